@@ -1,0 +1,1 @@
+"""Facts and rules: standard library and NumPy only, no input or output."""

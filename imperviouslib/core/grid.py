@@ -1,0 +1,163 @@
+"""The one grid: cells of `res_m` metres in EPSG:3035, edges at whole multiples of `res_m`.
+
+All numbers are integers, so two grids are either equal or not; nothing is compared with a tolerance. A cell has an absolute
+row and column, counted from the projection's origin, so that no rule depends on how an area was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, floor
+
+from imperviouslib.core.errors import GridError, sentence
+
+EPSG = 3035
+RES_M = 20
+BLOCK = 1024
+"""Cells a side of an absolute block: the unit of work, of resume and of memory. A multiple of 2^depth of any net here."""
+
+
+@dataclass(frozen=True, order=True)
+class Grid:
+    """A rectangle of whole cells of the one grid.
+
+    west, south, east, north : int, outer edges in metres, multiples of res_m
+    res_m : int, cell size in metres
+    """
+
+    west: int
+    south: int
+    east: int
+    north: int
+    res_m: int = RES_M
+
+    def __post_init__(self) -> None:
+        edges = (self.west, self.south, self.east, self.north)
+        if any(int(edge) != edge or int(edge) % self.res_m for edge in edges):
+            raise GridError(
+                sentence(
+                    f"Grid {edges}",
+                    "an edge that is no multiple of the cell size",
+                    f"multiples of {self.res_m} m",
+                    "Align the region with g.region -a res=20.",
+                )
+            )
+        if self.east <= self.west or self.north <= self.south:
+            raise GridError(sentence(f"Grid {edges}", "no area", "west < east and south < north", "Check the region."))
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return (self.north - self.south) // self.res_m
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return (self.east - self.west) // self.res_m
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.height, self.width
+
+    @property
+    def first_row(self) -> int:
+        """Absolute row of the northernmost cells; rows grow southwards from y = 0."""
+        return -self.north // self.res_m
+
+    @property
+    def first_col(self) -> int:
+        """Absolute column of the westernmost cells; columns grow eastwards from x = 0."""
+        return self.west // self.res_m
+
+    @property
+    def cell_area_m2(self) -> int:
+        """Area of a cell in square metres; exact, since EPSG:3035 is equal-area."""
+        return self.res_m * self.res_m
+
+    @property
+    def transform(self) -> tuple[float, float, float, float, float, float]:
+        """GDAL's affine coefficients in rasterio's order (a, b, c, d, e, f)."""
+        return float(self.res_m), 0.0, float(self.west), 0.0, float(-self.res_m), float(self.north)
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """(west, south, east, north) in metres."""
+        return self.west, self.south, self.east, self.north
+
+    def contains(self, other: Grid) -> bool:
+        """Tell whether `other` has the same cells and lies within."""
+        return (
+            self.res_m == other.res_m
+            and self.west <= other.west
+            and self.south <= other.south
+            and self.east >= other.east
+            and self.north >= other.north
+        )
+
+    def intersection(self, other: Grid) -> Grid | None:
+        """Return the cells common to both, or None."""
+        if self.res_m != other.res_m:
+            raise GridError(
+                sentence("Two grids", f"cells of {self.res_m} and {other.res_m} m", "one cell size", "Use one resolution.")
+            )
+        west, south = max(self.west, other.west), max(self.south, other.south)
+        east, north = min(self.east, other.east), min(self.north, other.north)
+        return Grid(west, south, east, north, self.res_m) if west < east and south < north else None
+
+    def offset_in(self, outer: Grid) -> tuple[int, int]:
+        """Return (row, column) of this grid's first cell in `outer`; may be negative."""
+        return (outer.north - self.north) // self.res_m, (self.west - outer.west) // self.res_m
+
+    def slices_in(self, outer: Grid) -> tuple[slice, slice]:
+        """Return the (row, column) slices that cut this grid out of an array on `outer`, which must contain it."""
+        if not outer.contains(self):
+            raise GridError(sentence(f"Grid {self.bounds}", f"cells outside {outer.bounds}", "all inside", "Check the region."))
+        row, col = self.offset_in(outer)
+        return slice(row, row + self.height), slice(col, col + self.width)
+
+    def grown(self, cells: int) -> Grid:
+        """Return the grid with `cells` more cells on every side."""
+        d = cells * self.res_m
+        return Grid(self.west - d, self.south - d, self.east + d, self.north + d, self.res_m)
+
+    def snapped_out(self, cells: int) -> Grid:
+        """Return the smallest grid around this one whose edges are absolute multiples of `cells` cells.
+
+        >>> Grid(20, 20, 60, 60).snapped_out(8).bounds
+        (0, 0, 160, 160)
+        """
+        step = cells * self.res_m
+        return Grid(
+            self.west // step * step,
+            self.south // step * step,
+            -(-self.east // step) * step,
+            -(-self.north // step) * step,
+            self.res_m,
+        )
+
+    def blocks(self, cells: int = BLOCK) -> Iterator[Grid]:
+        """Cut the grid at absolute multiples of `cells` cells, row by row from the north-west.
+
+        >>> [b.shape for b in Grid(0, 0, 60, 40).blocks(2)]
+        [(2, 2), (2, 1)]
+        """
+        step = cells * self.res_m
+        outer = self.snapped_out(cells)
+        for north in range(outer.north, outer.south, -step):
+            for west in range(outer.west, outer.east, step):
+                part = self.intersection(Grid(west, north - step, west + step, north, self.res_m))
+                if part is not None:
+                    yield part
+
+
+def snap_out(west: float, south: float, east: float, north: float, res_m: int = RES_M) -> Grid:
+    """Return the smallest grid that covers the given bounds (metres, EPSG:3035).
+
+    >>> snap_out(1.0, 1.0, 39.0, 20.0).bounds
+    (0, 0, 40, 20)
+    """
+    return Grid(
+        floor(west / res_m) * res_m, floor(south / res_m) * res_m, ceil(east / res_m) * res_m, ceil(north / res_m) * res_m, res_m
+    )

@@ -1,0 +1,256 @@
+"""The GRASS database: region, maps, their metadata, messages. Only the session's own process uses this file.
+
+The user's region and mask are never changed: every call that reads or writes cells gets its own region by environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grass.script as gs
+import numpy as np
+
+from imperviouslib import __version__
+from imperviouslib.core.errors import GridError, InputError, sentence
+from imperviouslib.core.grid import EPSG, RES_M, Grid
+from imperviouslib.core.legend import CLASSES
+
+message = gs.message
+verbose = gs.verbose
+warning = gs.warning
+
+_PROVENANCE = "impervious.json"
+
+
+def percent(done: int, total: int) -> None:
+    """Show progress, also at the very end."""
+    gs.percent(done, max(total, 1), 1)
+
+
+def overwrite() -> bool:
+    """Tell whether the user allowed existing maps to be replaced (--overwrite or GRASS_OVERWRITE)."""
+    return gs.overwrite() or os.environ.get("GRASS_OVERWRITE") == "1"
+
+
+def region_grid(res_m: int = RES_M) -> Grid:
+    """Return the current region as a Grid; raise GridError where it is not EPSG:3035 or off the grid."""
+    check_projection()
+    region = gs.region()
+    if any(abs(region[key] - res_m) > 1e-9 for key in ("nsres", "ewres")):
+        raise GridError(
+            sentence(
+                "Current region",
+                f"cells of {region['ewres']:g} x {region['nsres']:g} m",
+                f"{res_m} x {res_m} m",
+                f"Set it with g.region -a res={res_m}.",
+            )
+        )
+    edges = [region[key] for key in ("w", "s", "e", "n")]
+    if any(edge % res_m for edge in edges):
+        raise GridError(
+            sentence(
+                "Current region",
+                "edges " + " ".join(f"{edge:g}" for edge in edges),
+                f"multiples of {res_m} m",
+                f"Align it with g.region -a res={res_m}.",
+            )
+        )
+    return Grid(*(int(edge) for edge in edges), res_m)
+
+
+def check_projection() -> None:
+    """Raise GridError unless the location is EPSG:3035."""
+    info = gs.parse_command("g.proj", flags="g")
+    # An own definition of the same projection carries no code, so the parameters decide where the code is missing.
+    same = (
+        info.get("srid", "").upper() == f"EPSG:{EPSG}"
+        or info.get("epsg") == str(EPSG)
+        or (
+            info.get("proj") == "laea"
+            and all(
+                abs(float(info.get(key, "nan")) - value) < 1e-6
+                for key, value in {"lat_0": 52, "lon_0": 10, "x_0": 4321000, "y_0": 3210000}.items()
+            )
+        )
+    )
+    if not same:
+        raise GridError(
+            sentence(
+                f"Location <{gs.gisenv()['LOCATION_NAME']}>",
+                info.get("srid") or info.get("name") or "another projection",
+                f"EPSG:{EPSG}",
+                f"Create one with grass -c EPSG:{EPSG} -e DIR/NAME and start the tool there.",
+            )
+        )
+
+
+def environment(grid: Grid) -> dict[str, str]:
+    """Return the environment of a GRASS call that shall work on `grid` and nowhere else; no mask is applied."""
+    env = os.environ.copy()
+    env["GRASS_REGION"] = gs.region_env(
+        n=grid.north, s=grid.south, e=grid.east, w=grid.west, nsres=grid.res_m, ewres=grid.res_m
+    )
+    return env
+
+
+def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **options: Any) -> None:
+    """Run a GRASS tool quietly on `grid` (else the current region); raise CalledModuleError where it fails."""
+    env = environment(grid) if grid else os.environ.copy()
+    options.setdefault("quiet", True)
+    if stdin is None:
+        gs.run_command(tool, env=env, **options)
+    else:
+        gs.write_command(tool, stdin=stdin, env=env, **options)
+
+
+def read(tool: str, *, grid: Grid | None = None, **options: Any) -> str:
+    """Run a GRASS tool and return what it prints."""
+    options.setdefault("quiet", True)
+    return gs.read_command(tool, env=environment(grid) if grid else os.environ.copy(), **options)
+
+
+def find_map(name: str, *, option: str = "input", element: str = "raster", then: str = "Check the name with g.list.") -> str:
+    """Return the full name (map@mapset) of an existing map, or raise InputError."""
+    found = gs.find_file(name, element={"raster": "cell"}.get(element, element))
+    if not found.get("file"):
+        raise InputError(sentence(f"Option <{option}>", f"no {element} map <{name}>", "an existing map", then))
+    return found["fullname"]
+
+
+def exists(name: str, element: str = "raster") -> bool:
+    """Tell whether a map exists in the current mapset, the only one written to."""
+    mapset = gs.gisenv()["MAPSET"]
+    return bool(gs.find_file(name, element={"raster": "cell"}.get(element, element), mapset=mapset).get("file"))
+
+
+def check_free(names: Iterable[str], element: str = "raster") -> None:
+    """Raise InputError where an output exists and may not be replaced."""
+    if overwrite():
+        return
+    taken = [name for name in names if exists(name, element)]
+    if taken:
+        raise InputError(
+            sentence(f"Map <{taken[0]}>", "that it exists", "a new name", "Use --overwrite to replace it, or another output.")
+        )
+
+
+def map_name(*parts: str) -> str:
+    """Join parts to a map name that r.mapcalc can read: `-` of a period becomes `_`.
+
+    >>> map_name("s2", "2019-06", "B12_p50")
+    's2_2019_06_B12_p50'
+    """
+    return "_".join(part.replace("-", "_") for part in parts)
+
+
+def map_grid(name: str, res_m: int = RES_M) -> Grid:
+    """Return the extent of a raster map as a Grid; raise GridError where the map is off the grid."""
+    info = gs.raster_info(name)
+    edges = [info[key] for key in ("west", "south", "east", "north")]
+    if abs(info["nsres"] - res_m) > 1e-6 or abs(info["ewres"] - res_m) > 1e-6 or any(abs(e - round(e / res_m) * res_m) > 1e-6 for e in edges):
+        raise GridError(
+            sentence(
+                f"Map <{name}>",
+                f"cells of {info['ewres']:g} x {info['nsres']:g} m from west {edges[0]:.10g}, north {edges[3]:.10g}",
+                f"{res_m} m cells at multiples of {res_m} m",
+                "Resample it onto the grid with r.resamp.stats or r.resamp.interp.",
+            )
+        )
+    return Grid(*(round(edge) for edge in edges), res_m)
+
+
+def read_cells(name: str, grid: Grid, nodata: int = 0) -> np.ndarray:
+    """Read an integer raster map on `grid`.
+
+    nodata : int, value that stands for NULL and for cells outside the map
+    Returns: array (row, col), int32; GRASS samples the nearest cell where the map has another resolution
+    """
+    raw = _pipe("r.out.bin", grid, flags="i", input=name, output="-", bytes=4, null=nodata)
+    return np.frombuffer(raw, dtype="<i4").reshape(grid.shape)
+
+
+def read_values(name: str, grid: Grid) -> np.ndarray:
+    """Read a floating-point raster map on `grid`.
+
+    Returns: array (row, col), float64, NaN = NULL
+    """
+    raw = _pipe("r.out.bin", grid, flags="f", input=name, output="-", bytes=8, null="nan")
+    return np.frombuffer(raw, dtype="<f8").reshape(grid.shape)
+
+
+def _pipe(tool: str, grid: Grid, **options: Any) -> bytes:
+    process = gs.pipe_command(tool, quiet=True, env=environment(grid), **options)
+    raw, _ = process.communicate()
+    if process.returncode:
+        raise InputError(sentence(f"Map <{options.get('input')}>", "cells that cannot be read", "a readable map", "Check it with r.info."))
+    return raw
+
+
+def import_tiff(path: Path, name: str, *, link: bool = False) -> None:
+    """Bring a GeoTIFF on the grid into the current mapset: a copy, or a link to the file."""
+    run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=overwrite() or None)
+
+
+def describe(
+    name: str,
+    *,
+    title: str,
+    history: str,
+    provenance: Mapping[str, Any] | None = None,
+    units: str | None = None,
+    semantic_label: str | None = None,
+    sources: Sequence[str] = (),
+) -> None:
+    """Write title, history, units and semantic label of a map, and its provenance as JSON beside its metadata."""
+    options: dict[str, Any] = {"map": name, "title": title, "history": f"{history} (r.impervious {__version__})"}
+    if units:
+        options["units"] = units
+    if semantic_label:
+        options["semantic_label"] = semantic_label
+    if sources:
+        options["source1"] = " ".join(sources)[:200]
+    run("r.support", **options)
+    if provenance is not None:
+        path = _metadata_folder(name, gs.gisenv()["MAPSET"]) / _PROVENANCE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(provenance, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def read_provenance(name: str) -> dict[str, Any]:
+    """Return what `describe` wrote for a map in any mapset; empty where the map has none."""
+    found = gs.find_file(name, element="cell")
+    path = _metadata_folder(found["name"], found["mapset"]) / _PROVENANCE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _metadata_folder(name: str, mapset: str) -> Path:
+    env = gs.gisenv()
+    return Path(env["GISDBASE"], env["LOCATION_NAME"], mapset, "cell_misc", name)
+
+
+def dress_classes(name: str) -> None:
+    """Give a class map its categories and colours."""
+    run("r.category", map=name, separator="pipe", rules="-", stdin="".join(f"{c.code}|{c.title}\n" for c in CLASSES))
+    colours = "".join(f"{c.code} {c.colour[0]}:{c.colour[1]}:{c.colour[2]}\n" for c in CLASSES)
+    run("r.colors", map=name, rules="-", stdin=colours)
+
+
+def temporary_name(stem: str) -> str:
+    """Return a map name that no other process uses; remove the map with `remove` when done."""
+    return gs.append_node_pid(stem)
+
+
+def remove(names: Iterable[str], element: str = "raster") -> None:
+    """Remove maps of the current mapset that exist."""
+    present = [name for name in names if exists(name, element)]
+    if present:
+        run("g.remove", type=element, name=",".join(present), flags="f")
+
+
+def temporary_folder() -> Path:
+    """Return a folder for files of this process within the mapset, removed by GRASS when the session ends."""
+    return Path(gs.tempdir())

@@ -1,0 +1,85 @@
+"""What every tool does around its stage: environment, errors in one line, exit status.
+
+A tool script calls `run`; a stage module has `main(options, flags)` and raises `ImperviousError` for what a user can mend.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import importlib.util
+import os
+import signal
+import traceback
+from typing import NoReturn
+
+import grass.script as gs
+from grass.exceptions import CalledModuleError
+
+from imperviouslib.core.errors import ImperviousError, sentence
+
+DEBUG_VARIABLE = "IMPERVIOUS_DEBUG"
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "tensorflow": "tensorflow-cpu"}
+_DISK_ERRORS = {
+    errno.ENOSPC: "a full disk",
+    errno.EDQUOT: "a full quota",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.EROFS: "a read-only file system",
+}
+
+
+def use_wheel_proj() -> None:
+    """Forget PROJ_LIB and PROJ_DATA where rasterio brings its own PROJ: a database of another version breaks it."""
+    spec = importlib.util.find_spec("rasterio")
+    if spec and spec.origin and os.path.isdir(os.path.join(os.path.dirname(os.path.dirname(spec.origin)), "rasterio.libs")):
+        for variable in ("PROJ_LIB", "PROJ_DATA"):
+            os.environ.pop(variable, None)
+
+
+def _stop(message: str) -> NoReturn:
+    """End the tool with one line; the traceback only where --debug asks for it."""
+    if os.environ.get(DEBUG_VARIABLE):
+        gs.message(traceback.format_exc())
+    gs.fatal(message)
+
+
+def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
+    """Run `imperviouslib.stage.<stage>.main(options, flags)` and turn every expected failure into one line and status 1.
+
+    Returns: int, exit status of the tool
+    """
+    # A batch system ends jobs with SIGTERM: treat it as Ctrl-C, so that temporary files and maps are removed on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    use_wheel_proj()
+    try:
+        return int(importlib.import_module(f"imperviouslib.stage.{stage}").main(options, flags) or 0)
+    except ImperviousError as err:
+        _stop(" ".join(str(err).split("\n")))
+    except ModuleNotFoundError as err:
+        package = (err.name or "").split(".")[0]
+        if package == "imperviouslib":
+            raise
+        _stop(
+            sentence(
+                f"Python package <{_DISTRIBUTIONS.get(package, package)}>",
+                "none",
+                "it to be installed for the python3 that runs this tool",
+                "Run python3 -m pip install -r requirements.txt, with the file from the suite.",
+            )
+        )
+    except CalledModuleError as err:
+        _stop(sentence(f"GRASS tool <{err.module}>", f"exit status {err.returncode}", "0", "Read its message above."))
+    except KeyboardInterrupt:
+        _stop("Interrupted. What is finished is kept; run the same command again to go on.")
+    except OSError as err:
+        if err.errno not in _DISK_ERRORS:
+            raise
+        _stop(
+            sentence(
+                f"File '{err.filename or 'of the output'}'",
+                _DISK_ERRORS[err.errno],
+                "room and permission to write",
+                "Mend that and run the same command again.",
+            )
+        )
