@@ -100,7 +100,9 @@ class Grid:
         """Return the cells common to both, or None."""
         if self.res_m != other.res_m:
             raise GridError(
-                sentence("Two grids", f"cells of {self.res_m} and {other.res_m} m", "one cell size", "Use one resolution.")
+                sentence(
+                    "Two grids", f"cells of {self.res_m} and {other.res_m} m", "one cell size", "Use one resolution."
+                )
             )
         west, south = max(self.west, other.west), max(self.south, other.south)
         east, north = min(self.east, other.east), min(self.north, other.north)
@@ -113,7 +115,9 @@ class Grid:
     def slices_in(self, outer: Grid) -> tuple[slice, slice]:
         """Return the (row, column) slices that cut this grid out of an array on `outer`, which must contain it."""
         if not outer.contains(self):
-            raise GridError(sentence(f"Grid {self.bounds}", f"cells outside {outer.bounds}", "all inside", "Check the region."))
+            raise GridError(
+                sentence(f"Grid {self.bounds}", f"cells outside {outer.bounds}", "all inside", "Check the region.")
+            )
         row, col = self.offset_in(outer)
         return slice(row, row + self.height), slice(col, col + self.width)
 
@@ -159,5 +163,9 @@ def snap_out(west: float, south: float, east: float, north: float, res_m: int = 
     (0, 0, 40, 20)
     """
     return Grid(
-        floor(west / res_m) * res_m, floor(south / res_m) * res_m, ceil(east / res_m) * res_m, ceil(north / res_m) * res_m, res_m
+        floor(west / res_m) * res_m,
+        floor(south / res_m) * res_m,
+        ceil(east / res_m) * res_m,
+        ceil(north / res_m) * res_m,
+        res_m,
     )

@@ -74,7 +74,12 @@ class Legend:
         wrong = sorted({c for c in self.codes.values() if c not in (NODATA, *(k.code for k in CLASSES))})
         if wrong:
             raise LegendError(
-                sentence(f"Legend '{self.name}'", f"class {wrong[0]}", "0 (no data), 1, 2, 3 or 4", "Correct the legend file.")
+                sentence(
+                    f"Legend '{self.name}'",
+                    f"class {wrong[0]}",
+                    "0 (no data), 1, 2, 3 or 4",
+                    "Correct the legend file.",
+                )
             )
 
     def rules(self) -> str:
@@ -132,14 +137,23 @@ def parse_legend(text: str, name: str) -> Legend:
         thing = f"Legend '{name}', line {number}"
         if len(words) < 2 or not words[0].isdigit() or not (words[1].isdigit() or words[1] in keys):
             raise LegendError(
-                sentence(thing, f"'{raw.strip()}'", "'code class [title]', class 0-4 or " + ", ".join(keys), "Correct the line.")
+                sentence(
+                    thing,
+                    f"'{raw.strip()}'",
+                    "'code class [title]', class 0-4 or " + ", ".join(keys),
+                    "Correct the line.",
+                )
             )
         code = int(words[0])
         if code in codes:
-            raise LegendError(sentence(thing, f"code {code} a second time", "each code once", "Remove one of the two lines."))
+            raise LegendError(
+                sentence(thing, f"code {code} a second time", "each code once", "Remove one of the two lines.")
+            )
         codes[code] = int(words[1]) if words[1].isdigit() else keys[words[1]]
         if len(words) == 3:
             titles[code] = words[2].strip()
     if not codes:
-        raise LegendError(sentence(f"Legend '{name}'", "no line with a code", "at least one", "Write 'code class' lines."))
+        raise LegendError(
+            sentence(f"Legend '{name}'", "no line with a code", "at least one", "Write 'code class' lines.")
+        )
     return Legend(name, codes, titles)

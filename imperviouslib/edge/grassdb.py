@@ -113,7 +113,9 @@ def read(tool: str, *, grid: Grid | None = None, **options: Any) -> str:
     return gs.read_command(tool, env=environment(grid) if grid else os.environ.copy(), **options)
 
 
-def find_map(name: str, *, option: str = "input", element: str = "raster", then: str = "Check the name with g.list.") -> str:
+def find_map(
+    name: str, *, option: str = "input", element: str = "raster", then: str = "Check the name with g.list."
+) -> str:
     """Return the full name (map@mapset) of an existing map, or raise InputError."""
     found = gs.find_file(name, element={"raster": "cell"}.get(element, element))
     if not found.get("file"):
@@ -134,7 +136,9 @@ def check_free(names: Iterable[str], element: str = "raster") -> None:
     taken = [name for name in names if exists(name, element)]
     if taken:
         raise InputError(
-            sentence(f"Map <{taken[0]}>", "that it exists", "a new name", "Use --overwrite to replace it, or another output.")
+            sentence(
+                f"Map <{taken[0]}>", "that it exists", "a new name", "Use --overwrite to replace it, or another output."
+            )
         )
 
 
@@ -151,7 +155,11 @@ def map_grid(name: str, res_m: int = RES_M) -> Grid:
     """Return the extent of a raster map as a Grid; raise GridError where the map is off the grid."""
     info = gs.raster_info(name)
     edges = [info[key] for key in ("west", "south", "east", "north")]
-    if abs(info["nsres"] - res_m) > 1e-6 or abs(info["ewres"] - res_m) > 1e-6 or any(abs(e - round(e / res_m) * res_m) > 1e-6 for e in edges):
+    if (
+        abs(info["nsres"] - res_m) > 1e-6
+        or abs(info["ewres"] - res_m) > 1e-6
+        or any(abs(e - round(e / res_m) * res_m) > 1e-6 for e in edges)
+    ):
         raise GridError(
             sentence(
                 f"Map <{name}>",
@@ -186,7 +194,11 @@ def _pipe(tool: str, grid: Grid, **options: Any) -> bytes:
     process = gs.pipe_command(tool, quiet=True, env=environment(grid), **options)
     raw, _ = process.communicate()
     if process.returncode:
-        raise InputError(sentence(f"Map <{options.get('input')}>", "cells that cannot be read", "a readable map", "Check it with r.info."))
+        raise InputError(
+            sentence(
+                f"Map <{options.get('input')}>", "cells that cannot be read", "a readable map", "Check it with r.info."
+            )
+        )
     return raw
 
 

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import signal
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import grass.script as gs
@@ -32,7 +33,7 @@ _DISK_ERRORS = {
 def use_wheel_proj() -> None:
     """Forget PROJ_LIB and PROJ_DATA where rasterio brings its own PROJ: a database of another version breaks it."""
     spec = importlib.util.find_spec("rasterio")
-    if spec and spec.origin and os.path.isdir(os.path.join(os.path.dirname(os.path.dirname(spec.origin)), "rasterio.libs")):
+    if spec and spec.origin and Path(spec.origin).parent.with_name("rasterio.libs").is_dir():
         for variable in ("PROJ_LIB", "PROJ_DATA"):
             os.environ.pop(variable, None)
 
@@ -45,11 +46,11 @@ def _stop(message: str) -> NoReturn:
 
 
 def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
-    """Run `imperviouslib.stage.<stage>.main(options, flags)` and turn every expected failure into one line and status 1.
+    """Run `imperviouslib.stage.<stage>.main(options, flags)` and turn an expected failure into one line and status 1.
 
     Returns: int, exit status of the tool
     """
-    # A batch system ends jobs with SIGTERM: treat it as Ctrl-C, so that temporary files and maps are removed on the way out.
+    # A batch system ends jobs with SIGTERM: treat it as Ctrl-C, so that temporary files are removed on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     use_wheel_proj()
     try:

@@ -1,0 +1,223 @@
+"""Raster files (rasterio): GeoTIFFs on the grid, and objects of any form decoded from memory.
+
+GDAL decodes JPEG 2000 in several threads by default, and an error in one of them comes out of rasterio as zeros without an
+exception. Every read here is therefore made with one GDAL thread, in which a failed read raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import rasterio
+import rasterio.errors
+import rasterio.io
+from rasterio.windows import Window
+
+from imperviouslib.core.errors import FetchError, GridError, InputError, sentence
+from imperviouslib.core.grid import EPSG, Grid
+from imperviouslib.edge.files import appearing
+
+_READ = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "CPL_LOG_ERRORS": "OFF"}
+_CRS = rasterio.CRS.from_epsg(EPSG)
+TILE = 256
+"""Cells a side of a GeoTIFF tile."""
+
+
+def _profile(grid: Grid, dtype: str, count: int, nodata: float | None) -> dict:
+    return {
+        "driver": "GTiff", "height": grid.height, "width": grid.width, "count": count, "dtype": dtype, "crs": _CRS,
+        "transform": rasterio.Affine(*grid.transform), "nodata": nodata, "tiled": True, "blockxsize": TILE,
+        "blockysize": TILE, "compress": "deflate", "zlevel": 4, "predictor": 2 if np.dtype(dtype).kind in "ui" else 3,
+        "BIGTIFF": "IF_SAFER",
+    }  # fmt: skip
+
+
+class TiffWriter:
+    """Write a GeoTIFF on the grid part by part; it appears under its name when the `with` block ends well.
+
+    Parts that line up with absolute multiples of `TILE` cells of `grid`'s own corner are written once each; other parts are
+    rewritten by GDAL's cache, which is correct and slower.
+    """
+
+    def __init__(self, path: Path, grid: Grid, dtype: str, *, nodata: float | None = 0, count: int = 1) -> None:
+        self.path, self.grid = Path(path), grid
+        self._profile = _profile(grid, dtype, count, nodata)
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> TiffWriter:
+        with contextlib.ExitStack() as stack:
+            part = stack.enter_context(appearing(self.path))
+            stack.enter_context(rasterio.Env(**_READ))
+            self._dataset = stack.enter_context(rasterio.open(part, "w", **self._profile))
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, array: np.ndarray, part: Grid) -> None:
+        """Write one part; array is (row, col), or (band, row, col) where the file has several bands."""
+        rows, cols = part.slices_in(self.grid)
+        window = Window(cols.start, rows.start, part.width, part.height)
+        self._dataset.write(array if array.ndim == 3 else array[np.newaxis], window=window)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
+
+
+def write_tiff(path: Path, array: np.ndarray, grid: Grid, *, nodata: float | None = 0) -> None:
+    """Write an array (row, col) on the grid as a GeoTIFF, whole or not at all."""
+    if array.shape != grid.shape:
+        raise GridError(
+            sentence(f"Array for '{path}'", f"shape {array.shape}", f"{grid.shape}", "This is a fault of the tool.")
+        )
+    with TiffWriter(path, grid, str(array.dtype), nodata=nodata) as out:
+        out.write(array, grid)
+
+
+def grid_of(dataset: rasterio.io.DatasetReader, res_m: int) -> Grid:
+    """Return the grid of an open dataset, or raise GridError where it does not lie on the one grid."""
+    t = dataset.transform
+    edges = (t.c, t.f + t.e * dataset.height, t.c + t.a * dataset.width, t.f)
+    exact = t.a == res_m and t.e == -res_m and not t.b and not t.d and all(float(edge).is_integer() for edge in edges)
+    if not exact or not same_crs(dataset.crs):
+        raise GridError(
+            sentence(
+                f"File '{dataset.name}'",
+                f"{dataset.crs and dataset.crs.to_string()[:40]}, cells of {t.a:g} x {-t.e:g} m from {t.c:.10g}, {t.f:.10g}",
+                f"EPSG:{EPSG}, {res_m} m cells at multiples of {res_m} m",
+                "Warp the file onto the grid, or fetch it again.",
+            )
+        )
+    return Grid(*(int(edge) for edge in edges), res_m)
+
+
+def same_crs(crs: rasterio.CRS | None) -> bool:
+    """Tell whether a CRS is EPSG:3035 in substance: files of other systems write the same projection with other words.
+
+    A definition whose ellipsoid is rounded differently is the same; PROJ's own parameters decide.
+    """
+    if crs is None:
+        return False
+    if crs.to_epsg() == EPSG:
+        return True
+    wanted = {"proj": "laea", "lat_0": 52, "lon_0": 10, "x_0": 4321000, "y_0": 3210000}
+    given = crs.to_dict()
+    return all(
+        given.get(key) == value if isinstance(value, str) else abs(float(given.get(key, "nan")) - value) < 1e-6
+        for key, value in wanted.items()
+    ) and (
+        given.get("ellps") == "GRS80"
+        or given.get("datum") == "ETRS89"
+        or abs(float(given.get("a", 0)) - 6378137) < 1e-3
+    )
+
+
+@contextlib.contextmanager
+def open_on_grid(path: Path, res_m: int) -> Iterator[tuple[rasterio.io.DatasetReader, Grid]]:
+    """Open a raster that must lie on the grid; raise InputError where it is no raster, GridError where it is off."""
+    with rasterio.Env(**_READ):
+        try:
+            dataset = rasterio.open(path)
+        except rasterio.errors.RasterioIOError as err:
+            raise InputError(
+                sentence(f"File '{path}'", "no raster that can be read", "a GeoTIFF", "Remove it and make it again.")
+            ) from err
+        with dataset:
+            yield dataset, grid_of(dataset, res_m)
+
+
+def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: int = 0) -> np.ndarray:
+    """Read `part` of an open dataset that lies on `grid`; cells outside the dataset are `fill`.
+
+    Returns: array (row, col) of the dataset's type
+    """
+    out = np.full(part.shape, fill, dtype=dataset.dtypes[0])
+    common = grid.intersection(part)
+    if common is None:
+        return out
+    rows, cols = common.slices_in(grid)
+    try:
+        data = dataset.read(1, window=Window(cols.start, rows.start, common.width, common.height))
+    except rasterio.errors.RasterioIOError as err:
+        raise InputError(
+            sentence(
+                f"File '{dataset.name}'",
+                "cells that cannot be decoded",
+                "a whole file",
+                "Remove it and its sidecar, and fetch again.",
+            )
+        ) from err
+    out[common.slices_in(part)] = data
+    return out
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pixels of an object lie."""
+
+    crs: str
+    """CRS as text that PROJ understands, e.g. EPSG:32633."""
+    transform: tuple[float, float, float, float, float, float]
+    """Affine coefficients (a, b, c, d, e, f), pixel to CRS units."""
+    height: int
+    width: int
+    dtype: str
+
+
+def describe_object(content: bytes, name: str) -> Source:
+    """Read the header of a raster object held in memory; raise FetchError where it is no raster."""
+    with _open_memory(content, name) as dataset:
+        return Source(
+            dataset.crs.to_string() if dataset.crs else "",
+            tuple(dataset.transform)[:6],
+            dataset.height,
+            dataset.width,
+            dataset.dtypes[0],
+        )
+
+
+def decode_object(content: bytes, name: str, rows: tuple[int, int], cols: tuple[int, int]) -> np.ndarray:
+    """Decode pixels rows[0]:rows[1], cols[0]:cols[1] of an object held in memory; only the tiles that meet them are decoded.
+
+    Returns: array (row, col); raises FetchError where any of it cannot be decoded
+    """
+    with _open_memory(content, name) as dataset:
+        try:
+            return dataset.read(1, window=Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0]))
+        except rasterio.errors.RasterioIOError as err:
+            raise FetchError(
+                sentence(
+                    f"Object '{name}'",
+                    "pixels that cannot be decoded",
+                    "a whole raster",
+                    "Run r.s2.fetch again; if it stays, exclude the scene.",
+                )
+            ) from err
+
+
+@contextlib.contextmanager
+def _open_memory(content: bytes, name: str) -> Iterator[rasterio.io.DatasetReader]:
+    with rasterio.Env(**_READ), rasterio.io.MemoryFile(content) as memory:
+        try:
+            dataset = memory.open()
+        except rasterio.errors.RasterioIOError as err:
+            raise FetchError(
+                sentence(
+                    f"Object '{name}'",
+                    f"{len(content)} bytes that are no raster",
+                    "a JPEG 2000 or GeoTIFF image",
+                    "Check the link in the catalogue.",
+                )
+            ) from err
+        with dataset:
+            yield dataset
+
+
+__all__ = [
+    "Source", "TiffWriter", "decode_object", "describe_object", "grid_of", "open_on_grid", "read_part", "same_crs", "write_tiff",
+]  # fmt: skip
