@@ -1,0 +1,19 @@
+"""For all tests of the suite: no network but loopback, neither here nor in the programs that the tests start."""
+
+import os
+import runpy
+from pathlib import Path
+
+_GUARD = Path(__file__).parent / "testsuite" / "guard"
+
+
+def pytest_configure(config):
+    runpy.run_path(str(_GUARD / "sitecustomize.py"))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_GUARD), os.environ.get("PYTHONPATH")]))
+    # Clients that are not Python (Rust, libcurl) go by these: nothing listens on the port, so any other address fails at once.
+    for scheme in ("http", "https", "all"):
+        for variable in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY"):
+            os.environ[variable] = "http://127.0.0.1:9"
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
+    # Matplotlib and Keras keep settings under HOME, which a test must not depend on.
+    os.environ.setdefault("MPLBACKEND", "Agg")

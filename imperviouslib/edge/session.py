@@ -1,0 +1,82 @@
+"""A GRASS session from plain Python by grass-session, with what that gets wrong on GRASS 8 put right.
+
+For scripts and notebooks of users; the tools themselves run inside a session and never need this file.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.grid import EPSG
+
+_ENDING = "Check the path; a mapset's path is DATABASE/LOCATION/MAPSET."
+
+
+@contextmanager
+def open_session(path: str | Path) -> Iterator[Path]:
+    """Open a session in the mapset at `path`, DATABASE/LOCATION/MAPSET; make location (EPSG:3035) and mapset where missing.
+
+    Inside, `grass.script` and installed addons work. The mapset is locked as `grass` locks it, and the environment is as
+    before afterwards. Raises InputError where the mapset cannot be opened or is in use.
+
+    >>> with open_session("grassdata/europe/PERMANENT"):          # doctest: +SKIP
+    ...     import grass.script as gs
+    ...     gs.run_command("r.s2.ard", flags="c", input="s2", output="belgium.h5")
+    """
+    mapset = Path(path).expanduser().absolute()
+    before = os.environ.copy()
+    _create(mapset)
+    # The import and the session both write into os.environ: the addon folder of GRASS 7, and a language that may not exist here.
+    from grass_session import Session
+
+    addons = Path(before.get("GRASS_ADDON_BASE") or Path.home() / ".grass8" / "addons")
+    try:
+        with Session(gisdb=str(mapset.parent.parent), location=mapset.parent.name, mapset=mapset.name), _locked(mapset):
+            for variable in ("LANG", "LOCALE", "LC_ALL"):
+                os.environ.pop(variable, None)
+                if variable in before:
+                    os.environ[variable] = before[variable]
+            os.environ["GRASS_ADDON_BASE"] = str(addons)
+            folders = [*before.get("GRASS_ADDON_PATH", "").split(os.pathsep), str(addons / "scripts"), str(addons / "bin")]
+            os.environ["PATH"] = os.pathsep.join([*filter(None, folders), os.environ["PATH"]])
+            yield mapset
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _create(mapset: Path) -> None:
+    """Make what is missing of location and mapset; grass-session would do it through a shell and break on a space."""
+    location = mapset.parent
+    commands = []
+    if not (location / "PERMANENT" / "DEFAULT_WIND").is_file():
+        location.parent.mkdir(parents=True, exist_ok=True)
+        commands.append(["grass", "-c", f"EPSG:{EPSG}", "-e", str(location)])
+    if mapset.name != "PERMANENT" and not (mapset / "WIND").is_file():
+        commands.append(["grass", "-c", "-e", str(mapset)])
+    for command in commands:
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            found = (made.stderr.strip().splitlines() or ["no word"])[-1]
+            raise InputError(sentence(f"Mapset '{mapset}'", f"'{found}'", "that GRASS can make it", _ENDING))
+
+
+@contextmanager
+def _locked(mapset: Path) -> Iterator[None]:
+    """Hold the lock that `grass` holds: neither grass-session nor grass.script.setup takes or heeds it."""
+    lock = mapset / ".gislock"
+    program = Path(os.environ["GISBASE"]) / "etc" / "lock"
+    taken = subprocess.run([program, lock, str(os.getpid())], capture_output=True, check=False)
+    if taken.returncode:
+        raise InputError(
+            sentence(f"Mapset '{mapset}'", "that another session uses it", "it to be free", "End that session or use another mapset.")
+        )
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)

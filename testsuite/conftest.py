@@ -1,0 +1,97 @@
+"""GRASS for the tests: a location, sessions that leave nothing behind, and the tools straight from the source tree.
+
+location        path of a location in EPSG:3035, made once a run
+source_tools    folder with a command for each tool of the source tree
+grass_env       environment for subprocesses: the tools and this Python first
+grass_exec      function(*command, location=..., **env): run a command in a mapset of its own, by `grass --exec`
+mapset          a session in this process, in a new mapset; yields the mapset's path
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+TOOLS = ("r.s2.fetch", "r.s2.yearly", "r.s2.ard", "r.unet.train", "r.unet.predict", "r.impervious.change")
+_number = itertools.count(1)
+
+
+def _grass_config(what):
+    try:
+        return subprocess.check_output(["grass", "--config", what], text=True).strip()
+    except (OSError, subprocess.CalledProcessError) as err:
+        pytest.exit(f"Program <grass>: found '{err}', expected GRASS 8.2 or later. Run tools/setup.sh.", returncode=1)
+
+
+# Test modules import grass.script at their head.
+sys.path.append(_grass_config("python_path"))
+
+
+@pytest.fixture(scope="session")
+def location(tmp_path_factory):
+    path = tmp_path_factory.mktemp("grassdata") / "eu"
+    subprocess.run(["grass", "-c", "EPSG:3035", "-e", path], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def source_tools(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tools")
+    for tool in TOOLS:
+        script = TOP / tool / f"{tool}.py"
+        if script.is_file():
+            (folder / tool).symlink_to(script)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def grass_env(source_tools):
+    """Environment of a subprocess; GRASS runs the tools with the first python3 on PATH, so that is ours."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("GIS", "GRASS_"))}
+    env["GRASS_ADDON_PATH"] = str(source_tools)
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+    return env
+
+
+@pytest.fixture
+def grass_exec(location, grass_env):
+    """Run a command by `grass --exec` in a mapset of its own, which is gone afterwards unless `mapset` names one to keep."""
+
+    def run(*command, mapset=None, location=location, timeout=600, **env):
+        where = ["--tmp-mapset", str(location)] if mapset is None else [str(Path(location) / mapset)]
+        if mapset is not None and not (Path(location) / mapset).exists():
+            where.insert(0, "-c")
+        return subprocess.run(
+            ["grass", *where, "--exec", *map(str, command)],
+            env={**grass_env, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+@pytest.fixture
+def mapset(location, source_tools):
+    """A session of this process in a new mapset; environment and current folder are as before when it ends."""
+    import grass.script as gs
+    import grass.script.setup
+
+    before, here = os.environ.copy(), Path.cwd()
+    path = location / f"test{next(_number)}"
+    subprocess.run(["grass", "-c", path, "-e"], check=True, capture_output=True)
+    try:
+        os.environ["GRASS_ADDON_PATH"] = str(source_tools)
+        with gs.setup.init(path):
+            os.environ["PATH"] = os.pathsep.join([str(source_tools), str(Path(sys.executable).parent), os.environ["PATH"]])
+            yield path
+    finally:
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(before)
