@@ -1,0 +1,62 @@
+# The targets that people call; g.extension never comes here (see Makefile).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON3 := tools/in-venv python3
+
+OUT ?= build/archive
+SEED ?= 1
+GROWTH ?= 0.3
+
+.PHONY: help demo test check bench real archive serve judge matrix install env clean
+
+help:     ## List these targets
+	@echo "r.impervious: sealed land per NUTS region and year, from Sentinel-2"
+	@grep -hE '^[a-z]+: .*## ' dev.mk | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+demo:     ## Set up, then run the whole chain on a small made world and show it (DASHBOARD=1 opens the dashboard)
+	@tools/setup.sh demo
+	@$(PYTHON3) -m testsuite.demo $(if $(DASHBOARD),--dashboard)
+
+test:     ## Set up, then run every test
+	@tools/setup.sh test
+	@$(PYTHON3) -m pytest
+
+check:    ## Lint, rules between rooms, and the quick tests
+	@tools/setup.sh test
+	@$(PYTHON3) -m ruff check .
+	@$(PYTHON3) -m ruff format --check .
+	@tools/in-venv lint-imports --no-cache
+	@$(PYTHON3) -m pytest -m "not slow"
+
+bench:    ## Measure against targets and peers (STAGE=fetch,change picks); writes build/bench.json
+	@tools/setup.sh demo
+	@$(PYTHON3) -m testsuite.bench $(if $(STAGE),--stage "$(STAGE)")
+
+real:     ## Run the chain on real data packs in DATA=DIR; absent packs are skipped with a word
+	@tools/setup.sh demo
+	@$(PYTHON3) -m testsuite.realrun $(if $(DATA),--data "$(DATA)")
+
+archive:  ## Make a world of known truth in OUT= from SEED=, its towns growing by GROWTH= per cent a year
+	@tools/setup.sh demo
+	@$(PYTHON3) -m testsuite.archive.make --out "$(OUT)" --seed "$(SEED)" --growth "$(GROWTH)"
+
+serve:    ## Serve the world in OUT= by a STAC API and an S3 server on this machine, until Ctrl-C
+	@tools/setup.sh demo
+	@$(PYTHON3) -m testsuite.archive.serve --archive "$(OUT)"
+
+judge:    ## Compare the table of a run, RUN=DIR, with the truth of the world of SEED= and GROWTH=
+	@tools/setup.sh demo
+	@$(PYTHON3) -m testsuite.archive.judge --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)"
+
+matrix:   ## Run set-up and tests in a bare Debian 12 and a bare Debian 13 (needs root; ON="bookworm trixie")
+	@tools/matrix.sh $(ON)
+
+install:  ## Install the tools into your GRASS (TOOLS="r.s2.ard ..." picks)
+	@tools/install.sh $(TOOLS)
+
+env:      ## Print the line that puts the suite's Python first on PATH: eval "$$(make -s env)"
+	@echo "export PATH=\"$$(tools/setup.sh --where)/bin:\$$PATH\""
+
+clean:    ## Remove what was made here: build/ and caches; the virtual environment stays
+	rm -rf build .pytest_cache .ruff_cache .hypothesis .import_linter_cache testreport
+	find . -name __pycache__ -prune -exec rm -rf {} +
