@@ -1,6 +1,6 @@
 # What the Makefile of each tool shares; included after Script.make, with PGM set.
 # The library goes into etc/$(PGM): from beside the tool's folder when the suite is built, and from beside the original
-# folder, which g.extension names in SOURCE_URL, when one tool is installed alone.
+# folder, which g.extension names in SOURCE_URL, when one tool is installed alone. Only the build needs it, not the install.
 LIBRARY := $(firstword $(wildcard ../imperviouslib $(SOURCE_URL)/../imperviouslib))
 
 default: script library

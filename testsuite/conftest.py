@@ -4,6 +4,7 @@ location        path of a location in EPSG:3035, made once a run
 source_tools    folder with a command for each tool of the source tree
 grass_env       environment for subprocesses: the tools and this Python first
 grass_exec      function(*command, location=..., **env): run a command in a mapset of its own, by `grass --exec`
+installed       folder of addons with the whole suite in it, put there by g.extension; not to be written to
 mapset          a session in this process, in a new mapset; yields the mapset's path
 """
 
@@ -15,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parent.parent
-TOOLS = ("r.s2.fetch", "r.s2.yearly", "r.s2.ard", "r.unet.train", "r.unet.predict", "r.impervious.change")
+from testsuite import TOOLS, TOP
+
 _number = itertools.count(1)
 
 
@@ -57,6 +58,16 @@ def grass_env(source_tools):
     return env
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory, grass_env):
+    base = tmp_path_factory.mktemp("addons")
+    env = {**grass_env, "GRASS_ADDON_BASE": str(base)}
+    env.pop("GRASS_ADDON_PATH")
+    done = subprocess.run([TOP / "tools" / "install.sh"], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    return base
+
+
 @pytest.fixture
 def grass_exec(location, grass_env):
     """Run a command by `grass --exec` in a mapset of its own, which is gone afterwards unless `mapset` names one to keep."""
@@ -81,7 +92,6 @@ def grass_exec(location, grass_env):
 def mapset(location, source_tools):
     """A session of this process in a new mapset; environment and current folder are as before when it ends."""
     import grass.script as gs
-    import grass.script.setup
 
     before, here = os.environ.copy(), Path.cwd()
     path = location / f"test{next(_number)}"

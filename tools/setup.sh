@@ -91,7 +91,7 @@ if [ ! -e "$venv/.complete" ]; then
     say "Installing the Python packages of lock/py$version.txt into '$venv' (some minutes)"
     rm -rf "$venv"
     "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$lock"
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$lock"
     touch "$venv/.complete"
   fi
 fi

@@ -1,0 +1,98 @@
+"""The house itself: what is locked, what the targets promise, and that tests cannot leave this machine."""
+
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from testsuite import TOOLS, TOP
+
+
+def _names(file):
+    """Requirements of a file, by normalised name."""
+    lines = [line.split("#")[0].strip() for line in (TOP / file).read_text().splitlines()]
+    found = [re.match(r"[A-Za-z0-9._-]+", line)[0] for line in lines if line and not line.startswith("-")]
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in found}
+
+
+@pytest.mark.parametrize("lock", ["lock/py311.txt", "lock/py313.txt"])
+def test_lock_pins_every_requirement_and_names_no_server(lock):
+    text = (TOP / lock).read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9._-]+==[A-Za-z0-9.+!-]+", line) for line in lines)
+    assert "://" not in text
+    assert _names("requirements.txt") | _names("requirements-dev.txt") <= _names(lock)
+
+
+def test_lock_holds_what_this_python_runs():
+    version = "py{}{}".format(*sys.version_info[:2])
+    pinned = dict(line.split("==") for line in (TOP / "lock" / f"{version}.txt").read_text().splitlines() if "==" in line)
+    import h5py
+    import numpy
+
+    assert pinned["numpy"] == numpy.__version__
+    assert pinned["h5py"] == h5py.__version__
+    assert tuple(int(n) for n in pinned["h5py"].split(".")[:2]) < (3, 15)
+
+
+def test_help_lists_every_target():
+    shown = subprocess.run(["make", "-s"], cwd=TOP, capture_output=True, text=True, check=True).stdout
+    phony = re.search(r"^\.PHONY: (.*)$", (TOP / "dev.mk").read_text(), re.M)[1].split()
+    assert [line.split()[1] for line in shown.splitlines() if line.startswith("  make ")] == phony
+
+
+def test_readme_names_the_two_commands_and_every_tool():
+    text = (TOP / "README.md").read_text()
+    assert all(word in text for word in ("make demo", "make test", *TOOLS))
+
+
+def test_every_tool_has_script_page_rules_and_tests():
+    for tool in TOOLS:
+        script = TOP / tool / f"{tool}.py"
+        assert script.stat().st_mode & 0o111, f"{script} is not executable"
+        assert (TOP / tool / f"{tool}.html").is_file()
+        assert f"PGM = {tool}\n" in (TOP / tool / "Makefile").read_text()
+
+
+def test_manual_pages_carry_the_usual_parts():
+    for tool in TOOLS:
+        page = (TOP / tool / f"{tool}.html").read_text()
+        for part in ("DESCRIPTION", "NOTES", "EXAMPLE", "SEE ALSO", "AUTHOR"):
+            assert f"<h2>{part}" in page, f"{tool}.html lacks {part}"
+
+
+def test_setup_says_nothing_and_does_nothing_where_nothing_is_missing():
+    done = subprocess.run([TOP / "tools" / "setup.sh", "-y", "demo"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_setup_refuses_an_unknown_word_in_one_line():
+    done = subprocess.run([TOP / "tools" / "setup.sh", "everything"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: Argument 'everything': found") and done.stderr.count("\n") == 1
+
+
+def test_no_test_reaches_beyond_this_machine():
+    with pytest.raises(PermissionError, match="expected 127"):
+        socket.create_connection(("192.0.2.1", 80), timeout=1)
+    with pytest.raises(PermissionError):
+        socket.getaddrinfo("example.org", 80)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen("http://example.org/", timeout=1)
+
+
+def test_programs_that_tests_start_do_not_reach_beyond_this_machine():
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "PermissionError" in done.stderr
+
+
+def test_loopback_is_open():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        with socket.create_connection(server.getsockname(), timeout=1):
+            pass
