@@ -63,7 +63,9 @@ def installed(tmp_path_factory, grass_env):
     base = tmp_path_factory.mktemp("addons")
     env = {**grass_env, "GRASS_ADDON_BASE": str(base)}
     env.pop("GRASS_ADDON_PATH")
-    done = subprocess.run([TOP / "tools" / "install.sh"], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [TOP / "tools" / "install.sh"], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 0, done.stderr
     return base
 
@@ -99,7 +101,9 @@ def mapset(location, source_tools):
     try:
         os.environ["GRASS_ADDON_PATH"] = str(source_tools)
         with gs.setup.init(path):
-            os.environ["PATH"] = os.pathsep.join([str(source_tools), str(Path(sys.executable).parent), os.environ["PATH"]])
+            os.environ["PATH"] = os.pathsep.join(
+                [str(source_tools), str(Path(sys.executable).parent), os.environ["PATH"]]
+            )
             yield path
     finally:
         os.chdir(here)

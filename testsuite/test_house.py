@@ -29,7 +29,9 @@ def test_lock_pins_every_requirement_and_names_no_server(lock):
 
 def test_lock_holds_what_this_python_runs():
     version = "py{}{}".format(*sys.version_info[:2])
-    pinned = dict(line.split("==") for line in (TOP / "lock" / f"{version}.txt").read_text().splitlines() if "==" in line)
+    pinned = dict(
+        line.split("==") for line in (TOP / "lock" / f"{version}.txt").read_text().splitlines() if "==" in line
+    )
     import h5py
     import numpy
 
@@ -65,12 +67,16 @@ def test_manual_pages_carry_the_usual_parts():
 
 
 def test_setup_says_nothing_and_does_nothing_where_nothing_is_missing():
-    done = subprocess.run([TOP / "tools" / "setup.sh", "-y", "demo"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [TOP / "tools" / "setup.sh", "-y", "demo"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_setup_refuses_an_unknown_word_in_one_line():
-    done = subprocess.run([TOP / "tools" / "setup.sh", "everything"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [TOP / "tools" / "setup.sh", "everything"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: Argument 'everything': found") and done.stderr.count("\n") == 1
 

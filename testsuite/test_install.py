@@ -72,15 +72,21 @@ def _check_tool(base, env, tool, without_heavy):
 
 
 def _left(base, tools=TOOLS):
-    return [p for p in base.rglob("*") if p.is_file() and "__pycache__" not in p.parts and any(t in str(p) for t in tools)]
+    return [
+        p for p in base.rglob("*") if p.is_file() and "__pycache__" not in p.parts and any(t in str(p) for t in tools)
+    ]
 
 
 def test_the_poison_works(without_heavy, grass_env):
-    tried = subprocess.run(["python3", "-c", "import rasterio"], env={**grass_env, "PYTHONPATH": str(without_heavy)}, capture_output=True)
+    tried = subprocess.run(
+        ["python3", "-c", "import rasterio"], env={**grass_env, "PYTHONPATH": str(without_heavy)}, capture_output=True
+    )
     assert tried.returncode != 0
 
 
-def test_suite_installs_from_a_checkout_full_of_data_and_is_removed_and_installed_again(checkout, addons, without_heavy):
+def test_suite_installs_from_a_checkout_full_of_data_and_is_removed_and_installed_again(
+    checkout, addons, without_heavy
+):
     base, env = addons
     _grass(env, "g.extension", "extension=r.impervious", f"url={checkout}")
     for tool in TOOLS:
@@ -120,7 +126,9 @@ def test_tool_without_the_library_beside_it_is_refused(checkout, addons, tmp_pat
     assert not (base / "scripts" / TOOLS[0]).exists()
 
 
-def test_install_script_works_where_a_virtual_environment_lies_in_the_checkout(checkout, addons, without_heavy, tmp_path):
+def test_install_script_works_where_a_virtual_environment_lies_in_the_checkout(
+    checkout, addons, without_heavy, tmp_path
+):
     """g.extension itself stops at a file in another encoding than UTF-8, as virtual environments hold them."""
     base, env = addons
     clone = tmp_path / "r.impervious"
@@ -128,7 +136,9 @@ def test_install_script_works_where_a_virtual_environment_lies_in_the_checkout(c
     packages = clone / ".venv" / "lib" / "python3" / "site-packages"
     packages.mkdir(parents=True)
     (packages / "old.py").write_bytes("# -*- coding: latin-1 -*-\nname = 'Zürich'\n".encode("latin-1"))
-    done = subprocess.run([clone / "tools" / "install.sh"], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [clone / "tools" / "install.sh"], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 0, done.stderr
     for tool in TOOLS:
         _check_tool(base, env, tool, without_heavy)
@@ -140,7 +150,9 @@ def test_install_script_tells_of_a_tool_that_does_not_answer(checkout, addons, t
     clone = tmp_path / "r.impervious"
     shutil.copytree(checkout, clone)
     (clone / TOOLS[0] / f"{TOOLS[0]}.py").write_text("#!/usr/bin/env python3\nthis is no Python\n")
-    done = subprocess.run([clone / "tools" / "install.sh"], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [clone / "tools" / "install.sh"], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 1
     assert f"Tool <{TOOLS[0]}>" in done.stderr
 

@@ -42,7 +42,11 @@ def open_session(path: str | Path) -> Iterator[Path]:
                 if variable in before:
                     os.environ[variable] = before[variable]
             os.environ["GRASS_ADDON_BASE"] = str(addons)
-            folders = [*before.get("GRASS_ADDON_PATH", "").split(os.pathsep), str(addons / "scripts"), str(addons / "bin")]
+            folders = [
+                *before.get("GRASS_ADDON_PATH", "").split(os.pathsep),
+                str(addons / "scripts"),
+                str(addons / "bin"),
+            ]
             os.environ["PATH"] = os.pathsep.join([*filter(None, folders), os.environ["PATH"]])
             yield mapset
     finally:
@@ -74,7 +78,12 @@ def _locked(mapset: Path) -> Iterator[None]:
     taken = subprocess.run([program, lock, str(os.getpid())], capture_output=True, check=False)
     if taken.returncode:
         raise InputError(
-            sentence(f"Mapset '{mapset}'", "that another session uses it", "it to be free", "End that session or use another mapset.")
+            sentence(
+                f"Mapset '{mapset}'",
+                "that another session uses it",
+                "it to be free",
+                "End that session or use another mapset.",
+            )
         )
     try:
         yield

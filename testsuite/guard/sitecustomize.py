@@ -13,7 +13,9 @@ def _refuse_outside(address, what):
             return
     except ValueError:
         pass
-    raise PermissionError(f"Address '{host}': found an attempt to {what} outside of this machine, expected 127.0.0.1. Tests use loopback.")
+    raise PermissionError(
+        f"Address '{host}': found an attempt to {what} outside of this machine, expected 127.0.0.1. Tests use loopback."
+    )
 
 
 def _guarded(method, position):
