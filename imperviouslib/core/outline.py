@@ -35,7 +35,8 @@ def count_cells(polygons: Iterable[Sequence[Ring]], window: Grid | None = None, 
 
 def rings_of(rings: Sequence[Ring]) -> list[np.ndarray]:
     """Return the rings as arrays (corner, 2), the first corner repeated at the end."""
-    return [np.vstack([np.asarray(r, "float64")[:, :2], np.asarray(r, "float64")[:1, :2]]) for r in rings]
+    corners = [np.asarray(ring, "float64")[:, :2] for ring in rings]
+    return [np.vstack([ring, ring[:1]]) for ring in corners]
 
 
 def _count_ring(ring: np.ndarray, window: Grid | None, res_m: int) -> int:

@@ -1,0 +1,117 @@
+"""The table folder: Parquet (pyarrow; canonical), CSV, outlines, and a data package that describes them.
+
+Values are what core/table.py made; this file knows only forms. The same rows give the same bytes in every CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imperviouslib.core.table import SCHEMA, Row, Table
+from imperviouslib.edge.files import appearing_folder, sha256_file
+
+_TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for a formula."""
+VERSION = pa.__version__
+
+
+def write_folder(path: Path, table: Table, outlines: Mapping[str, Any], package: Mapping[str, Any]) -> None:
+    """Write the whole folder; it appears under its name, in place of an older one, when every file in it is finished.
+
+    table : rows by name of table, as in table_schema.json
+    outlines : GeoJSON FeatureCollection in EPSG:3035
+    package : what datapackage.json says besides its resources
+    """
+    with appearing_folder(path) as part:
+        resources = []
+        for name, schema in SCHEMA["tables"].items():
+            _write_parquet(part / f"{name}.parquet", table[name], schema)
+            _write_csv(part / f"{name}.csv", table[name], schema)
+            resources += [
+                _resource(part / f"{name}.csv", name, schema, "csv", "text/csv"),
+                _resource(part / f"{name}.parquet", f"{name}-parquet", schema, "parquet", "application/vnd.apache.parquet"),
+            ]
+        file = part / SCHEMA["outlines"]["file"]
+        file.write_text(json.dumps(outlines, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+        resources.append(
+            {
+                "name": "outlines", "path": file.name, "title": "Outlines of the regions, EPSG:3035", "format": "geojson",
+                "mediatype": "application/geo+json", "bytes": file.stat().st_size, "hash": f"sha256:{sha256_file(file)}",
+            }
+        )  # fmt: skip
+        description = {**package, "resources": resources}
+        text = json.dumps(description, ensure_ascii=False, indent=1) + "\n"
+        (part / "datapackage.json").write_text(text, encoding="utf-8")
+
+
+def guard_text(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula.
+
+    >>> guard_text("=1+1"), guard_text("Parma")
+    ("'=1+1", 'Parma')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _write_csv(path: Path, rows: Iterable[Row], schema: Mapping[str, Any]) -> None:
+    """Write UTF-8 with commas, dots and LF; numbers in full precision, no value as an empty cell."""
+    columns = [field["name"] for field in schema["fields"]]
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([guard_text(v) if isinstance(v, str) else v for v in (row[column] for column in columns)])
+
+
+def _write_parquet(path: Path, rows: Sequence[Row], schema: Mapping[str, Any]) -> None:
+    fields = [
+        pa.field(f["name"], _TYPES[f["type"]], nullable=bool(f.get("nullable")), metadata={"description": f["description"]})
+        for f in schema["fields"]
+    ]
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), path, compression="zstd")
+
+
+def _resource(path: Path, name: str, schema: Mapping[str, Any], form: str, mediatype: str) -> dict[str, Any]:
+    resource = {
+        "name": name.replace("_", "-"), "path": path.name, "title": schema["title"], "format": form,
+        "mediatype": mediatype, "bytes": path.stat().st_size, "hash": f"sha256:{sha256_file(path)}",
+    }  # fmt: skip
+    if form == "csv":
+        keys = [
+            {"fields": k["fields"], "reference": {**k["reference"], "resource": k["reference"]["resource"].replace("_", "-")}}
+            for k in schema["foreignKeys"]
+        ]
+        resource |= {
+            "profile": "tabular-data-resource",
+            "encoding": "utf-8",
+            "dialect": {"delimiter": ",", "lineTerminator": "\n"},
+            "schema": {
+                "fields": [_field(f) for f in schema["fields"]],
+                "missingValues": [""],
+                "primaryKey": schema["primaryKey"],
+                "foreignKeys": keys,
+            },
+        }
+    return resource
+
+
+def _field(field: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a column as Frictionless knows it, its code list spelt out."""
+    constraints = dict(field.get("constraints", {}))
+    if not (field.get("nullable") or field.get("empty")):
+        constraints["required"] = True
+    described = {"name": field["name"], "type": field["type"], "description": field["description"]}
+    codes = SCHEMA["codes"].get(field.get("codes") or field.get("flags"))
+    if codes:
+        described["description"] += ": " + "; ".join(f"{code} {title}" for code, title in codes.items())
+    if "codes" in field:
+        constraints["enum"] = list(SCHEMA["codes"][field["codes"]])
+    return {**described, "constraints": constraints} if constraints else described
