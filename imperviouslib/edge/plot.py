@@ -1,0 +1,33 @@
+"""Pictures (matplotlib, without a display)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def plot_training(path: Path, history: Sequence[dict[str, float]], *, best_epoch: int, title: str) -> None:
+    """Draw loss and accuracy by epoch, training and validation ground, as PNG.
+
+    history : a dict an epoch: epoch, loss, accuracy, val_loss, val_accuracy
+    best_epoch : int, the epoch whose weights were kept; marked by a line
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    epochs = [row["epoch"] for row in history]
+    for axes, key, label in zip(
+        figure.subplots(1, 2), ("loss", "accuracy"), ("Loss (cross-entropy)", "Accuracy (share of cells)"), strict=True
+    ):
+        axes.plot(epochs, [row[key] for row in history], marker=".", color="#2166ac", label="training ground")
+        axes.plot(epochs, [row[f"val_{key}"] for row in history], marker=".", color="#b2182b", label="validation ground")
+        axes.axvline(best_epoch, color="0.5", linewidth=0.8, linestyle="--", label=f"kept: epoch {best_epoch}")
+        axes.set_xlabel("Epoch")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(loc="lower right", frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
