@@ -6,7 +6,7 @@
 #
 # AUTHOR(S):    The r.impervious development team
 #
-# PURPOSE:      Write labels and composites as analysis-ready HDF5
+# PURPOSE:      Write composites and labels as analysis-ready HDF5
 #
 # COPYRIGHT:    (C) 2026 by the r.impervious development team
 #
@@ -15,11 +15,93 @@
 ############################################################################
 
 # %module
-# % description: Writes yearly composites and labels as analysis-ready data (HDF5), or checks such a file.
+# % description: Writes composites and land cover labels as analysis-ready data (HDF5), or checks such a file.
 # % keyword: raster
+# % keyword: export
 # % keyword: Sentinel-2
-# % keyword: analysis-ready data
 # % keyword: land cover
+# % keyword: HDF5
+# %end
+# %option
+# % key: input
+# % type: string
+# % key_desc: basename or file
+# % required: yes
+# % description: Prefix of the composites of r.s2.yearly; with -c the HDF5 file to check
+# %end
+# %option G_OPT_F_OUTPUT
+# % key: output
+# % required: no
+# % description: HDF5 file
+# %end
+# %option
+# % key: years
+# % type: string
+# % required: no
+# % description: Years, such as 2017-2019 or 2017,2019; default: all composites of the prefix
+# %end
+# %option
+# % key: features
+# % type: string
+# % required: no
+# % multiple: yes
+# % description: Features such as B12_p50, in the order of the model's input (default: all)
+# %end
+# %option G_OPT_R_INPUT
+# % key: labels
+# % required: no
+# % description: Land cover map, 20 m or finer
+# % guisection: Labels
+# %end
+# %option
+# % key: label_year
+# % type: integer
+# % required: no
+# % answer: 2017
+# % description: Year that the labels show
+# % guisection: Labels
+# %end
+# %option
+# % key: legend
+# % type: string
+# % required: no
+# % answer: s2glc
+# % description: Legend: s2glc, prototype, clcplus, or a file of lines 'code class'
+# % guisection: Labels
+# %end
+# %option
+# % key: ties
+# % type: string
+# % required: no
+# % options: balanced,lowest,highest
+# % answer: balanced
+# % description: Which class wins where two are equally frequent in a cell
+# % guisection: Labels
+# %end
+# %option G_OPT_M_DIR
+# % key: plot
+# % required: no
+# % description: Folder for a picture per period and one of the labels
+# %end
+# %option
+# % key: format
+# % type: string
+# % required: no
+# % options: plain,json
+# % answer: plain
+# % description: Form of what is printed
+# % guisection: Print
+# %end
+# %flag
+# % key: c
+# % description: Check the file only; exit status 1 when anything is off
+# %end
+# %flag
+# % key: f
+# % description: Write features as float32 reflectance with NaN, as the prototype did
+# %end
+# %rules
+# % required: output,-c
 # %end
 
 import os

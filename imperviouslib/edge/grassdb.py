@@ -251,6 +251,52 @@ def dress_classes(name: str) -> None:
     run("r.colors", map=name, rules="-", stdin=colours)
 
 
+def list_rasters(pattern: str) -> set[str]:
+    """Return the names of raster maps of the current mapset that match a pattern with * and ?."""
+    return set(gs.list_grouped("raster", pattern=pattern).get(gs.gisenv()["MAPSET"], []))
+
+
+def link_file(path: Path, name: str) -> None:
+    """Link a raster file as a map; the file stays where it is."""
+    run("r.external", input=str(path), output=name, overwrite=True)
+
+
+def mosaic(parts: Sequence[str], name: str) -> None:
+    """Join maps that do not overlap into a virtual map (r.buildvrt), or name a single one."""
+    if len(parts) > 1:
+        run("r.buildvrt", input=",".join(parts), output=name, overwrite=overwrite() or None)
+    else:
+        run("g.rename", raster=f"{parts[0]},{name}", overwrite=overwrite() or None)
+
+
+def semantic_label(name: str) -> str:
+    """Return a map's semantic label, or an empty text."""
+    return str(gs.raster_info(name).get("semantic_label") or "").strip('"').replace("none", "")
+
+
+def register(dataset: str, title: str, lines: Sequence[str]) -> None:
+    """Register maps in a space-time raster dataset, made where it is not there yet.
+
+    lines : `map|start time|semantic label`; maps that are registered already keep their place
+    """
+    if not lines:
+        return
+    present = {line.split("@", 1)[0] for line in read("t.list", type="strds", columns="name").splitlines()}
+    if dataset not in present:
+        run("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
+    known = set(read("t.rast.list", input=dataset, columns="name", flags="u").split())
+    new = [line for line in lines if line.split("|", 1)[0] not in known]
+    if not new:
+        return
+    path = temporary_folder() / f"register_{os.getpid()}.txt"
+    # Four fields let t.register read a semantic label: map, start, end (none), label.
+    path.write_text("".join("{}|{}|None|{}\n".format(*line.split("|")) for line in new), encoding="utf-8")
+    try:
+        run("t.register", input=dataset, type="raster", file=str(path), overwrite=True)
+    finally:
+        path.unlink()
+
+
 def temporary_name(stem: str) -> str:
     """Return a map name that no other process uses; remove the map with `remove` when done."""
     return gs.append_node_pid(stem)

@@ -107,7 +107,7 @@ def scrub(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=16)
-def _store(bucket: str, settings: S3Settings, timeout_s: float):  # noqa: ANN202 - obstore is imported late
+def _store(bucket: str, settings: S3Settings, timeout_s: float):
     from obstore.store import S3Store
 
     endpoint = settings.endpoint or (CDSE_ENDPOINT if bucket.lower() == "eodata" else None)
@@ -134,7 +134,7 @@ def _store(bucket: str, settings: S3Settings, timeout_s: float):  # noqa: ANN202
     )
 
 
-def _seconds(value: float):  # noqa: ANN202
+def _seconds(value: float):
     from datetime import timedelta
 
     return timedelta(seconds=value)

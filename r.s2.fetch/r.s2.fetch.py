@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+
+############################################################################
+#
+# MODULE:       r.s2.fetch
+#
+# AUTHOR(S):    The r.impervious development team
+#
+# PURPOSE:      Fetch Sentinel-2 scenes onto the grid
+#
+# COPYRIGHT:    (C) 2026 by the r.impervious development team
+#
+#               SPDX-License-Identifier: GPL-2.0-or-later
+#
+############################################################################
+
+# %module
+# % description: Fetches Sentinel-2 L2A scenes from a STAC catalogue onto the 20 m grid of EPSG:3035.
+# % keyword: raster
+# % keyword: import
+# % keyword: Sentinel-2
+# % keyword: STAC
+# % keyword: satellite
+# %end
+# %option
+# % key: stac
+# % type: string
+# % required: no
+# % answer: cdse
+# % description: Catalogue: cdse, earthsearch, address of a STAC API, or item collection file
+# % guisection: Search
+# %end
+# %option
+# % key: collection
+# % type: string
+# % required: no
+# % description: Collection (default: the catalogue's own of Sentinel-2 L2A)
+# % guisection: Search
+# %end
+# %option G_OPT_M_DIR
+# % key: output
+# % required: yes
+# % description: Archive folder, made where it is not there
+# %end
+# %option
+# % key: years
+# % type: string
+# % required: yes
+# % description: Years, such as 2017-2019 or 2017,2019
+# %end
+# %option
+# % key: bands
+# % type: string
+# % required: no
+# % multiple: yes
+# % answer: B12,B11,B04
+# % description: Bands; the scene classification SCL comes by itself
+# %end
+# %option
+# % key: window
+# % type: string
+# % required: no
+# % answer: 04-15/10-15
+# % description: Part of each year, mm-dd/mm-dd; the prototype's is 05-01/06-01
+# % guisection: Search
+# %end
+# %option
+# % key: clouds
+# % type: double
+# % required: no
+# % answer: 60
+# % options: 0-100
+# % description: Most cloud in a scene, per cent of its valid pixels; the prototype's is 6
+# % guisection: Search
+# %end
+# %option
+# % key: scenes
+# % type: integer
+# % required: no
+# % answer: 6
+# % options: 1-1000
+# % description: Most scenes per tile and year
+# % guisection: Search
+# %end
+# %option
+# % key: tiles
+# % type: string
+# % required: no
+# % multiple: yes
+# % description: MGRS tiles (default: all over the region)
+# % guisection: Search
+# %end
+# %option
+# % key: choice
+# % type: string
+# % required: no
+# % options: clear,bytes
+# % answer: clear
+# % description: Which scenes are best
+# % descriptions: clear;much clear ground, together covering the region, spread over the season;bytes;the largest files, as the prototype chose
+# % guisection: Search
+# %end
+# %option
+# % key: resampling
+# % type: string
+# % required: no
+# % options: nearest,bilinear,cubic
+# % answer: bilinear
+# % description: Resampling of bands; SCL is always nearest
+# %end
+# %option G_OPT_R_BASENAME_OUTPUT
+# % key: prefix
+# % required: no
+# % answer: scenes
+# % description: Prefix of the linked maps, and name of their space-time dataset
+# %end
+# %option
+# % key: tries
+# % type: integer
+# % required: no
+# % answer: 6
+# % options: 1-50
+# % description: Attempts per object
+# % guisection: Network
+# %end
+# %option
+# % key: timeout
+# % type: double
+# % required: no
+# % answer: 120
+# % options: 1-3600
+# % description: Seconds after which an attempt is given up
+# % guisection: Network
+# %end
+# %option G_OPT_M_NPROCS
+# %end
+# %option
+# % key: format
+# % type: string
+# % required: no
+# % options: plain,json
+# % answer: plain
+# % description: Form of what is printed
+# % guisection: Print
+# %end
+# %flag
+# % key: l
+# % description: List what would be fetched and exit
+# % guisection: Print
+# %end
+# %flag
+# % key: n
+# % description: Do not link the scenes into the mapset
+# %end
+# %flag
+# % key: k
+# % description: Keep going: scenes that failed are no error
+# %end
+
+import os
+import sys
+
+import grass.script as gs
+
+
+def main():
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ["IMPERVIOUS_DEBUG"] = "1"
+    options, flags = gs.parser()
+    # The library lies in etc/<tool> once installed, and beside the tool's folder in the source tree.
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:0] = [os.path.join(here, "..", "etc", "r.s2.fetch"), os.path.join(here, "..")]
+    from imperviouslib.edge.tool import run
+
+    return run("fetch", options, flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

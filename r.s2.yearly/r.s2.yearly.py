@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+
+############################################################################
+#
+# MODULE:       r.s2.yearly
+#
+# AUTHOR(S):    The r.impervious development team
+#
+# PURPOSE:      Make cloud-masked composites per period
+#
+# COPYRIGHT:    (C) 2026 by the r.impervious development team
+#
+#               SPDX-License-Identifier: GPL-2.0-or-later
+#
+############################################################################
+
+# %module
+# % description: Makes cloud-free yearly, seasonal or monthly composites from an archive of Sentinel-2 scenes.
+# % keyword: raster
+# % keyword: time series
+# % keyword: Sentinel-2
+# % keyword: composite
+# % keyword: cloud mask
+# %end
+# %option G_OPT_M_DIR
+# % key: input
+# % required: yes
+# % description: Archive folder of r.s2.fetch
+# %end
+# %option G_OPT_R_BASENAME_OUTPUT
+# % key: output
+# % required: no
+# % description: Prefix of the composites, and name of their space-time dataset
+# %end
+# %option
+# % key: years
+# % type: string
+# % required: no
+# % description: Years, such as 2017-2019 or 2017,2019; default: all in the archive
+# %end
+# %option
+# % key: period
+# % type: string
+# % required: no
+# % multiple: yes
+# % options: year,season,month
+# % answer: year
+# % description: Periods of the composites
+# %end
+# %option
+# % key: bands
+# % type: string
+# % required: no
+# % multiple: yes
+# % answer: B12,B11,B04
+# % description: Bands
+# %end
+# %option
+# % key: tiles
+# % type: string
+# % required: no
+# % multiple: yes
+# % answer: common
+# % description: Tiles: common to all years, all, or a list
+# %end
+# %option
+# % key: method
+# % type: string
+# % required: no
+# % options: median,largest
+# % answer: median
+# % description: Composite
+# % descriptions: median;median of the clear observations;largest;the scene with the most bytes of each tile, unmasked, as the prototype made it
+# %end
+# %option
+# % key: dilate
+# % type: integer
+# % required: no
+# % answer: 1
+# % options: 0-50
+# % description: Cells by which clouds and their shadows are widened
+# %end
+# %option G_OPT_F_OUTPUT
+# % key: report
+# % required: no
+# % description: JSON report of tiles, holes and alignment
+# %end
+# %option G_OPT_M_NPROCS
+# %end
+# %option
+# % key: format
+# % type: string
+# % required: no
+# % options: plain,json
+# % answer: plain
+# % description: Form of what is printed
+# % guisection: Print
+# %end
+# %flag
+# % key: c
+# % description: Check the archive's alignment only; exit status 1 when anything is off
+# %end
+# %flag
+# % key: l
+# % description: Link the composites as files instead of importing them (folder <input>/composites)
+# %end
+# %rules
+# % required: output,-c
+# %end
+
+import os
+import sys
+
+import grass.script as gs
+
+
+def main():
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ["IMPERVIOUS_DEBUG"] = "1"
+    options, flags = gs.parser()
+    # The library lies in etc/<tool> once installed, and beside the tool's folder in the source tree.
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:0] = [os.path.join(here, "..", "etc", "r.s2.yearly"), os.path.join(here, "..")]
+    from imperviouslib.edge.tool import run
+
+    return run("yearly", options, flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
