@@ -122,4 +122,7 @@ def resolve_temperature(logits: np.ndarray, reference: np.ndarray) -> float:
 def confusion_table(confusion: np.ndarray) -> list[list[str]]:
     """Lay the counts out for a CSV file: rows are the reference, columns the map."""
     keys = [c.key for c in CLASSES]
-    return [["reference", *keys], *([key, *(str(int(n)) for n in row)] for key, row in zip(keys, confusion, strict=True))]
+    return [
+        ["reference", *keys],
+        *([key, *(str(int(n)) for n in row)] for key, row in zip(keys, confusion, strict=True)),
+    ]

@@ -70,7 +70,9 @@ def parse_card(text: str, name: str) -> Card:
     if not isinstance(values, dict) or values.get("contract") != CONTRACT:
         found = f"contract {values.get('contract')}" if isinstance(values, dict) else "no contract"
         raise ModelError(
-            sentence(thing, found, f"contract {CONTRACT}", "Use the version of the suite that wrote it, or train again.")
+            sentence(
+                thing, found, f"contract {CONTRACT}", "Use the version of the suite that wrote it, or train again."
+            )
         )
     known = set(Card.__dataclass_fields__)
     try:
@@ -106,7 +108,10 @@ def check_fit(card: Card, *, name: str, features: Sequence[str], res_m: int, dat
         if found != expected:
             raise ModelError(
                 sentence(
-                    f"Model '{name}'", f"{what} {found}", f"{expected} as in '{data}'", "Choose the model trained on such data."
+                    f"Model '{name}'",
+                    f"{what} {found}",
+                    f"{expected} as in '{data}'",
+                    "Choose the model trained on such data.",
                 )
             )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imperviouslib.core.errors import TrainingError, sentence
+from imperviouslib.core.errors import GridError, TrainingError, sentence
 from imperviouslib.core.grid import BLOCK, Grid
 from imperviouslib.core.legend import CLASSES, DEFAULT_DEFINITION, DEFINITIONS
 
@@ -60,6 +60,35 @@ def windows(part: Grid, *, halo: int, size: int = WINDOW) -> Iterator[tuple[Grid
     """
     for core in part.blocks(size):
         yield core, core.snapped_out(size).grown(halo)
+
+
+def resolve_part(grid: Grid, region: Grid, *, name: str) -> Grid:
+    """Return the cells of a file's grid that lie within the region; raise GridError where there are none."""
+    part = grid.intersection(region)
+    if part is None:
+        west, south, east, north = grid.bounds
+        raise GridError(
+            sentence(
+                "Current region",
+                f"no cell of '{name}'",
+                "some",
+                f"Set it with g.region n={north} s={south} e={east} w={west} res={grid.res_m}.",
+            )
+        )
+    return part
+
+
+def encode_prediction(probability: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn probabilities into what the maps hold.
+
+    probability : array (class, row, col), float, sums to 1
+    known : array (row, col), bool, false where a feature is no data
+    Returns: class (row, col) uint8, 1-4; probability x 10000 (class, row, col) uint16, 1..9999, for a map never knows a class
+    to be impossible or sure. Both are 0 where not known.
+    """
+    classes = np.where(known, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
+    scaled = np.clip(np.rint(probability * 10_000), 1, 9999)
+    return classes, np.where(known, scaled, 0).astype(np.uint16)
 
 
 def block_numbers(outer: Grid, size: int) -> np.ndarray:
@@ -134,7 +163,9 @@ def widen(mask: np.ndarray, cells: int) -> np.ndarray:
     """
     for axis in (0, 1):
         length = mask.shape[axis]
-        total = np.concatenate([np.zeros_like(mask.take([0], axis), dtype=np.int32), mask.cumsum(axis, dtype=np.int32)], axis)
+        total = np.concatenate(
+            [np.zeros_like(mask.take([0], axis), dtype=np.int32), mask.cumsum(axis, dtype=np.int32)], axis
+        )
         first = np.clip(np.arange(length) - cells, 0, length)
         last = np.clip(np.arange(length) + cells + 1, 0, length)
         mask = total.take(last, axis) > total.take(first, axis)

@@ -32,5 +32,7 @@ def open_engine(folder: Path, *, engine: str = "auto", threads: int = 0) -> Infe
     """
     name = next(iter(ENGINES)) if engine == "auto" else engine
     if name not in ENGINES:
-        raise InputError(sentence("Option <engine>", f"'{engine}'", "auto or " + ", ".join(ENGINES), "Choose one of these."))
+        raise InputError(
+            sentence("Option <engine>", f"'{engine}'", "auto or " + ", ".join(ENGINES), "Choose one of these.")
+        )
     return ENGINES[name](folder, threads)

@@ -24,7 +24,9 @@ def check_model_free(folder: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise InputError(
-            sentence(f"Model '{folder}'", "that it exists", "a new name", "Use --overwrite to replace it, or another output.")
+            sentence(
+                f"Model '{folder}'", "that it exists", "a new name", "Use --overwrite to replace it, or another output."
+            )
         )
 
 

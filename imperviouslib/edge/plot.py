@@ -22,7 +22,9 @@ def plot_training(path: Path, history: Sequence[dict[str, float]], *, best_epoch
         figure.subplots(1, 2), ("loss", "accuracy"), ("Loss (cross-entropy)", "Accuracy (share of cells)"), strict=True
     ):
         axes.plot(epochs, [row[key] for row in history], marker=".", color="#2166ac", label="training ground")
-        axes.plot(epochs, [row[f"val_{key}"] for row in history], marker=".", color="#b2182b", label="validation ground")
+        axes.plot(
+            epochs, [row[f"val_{key}"] for row in history], marker=".", color="#b2182b", label="validation ground"
+        )
         axes.axvline(best_epoch, color="0.5", linewidth=0.8, linestyle="--", label=f"kept: epoch {best_epoch}")
         axes.set_xlabel("Epoch")
         axes.set_ylabel(label)

@@ -27,7 +27,12 @@ def split_blocks(
             roles[block] = role
     if TRAIN not in roles.values():
         raise TrainingError(
-            sentence("Option <test>", f"{test:g}", "a share that leaves ground to train on", "Choose a smaller one, e.g. 0.2.")
+            sentence(
+                "Option <test>",
+                f"{test:g}",
+                "a share that leaves ground to train on",
+                "Choose a smaller one, e.g. 0.2.",
+            )
         )
     return roles
 
@@ -60,6 +65,10 @@ def _merge_rare(strata: np.ndarray, fewest: int) -> np.ndarray:
     commonest = names[sizes.argmax()]
     merged = strata.copy()
     for name in names[sizes < fewest]:
-        kin = [(size, other) for other, size in zip(names, sizes, strict=True) if other // 10 == name // 10 and size >= fewest]
+        kin = [
+            (size, other)
+            for other, size in zip(names, sizes, strict=True)
+            if other // 10 == name // 10 and size >= fewest
+        ]
         merged[strata == name] = max(kin)[1] if kin else commonest
     return merged

@@ -41,7 +41,12 @@ class NetSpec:
     def __post_init__(self) -> None:
         if not (len(self.mean) == len(self.deviation) == self.features and self.depth >= 1 and self.filters >= 1):
             raise ModelError(
-                sentence("Net", f"{self}", "a mean and a deviation a feature, depth and filters of 1 or more", "Check the options.")
+                sentence(
+                    "Net",
+                    f"{self}",
+                    "a mean and a deviation a feature, depth and filters of 1 or more",
+                    "Check the options.",
+                )
             )
 
 
@@ -209,7 +214,9 @@ def fit(
             progress(self.epoch * plan.steps + batch + 1, plan.epochs * plan.steps)
 
     net.compile(
-        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(plan.rate, plan.epochs * plan.steps, alpha=0.01)),
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(plan.rate, plan.epochs * plan.steps, alpha=0.01)
+        ),
         # The weighted mean: cells of weight 0 change neither the loss nor its scale.
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
@@ -223,7 +230,8 @@ def fit(
     progress(1, 1)
     keys = ("loss", "accuracy", "val_loss", "val_accuracy")
     return [
-        {"epoch": epoch, **{key: float(told[key][epoch - 1]) for key in keys}} for epoch in range(1, len(told["loss"]) + 1)
+        {"epoch": epoch, **{key: float(told[key][epoch - 1]) for key in keys}}
+        for epoch in range(1, len(told["loss"]) + 1)
     ]
 
 

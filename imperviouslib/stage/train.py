@@ -16,8 +16,7 @@ from imperviouslib import __version__
 from imperviouslib.core import patches
 from imperviouslib.core.accuracy import Tally, confusion_table, resolve_temperature, softmax
 from imperviouslib.core.card import Card
-from imperviouslib.core.errors import GridError, InputError, TrainingError, sentence
-from imperviouslib.core.grid import Grid
+from imperviouslib.core.errors import InputError, TrainingError, sentence
 from imperviouslib.core.legend import CLASS_KEYS, CLASSES
 from imperviouslib.core.patches import TEST, TRAIN, VALIDATION, Ground
 from imperviouslib.core.scenes import parse_years
@@ -26,6 +25,9 @@ from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.modelfile import check_model_free, write_model
 from imperviouslib.edge.split import split_blocks
 
+_WINDOW = 256
+"""Cells a side of validation and test windows at least, without halo."""
+_WINDOW_BATCH = 4
 _CALIBRATION_CELLS = 400_000
 """Validation cells at most that the temperature is fitted to: one number needs no more."""
 
@@ -33,7 +35,12 @@ _CALIBRATION_CELLS = 400_000
 def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
     patch, depth, filters = int(options["patch"]), int(options["depth"]), int(options["filters"])
-    epochs, batch, seed, test = int(options["epochs"]), int(options["batch"]), int(options["seed"]), float(options["test"])
+    epochs, batch, seed, test = (
+        int(options["epochs"]),
+        int(options["batch"]),
+        int(options["seed"]),
+        float(options["test"]),
+    )
     anchor, halo = patches.net_anchor(depth), patches.net_halo(depth)
     if patch % anchor:
         raise InputError(
@@ -44,11 +51,13 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
                 f"Take {max(anchor, patch // anchor * anchor)}.",
             )
         )
+    # Validation and test windows are larger than patches: less of them is halo.
+    size = patch * max(1, _WINDOW // patch)
     folder = Path(options["output"])
     check_model_free(folder, overwrite=grassdb.overwrite())
     with ArdFile.open(options["input"]) as ard:
         periods = _resolve_periods(ard, options["years"])
-        ground = _read_ground(ard, periods, margin=halo, unit=patch)
+        ground = _read_ground(ard, periods, margin=halo, unit=size)
         described = {
             "features": ard.features, "res_m": ard.grid.res_m, "label_year": ard.label_year, "legend": ard.legend,
             "ard_digest": ard.digest,
@@ -74,7 +83,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
 
     unet.seed_everything(seed)
     net = unet.build_unet(unet.NetSpec(len(described["features"]), mean, deviation, depth, filters))
-    validation = list(_batches(ground, VALIDATION, size=patch, halo=halo, batch=batch))
+    validation = list(_batches(ground, VALIDATION, size=size, halo=halo))
     cells = sum(ground.cells(TRAIN, index) for index in range(len(periods)))
     # An epoch sees about twice as many cells as there are, and is never so short that its validation tells little.
     steps = int(np.clip(2 * cells // (patch * patch * batch), 12, 1000))
@@ -101,7 +110,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         metrics[name] = {}
         for index, period in enumerate(periods):
             tally = Tally()
-            for x, y, counts in _batches(ground, role, size=patch, halo=halo, batch=batch, periods=(index,)):
+            for x, y, counts in _batches(ground, role, size=size, halo=halo, periods=(index,)):
                 tally.add(run(x)[counts > 0], y[counts > 0])
             metrics[name][period] = tally.summary()
             if role == TEST:
@@ -137,7 +146,9 @@ def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
     """Choose the periods whose features are trained on: the label year's, or those of the years asked for."""
     if ard.label_year is None:
         raise TrainingError(
-            sentence(f"File '{ard.path}'", "no labels", "labels of one year", "Write it again with labels= of r.s2.ard.")
+            sentence(
+                f"File '{ard.path}'", "no labels", "labels of one year", "Write it again with labels= of r.s2.ard."
+            )
         )
     years = parse_years(text) if text else (ard.label_year,)
     periods = tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in years)
@@ -156,18 +167,7 @@ def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
 
 def _read_ground(ard: ArdFile, periods: tuple[str, ...], *, margin: int, unit: int) -> Ground:
     """Read the part of the file within the current region into memory, with a margin without data."""
-    region = grassdb.region_grid(ard.grid.res_m)
-    part = ard.grid.intersection(region)
-    if part is None:
-        west, south, east, north = ard.grid.bounds
-        raise GridError(
-            sentence(
-                "Current region",
-                f"no cell of '{ard.path}'",
-                "some",
-                f"Set it with g.region n={north} s={south} e={east} w={west} res={ard.grid.res_m}.",
-            )
-        )
+    part = patches.resolve_part(ard.grid, grassdb.region_grid(ard.grid.res_m), name=str(ard.path))
     outer = part.snapped_out(unit).grown(margin)
     inside = part.slices_in(outer)
     features = []
@@ -232,7 +232,7 @@ def _check_cells(ground: Ground, index: int, period: str) -> None:
 
 
 def _batches(
-    ground: Ground, role: int, *, size: int, halo: int, batch: int, periods: tuple[int, ...] | None = None
+    ground: Ground, role: int, *, size: int, halo: int, periods: tuple[int, ...] | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Give the windows of a role with their halo, batch by batch, as `Ground.cut` gives one."""
     wanted = [
@@ -240,10 +240,10 @@ def _batches(
         for period in (range(len(ground.features)) if periods is None else periods)
         for row, col in patches.role_windows(ground, role, size=size, halo=halo)
     ]
-    for start in range(0, len(wanted), batch):
+    for start in range(0, len(wanted), _WINDOW_BATCH):
         parts = [
             patches.cut_core(ground, period, row, col, size=size, halo=halo, role=role)
-            for period, row, col in wanted[start : start + batch]
+            for period, row, col in wanted[start : start + _WINDOW_BATCH]
         ]
         x, y, counts = (np.stack(arrays) for arrays in zip(*parts, strict=True))
         yield x, y, counts
@@ -266,7 +266,9 @@ def _report(card: Card, periods: tuple[str, ...], folder: Path, form: str) -> No
     """Print what the model can do on test ground."""
     tests = card.metrics["test"]
     if form == "json":
-        print(json.dumps({"model": str(folder), "sha256": card.model_sha256, "test": tests, "split": card.split["cells"]}))
+        print(
+            json.dumps({"model": str(folder), "sha256": card.model_sha256, "test": tests, "split": card.split["cells"]})
+        )
         return
     for period in periods:
         figures = tests[period]
@@ -280,7 +282,9 @@ def _report(card: Card, periods: tuple[str, ...], folder: Path, form: str) -> No
                 f"{key:<12}{row['reference_cells']:>10}{_figure(row['iou'], 8)}{_figure(row['users_accuracy'], 8)}"
                 f"{_figure(row['producers_accuracy'], 10)}{_figure(row['area_bias_pct'], 10, 1)} %"
             )
-    print(f"Model '{folder}': epoch {card.settings['epoch_kept']} of {card.settings['epochs_run']}, sha256 {card.model_sha256[:12]}")
+    print(
+        f"Model '{folder}': epoch {card.settings['epoch_kept']} of {card.settings['epochs_run']}, sha256 {card.model_sha256[:12]}"
+    )
 
 
 def _figure(value: float | None, width: int, digits: int = 3) -> str:

@@ -1,0 +1,208 @@
+"""r.unet.predict: map classes and their probabilities, a period at a time.
+
+The recipe: check the model against the data, then for each period infer window by window into GeoTIFFs, bring them into the mapset
+under temporary names, and give them their names at the end, the class map last. So a period whose class map is there is whole, and
+a run that was killed goes on with the next period.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imperviouslib import __version__
+from imperviouslib.core.card import Card, check_fit
+from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.legend import CLASSES
+from imperviouslib.core.patches import WINDOW, encode_prediction, resolve_part, windows
+from imperviouslib.core.scenes import parse_years
+from imperviouslib.edge import grassdb
+from imperviouslib.edge.ardfile import ArdFile
+from imperviouslib.edge.engine import Infer, open_engine
+from imperviouslib.edge.modelfile import read_model
+from imperviouslib.edge.rasterfile import TiffWriter
+
+_SAME = ("period", "model", "data", "bounds")
+"""What must agree for maps of an earlier run to be those of this one."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """The maps of one period."""
+
+    period: str
+    names: dict[str, str]
+    """`class` and `p_<class key>` to map name; the class map comes last."""
+    provenance: dict[str, Any]
+
+
+def main(options: dict[str, str], flags: dict[str, bool]) -> int:
+    """Run the tool."""
+    folder = Path(options["model"])
+    card = read_model(folder)
+    with ArdFile.open(options["input"]) as ard:
+        check_fit(card, name=str(folder), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))
+        part = resolve_part(ard.grid, grassdb.region_grid(ard.grid.res_m), name=str(ard.path))
+        outputs = [
+            _output(ard, period, card, part, options["output"]) for period in _resolve_periods(ard, options["years"])
+        ]
+        todo = [output for output in outputs if not _done(output)]
+        for output in outputs:
+            if output not in todo:
+                grassdb.message(f"Period {output.period} is there, by this model and from these data.")
+        if not todo:
+            return 0
+        infer = open_engine(folder, engine=options["engine"], threads=max(0, int(options["nprocs"])))
+        total = len(todo) * sum(1 for _ in windows(part, halo=card.halo))
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            grassdb.percent(done, total)
+
+        for output in todo:
+            _predict(ard, output, card, part, infer, link=flags["l"], step=step)
+    return 0
+
+
+def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
+    if not text:
+        return ard.periods
+    years = parse_years(text)
+    missing = sorted(set(years) - set(ard.years))
+    if missing:
+        raise InputError(
+            sentence(
+                "Option <years>",
+                str(missing[0]),
+                "years of the file, " + ", ".join(map(str, sorted(set(ard.years)))),
+                "Choose of these, or write the file again with r.s2.ard.",
+            )
+        )
+    return tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in years)
+
+
+def _output(ard: ArdFile, period: str, card: Card, part: Grid, prefix: str) -> Output:
+    names = {f"p_{c.key}": grassdb.map_name(prefix, period, f"p_{c.key}") for c in CLASSES}
+    names["class"] = grassdb.map_name(prefix, period, "class")
+    source = ard.provenance.get(period) or {}
+    provenance = {
+        "period": period,
+        "model": card.model_sha256,
+        "model_labels": {"year": card.label_year, "legend": card.legend},
+        "data": ard.digests[ard.periods.index(period)],
+        "ard": ard.digest,
+        "bounds": list(part.bounds),
+        "prior": card.prior,
+        "temperature": card.calibration.get("temperature"),
+        "scenes": source.get("scenes", []) if isinstance(source, dict) else [],
+        "version": __version__,
+    }
+    return Output(period, names, provenance)
+
+
+def _done(output: Output) -> bool:
+    """Tell whether a period needs no work; raise InputError where its maps are others than this run would make."""
+    present = [name for name in output.names.values() if grassdb.exists(name)]
+    if not present or grassdb.overwrite():
+        return False
+    for name in present:
+        found = grassdb.read_provenance(name)
+        if any(found.get(key) != output.provenance[key] for key in _SAME):
+            differs = next(key for key in _SAME if found.get(key) != output.provenance[key])
+            what = {"period": "period", "model": "model", "data": "features", "bounds": "region"}[differs]
+            raise InputError(
+                sentence(
+                    f"Map <{name}>",
+                    f"a map of another {what}" if found else "a map of another origin",
+                    "a new name, or a map of this model and these data",
+                    "Use --overwrite to replace it, or another output.",
+                )
+            )
+    # Without its class map the period was not finished.
+    return len(present) == len(output.names)
+
+
+def _predict(
+    ard: ArdFile, output: Output, card: Card, part: Grid, infer: Infer, *, link: bool, step: Callable[[], None]
+) -> None:
+    """Infer one period, and let its maps appear."""
+    mark = uuid.uuid4().hex[:8]
+    folder = grassdb.linked_folder() if link else grassdb.temporary_folder()
+    files = {key: folder / f"{name}.{mark}.tif" for key, name in output.names.items()}
+    temporary = {key: grassdb.temporary_name(name) for key, name in output.names.items()}
+    appeared = False
+    try:
+        infer_period(ard, output.period, card.halo, part, infer, files, step)
+        for key, name in temporary.items():
+            grassdb.import_tiff(files[key], name, link=link)
+            _dress(name, key, output, card, ard)
+        grassdb.remove(output.names.values())
+        for key, name in output.names.items():
+            grassdb.run("g.rename", raster=(temporary[key], name))
+        appeared = True
+    finally:
+        grassdb.remove(temporary.values())
+        for key, path in files.items():
+            if not (link and appeared):
+                path.unlink(missing_ok=True)
+            else:
+                for old in set(folder.glob(f"{output.names[key]}.????????.tif")) - {path}:
+                    old.unlink()
+
+
+def infer_period(
+    ard: ArdFile,
+    period: str,
+    halo: int,
+    part: Grid,
+    infer: Infer,
+    files: dict[str, Path],
+    step: Callable[[], None] = lambda: None,
+    *,
+    size: int = WINDOW,
+) -> None:
+    """Write classes and probabilities of a period to GeoTIFFs on `part`, window by window.
+
+    The halo is read from the file also where it lies outside `part`, so a cell does not depend on the region. Memory is that
+    of one window: about 200 MB for a net of 16 filters.
+
+    files : dict, `class` and `p_<class key>` to path; 0 = no data
+    """
+    with contextlib.ExitStack() as stack:
+        out = {
+            key: stack.enter_context(TiffWriter(path, part, "uint8" if key == "class" else "uint16", nodata=0))
+            for key, path in files.items()
+        }
+        for core, window in windows(part, halo=halo, size=size):
+            stored = ard.read(period, window)
+            rows, cols = core.slices_in(window)
+            known = (stored[:, rows, cols] > 0).all(axis=0)
+            # Where nothing is known the file keeps its no data.
+            if known.any():
+                classes, scaled = encode_prediction(infer(stored)[:, rows, cols], known)
+                out["class"].write(classes, core)
+                for land, plane in zip(CLASSES, scaled, strict=True):
+                    out[f"p_{land.key}"].write(plane, core)
+            step()
+
+
+def _dress(name: str, key: str, output: Output, card: Card, ard: ArdFile) -> None:
+    """Give a map its colours, categories, title, history and provenance."""
+    history = f"r.unet.predict: net {card.model_sha256[:12]} on {ard.path.name}, period {output.period}"
+    described = {"history": history, "provenance": output.provenance, "sources": (str(ard.path),)}
+    if key == "class":
+        grassdb.dress_classes(name)
+        grassdb.describe(name, title=f"Land cover class, {output.period}", **described)
+        return
+    land = next(c for c in CLASSES if f"p_{c.key}" == key)
+    red, green, blue = land.colour
+    grassdb.run("r.colors", map=name, rules="-", stdin=f"0 255:255:255\n10000 {red}:{green}:{blue}\n")
+    title = f"Probability of {land.title}, {output.period}"
+    grassdb.describe(name, title=title, units="probability x 10000", **described)

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+
+############################################################################
+#
+# MODULE:       r.unet.predict
+#
+# AUTHOR(S):    The r.impervious development team
+#
+# PURPOSE:      Map classes and their probabilities with a trained U-Net
+#
+# COPYRIGHT:    (C) 2026 by the r.impervious development team
+#
+#               SPDX-License-Identifier: GPL-2.0-or-later
+#
+############################################################################
+
+# %module
+# % description: Maps land cover classes and their probabilities, a period at a time, with a model of r.unet.train.
+# % keyword: raster
+# % keyword: classification
+# % keyword: deep learning
+# % keyword: Sentinel-2
+# % keyword: land cover
+# %end
+
+# %option G_OPT_F_BIN_INPUT
+# % description: Analysis-ready data, an HDF5 file of r.s2.ard
+# %end
+
+# %option
+# % key: model
+# % type: string
+# % required: yes
+# % key_desc: folder
+# % description: Model folder of r.unet.train
+# % gisprompt: old,dir,dir
+# %end
+
+# %option G_OPT_R_BASENAME_OUTPUT
+# % key: output
+# % description: Prefix of the maps: <prefix>_<period>_class, <prefix>_<period>_p_artificial and so on
+# %end
+
+# %option
+# % key: years
+# % type: string
+# % key_desc: list or range
+# % label: Years to map, e.g. 2017,2019 or 2017-2019
+# % description: All periods of the file if not given
+# %end
+
+# %option
+# % key: engine
+# % type: string
+# % options: auto,tensorflow
+# % answer: auto
+# % description: What computes the net
+# %end
+
+# %option G_OPT_M_NPROCS
+# % description: Number of threads for the net; 0 takes all cores
+# %end
+
+# %flag
+# % key: l
+# % description: Link the maps to GeoTIFFs kept in the mapset instead of importing them
+# %end
+
+import os
+import sys
+
+import grass.script as gs
+
+
+def main():
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ["IMPERVIOUS_DEBUG"] = "1"
+    options, flags = gs.parser()
+    # The library lies in etc/<tool> once installed, and beside the tool's folder in the source tree.
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:0] = [os.path.join(here, "..", "etc", "r.unet.predict"), os.path.join(here, "..")]
+    from imperviouslib.edge.tool import run
+
+    return run("predict", options, flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
