@@ -256,6 +256,41 @@ def list_rasters(pattern: str) -> set[str]:
     return set(gs.list_grouped("raster", pattern=pattern).get(gs.gisenv()["MAPSET"], []))
 
 
+def search_rasters(pattern: str) -> list[str]:
+    """Return the names of raster maps of all mapsets on the search path that match a pattern with * and ?."""
+    return sorted({name for names in gs.list_grouped("raster", pattern=pattern).values() for name in names})
+
+
+def has_grid_region() -> bool:
+    """Tell whether the current region lies on the grid."""
+    try:
+        region_grid()
+    except GridError:
+        return False
+    return True
+
+
+def codes(name: str, grid: Grid) -> list[int]:
+    """Return the codes that an integer map has within a grid, ascending; raise InputError where the map is not an integer one."""
+    if gs.raster_info(name)["datatype"] != "CELL":
+        raise InputError(
+            sentence(
+                f"Map <{name}>",
+                f"type {gs.raster_info(name)['datatype']}",
+                "an integer map (CELL)",
+                "Convert it with r.mapcalc.",
+            )
+        )
+    fine = Grid(*grid.bounds, int(cell_size(name))) if grid.res_m % max(1, int(cell_size(name))) == 0 else grid
+    return sorted(int(word) for word in read("r.stats", grid=fine, flags="n", input=name).split())
+
+
+def cell_size(name: str) -> float:
+    """Return the smaller side of a map's cells in metres."""
+    info = gs.raster_info(name)
+    return float(min(info["nsres"], info["ewres"]))
+
+
 def link_file(path: Path, name: str) -> None:
     """Link a raster file as a map; the file stays where it is."""
     run("r.external", input=str(path), output=name, overwrite=True)
@@ -312,3 +347,11 @@ def remove(names: Iterable[str], element: str = "raster") -> None:
 def temporary_folder() -> Path:
     """Return a folder for files of this process within the mapset, removed by GRASS when the session ends."""
     return Path(gs.tempdir())
+
+
+def linked_folder() -> Path:
+    """Return a folder within the mapset for GeoTIFFs that maps are linked to; it stays as long as the mapset."""
+    env = gs.gisenv()
+    folder = Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"], "linked")
+    folder.mkdir(exist_ok=True)
+    return folder
