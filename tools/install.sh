@@ -22,6 +22,10 @@ commit=$(git -C "$work/remote.git" -c user.name=install -c user.email=install@lo
 git -C "$work/remote.git" update-ref refs/heads/grass8 "$commit"
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=url.file://$work/remote.git.insteadOf GIT_CONFIG_VALUE_0=https://github.com/OSGeo/grass-addons/
 
+# GRASS 8.4 keeps a copy of that server's repository beside the addons: ours is a stand-in and must not stay there.
+kept=${GRASS_ADDON_BASE:-$HOME/.grass8/addons}/grass-addons
+[ -e "$kept" ] || trap 'rm -rf "$work" "$kept"' EXIT
+
 extension() {
   local name=$1 url=$2 log=$work/$1.log
   grass --tmp-location XY --exec g.extension extension="$name" url="$url" >"$log" 2>&1 || true

@@ -1,0 +1,27 @@
+# Read by demo.sh: run STAGE COMMAND... prints the command, runs it, and notes its time in steps/STAGE.
+# A step is known by its words, by what went before it and by the code ($SOURCES): where all are the same, it is left out.
+mkdir -p steps maps
+before=
+run() {
+  local stage=$1 key start
+  shift
+  # Address and ports differ from run to run; the commands do not.
+  key=$(printf '%s\n' "$before" "$SOURCES" "${@/$STAC/STAC}" | sha256sum | cut -c1-32)
+  before=$key
+  printf '\n$ %s\n' "$(words "$@")" >&2
+  words "$@" >>commands.txt
+  if [ -z "${AGAIN:-}" ] && [ -s "steps/$stage" ] && [ "$(head -n 1 "steps/$stage")" = "$key" ]; then
+    echo "  (finished before, in $(tail -n 1 "steps/$stage") s)" >&2
+    return
+  fi
+  rm -f "steps/$stage"
+  start=$(date +%s.%N)
+  "$@"
+  printf '%s\n%.1f\n' "$key" "$(echo "$(date +%s.%N) $start" | awk '{print $1 - $2}')" >"steps/$stage.part"
+  mv "steps/$stage.part" "steps/$stage"
+}
+words() {
+  local word line=
+  for word in "$@"; do case $word in *[!A-Za-z0-9_./:=,+-]*) line+=" '$word'" ;; *) line+=" $word" ;; esac; done
+  printf '%s\n' "${line# }"
+}

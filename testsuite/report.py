@@ -1,0 +1,310 @@
+"""What the demo shows: figures against truth, pictures, one page.
+
+Everything is read from files that a user of the suite has too: maps as GeoTIFFs, the table folder, the model folder; the truth of the
+made world stands beside them and was never seen by the tools.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pyarrow.parquet as pq
+import rasterio
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.patches import Patch
+
+from imperviouslib.core.legend import CLASSES, DEFAULT_DEFINITION, DEFINITIONS
+
+CELL_KM2 = 0.0004
+CHANGE_COLOURS = {0: ("#e8e6e1", "no change"), 1: ("#b2182b", "newly impervious")}
+METHOD_COLOURS = {"truth": "#333333", "mapped_raw": "#d6a36c", "mapped_consistent": "#2f6f9f"}
+
+
+@dataclass
+class Picture:
+    """A file of the page and the sentence below it."""
+
+    file: str
+    title: str
+    caption: str
+
+
+@dataclass
+class Report:
+    """What the page says."""
+
+    lines: list[str] = field(default_factory=list)
+    """The summary, as printed."""
+    pictures: list[Picture] = field(default_factory=list)
+
+
+def read_map(path: Path) -> np.ma.MaskedArray:
+    """Read the first band of a GeoTIFF; no data is masked."""
+    with rasterio.open(path) as source:
+        return source.read(1, masked=True)
+
+
+def read_bounds(path: Path) -> tuple[float, float, float, float]:
+    """Return left, right, bottom, top in kilometres, as imshow wants them."""
+    with rasterio.open(path) as source:
+        b = source.bounds
+    return b.left / 1000, b.right / 1000, b.bottom / 1000, b.top / 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a map of a year compares with truth, on the cells that the map has."""
+
+    cells: int
+    accuracy: float
+    """Share of cells with the right class of four, 0-1."""
+    iou: float
+    """Of impervious: cells in both / cells in either."""
+    producer: float
+    """Share of true impervious cells that the map has."""
+    user: float
+    """Share of the map's impervious cells that are true."""
+    mapped_km2: float
+    true_km2: float
+
+
+def score(mapped: np.ma.MaskedArray, truth: np.ndarray) -> Score:
+    """Compare a class map (row, col; 1-4, masked where none) with the truth on the same cells.
+
+    >>> one = score(np.ma.masked_equal(np.array([[1, 3, 0]]), 0), np.array([[1, 1, 4]]))
+    >>> one.cells, one.accuracy, one.iou
+    (2, 0.5, 0.5)
+    """
+    known = ~np.ma.getmaskarray(mapped) & (truth > 0)
+    ours, theirs = np.asarray(mapped)[known], truth[known]
+    a, b = (np.isin(x, DEFINITIONS[DEFAULT_DEFINITION]) for x in (ours, theirs))
+    both, either = int((a & b).sum()), int((a | b).sum())
+    return Score(
+        cells=int(known.sum()),
+        accuracy=float((ours == theirs).mean()),
+        iou=both / max(either, 1),
+        producer=both / max(int(b.sum()), 1),
+        user=both / max(int(a.sum()), 1),
+        mapped_km2=float(a.sum()) * CELL_KM2,
+        true_km2=float(b.sum()) * CELL_KM2,
+    )
+
+
+def read_table(folder: Path) -> list[dict]:
+    """Return the rows of the table of regions."""
+    return pq.read_table(folder / "impervious_nuts.parquet").to_pylist()
+
+
+def pick(rows: Sequence[Mapping], **where: object) -> dict[str, Mapping]:
+    """Return the rows that match, by region code."""
+    return {r["geo"]: r for r in rows if all(r[k] == v for k, v in where.items())}
+
+
+def stock(rows: Sequence[Mapping], method: str, year: int) -> dict[str, Mapping]:
+    """Impervious stock of a year in km2, by region."""
+    return pick(
+        rows, lc_flow="STK", landcover="IMP", definition=DEFAULT_DEFINITION, method=method, unit="KM2", TIME_PERIOD=year
+    )
+
+
+def flow(rows: Sequence[Mapping], which: str, method: str, first: int, last: int) -> dict[str, Mapping]:
+    """GAIN, LOSS or NET of impervious land in km2 between two years, by region."""
+    return pick(
+        rows, lc_flow=which, landcover="IMP", definition=DEFAULT_DEFINITION, method=method, unit="KM2",
+        time_from=first, TIME_PERIOD=last,
+    )  # fmt: skip
+
+
+def _panels(count: int, extent: tuple[float, float, float, float], wide: float = 4.2):
+    left, right, bottom, top = extent
+    figure, axes = plt.subplots(1, count, figsize=(wide * count, wide * (top - bottom) / (right - left) + 0.7), squeeze=False)
+    for axis in axes[0]:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    return figure, axes[0]
+
+
+def _scale_bar(axis, extent: tuple[float, float, float, float]) -> None:
+    left, right, bottom, top = extent
+    length = max(n for n in (1, 2, 5, 10, 20, 50) if n <= max((right - left) / 3, 1))
+    x, y = left + (right - left) * 0.04, bottom + (top - bottom) * 0.04
+    axis.plot([x, x + length], [y, y], color="white", lw=5, solid_capstyle="butt")
+    axis.plot([x, x + length], [y, y], color="black", lw=2.5, solid_capstyle="butt")
+    axis.text(x + length / 2, y + (top - bottom) * 0.015, f"{length} km", ha="center", va="bottom", fontsize=8,
+              bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1})  # fmt: skip
+
+
+def _save(figure, path: Path) -> None:
+    figure.savefig(path, dpi=130, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+
+
+def _draw_classes(axis, values: np.ma.MaskedArray, extent) -> None:
+    colours = ListedColormap([tuple(v / 255 for v in c.colour) for c in CLASSES])
+    axis.set_facecolor("#ffffff")
+    axis.imshow(values, cmap=colours, norm=BoundaryNorm(np.arange(0.5, 5), 4), extent=extent, interpolation="nearest")
+
+
+def _class_legend(figure) -> None:
+    handles = [Patch(color=tuple(v / 255 for v in c.colour), label=c.title) for c in CLASSES]
+    figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=9)
+
+
+def draw_composites(maps: Path, years: Sequence[int], out: Path) -> None:
+    """False colour B12 B11 B04 of each year, all years stretched alike, so that a change of colour is one of the land."""
+    bands = [[read_map(maps / f"s2_{year}_{band}_p50.tif") for band in ("B12", "B11", "B04")] for year in years]
+    limits = [np.percentile(np.concatenate([b[i].compressed()[::7] for b in bands]), (1, 99)) for i in range(3)]
+    extent = read_bounds(maps / f"s2_{years[0]}_B12_p50.tif")
+    figure, axes = _panels(len(years), extent)
+    for axis, year, three in zip(axes, years, bands, strict=True):
+        scaled = [np.clip((b.filled(0) - low) / max(high - low, 1), 0, 1) for b, (low, high) in zip(three, limits, strict=True)]
+        alpha = (~np.ma.getmaskarray(three[0])).astype(float)
+        axis.imshow(np.dstack([*scaled, alpha]), extent=extent, interpolation="nearest")
+        axis.set_title(str(year))
+        _scale_bar(axis, extent)
+    _save(figure, out)
+
+
+def draw_counts(maps: Path, years: Sequence[int], out: Path) -> None:
+    """Clear observations of each cell."""
+    counts = [read_map(maps / f"s2_{year}_count.tif") for year in years]
+    top = max(int(c.max()) for c in counts)
+    extent = read_bounds(maps / f"s2_{years[0]}_count.tif")
+    figure, axes = _panels(len(years), extent)
+    colours = plt.get_cmap("viridis", top + 1)
+    for axis, year, values in zip(axes, years, counts, strict=True):
+        shown = axis.imshow(values, cmap=colours, vmin=-0.5, vmax=top + 0.5, extent=extent, interpolation="nearest")
+        axis.set_title(str(year))
+    figure.colorbar(shown, ax=list(axes), fraction=0.02, pad=0.02, label="clear observations", ticks=range(0, top + 1, max(1, top // 6)))
+    _save(figure, out)
+
+
+def draw_classes(panels: Sequence[tuple[str, Path]], out: Path) -> None:
+    """Class maps side by side."""
+    extent = read_bounds(panels[0][1])
+    figure, axes = _panels(len(panels), extent)
+    for axis, (title, path) in zip(axes, panels, strict=True):
+        values = read_map(path)
+        _draw_classes(axis, np.ma.masked_equal(values, 0), extent)
+        axis.set_title(title)
+    _class_legend(figure)
+    _save(figure, out)
+
+
+def draw_change(panels: Sequence[tuple[str, np.ndarray]], extent, out: Path) -> None:
+    """Maps of newly impervious cells; each cell is drawn with its neighbours, so that single cells can be seen."""
+    figure, axes = _panels(len(panels), extent)
+    colours = ListedColormap([c for c, _ in CHANGE_COLOURS.values()])
+    for axis, (title, values) in zip(axes, panels, strict=True):
+        axis.set_facecolor("#ffffff")
+        axis.imshow(values, cmap=colours, vmin=0, vmax=1, extent=extent, interpolation="nearest")
+        axis.set_title(f"{title}: {float((values == 1).sum()) * CELL_KM2:.2f} km²")
+    handles = [Patch(facecolor=c, edgecolor="#999999", label=t) for c, t in CHANGE_COLOURS.values()]
+    figure.legend(handles=handles, loc="lower center", ncols=2, frameon=False, fontsize=9)
+    _save(figure, out)
+
+
+def draw_bars(series: Sequence[tuple[str, Mapping[str, Mapping[str, float | None]]]], names: Mapping[str, str], out: Path) -> None:
+    """Bars of several methods for each region; one panel for each indicator."""
+    figure, axes = plt.subplots(len(series), 1, figsize=(11, 3.2 * len(series)), squeeze=False, sharex=True)
+    regions = list(names)
+    for axis, (title, methods) in zip(axes[:, 0], series, strict=True):
+        for i, (method, values) in enumerate(methods.items()):
+            x = np.arange(len(regions)) + (i - (len(methods) - 1) / 2) * 0.26
+            heights = [values.get(g) for g in regions]
+            axis.bar(x, [0 if h is None else h for h in heights], 0.25, color=METHOD_COLOURS[method], label=method.replace("_", " "))
+            for at, height in zip(x, heights, strict=True):
+                if height is None:
+                    axis.text(at, 0, "–", ha="center", va="bottom", fontsize=8)
+        axis.set_title(title, loc="left", fontsize=10)
+        axis.set_ylabel("km²")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#e5e5e5")
+        axis.set_axisbelow(True)
+    axes[0, 0].legend(frameon=False, ncols=3, fontsize=9)
+    axes[-1, 0].set_xticks(range(len(regions)), [f"{code}\n{names[code]}" for code in regions], fontsize=7)
+    _save(figure, out)
+
+
+def _rings(geometry: Mapping) -> list[np.ndarray]:
+    polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    return [np.asarray(ring)[:, :2] / 1000 for polygon in polygons for ring in polygon]
+
+
+def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int, extent, title: str, out: Path) -> None:
+    """Regions of one level coloured by a value; grey where there is none."""
+    from matplotlib.path import Path as Outline
+    from matplotlib.patches import PathPatch
+
+    features = [f for f in json.loads(outlines.read_text(encoding="utf-8"))["features"] if f["properties"]["level"] == level]
+    known = [v for v in values.values() if v is not None]
+    figure, axis = plt.subplots(figsize=(7, 6))
+    colours, norm = plt.get_cmap("YlOrRd"), plt.Normalize(0, max(known, default=1))
+    for feature in features:
+        value = values.get(feature["properties"]["geo"])
+        rings = _rings(feature["geometry"])
+        shape = Outline.make_compound_path(*(Outline(ring, closed=True) for ring in rings))
+        colour = "#dddddd" if value is None else colours(norm(value))
+        axis.add_patch(PathPatch(shape, facecolor=colour, edgecolor="#444444", lw=0.8))
+        x, y = max(rings, key=len).mean(axis=0)
+        label = "no value" if value is None else f"{value:.1f} %"
+        axis.text(x, y, f"{feature['properties']['geo']}\n{label}", ha="center", va="center", fontsize=8)
+    axis.autoscale_view()
+    axis.set_aspect("equal")
+    axis.axis("off")
+    axis.add_patch(plt.Rectangle((extent[0], extent[2]), extent[1] - extent[0], extent[3] - extent[2], fill=False, ls="--", lw=0.8, ec="#1f5fa8"))
+    axis.set_title(title, fontsize=10)
+    figure.colorbar(plt.cm.ScalarMappable(norm, colours), ax=axis, fraction=0.03, label="% of the observed area")
+    _save(figure, out)
+
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fafaf8; margin: 0; }
+main { max-width: 68rem; margin: 0 auto; padding: 2rem 1.2rem 4rem; }
+h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.6rem 0 .5rem; }
+p.lead { color: #555; margin: 0 0 1.5rem; max-width: 46rem; }
+figure { margin: 0; background: #fff; border: 1px solid #e3e1dc; border-radius: 6px; padding: .8rem; }
+img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+figcaption { color: #555; font-size: .92rem; margin-top: .6rem; max-width: 56rem; }
+pre { background: #fff; border: 1px solid #e3e1dc; border-radius: 6px; padding: .9rem 1.1rem; overflow-x: auto; font-size: .86rem; line-height: 1.45; }
+"""
+
+
+def write_page(report: Report, commands: str, folder: Path) -> Path:
+    """Write index.html beside the pictures; it needs no other file."""
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
+        f"<title>r.impervious: the demo</title><style>{STYLE}</style></head><body><main>",
+        "<h1>r.impervious: the demo</h1><p class='lead'>The whole chain on a small made world whose truth is known: scenes from a STAC",
+        " catalogue and an S3 server on this machine, yearly composites, a U-Net, change, and a table of regions.</p>",
+        f"<h2>Summary</h2><pre>{html.escape(chr(10).join(report.lines))}</pre>",
+    ]
+    for picture in report.pictures:
+        parts.append(
+            f"<h2>{html.escape(picture.title)}</h2><figure><img src='{picture.file}' alt='{html.escape(picture.title)}'>"
+            f"<figcaption>{html.escape(picture.caption)}</figcaption></figure>"
+        )
+    parts.append(f"<h2>The commands</h2><pre>{html.escape(commands)}</pre></main></body></html>\n")
+    page = folder / "index.html"
+    page.write_text("".join(parts), encoding="utf-8")
+    return page
+
+
+def read_truth_regions(path: Path) -> list[dict[str, str]]:
+    """Return the rows of truth/regions.csv."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
