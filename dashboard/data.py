@@ -1,0 +1,470 @@
+"""The table folder: read once, checked against the schema, then asked for cubes and series.
+
+A *measure* says which figures (flow, cover, definition, method, unit); a *cube* holds all regions of one level and all periods of
+one measure. Nothing here knows the browser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+SCHEMA_FILE = Path(__file__).resolve().parent.parent / "imperviouslib" / "core" / "table_schema.json"
+"""The one thing shared with the change tool; read as a file."""
+
+HEADLINE_METHODS = ("estimated", "assisted", "mapped_consistent", "mapped_raw")
+"""Which method speaks first. Raw counts speak only where nothing else exists."""
+
+_AGAIN = "Write the folder again with r.impervious.change."
+_TYPES = {
+    "string": (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t), "text"),
+    "integer": (pa.types.is_integer, "whole numbers"),
+    "number": (pa.types.is_floating, "floating-point numbers"),
+    "date": (lambda t: pa.types.is_date(t) or pa.types.is_string(t), "dates"),
+}
+
+
+class TableFolderError(Exception):
+    """The table folder cannot be shown; the message is one line for the user."""
+
+    def __init__(self, thing: str, found: str, expected: str, then: str = _AGAIN) -> None:
+        super().__init__(f"{thing}: found {found}, expected {expected}. {then}")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Which figures: one code of each column that is not place or time."""
+
+    lc_flow: str
+    """STK, GAIN, LOSS or NET."""
+    landcover: str
+    """IMP, GRN or OTH."""
+    definition: str
+    """artificial or artificial_natural."""
+    method: str
+    """mapped_raw, mapped_consistent, estimated or assisted."""
+    unit: str
+    """KM2 or PC."""
+
+
+MEASURE_COLUMNS = ("lc_flow", "landcover", "definition", "method", "unit")
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """A year, or the time between two years."""
+
+    year: int
+    """The later year: TIME_PERIOD."""
+    year_from: int
+    """The earlier year; equal to `year` for a stock."""
+
+    @property
+    def label(self) -> str:
+        """Short form for axes: 2018, or 2017–18."""
+        if self.year == self.year_from:
+            return str(self.year)
+        same_century = self.year // 100 == self.year_from // 100
+        return f"{self.year_from}–{self.year % 100:02d}" if same_century else f"{self.year_from}–{self.year}"
+
+    @property
+    def title(self) -> str:
+        """Form for titles: 2018, or 2017 to 2018."""
+        return str(self.year) if self.year == self.year_from else f"{self.year_from} to {self.year}"
+
+
+@dataclass(frozen=True)
+class Region:
+    """One row of nuts_regions."""
+
+    geo: str
+    level: int
+    parent: str
+    name: str
+    area_km2: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure with everything that is known about it; None where empty."""
+
+    value: float | None
+    low: float | None
+    """Lower limit of the 95 % interval."""
+    high: float | None
+    """Upper limit of the 95 % interval."""
+    coverage: float | None
+    """Share of the region's cells that were seen, 0-1; None where the table has no row."""
+    flags: str
+    """Letters of the flag list."""
+
+
+NO_CELL = Cell(None, None, None, None, "")
+
+
+@dataclass(frozen=True)
+class Cube:
+    """All regions of one level and all periods of one measure.
+
+    value, low, high, coverage : array (region, period), float64, NaN = empty
+    flags : array (region, period), object (str)
+    """
+
+    measure: Measure
+    level: int
+    geos: tuple[str, ...]
+    periods: tuple[Period, ...]
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    coverage: np.ndarray
+    flags: np.ndarray
+
+    @property
+    def has_intervals(self) -> bool:
+        """Tell whether any figure has a 95 % interval."""
+        return bool(np.isfinite(self.low).any())
+
+    def cell(self, geo: str, period: Period) -> Cell:
+        """Return one figure."""
+        if geo not in self.geos or period not in self.periods:
+            return NO_CELL
+        at = self.geos.index(geo), self.periods.index(period)
+        numbers = [float(a[at]) if np.isfinite(a[at]) else None for a in (self.value, self.low, self.high, self.coverage)]
+        return Cell(*numbers, self.flags[at])
+
+    def nearest(self, year: int) -> Period | None:
+        """Return the period of `year`, else the nearest one; None where the cube is empty."""
+        return min(self.periods, key=lambda p: (abs(p.year - year), -p.year), default=None)
+
+
+@dataclass
+class Table:
+    """A table folder in memory."""
+
+    schema: Mapping[str, Any]
+    facts: pa.Table
+    """impervious_nuts, whole."""
+    transitions: pa.Table
+    """impervious_nuts_transitions, whole."""
+    regions_table: pa.Table
+    """nuts_regions, whole."""
+    regions: Mapping[str, Region]
+    """By code, of the version shown."""
+    outlines: Mapping[str, Mapping[str, Any]]
+    """GeoJSON geometry by code, EPSG:3035, metres."""
+    package: Mapping[str, Any]
+    """datapackage.json."""
+    digest: str
+    """Sha256 over the files, first 12 letters: tells one table from another in addresses and caches."""
+    vintage: str
+    """The newest run in the table, the one shown."""
+    nuts_version: str
+    """The version shown."""
+    _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _slices: dict[Measure, slice] = field(default_factory=dict, repr=False)
+    _cubes: dict[tuple[Measure, int], Cube] = field(default_factory=dict, repr=False)
+
+    @property
+    def coverage_min(self) -> float:
+        """Share of seen cells below which a figure is not to be relied on."""
+        return float(self.schema["coverage_min"])
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Levels that have regions, from the country down."""
+        return tuple(sorted({region.level for region in self.regions.values()}))
+
+    def codes(self, column: str) -> tuple[str, ...]:
+        """Return the codes of a measure column that occur, in the schema's order."""
+        present = {getattr(measure, column) for measure in self._slices}
+        return tuple(code for code in self.schema["codes"][column] if code in present)
+
+    @property
+    def headline_method(self) -> str:
+        """The method shown unless the user chooses another."""
+        return next((m for m in HEADLINE_METHODS if m in self.codes("method")), HEADLINE_METHODS[-1])
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """All years of the table."""
+        return tuple(int(y) for y in np.unique(self._columns["year"])) if self._columns else ()
+
+    def index(self) -> None:
+        """Sort the rows of the version and vintage shown by measure, so that a cube is one slice."""
+        shown = self.facts.filter(
+            pc.and_(
+                pc.equal(self.facts["nuts_version"], self.nuts_version),
+                pc.equal(pc.cast(self.facts["vintage"], pa.string()), self.vintage),
+            )
+        )
+        geo_at = {geo: i for i, geo in enumerate(self.regions)}
+        code = np.zeros(len(shown), dtype=np.int64)
+        lists = []
+        for column in MEASURE_COLUMNS:
+            coded = shown[column].combine_chunks().dictionary_encode()
+            lists.append(coded.dictionary.to_pylist())
+            code = code * max(len(lists[-1]), 1) + coded.indices.to_numpy()
+        order = np.argsort(code, kind="stable")
+        self._columns = {
+            "geo": np.array([geo_at[geo] for geo in shown["geo"].to_pylist()], dtype=np.int32)[order],
+            "year": shown["TIME_PERIOD"].to_numpy()[order].astype(np.int32),
+            "year_from": shown["time_from"].to_numpy()[order].astype(np.int32),
+            "flags": np.array([flag or "" for flag in shown["OBS_FLAG"].to_pylist()], dtype=object)[order],
+        }
+        for name, column in (("value", "OBS_VALUE"), ("low", "OBS_LCI95"), ("high", "OBS_UCI95"), ("coverage", "COVERAGE")):
+            self._columns[name] = shown[column].to_numpy()[order].astype(np.float64)
+        found, first = np.unique(code[order], return_index=True)
+        ends = [*first[1:], len(code)]
+        for one, start, end in zip(found, first, ends, strict=True):
+            names = []
+            for values in reversed(lists):
+                one, at = divmod(int(one), len(values))
+                names.append(values[at])
+            self._slices[Measure(*reversed(names))] = slice(int(start), int(end))
+
+    def cube(self, measure: Measure, level: int) -> Cube:
+        """Return a cube; one without periods where the table has no such figures.
+
+        Of several flows that end in the same year the shortest is taken: the series is of steps, not of long runs.
+        """
+        key = measure, level
+        if key not in self._cubes:
+            self._cubes[key] = self._make_cube(measure, level)
+        return self._cubes[key]
+
+    def _make_cube(self, measure: Measure, level: int) -> Cube:
+        geos = tuple(region.geo for region in self.regions.values() if region.level == level)
+        rows = self._slices.get(measure, slice(0, 0))
+        part = {name: column[rows] for name, column in self._columns.items()}
+        start: dict[int, int] = {}
+        for year, year_from in set(zip(part["year"].tolist(), part["year_from"].tolist(), strict=True)):
+            start[year] = max(start.get(year, year_from), year_from)
+        periods = tuple(Period(year, start[year]) for year in sorted(start))
+        row_of = np.full(len(self.regions), -1)
+        at = {geo: i for i, geo in enumerate(self.regions)}
+        row_of[[at[geo] for geo in geos]] = np.arange(len(geos))
+        column_of = {(p.year, p.year_from): i for i, p in enumerate(periods)}
+        columns = np.array([column_of.get(k, -1) for k in zip(part["year"].tolist(), part["year_from"].tolist(), strict=True)], dtype=int)
+        rows_at = row_of[part["geo"]] if len(columns) else np.array([], dtype=int)
+        keep = (columns >= 0) & (rows_at >= 0)
+        target = rows_at[keep], columns[keep]
+
+        def dense(name: str, fill: Any, dtype: Any) -> np.ndarray:
+            array = np.full((len(geos), len(periods)), fill, dtype=dtype)
+            array[target] = part[name][keep]
+            return array
+
+        numbers = [dense(name, np.nan, np.float64) for name in ("value", "low", "high", "coverage")]
+        return Cube(measure, level, geos, periods, *numbers, dense("flags", "", object))
+
+    def changes(self, geo: str, definition: str, method: str, unit: str, period: Period) -> dict[tuple[str, str], Cell]:
+        """Return what became what in a region: (cover from, cover to) to figure; empty where the table has none."""
+        table = self.transitions
+        wanted = {
+            "geo": geo, "definition": definition, "method": method, "unit": unit, "nuts_version": self.nuts_version,
+            "time_from": period.year_from, "TIME_PERIOD": period.year,
+        }  # fmt: skip
+        mask = None
+        for column, value in wanted.items():
+            here = pc.equal(table[column], value)
+            mask = here if mask is None else pc.and_(mask, here)
+        rows = [row for row in table.filter(mask).to_pylist() if str(row["vintage"]) == self.vintage]
+        return {
+            (row["landcover_from"], row["landcover_to"]): Cell(
+                row["OBS_VALUE"], None, None, row["COVERAGE"], row["OBS_FLAG"] or ""
+            )
+            for row in rows
+        }
+
+
+def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Table:
+    """Read and check a table folder; raise TableFolderError with one line where anything is off."""
+    if not folder:
+        raise TableFolderError("Table folder", "none", "a folder", "Give --data DIR or set IMPERVIOUS_TABLE.")
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise TableFolderError(f"Table folder '{folder}'", "no such folder", "a folder", "Check --data.")
+    schema = _read_json(schema_file, "Check the installation.")
+    if schema.get("contract") != 1:
+        raise TableFolderError(f"Schema '{schema_file}'", f"contract {schema.get('contract')}", "1", "Update the dashboard.")
+    tables = {name: _read_parquet(folder / f"{name}.parquet") for name in schema["tables"]}
+    for name, table in tables.items():
+        tables[name] = _check_table(folder / f"{name}.parquet", table, schema["tables"][name], schema["codes"])
+    for name, table in tables.items():
+        _check_foreign_keys(folder / f"{name}.parquet", table, schema["tables"][name], tables)
+    facts, regions_table = tables["impervious_nuts"], tables["nuts_regions"]
+    if not len(regions_table):
+        raise TableFolderError(f"File '{folder / 'nuts_regions.parquet'}'", "no row", "at least one region")
+    package = _read_json(folder / "datapackage.json")
+    if not isinstance(package, dict):
+        raise TableFolderError(f"File '{folder / 'datapackage.json'}'", type(package).__name__, "a JSON object")
+    nuts_version = max(facts["nuts_version"].to_pylist() or regions_table["nuts_version"].to_pylist())
+    vintages = pc.cast(facts.filter(pc.equal(facts["nuts_version"], nuts_version))["vintage"], pa.string())
+    regions = {
+        row["geo"]: Region(row["geo"], row["level"], row["parent"] or "", row["name"].strip() or row["geo"], row["area_km2"])
+        for row in sorted(regions_table.to_pylist(), key=lambda row: row["geo"])
+        if row["nuts_version"] == nuts_version
+    }
+    table = Table(
+        schema=schema,
+        facts=facts,
+        transitions=tables["impervious_nuts_transitions"],
+        regions_table=regions_table,
+        regions=regions,
+        outlines=_read_outlines(folder / schema["outlines"]["file"], regions),
+        package=package,
+        digest=_digest(folder, [f"{name}.parquet" for name in tables] + [schema["outlines"]["file"], "datapackage.json"]),
+        vintage=max(vintages.to_pylist(), default=""),
+        nuts_version=nuts_version,
+    )
+    table.index()
+    return table
+
+
+def _digest(folder: Path, names: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _read_json(path: Path, then: str = _AGAIN) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as err:
+        raise TableFolderError(f"File '{path}'", "no such file", "a JSON file", then) from err
+    except (ValueError, OSError) as err:
+        raise TableFolderError(f"File '{path}'", f"no readable JSON ({_short(err)})", "a JSON file", then) from err
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError as err:
+        raise TableFolderError(f"File '{path}'", "no such file", "a Parquet file") from err
+    except (pa.ArrowException, OSError) as err:
+        raise TableFolderError(f"File '{path}'", f"no readable Parquet ({_short(err)})", "a Parquet file") from err
+
+
+def _short(err: Exception) -> str:
+    return (str(err).splitlines() or [type(err).__name__])[0][:100]
+
+
+def _check_table(path: Path, table: pa.Table, schema: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> pa.Table:
+    """Return the table with plain text columns in the schema's order, or raise."""
+    columns = []
+    for spec in schema["fields"]:
+        name = spec["name"]
+        thing = f"File '{path}', column {name}"
+        if name not in table.column_names:
+            raise TableFolderError(thing, "no such column", f"one of type {spec['type']}")
+        column = table[name]
+        if pa.types.is_dictionary(column.type):
+            column = pc.cast(column, column.type.value_type)
+        if pa.types.is_null(column.type) and (spec.get("nullable") or spec.get("empty")):
+            column = pc.cast(column, pa.float64() if spec["type"] == "number" else pa.string())
+        fits, words = _TYPES[spec["type"]]
+        if not fits(column.type):
+            raise TableFolderError(thing, f"type {column.type}", words)
+        if column.null_count and not (spec.get("nullable") or spec.get("empty")):
+            raise TableFolderError(thing, f"{column.null_count} empty cells", "a value in every row")
+        _check_values(thing, column, spec, codes)
+        columns.append(column)
+    table = pa.table(columns, names=[spec["name"] for spec in schema["fields"]])
+    key = schema["primaryKey"]
+    if len(table) and table.group_by(key).aggregate([]).num_rows != len(table):
+        raise TableFolderError(f"File '{path}'", "two rows with the same key", "one row for each " + ", ".join(key))
+    return table
+
+
+def _check_values(thing: str, column: pa.ChunkedArray, spec: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> None:
+    limits = spec.get("constraints", {})
+    values = pc.unique(column).to_pylist() if spec["type"] in ("string", "integer") else []
+    values = [value for value in values if value not in (None, "")]
+    if "codes" in spec:
+        wrong = [value for value in values if value not in codes[spec["codes"]]]
+        expected = "one of " + ", ".join(codes[spec["codes"]])
+    elif "flags" in spec:
+        wrong = [value for value in values if not set(value) <= set(codes[spec["flags"]])]
+        expected = "letters of " + " ".join(codes[spec["flags"]])
+    elif "pattern" in limits:
+        # Anchored at both ends by fullmatch: `$` alone would let a line break pass.
+        wrong = [value for value in values if not re.fullmatch(limits["pattern"].removesuffix("$"), value)]
+        expected = f"a code like {limits['pattern']}"
+    else:
+        wrong, expected = [], ""
+    if wrong:
+        raise TableFolderError(thing, repr(wrong[0])[:60], expected)
+    if spec["type"] in ("integer", "number") and len(column):
+        if spec["type"] == "number" and pc.any(pc.invert(pc.is_finite(column))).as_py():
+            raise TableFolderError(thing, "NaN or infinity", "a number or an empty cell")
+        span = pc.min_max(column).as_py()
+        for word, limit, bad in (
+            ("at least", limits.get("minimum"), lambda limit: span["min"] is not None and span["min"] < limit),
+            ("at most", limits.get("maximum"), lambda limit: span["max"] is not None and span["max"] > limit),
+        ):
+            if limit is not None and bad(limit):
+                raise TableFolderError(thing, str(span["min" if word == "at least" else "max"]), f"{word} {limit}")
+
+
+def _check_foreign_keys(path: Path, table: pa.Table, schema: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
+    for rule in schema["foreignKeys"]:
+        columns = rule["fields"]
+        there = tables[rule["reference"]["resource"]].select(rule["reference"]["fields"]).to_pylist()
+        known = {tuple(row.values()) for row in there}
+        here = table.group_by(columns).aggregate([]).select(columns).to_pylist() if len(table) else []
+        unknown = next((tuple(row.values()) for row in here if tuple(row.values()) not in known), None)
+        if unknown:
+            raise TableFolderError(
+                f"File '{path}'", f"{', '.join(columns)} {unknown}", f"a row of {rule['reference']['resource']}"
+            )
+
+
+def _read_outlines(path: Path, regions: Mapping[str, Region]) -> dict[str, Mapping[str, Any]]:
+    """Return the geometry of each known region that has an outline."""
+    root = _read_json(path)
+    features: Sequence[Any] = root.get("features", []) if isinstance(root, dict) else []
+    if not isinstance(features, list) or not features:
+        raise TableFolderError(f"File '{path}'", "no features", "a GeoJSON feature collection of the regions")
+    outlines = {}
+    for feature in features:
+        properties = feature.get("properties") if isinstance(feature, dict) else None
+        if not isinstance(properties, dict) or "geo" not in properties:
+            raise TableFolderError(f"File '{path}'", "a feature without property geo", "geo, level and name on each feature")
+        geo = properties["geo"]
+        if geo not in regions:
+            continue
+        geometry = feature.get("geometry") or {}
+        try:
+            parts = polygons(geometry)
+            points = np.concatenate([ring for part in parts for ring in part])
+        except (ValueError, TypeError, KeyError, IndexError) as err:
+            raise TableFolderError(f"File '{path}', region {geo}", f"{geometry.get('type')}", "a polygon with rings") from err
+        if not np.isfinite(points).all() or np.abs(points).max() <= 360:
+            raise TableFolderError(f"File '{path}', region {geo}", "degrees or no numbers", "metres of EPSG:3035")
+        outlines[geo] = geometry
+    if not outlines:
+        raise TableFolderError(f"File '{path}'", "no outline of a region of the table", "outlines with the codes of nuts_regions")
+    return outlines
+
+
+def polygons(geometry: Mapping[str, Any]) -> list[list[np.ndarray]]:
+    """Return the polygons of a GeoJSON geometry: each a list of rings, each an array (point, 2) in metres, outer ring first."""
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        raise ValueError(geometry["type"])
+    parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    rings = [[np.asarray(ring, dtype=np.float64)[:, :2] for ring in part] for part in parts]
+    if not rings or any(len(part) == 0 for part in rings):
+        raise ValueError("no ring")
+    return rings

@@ -1,0 +1,149 @@
+"""The stateless routes' answers: parts of the table as CSV, SDMX-CSV, Parquet and GeoJSON.
+
+A request names codes by the schema's column names. Unknown names and codes are refused, and never echoed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from dashboard.data import MEASURE_COLUMNS, Measure, Table
+
+_DIMENSIONS = ("lc_flow", "landcover", "definition", "method", "unit")
+FILTERS = (*_DIMENSIONS, "geo", "level", "TIME_PERIOD")
+MAX_CODES = 2000
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First letters of a text that a spreadsheet would run as a formula."""
+
+
+class BadRequestError(Exception):
+    """A request that names something which is not in the table; the message is for the caller."""
+
+
+def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, list[str]]:
+    """Read filters of a request against the table's codes; a comma separates several codes.
+
+    Raises BadRequestError; the message never holds what the caller sent.
+    """
+    filters: dict[str, list[str]] = {}
+    for key, text in items:
+        if key not in FILTERS or key in filters:
+            raise BadRequestError(f"Filter: found an unknown or repeated name, expected each at most once of {', '.join(FILTERS)}.")
+        codes = text.split(",")
+        if key == "geo":
+            known = set(table.regions)
+        elif key == "level":
+            known = {str(level) for level in table.levels}
+        elif key == "TIME_PERIOD":
+            known = {str(year) for year in table.years}
+        else:
+            known = set(table.schema["codes"][key])
+        if len(codes) > MAX_CODES or not set(codes) <= known:
+            raise BadRequestError(f"Filter {key}: found a code that the table does not have. See regions.csv and datapackage.json.")
+        filters[key] = codes
+    return filters
+
+
+def select(table: Table, filters: Mapping[str, list[str]]) -> pa.Table:
+    """Return the rows of impervious_nuts that pass all filters; without filters the whole table."""
+    mask = None
+    for key, codes in filters.items():
+        if key == "level":
+            geos = [geo for geo, region in table.regions.items() if str(region.level) in codes]
+            here = pc.is_in(table.facts["geo"], value_set=pa.array(geos, pa.string()))
+        elif key == "TIME_PERIOD":
+            column = table.facts["TIME_PERIOD"]
+            here = pc.is_in(column, value_set=pa.array([int(code) for code in codes], column.type))
+        else:
+            here = pc.is_in(table.facts[key], value_set=pa.array(codes, pa.string()))
+        mask = here if mask is None else pc.and_(mask, here)
+    return table.facts if mask is None else table.facts.filter(mask)
+
+
+def guard(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run.
+
+    >>> guard("=1+1"), guard("Parma")
+    ("'=1+1", 'Parma')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def to_csv(rows: pa.Table) -> bytes:
+    """Write UTF-8 CSV with commas, dots and LF; an empty cell where there is no value."""
+    columns = [
+        pa.array([None if v is None else guard(v) for v in column.to_pylist()], pa.string())
+        if pa.types.is_string(column.type)
+        else column
+        for column in (pc.cast(c, pa.string()) if pa.types.is_large_string(c.type) else c for c in rows.columns)
+    ]
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(pa.table(columns, names=rows.column_names), sink)
+    return sink.getvalue()
+
+
+def to_sdmx_csv(rows: pa.Table, schema: Mapping) -> bytes:
+    """Write SDMX-CSV 2.0 in Eurostat's habit: structure columns first, dimensions in lower case."""
+    count = len(rows)
+    names = [name if name.isupper() and name in ("TIME_PERIOD",) or name in _ATTRIBUTES else name.lower() for name in rows.column_names]
+    table = pa.table(
+        [pa.array(["dataflow"] * count, pa.string()), pa.array([f"R_IMPERVIOUS:IMPERVIOUS_NUTS({schema['contract']}.0)"] * count, pa.string()), *rows.columns],
+        names=["STRUCTURE", "STRUCTURE_ID", *names],
+    )
+    return to_csv(table)
+
+
+_ATTRIBUTES = ("OBS_VALUE", "OBS_FLAG", "CONF_STATUS", "OBS_LCI95", "OBS_UCI95", "COVERAGE", "N_PIX")
+
+
+def to_parquet(rows: pa.Table) -> bytes:
+    """Write Parquet, typed as the table."""
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def to_geojson(table: Table, filters: Mapping[str, list[str]]) -> bytes:
+    """Write one feature a region, in EPSG:3035: for each year value_Y, low_Y, high_Y, coverage_Y and flag_Y.
+
+    Raises BadRequestError unless the filters settle one measure.
+    """
+    if any(len(filters.get(column, ())) != 1 for column in MEASURE_COLUMNS):
+        raise BadRequestError(f"GeoJSON: expected one code for each of {', '.join(MEASURE_COLUMNS)}.")
+    measure = Measure(*(filters[column][0] for column in MEASURE_COLUMNS))
+    years = set(filters.get("TIME_PERIOD", map(str, table.years)))
+    wanted = filters.get("geo", table.regions)
+    features = []
+    for geo in wanted:
+        region = table.regions[geo]
+        if geo not in table.outlines or ("level" in filters and str(region.level) not in filters["level"]):
+            continue
+        cube = table.cube(measure, region.level)
+        properties: dict[str, object] = {"geo": geo, "name": region.name, "level": region.level, **vars(measure)}
+        for period in cube.periods:
+            if str(period.year) not in years:
+                continue
+            cell = cube.cell(geo, period)
+            properties |= {
+                f"value_{period.year}": cell.value,
+                f"low_{period.year}": cell.low,
+                f"high_{period.year}": cell.high,
+                f"coverage_{period.year}": cell.coverage,
+                f"flag_{period.year}": cell.flags,
+            }
+        features.append({"type": "Feature", "properties": properties, "geometry": table.outlines[geo]})
+    root = {
+        "type": "FeatureCollection",
+        "name": "impervious_nuts",
+        "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3035"}},
+        "features": features,
+    }
+    return json.dumps(root, ensure_ascii=False, separators=(",", ":")).encode()

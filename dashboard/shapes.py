@@ -1,0 +1,174 @@
+"""Outlines as SVG paths, made once at start.
+
+All coordinates are rounded to the same lattice of half pixels and repeated points are dropped. Neighbours share their points, so
+after rounding they still share them: no gaps, no slivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dashboard.data import Table, polygons
+
+WIDTH = 2000
+"""Width of the drawing in half pixels; the map is meant to be seen about 1000 pixels wide at most."""
+
+_EUROPE = (2_400_000, 1_300_000, 7_500_000, 5_500_000)
+"""West, south, east, north of the main frame, metres: ground outside it goes to an inset."""
+
+_INSET = 190
+"""Side of an inset in half pixels."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A window of the ground and the place in the drawing where it goes."""
+
+    west: float
+    north: float
+    scale: float
+    """Half pixels a metre."""
+    left: float = 0
+    top: float = 0
+
+    def to_lattice(self, points: np.ndarray) -> np.ndarray:
+        """Round metres to half pixels.
+
+        points : array (point, 2), x and y in metres
+        Returns: array (point, 2), int, x right and y down
+        """
+        x = (points[:, 0] - self.west) * self.scale + self.left
+        y = (self.north - points[:, 1]) * self.scale + self.top
+        return np.column_stack([np.rint(x), np.rint(y)]).astype(np.int64)
+
+
+def simplify(ring: np.ndarray) -> np.ndarray:
+    """Drop repeated points, the closing point, and points on a straight line between their neighbours.
+
+    ring : array (point, 2), int
+    Returns: array (point, 2), int, not closed; fewer than 3 points where no area is left
+
+    >>> simplify(np.array([[0, 0], [0, 0], [1, 0], [2, 0], [2, 2], [0, 0]])).tolist()
+    [[0, 0], [2, 0], [2, 2]]
+    """
+    while len(ring) > 2:
+        ahead = np.roll(ring, -1, axis=0)
+        ring = ring[(ring != ahead).any(axis=1)]
+        if len(ring) < 3:
+            break
+        step = np.roll(ring, -1, axis=0) - ring
+        before = ring - np.roll(ring, 1, axis=0)
+        straight = step[:, 0] * before[:, 1] == step[:, 1] * before[:, 0]
+        # A spike (there and back) is straight too; one point at a time keeps the others' neighbours true.
+        straight[1:] &= ~straight[:-1]
+        if not straight.any():
+            return ring
+        ring = ring[~straight]
+    return ring[:2]
+
+
+def path(rings: Sequence[np.ndarray]) -> str:
+    """Write closed rings as the text of an SVG path, relative steps.
+
+    >>> path([np.array([[0, 0], [4, 0], [4, 4]])])
+    'M0 0l4 0 0 4z'
+    """
+    text = []
+    for ring in rings:
+        steps = np.diff(ring, axis=0)
+        text.append(f"M{ring[0, 0]} {ring[0, 1]}l" + " ".join(f"{dx} {dy}" for dx, dy in steps.tolist()) + "z")
+    return "".join(text)
+
+
+def _area(ring: np.ndarray) -> float:
+    x, y = ring[:, 0].astype(float), ring[:, 1].astype(float)
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+
+
+def _centre(ring: np.ndarray) -> tuple[int, int]:
+    area = _area(ring)
+    if not area:
+        return int(ring[:, 0].mean()), int(ring[:, 1].mean())
+    origin = ring[0]
+    x, y = (ring - origin)[:, 0].astype(float), (ring - origin)[:, 1].astype(float)
+    cross = x * np.roll(y, -1) - y * np.roll(x, -1)
+    cx = ((x + np.roll(x, -1)) @ cross) / (6 * area) + origin[0]
+    cy = ((y + np.roll(y, -1)) @ cross) / (6 * area) + origin[1]
+    return round(cx), round(cy)
+
+
+def draw_region(parts: Sequence[Sequence[np.ndarray]], frame: Frame) -> tuple[str, tuple[int, int]]:
+    """Return the path and the centre of a region; a region too small for the lattice becomes a dot of one pixel."""
+    rings = [simplify(frame.to_lattice(ring)) for part in parts for ring in part]
+    kept = [ring for ring in rings if len(ring) > 2]
+    if not kept:
+        x, y = frame.to_lattice(parts[0][0]).mean(axis=0).round().astype(int).tolist()
+        kept = [np.array([[x - 1, y - 1], [x + 1, y - 1], [x + 1, y + 1], [x - 1, y + 1]])]
+    return path(kept), _centre(max(kept, key=lambda ring: abs(_area(ring))))
+
+
+def _bounds(parts: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    points = np.concatenate([part[0] for part in parts])
+    return np.array([*points.min(axis=0), *points.max(axis=0)])
+
+
+def _within_europe(part: Sequence[np.ndarray]) -> bool:
+    west, south, east, north = _bounds([part])
+    return west >= _EUROPE[0] and south >= _EUROPE[1] and east <= _EUROPE[2] and north <= _EUROPE[3]
+
+
+def _frame(bounds: np.ndarray, width: float, height: float, left: float = 0, top: float = 0, margin: float = 0.02) -> Frame:
+    west, south, east, north = bounds
+    scale = min(width / max(east - west, 1), height / max(north - south, 1)) * (1 - 2 * margin)
+    left += (width - (east - west) * scale) / 2
+    top += (height - (north - south) * scale) / 2
+    return Frame(west, north, scale, left, top)
+
+
+def draw_map(table: Table, level: int) -> dict[str, Any]:
+    """Draw the regions of a level.
+
+    Ground outside the European frame goes to insets, one for each group of the first four letters of the codes, where the table
+    also has ground inside it.
+    Returns: {"width", "height", "regions": [{"geo", "name", "d", "x", "y"}], "insets": [{"x", "y", "w", "h"}]}
+    """
+    everything = {geo: polygons(geometry) for geo, geometry in table.outlines.items()}
+    here = {geo: parts for geo, parts in everything.items() if table.regions[geo].level == level}
+    main: Mapping[str, list] = {geo: [p for p in parts if _within_europe(p)] for geo, parts in everything.items()}
+    if not any(main.values()):
+        main = everything
+    # The frame is that of all levels, so the map stands still when the level changes.
+    bounds = [_bounds(parts) for parts in main.values() if parts]
+    box = np.array([*np.min(bounds, axis=0)[:2], *np.max(bounds, axis=0)[2:]])
+    ratio = (box[3] - box[1]) / max(box[2] - box[0], 1)
+    height = int(np.clip(WIDTH * ratio, WIDTH * 0.5, WIDTH * 1.1))
+    frame = _frame(box, WIDTH, height)
+    groups: dict[str, dict[str, list]] = {}
+    drawn = {}
+    for geo, parts in here.items():
+        if main[geo]:
+            drawn[geo] = draw_region(main[geo], frame)
+        else:
+            groups.setdefault(geo[:4], {})[geo] = parts
+    insets = []
+    across = WIDTH // (_INSET + 10)
+    for i, group in enumerate(groups.values()):
+        x, y = (i % across) * (_INSET + 10), height + 10 + (i // across) * (_INSET + 10)
+        bounds = [_bounds(parts) for parts in group.values()]
+        box = np.array([*np.min(bounds, axis=0)[:2], *np.max(bounds, axis=0)[2:]])
+        inset = _frame(box, _INSET, _INSET, x, y, 0.08)
+        insets.append({"x": x, "y": y, "w": _INSET, "h": _INSET})
+        drawn.update({geo: draw_region(parts, inset) for geo, parts in group.items()})
+    rows = -(-len(groups) // across)
+    return {
+        "width": WIDTH,
+        "height": height + rows * (_INSET + 10) + (10 if rows else 0),
+        "regions": [
+            {"geo": geo, "name": table.regions[geo].name, "d": d, "x": x, "y": y} for geo, (d, (x, y)) in sorted(drawn.items())
+        ],
+        "insets": insets,
+    }
