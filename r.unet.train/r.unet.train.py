@@ -50,7 +50,7 @@
 # % key: patch
 # % type: integer
 # % options: 8-1024
-# % answer: 128
+# % answer: 64
 # % description: Side of the training patches in cells, a multiple of 2^depth
 # % guisection: Net
 # %end
@@ -77,7 +77,7 @@
 # % key: epochs
 # % type: integer
 # % options: 1-1000
-# % answer: 30
+# % answer: 20
 # % description: Epochs at most; training stops early when validation no longer improves
 # % guisection: Training
 # %end

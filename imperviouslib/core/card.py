@@ -117,4 +117,4 @@ def check_fit(card: Card, *, name: str, features: Sequence[str], res_m: int, dat
 
 
 def _listed(classes: dict[str, int]) -> str:
-    return ",".join(f"{code} {key}" for key, code in classes.items())
+    return ",".join(f"{code} {key}" for key, code in sorted(classes.items(), key=lambda item: item[1]))

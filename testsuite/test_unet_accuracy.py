@@ -1,0 +1,76 @@
+"""Figures of agreement, worked out on paper."""
+
+import numpy as np
+import pytest
+
+from imperviouslib.core.accuracy import Tally, confusion_table, resolve_temperature, softmax
+
+
+def tally(pairs):
+    """A tally of (reference, mapped, probability of the mapped class)."""
+    result = Tally()
+    for reference, mapped, top in pairs:
+        probability = np.full((1, 4), (1 - top) / 3)
+        probability[0, mapped] = top
+        result.add(probability, np.array([reference]))
+    return result
+
+
+def test_figures_are_those_of_the_counts():
+    found = tally([(0, 0, 0.9)] * 6 + [(0, 2, 0.9)] * 2 + [(2, 0, 0.9)] * 4 + [(2, 2, 0.9)] * 8)
+    assert found.confusion[0, 0] == 6 and found.confusion[0, 2] == 2 and found.confusion[2, 0] == 4
+    summary = found.summary()
+    artificial = summary["classes"]["artificial"]
+    assert summary["cells"] == 20
+    assert summary["overall_accuracy"] == pytest.approx((6 + 8) / 20)
+    assert artificial["iou"] == pytest.approx(6 / (6 + 2 + 4))
+    assert artificial["users_accuracy"] == pytest.approx(6 / (6 + 4))
+    assert artificial["producers_accuracy"] == pytest.approx(6 / (6 + 2))
+    assert artificial["area_bias_pct"] == pytest.approx(100 * (10 - 8) / 8)
+    expected = 10 * 0.9 + 10 * 0.1 / 3
+    assert artificial["expected_area_bias_pct"] == pytest.approx(100 * (expected - 8) / 8, abs=1e-5)
+
+
+def test_a_class_without_cells_has_no_figures():
+    natural = tally([(0, 0, 0.9)]).summary()["classes"]["natural"]
+    assert natural["reference_cells"] == natural["mapped_cells"] == 0
+    assert natural["iou"] is natural["users_accuracy"] is natural["producers_accuracy"] is natural["area_bias_pct"] is None
+
+
+def test_nothing_counted_is_no_accuracy():
+    assert Tally().summary()["overall_accuracy"] is None
+    assert Tally().calibration_error is None
+
+
+def test_calibration_error_is_the_distance_of_confidence_and_hits():
+    assert tally([(0, 0, 0.8)] * 3 + [(1, 0, 0.8)] * 2).calibration_error == pytest.approx(abs(3 / 5 - 0.8))
+
+
+def test_parts_add_up():
+    pairs = [(0, 0, 0.9), (1, 3, 0.6), (2, 2, 0.7)]
+    whole, parts = tally(pairs), Tally()
+    for pair in pairs:
+        one = tally([pair])
+        parts.confusion += one.confusion
+    assert (whole.confusion == parts.confusion).all()
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 2.5])
+def test_temperature_that_made_the_labels_is_found(true):
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 4, (40_000, 4))
+    drawn = (softmax(logits / true).cumsum(axis=1) < rng.random((40_000, 1))).sum(axis=1)
+    assert resolve_temperature(logits, np.minimum(drawn, 3)) == pytest.approx(true, rel=0.05)
+
+
+def test_temperature_stays_within_bounds():
+    logits = np.array([[9.0, 0, 0, 0]])
+    assert resolve_temperature(logits, np.array([0])) == pytest.approx(0.2, rel=1e-4)
+    assert resolve_temperature(logits, np.array([1])) == pytest.approx(5, rel=1e-4)
+    assert resolve_temperature(np.zeros((0, 4)), np.zeros(0, int)) == 1.0
+
+
+def test_the_table_names_both_sides():
+    table = confusion_table(np.arange(16).reshape(4, 4))
+    assert table[0] == ["reference", "artificial", "natural", "green", "other"]
+    assert table[2] == ["natural", "4", "5", "6", "7"]

@@ -1,0 +1,219 @@
+"""Windows, patches and the parting of ground."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_cdt
+
+from imperviouslib.core import patches
+from imperviouslib.core.errors import GridError, TrainingError
+from imperviouslib.core.patches import TEST, TRAIN, UNUSED, VALIDATION, Draw, Ground
+from imperviouslib.edge.split import split_blocks
+from testsuite.unet_ground import grid_at, make_classes
+
+places = st.builds(
+    grid_at, st.integers(-200_000, 200_000), st.integers(-50, 400_000), st.integers(1, 70), st.integers(1, 70)
+)
+
+
+@given(part=places, depth=st.integers(1, 3), factor=st.integers(1, 5))
+def test_windows_cut_and_stitched_give_the_array(part, depth, factor):
+    anchor, halo = patches.net_anchor(depth), patches.net_halo(depth)
+    size = anchor * factor
+    array = np.arange(part.height * part.width).reshape(part.shape)
+    stitched = np.full(part.shape, -1)
+    shapes = set()
+    for core, window in patches.windows(part, halo=halo, size=size):
+        assert window.first_row % anchor == window.first_col % anchor == 0
+        assert window.contains(core.grown(halo))
+        assert (stitched[core.slices_in(part)] == -1).all(), "a cell is computed twice"
+        stitched[core.slices_in(part)] = array[core.slices_in(part)]
+        shapes.add(window.shape)
+    assert (stitched == array).all()
+    assert shapes == {(size + 2 * halo,) * 2}
+
+
+@given(part=places, factor=st.integers(1, 5), cut=st.integers(1, 40))
+def test_a_cell_has_the_same_window_however_the_area_is_cut(part, factor, cut):
+    size = 8 * factor
+    whole = {core.bounds: window for core, window in patches.windows(part, halo=48, size=size)}
+    smaller = part.intersection(grid_at(part.first_row + cut // 2, part.first_col + cut // 3, 70, 70))
+    if smaller is None:
+        return
+    for core, window in patches.windows(smaller, halo=48, size=size):
+        assert window in whole.values()
+        assert window.contains(core)
+
+
+@given(
+    blocks=st.lists(st.lists(st.sampled_from([UNUSED, TRAIN, VALIDATION, TEST]), min_size=4, max_size=4), min_size=1, max_size=5),
+    side=st.integers(1, 6),
+    gap=st.integers(1, 9),
+)
+def test_no_cell_lies_within_the_gap_of_a_cell_of_another_use(blocks, side, gap):
+    wanted = np.kron(np.array(blocks, np.uint8), np.ones((side, side), np.uint8))
+    roles = patches.part_roles(wanted, gap)
+    assert ((roles == wanted) | (roles == UNUSED)).all()
+    assert ((roles == TEST) == (wanted == TEST)).all(), "test ground must stay whole"
+    for one, other in ((TRAIN, TEST), (TRAIN, VALIDATION), (VALIDATION, TEST)):
+        if (roles == other).any() and (roles == one).any():
+            distance = distance_transform_cdt(roles != other, metric="chessboard")
+            assert distance[roles == one].min() > gap
+
+
+def test_the_gap_takes_no_more_than_it_must():
+    wanted = np.array([[TEST] + [TRAIN] * 6], np.uint8)
+    assert patches.part_roles(wanted, 2).tolist() == [[TEST, UNUSED, UNUSED, TRAIN, TRAIN, TRAIN, TRAIN]]
+
+
+@given(outer=places, size=st.integers(1, 20), stride=st.integers(1, 12))
+def test_every_patch_lies_in_the_ground_at_an_absolute_multiple(outer, size, stride):
+    rows, cols = patches.lattice(outer, size=size, stride=stride)
+    assert (rows >= 0).all() and (rows + size <= outer.height).all()
+    assert (cols >= 0).all() and (cols + size <= outer.width).all()
+    assert not ((outer.first_row + rows) % stride).any() and not ((outer.first_col + cols) % stride).any()
+    assert len(set(zip(rows, cols, strict=True))) == len(rows)
+
+
+def test_classes_are_counted_as_by_hand():
+    label = make_classes((20, 30), seed=4)
+    label[3:9, 5:11] = 0
+    rows, cols = patches.lattice(grid_at(0, 0, 20, 30), size=7, stride=3)
+    counts = patches.count_classes(label, rows, cols, 7)
+    for row, col, found in zip(rows, cols, counts, strict=True):
+        part = label[row : row + 7, col : col + 7]
+        assert found.tolist() == [(part == code).sum() for code in (1, 2, 3, 4)]
+
+
+@given(st.lists(st.sampled_from([12, 30, 31, 34, 40]), min_size=1, max_size=60))
+def test_weights_restore_what_balanced_drawing_distorts(strata):
+    strata = np.array(strata)
+    drawn, weight = patches.balance(strata)
+    assert drawn.sum() == pytest.approx(1)
+    for name in np.unique(strata):
+        natural = (strata == name).mean()
+        assert (drawn * weight)[strata == name].sum() == pytest.approx(natural)
+
+
+def test_rare_ground_is_drawn_more_often_than_it_occurs():
+    strata = np.array([30] * 99 + [14])
+    drawn, _ = patches.balance(strata)
+    assert drawn[99] == pytest.approx(1 / (1 + 99**0.5))
+
+
+def test_the_eight_turns_are_different_and_keep_cells():
+    array = np.arange(4).reshape(2, 2)
+    turns = {tuple(patches.turn(array, way).ravel()) for way in range(8)}
+    assert len(turns) == 8
+    assert all(sorted(turn) == [0, 1, 2, 3] for turn in turns)
+
+
+def small_ground(roles, label, features):
+    return Ground(grid_at(0, 0, *label.shape), (features,), label, roles)
+
+
+def test_a_cell_counts_only_with_role_label_and_all_features():
+    label = np.array([[1, 1, 0, 1]], np.uint8)
+    roles = np.array([[TRAIN, TRAIN, TRAIN, TEST]], np.uint8)
+    features = np.array([[[5, 5], [5, 0], [5, 5], [5, 5]]], np.uint16)
+    _, y, counts = small_ground(roles, label, features).cut(0, 0, 0, 4, TRAIN)
+    assert counts.tolist() == [[1, 0, 0, 0]]
+    assert y.tolist() == [[0, 0, 0, 0]]
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000))
+def test_a_batch_never_shows_a_label_of_test_ground(seed):
+    label = np.full((32, 32), 3, np.uint8)
+    roles = np.full((32, 32), TRAIN, np.uint8)
+    label[:, 16:], roles[:, 16:] = 4, TEST
+    ground = small_ground(roles, label, np.full((32, 32, 1), 9, np.uint16))
+    draw = patches.resolve_draw(ground, patch=8, anchor=2)
+    _, y, weight = patches.cut_batch(ground, draw, np.random.default_rng(seed), batch=4, patch=8)
+    assert set(np.unique(y[weight > 0])) <= {2}
+    assert weight.sum() > 0
+
+
+def test_a_batch_is_the_same_for_the_same_generator():
+    label = make_classes((32, 32))
+    features = np.random.default_rng(1).integers(1, 999, (32, 32, 2)).astype(np.uint16)
+    ground = small_ground(np.full((32, 32), TRAIN, np.uint8), label, features)
+    draw = patches.resolve_draw(ground, patch=8, anchor=2)
+    one, two = (patches.cut_batch(ground, draw, np.random.default_rng(7), batch=3, patch=8) for _ in range(2))
+    assert all((a == b).all() for a, b in zip(one, two, strict=True))
+
+
+def test_features_and_labels_turn_together():
+    label = make_classes((16, 16))
+    features = np.repeat(label[..., np.newaxis].astype(np.uint16), 2, -1)
+    ground = small_ground(np.full((16, 16), TRAIN, np.uint8), label, features)
+    draw = Draw(np.array([0]), np.array([0]), np.array([1.0]), np.array([1.0]))
+    x, y, _ = patches.cut_batch(ground, draw, np.random.default_rng(2), batch=16, patch=16)
+    assert (x[..., 0] == y + 1).all()
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (63, 900)])
+def test_ground_smaller_than_a_patch_is_refused(shape):
+    with pytest.raises(TrainingError, match=rf"{shape[0]} x {shape[1]} cells, expected at least 480 x 480 for patches of 64"):
+        patches.resolve_block(np.ones(shape, np.uint8), grid_at(0, 0, *shape), patch=64, halo=48)
+
+
+def test_ground_of_too_few_blocks_is_refused():
+    with pytest.raises(TrainingError, match="4 blocks of 32, expected at least 10 blocks"):
+        patches.resolve_block(np.ones((64, 64), np.uint8), grid_at(0, 0, 64, 64), patch=32, halo=8)
+
+
+def test_blocks_are_as_large_as_the_ground_allows():
+    for side, block in ((128, 32), (256, 64), (1024, 256), (5000, 1024)):
+        label = np.ones((side, side), np.uint8)
+        assert patches.resolve_block(label, grid_at(0, 0, side, side), patch=32, halo=8) == block
+
+
+def test_one_class_and_no_label_are_refused():
+    for label, found in ((np.full((3, 3), 3, np.uint8), "only class 3"), (np.zeros((3, 3), np.uint8), "no labelled cell")):
+        with pytest.raises(TrainingError, match=found):
+            patches.check_classes(label, thing="Ground")
+
+
+def test_a_region_elsewhere_is_refused_with_the_way_out():
+    with pytest.raises(GridError, match="g.region n=1000 s=0 e=2000 w=0 res=20"):
+        patches.resolve_part(grid_at(-50, 0, 50, 100), grid_at(0, 0, 5, 5), name="a.h5")
+
+
+def test_no_data_is_no_class_and_no_probability():
+    probability = np.array([0.7, 0.1, 0.2, 0.0]).reshape(4, 1, 1).repeat(2, axis=2)
+    classes, scaled = patches.encode_prediction(probability, np.array([[True, False]]))
+    assert classes.tolist() == [[1, 0]]
+    assert scaled[:, 0].tolist() == [[7000, 0], [1000, 0], [2000, 0], [1, 0]]
+    sure = np.array([1.0, 0, 0, 0]).reshape(4, 1, 1)
+    assert patches.encode_prediction(sure, np.array([[True]]))[1].ravel().tolist() == [9999, 1, 1, 1]
+
+
+def units(seed=0, blocks=16, each=9):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 50, (blocks * each, 4)) * [1, 0, 5, 1]
+    return patches.resolve_strata(counts), np.repeat(np.arange(blocks), each), counts
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 500), blocks=st.integers(10, 40), test=st.sampled_from([0.1, 0.2, 0.33, 0.5]))
+def test_blocks_are_parted_whole_and_all_uses_get_some(seed, blocks, test):
+    strata, numbers, counts = units(seed, blocks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        roles = split_blocks(strata, numbers, counts, test=test, seed=seed)
+    assert set(roles) == set(range(blocks))
+    assert set(roles.values()) == {TRAIN, VALIDATION, TEST}
+    assert roles == split_blocks(strata, numbers, counts, test=test, seed=seed)
+
+
+def test_rare_strata_do_not_stop_the_split():
+    strata = np.array([30] * 30 + [14, 40])
+    counts = np.array([[0, 0, 9, 0]] * 30 + [[9, 0, 0, 0], [0, 0, 0, 9]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        roles = split_blocks(strata, np.arange(32) // 2, counts, test=0.2, seed=1)
+    assert sorted(set(roles.values())) == [TRAIN, VALIDATION, TEST]
