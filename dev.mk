@@ -5,7 +5,7 @@ PYTHON3 := tools/in-venv python3
 
 OUT ?= build/archive
 SEED ?= 1
-GROWTH ?= 0.3
+GROWTH ?= 0.003
 
 .PHONY: help demo test check bench real archive serve judge matrix install env clean
 
@@ -15,7 +15,7 @@ help:     ## List these targets
 
 demo:     ## Set up, then run the whole chain on a small made world and show it (DASHBOARD=1 opens the dashboard)
 	@tools/setup.sh demo
-	@$(PYTHON3) -m testsuite.demo $(if $(DASHBOARD),--dashboard)
+	@$(PYTHON3) -m testsuite.demo $(if $(DASHBOARD),--dashboard) $(if $(AGAIN),--again)
 
 test:     ## Set up, then run every test
 	@tools/setup.sh test
@@ -36,13 +36,13 @@ real:     ## Run the chain on real data packs in DATA=DIR; absent packs are skip
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.realrun $(if $(DATA),--data "$(DATA)")
 
-archive:  ## Make a world of known truth in OUT= from SEED=, its towns growing by GROWTH= per cent a year
+archive:  ## Make a world of known truth in OUT= from SEED=, its sealed land growing by the share GROWTH= a year
 	@tools/setup.sh demo
-	@$(PYTHON3) -m testsuite.archive.make --out "$(OUT)" --seed "$(SEED)" --growth "$(GROWTH)"
+	@$(PYTHON3) -m testsuite.archive.make "$(OUT)" --seed "$(SEED)" --growth "$(GROWTH)"
 
 serve:    ## Serve the world in OUT= by a STAC API and an S3 server on this machine, until Ctrl-C
 	@tools/setup.sh demo
-	@$(PYTHON3) -m testsuite.archive.serve --archive "$(OUT)"
+	@$(PYTHON3) -m testsuite.archive.serve "$(OUT)"
 
 judge:    ## Compare the table of a run, RUN=DIR, with the truth of the world of SEED= and GROWTH=
 	@tools/setup.sh demo

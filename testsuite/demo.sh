@@ -24,7 +24,7 @@ run yearly  r.s2.yearly input=scenes output=s2 years="$YEARS" report=yearly.json
 run ard     r.s2.ard input=s2 years="$YEARS" labels=s2glc label_year="$FIRST" output=demo.h5
 
 # Learn on the year of the labels, then map every year.
-run train   r.unet.train input=demo.h5 output=model years="$FIRST" seed=1 epochs="$EPOCHS"
+run train   r.unet.train input=demo.h5 output=model years="$FIRST" seed=1
 run predict r.unet.predict input=demo.h5 model=model output=lc years="$YEARS" nprocs="$NPROCS"
 
 # Change, and the table of regions. The vintage is fixed here, so that two runs can be compared.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import html
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,9 @@ def flow(rows: Sequence[Mapping], which: str, method: str, first: int, last: int
 
 def _panels(count: int, extent: tuple[float, float, float, float], wide: float = 4.2):
     left, right, bottom, top = extent
-    figure, axes = plt.subplots(1, count, figsize=(wide * count, wide * (top - bottom) / (right - left) + 0.7), squeeze=False)
+    figure, axes = plt.subplots(
+        1, count, figsize=(wide * count, wide * (top - bottom) / (right - left) + 0.7), squeeze=False
+    )
     for axis in axes[0]:
         axis.set_xticks([])
         axis.set_yticks([])
@@ -170,7 +173,10 @@ def draw_composites(maps: Path, years: Sequence[int], out: Path) -> None:
     extent = read_bounds(maps / f"s2_{years[0]}_B12_p50.tif")
     figure, axes = _panels(len(years), extent)
     for axis, year, three in zip(axes, years, bands, strict=True):
-        scaled = [np.clip((b.filled(0) - low) / max(high - low, 1), 0, 1) for b, (low, high) in zip(three, limits, strict=True)]
+        scaled = [
+            np.clip((b.filled(0) - low) / max(high - low, 1), 0, 1)
+            for b, (low, high) in zip(three, limits, strict=True)
+        ]
         alpha = (~np.ma.getmaskarray(three[0])).astype(float)
         axis.imshow(np.dstack([*scaled, alpha]), extent=extent, interpolation="nearest")
         axis.set_title(str(year))
@@ -188,16 +194,21 @@ def draw_counts(maps: Path, years: Sequence[int], out: Path) -> None:
     for axis, year, values in zip(axes, years, counts, strict=True):
         shown = axis.imshow(values, cmap=colours, vmin=-0.5, vmax=top + 0.5, extent=extent, interpolation="nearest")
         axis.set_title(str(year))
-    figure.colorbar(shown, ax=list(axes), fraction=0.02, pad=0.02, label="clear observations", ticks=range(0, top + 1, max(1, top // 6)))
+    figure.colorbar(
+        shown,
+        ax=list(axes),
+        fraction=0.02,
+        pad=0.02,
+        label="clear observations",
+        ticks=range(0, top + 1, max(1, top // 6)),
+    )
     _save(figure, out)
 
 
-def draw_classes(panels: Sequence[tuple[str, Path]], out: Path) -> None:
-    """Class maps side by side."""
-    extent = read_bounds(panels[0][1])
+def draw_classes(panels: Sequence[tuple[str, np.ndarray]], extent, out: Path) -> None:
+    """Class maps side by side; 0 and masked cells stay white."""
     figure, axes = _panels(len(panels), extent)
-    for axis, (title, path) in zip(axes, panels, strict=True):
-        values = read_map(path)
+    for axis, (title, values) in zip(axes, panels, strict=True):
         _draw_classes(axis, np.ma.masked_equal(values, 0), extent)
         axis.set_title(title)
     _class_legend(figure)
@@ -217,7 +228,9 @@ def draw_change(panels: Sequence[tuple[str, np.ndarray]], extent, out: Path) -> 
     _save(figure, out)
 
 
-def draw_bars(series: Sequence[tuple[str, Mapping[str, Mapping[str, float | None]]]], names: Mapping[str, str], out: Path) -> None:
+def draw_bars(
+    series: Sequence[tuple[str, Mapping[str, Mapping[str, float | None]]]], names: Mapping[str, str], out: Path
+) -> None:
     """Bars of several methods for each region; one panel for each indicator."""
     figure, axes = plt.subplots(len(series), 1, figsize=(11, 3.2 * len(series)), squeeze=False, sharex=True)
     regions = list(names)
@@ -225,7 +238,13 @@ def draw_bars(series: Sequence[tuple[str, Mapping[str, Mapping[str, float | None
         for i, (method, values) in enumerate(methods.items()):
             x = np.arange(len(regions)) + (i - (len(methods) - 1) / 2) * 0.26
             heights = [values.get(g) for g in regions]
-            axis.bar(x, [0 if h is None else h for h in heights], 0.25, color=METHOD_COLOURS[method], label=method.replace("_", " "))
+            axis.bar(
+                x,
+                [0 if h is None else h for h in heights],
+                0.25,
+                color=METHOD_COLOURS[method],
+                label=method.replace("_", " "),
+            )
             for at, height in zip(x, heights, strict=True):
                 if height is None:
                     axis.text(at, 0, "–", ha="center", va="bottom", fontsize=8)
@@ -246,10 +265,12 @@ def _rings(geometry: Mapping) -> list[np.ndarray]:
 
 def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int, extent, title: str, out: Path) -> None:
     """Regions of one level coloured by a value; grey where there is none."""
-    from matplotlib.path import Path as Outline
     from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
 
-    features = [f for f in json.loads(outlines.read_text(encoding="utf-8"))["features"] if f["properties"]["level"] == level]
+    features = [
+        f for f in json.loads(outlines.read_text(encoding="utf-8"))["features"] if f["properties"]["level"] == level
+    ]
     known = [v for v in values.values() if v is not None]
     figure, axis = plt.subplots(figsize=(7, 6))
     colours, norm = plt.get_cmap("YlOrRd"), plt.Normalize(0, max(known, default=1))
@@ -265,7 +286,17 @@ def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int,
     axis.autoscale_view()
     axis.set_aspect("equal")
     axis.axis("off")
-    axis.add_patch(plt.Rectangle((extent[0], extent[2]), extent[1] - extent[0], extent[3] - extent[2], fill=False, ls="--", lw=0.8, ec="#1f5fa8"))
+    axis.add_patch(
+        plt.Rectangle(
+            (extent[0], extent[2]),
+            extent[1] - extent[0],
+            extent[3] - extent[2],
+            fill=False,
+            ls="--",
+            lw=0.8,
+            ec="#1f5fa8",
+        )
+    )
     axis.set_title(title, fontsize=10)
     figure.colorbar(plt.cm.ScalarMappable(norm, colours), ax=axis, fraction=0.03, label="% of the observed area")
     _save(figure, out)
@@ -308,3 +339,207 @@ def read_truth_regions(path: Path) -> list[dict[str, str]]:
     """Return the rows of truth/regions.csv."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def confusing(demo: Path, years: Sequence[int], kind: str) -> dict[int, Score]:
+    """Score the maps of all years; kind is a pattern such as lc_{}_class."""
+    out = {}
+    for year in years:
+        truth = np.asarray(read_map(demo / "archive" / "truth" / f"class_{year}.tif").filled(0))
+        out[year] = score(np.ma.masked_equal(read_map(demo / "maps" / f"{kind.format(year)}.tif"), 0), truth)
+    return out
+
+
+def gained(first: np.ma.MaskedArray, last: np.ma.MaskedArray) -> np.ma.MaskedArray:
+    """Tell which cells became impervious. Returns: array (row, col), 1 or 0, masked where either year is unknown."""
+    before, after = (np.isin(np.asarray(x), DEFINITIONS[DEFAULT_DEFINITION]) for x in (first, last))
+    unknown = np.ma.getmaskarray(first) | np.ma.getmaskarray(last)
+    return np.ma.masked_array((~before & after).astype("uint8"), unknown)
+
+
+def truth_by_region(rows: Sequence[Mapping[str, str]], years: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Sum up regions.csv. Returns: region to level, stock of each year and net change, gain and loss over all years, in km2."""
+    column = f"_{DEFAULT_DEFINITION}_m2"
+    out: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["basis"] != "majority" or int(row["year"]) not in years:
+            continue
+        one = out.setdefault(row["geo"], {"level": int(row["level"]), "gain": 0.0, "loss": 0.0})
+        one[row["year"]] = int(row["sealed" + column]) / 1e6
+        if int(row["year"]) > years[0]:
+            one["gain"] += int(row["gain" + column]) / 1e6
+            one["loss"] += int(row["loss" + column]) / 1e6
+    for one in out.values():
+        one["net"] = one[str(years[-1])] - one[str(years[0])]
+    return out
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def summary(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> list[str]:
+    """Write the figures: accuracy of the maps, regions against truth, time of each stage."""
+    rows = read_table(demo / "table")
+    truth = truth_by_region(read_truth_regions(demo / "archive" / "truth" / "regions.csv"), years)
+    first, last = years[0], years[-1]
+    lines = ["Maps against truth (impervious = artificial and natural material surfaces)"]
+    lines.append(
+        f"  {'map':<18}{'accuracy':>9}{'IoU':>7}{'producer':>9}{'user':>7}{'mapped km2':>12}{'true km2':>10}{'error':>8}"
+    )
+    for kind, name in (("lc_{}_class", "predicted"), ("change_{}_consistent", "consistent")):
+        for year, one in confusing(demo, years, kind).items():
+            lines.append(
+                f"  {f'{name} {year}':<18}{one.accuracy:>9.3f}{one.iou:>7.3f}{one.producer:>9.3f}{one.user:>7.3f}"
+                f"{one.mapped_km2:>12.3f}{one.true_km2:>10.3f}{100 * (one.mapped_km2 / one.true_km2 - 1):>+7.1f}%"
+            )
+    lines += ["", f"Impervious land of the regions in km2: {last}, and change {first}-{last}"]
+    lines.append(
+        f"  {'':<7}{'stock':>9}{'':>11}{'':>11}{'error':>8}   {'gain':>8}{'':>8}{'':>12}{'net':>9}{'':>8}{'':>12}"
+    )
+    lines.append(
+        f"  {'region':<7}{'truth':>9}{'raw':>11}{'consistent':>11}{'(cons.)':>8}   {'truth':>8}{'raw':>8}{'consistent':>12}"
+        f"{'truth':>9}{'raw':>8}{'consistent':>12}"
+    )
+    values = {m: stock(rows, m, last) for m in ("mapped_raw", "mapped_consistent")}
+    flows = {(w, m): flow(rows, w, m, first, last) for w in ("GAIN", "NET") for m in values}
+
+    def value(found: Mapping[str, Mapping], geo: str) -> float | None:
+        return found[geo]["OBS_VALUE"] if geo in found else None
+
+    for geo in sorted(truth, key=lambda g: (truth[g]["level"], g)):
+        if truth[geo]["level"] not in (0, 3):
+            continue
+        true, ours = truth[geo][str(last)], value(values["mapped_consistent"], geo)
+        error = f"{100 * (ours / true - 1):+.1f}%" if ours is not None and true else "-"
+        lines.append(
+            f"  {geo:<7}{true:>9.3f}{_number(value(values['mapped_raw'], geo)):>11}{_number(ours):>11}{error:>8}   "
+            f"{truth[geo]['gain']:>8.3f}{_number(value(flows['GAIN', 'mapped_raw'], geo)):>8}"
+            f"{_number(value(flows['GAIN', 'mapped_consistent'], geo)):>12}"
+            f"{truth[geo]['net']:>9.3f}{_number(value(flows['NET', 'mapped_raw'], geo)):>8}"
+            f"{_number(value(flows['NET', 'mapped_consistent'], geo)):>12}"
+        )
+    lines.append("  A dash: blank, since less than half of the region was seen. Truth is of the part within the world.")
+    lines += ["", "Time of each stage in seconds"]
+    lines.append(
+        "  " + "  ".join(f"{name} {s:.0f}" for name, s in seconds.items()) + f"  sum {sum(seconds.values()):.0f}"
+    )
+    return lines
+
+
+def report(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> list[str]:
+    """Draw all pictures and write the page into demo/pictures. Returns: the lines of the summary."""
+    from imperviouslib.edge.ardfile import ArdFile
+
+    out, maps, truth_folder = demo / "pictures", demo / "maps", demo / "archive" / "truth"
+    out.mkdir(exist_ok=True)
+    first, last = years[0], years[-1]
+    done = Report(lines=summary(demo, years, seconds))
+    extent = read_bounds(maps / f"lc_{first}_class.tif")
+
+    draw_composites(maps, years, out / "composites.png")
+    done.pictures.append(
+        Picture(
+            "composites.png",
+            "Composites",
+            "Median of the clear observations of each year; B12, B11, B04 as red, green, blue, all years stretched alike.",
+        )
+    )
+    draw_counts(maps, years, out / "counts.png")
+    done.pictures.append(
+        Picture(
+            "counts.png",
+            "Clear observations",
+            "How many observations stand behind each cell. Fewer of them mean more noise.",
+        )
+    )
+
+    with ArdFile.open(demo / "demo.h5") as ard:
+        label = ard.read_label(ard.grid)
+    draw_classes(
+        [(f"labels {first}", label), *((f"truth {y}", read_map(truth_folder / f"class_{y}.tif")) for y in (first,))],
+        extent,
+        out / "labels.png",
+    )
+    done.pictures.append(
+        Picture(
+            "labels.png",
+            "Labels and truth",
+            "What the net learns from, with the errors of the real product, and the truth that it never sees.",
+        )
+    )
+    draw_classes([(str(y), read_map(maps / f"lc_{y}_class.tif")) for y in years], extent, out / "classes.png")
+    done.pictures.append(
+        Picture(
+            "classes.png",
+            "Predicted classes",
+            "Each year is predicted on its own; differences between them are change and error together.",
+        )
+    )
+
+    classes = {y: np.ma.masked_equal(read_map(maps / f"lc_{y}_class.tif"), 0) for y in (first, last)}
+    consistent = {y: np.ma.masked_equal(read_map(maps / f"change_{y}_consistent.tif"), 0) for y in (first, last)}
+    true = {y: np.ma.masked_equal(read_map(truth_folder / f"class_{y}.tif"), 0) for y in (first, last)}
+    panels = [("raw", classes), ("consistent", consistent), ("truth", true)]
+    draw_change([(title, gained(x[first], x[last])) for title, x in panels], extent, out / "change.png")
+    done.pictures.append(
+        Picture(
+            "change.png",
+            f"Newly impervious, {first}-{last}",
+            "The difference of two maps, the same after the persistence rule, and the truth.",
+        )
+    )
+
+    shutil.copyfile(demo / "model" / "curves.png", out / "curves.png")
+    done.pictures.append(
+        Picture("curves.png", "Training", "Loss and accuracy on the training ground and on ground kept apart.")
+    )
+
+    rows = read_table(demo / "table")
+    by_region = truth_by_region(read_truth_regions(truth_folder / "regions.csv"), years)
+    with (demo / "table" / "nuts_regions.csv").open(newline="", encoding="utf-8") as file:
+        names = {r["geo"]: r["name"] for r in csv.DictReader(file) if int(r["level"]) == 3 and r["geo"] in by_region}
+    methods = ("mapped_raw", "mapped_consistent")
+    series = [
+        (f"Impervious land {last}", {m: {g: r["OBS_VALUE"] for g, r in stock(rows, m, last).items()} for m in methods}
+         | {"truth": {g: one[str(last)] for g, one in by_region.items()}}),
+        (f"Newly impervious {first}-{last}", {m: {g: r["OBS_VALUE"] for g, r in flow(rows, "GAIN", m, first, last).items()} for m in methods}
+         | {"truth": {g: one["gain"] for g, one in by_region.items()}}),
+        (f"Net change {first}-{last}", {m: {g: r["OBS_VALUE"] for g, r in flow(rows, "NET", m, first, last).items()} for m in methods}
+         | {"truth": {g: one["net"] for g, one in by_region.items()}}),
+    ]  # fmt: skip
+    draw_bars(series, names, out / "bars.png")
+    done.pictures.append(
+        Picture(
+            "bars.png",
+            "Regions",
+            "Level 3 regions: raw difference, after the persistence rule, and truth. Raw differencing overstates change, which is why it is never the headline.",
+        )
+    )
+
+    share = pick(
+        rows,
+        lc_flow="STK",
+        landcover="IMP",
+        definition=DEFAULT_DEFINITION,
+        method="mapped_consistent",
+        unit="PC",
+        TIME_PERIOD=last,
+    )
+    draw_regions(
+        demo / "table" / "outlines.geojson",
+        {g: r["OBS_VALUE"] for g, r in share.items()},
+        3,
+        extent,
+        f"Impervious land {last}",
+        out / "regions.png",
+    )
+    done.pictures.append(
+        Picture(
+            "regions.png",
+            "Map of regions",
+            "Share of impervious land. The dashed line is the world's edge; a region of which less than half was seen has no value.",
+        )
+    )
+    write_page(done, (demo / "commands.txt").read_text(encoding="utf-8"), out)
+    return done.lines

@@ -1,0 +1,203 @@
+"""`make demo`: the whole chain on a small made world, from a catalogue to a page of pictures.
+
+Makes the world, serves it as Creodias serves Sentinel-2 (a STAC API, and an S3 server that checks keys), installs the suite by
+g.extension, runs testsuite/demo.sh in a GRASS session, compares the outcome with the truth. All of it lies in build/demo. What is finished is not done again;
+`make demo AGAIN=1` does the chain again and says whether the table is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from testsuite import TOOLS, TOP
+
+YEARS = (2017, 2018, 2019)
+SIZE_KM, DATES = 20, 4
+"""Side of the world and acquisitions a year: enough to train on, small enough for some minutes."""
+VINTAGE = "2026-01-01"
+"""Fixed, so that the tables of two runs can be compared to the byte."""
+
+
+def digest_of(*roots: Path) -> str:
+    """Return one digest of all Python files, rules and pages below some folders: what the installed tools are made of."""
+    whole = hashlib.sha256()
+    for root in roots:
+        for file in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".html", ".mk", ".json") and p.is_file()):
+            whole.update(str(file.relative_to(TOP)).encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()
+
+
+def make_world(folder: Path, seed: int) -> None:
+    """Make the world with its own command, unless it is there already."""
+    stamp = folder / "world.json"
+    if stamp.is_file():
+        if json.loads(stamp.read_text(encoding="utf-8"))["settings"]["seed"] == seed:
+            print(f"The world of seed {seed} was made before.")
+            return
+        shutil.rmtree(folder)
+    command = [sys.executable, "-m", "testsuite.archive.make", str(folder), "--seed", str(seed)]
+    command += ["--years", f"{YEARS[0]}-{YEARS[-1]}", "--size-km", str(SIZE_KM), "--dates", str(DATES)]
+    print("$ python3 " + " ".join(command[1:]), flush=True)
+    subprocess.run(command, check=True, cwd=TOP)
+
+
+def make_location(database: Path) -> Path:
+    """Make the location in EPSG:3035 and the mapset of the demo; returns the mapset."""
+    location, mapset = database / "europe", database / "europe" / "demo"
+    for path, command in ((location, ["-c", "EPSG:3035", "-e", location]), (mapset, ["-c", "-e", mapset])):
+        if not path.is_dir():
+            database.mkdir(parents=True, exist_ok=True)
+            print("$ grass " + " ".join(str(w) for w in command), flush=True)
+            subprocess.run(["grass", *map(str, command)], check=True, capture_output=True)
+    return mapset
+
+
+def install(addons: Path, sources: str) -> None:
+    """Install the suite by g.extension into the demo's own folder, again where the sources have changed."""
+    stamp = addons / "sources.txt"
+    if stamp.is_file() and stamp.read_text() == sources:
+        return
+    addons.mkdir(parents=True, exist_ok=True)
+    print("$ make install", flush=True)
+    subprocess.run([TOP / "tools" / "install.sh"], check=True, env={**os.environ, "GRASS_ADDON_BASE": str(addons)})
+    stamp.write_text(sources)
+
+
+def run_chain(demo: Path, mapset: Path, environment: dict[str, str]) -> None:
+    """Run demo.sh in one GRASS session; the session and all that it starts end with this process."""
+    (demo / "commands.txt").write_text("")
+    command = ["grass", str(mapset), "--exec", "bash", str(TOP / "testsuite" / "demo.sh")]
+    print("$ " + " ".join(command), flush=True)
+    chain = subprocess.Popen(command, cwd=demo, env={**os.environ, **environment}, start_new_session=True)
+    try:
+        status = chain.wait()
+    except BaseException:
+        # Ctrl-C reaches this process alone: the session is its own group, and ends as a whole.
+        os.killpg(chain.pid, signal.SIGINT)
+        try:
+            chain.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(chain.pid, signal.SIGKILL)
+        raise
+    if status:
+        raise SystemExit(
+            "The chain: found a stage that failed (see above), expected all to pass. Mend it and run make demo again; what is finished is kept."
+        )
+
+
+def export(demo: Path, mapset: Path) -> None:
+    """Write the maps that the pictures show as GeoTIFFs."""
+    first, last = YEARS[0], YEARS[-1]
+    names = [f"s2_{y}_{what}" for y in YEARS for what in ("B12_p50", "B11_p50", "B04_p50", "count")]
+    names += (
+        [f"lc_{y}_class" for y in YEARS] + [f"change_{y}_consistent" for y in YEARS] + [f"change_{first}_{last}_gain"]
+    )
+    (demo / "maps").mkdir(exist_ok=True)
+    script = 'for map in "$@"; do r.out.gdal -c input="$map" output="maps/$map.tif" --overwrite --quiet; done'
+    subprocess.run(
+        ["grass", str(mapset), "--exec", "bash", "-ec", script, "export", *names],
+        check=True,
+        cwd=demo,
+        capture_output=True,
+    )
+
+
+def dashboard(table: Path, port: int) -> list[str]:
+    """Return the command that opens the dashboard."""
+    return ["python3", "-m", "dashboard", "--data", os.path.relpath(table, TOP), "--port", str(port)]
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the demo; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="make demo", description="The whole chain on a small made world.")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the world (default: %(default)s)")
+    parser.add_argument(
+        "--again", action="store_true", help="do the chain again, and compare the table with the one before"
+    )
+    parser.add_argument("--dashboard", action="store_true", help="open the dashboard at the end")
+    parser.add_argument("--folder", type=Path, default=TOP / "build" / "demo", help="where all of it lies")
+    args = parser.parse_args(words)
+    # A batch system, or a closed terminal, ends a run like Ctrl-C does: the servers go with it.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        print("\nInterrupted. What is finished is kept; make demo goes on from there.", file=sys.stderr)
+        return 130
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do all that `main` promises."""
+    from testsuite.archive.serve import serve
+    from testsuite.report import report
+
+    began = time.monotonic()
+    demo = args.folder.absolute()
+    demo.mkdir(parents=True, exist_ok=True)
+    world = demo / "archive"
+    make_world(world, args.seed)
+    made_s = time.monotonic() - began
+    mapset = make_location(demo / "grassdata")
+    sources = digest_of(TOP / "imperviouslib", *(TOP / tool for tool in TOOLS))
+    install(demo / "addons", sources)
+    before = _table(demo)
+
+    facts = json.loads((world / "world.json").read_text(encoding="utf-8"))
+    west, south, east, north = facts["bounds"]
+    with serve(world) as served:
+        environment = {
+            **served.env,
+            "STAC": served.stac,
+            "GRASS_ADDON_BASE": str(demo / "addons"),
+            "DEMO_RUN": str(TOP / "testsuite" / "demo_run.sh"),
+            "SOURCES": sources,
+            "AGAIN": "1" if args.again else "",
+            "WEST": str(west), "SOUTH": str(south), "EAST": str(east), "NORTH": str(north),
+            "LABELS": f"archive/labels/s2glc_{facts['label_year']}.tif", "OUTLINES": "archive/regions/nuts.gpkg",
+            "YEARS": f"{YEARS[0]}-{YEARS[-1]}", "FIRST": str(YEARS[0]), "VINTAGE": VINTAGE,
+            "NPROCS": str(min(os.cpu_count() or 1, 4)),
+        }  # fmt: skip
+        run_chain(demo, mapset, environment)
+
+    export(demo, mapset)
+    seconds = {
+        file.name: float(file.read_text().split()[1]) for file in (demo / "steps").iterdir() if file.suffix != ".part"
+    }
+    lines = report(demo, YEARS, {"world": made_s, **seconds})
+    after = _table(demo)
+    if args.again and before:
+        lines.append(
+            "The table is the same as before, to the byte."
+            if after == before
+            else "The table DIFFERS from the one before."
+        )
+    print(
+        "\n".join(
+            ["", *lines, "", f"In all {time.monotonic() - began:.0f} s. Pictures: {demo / 'pictures' / 'index.html'}"]
+        )
+    )
+    show = dashboard(demo / "table", 8000)
+    if args.dashboard:
+        subprocess.run([sys.executable, *show[1:]], cwd=TOP, check=False)
+    else:
+        print(f"Dashboard: make demo DASHBOARD=1, or tools/in-venv {' '.join(show)}")
+    return 0 if not (args.again and before and after != before) else 1
+
+
+def _table(demo: Path) -> bytes:
+    file = demo / "table" / "impervious_nuts.csv"
+    return file.read_bytes() if file.is_file() else b""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
