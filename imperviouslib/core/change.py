@@ -137,6 +137,11 @@ def resolve_share_scale(least: float, most: float) -> int:
     return 1 if most <= 1 else 100
 
 
+def scaled_expression(out: str, share: str, scale: int) -> str:
+    """Write a share map as fractions 0-1, given the value of a full share."""
+    return f"{quoted(out)} = double({quoted(share)}) / {scale}.0"
+
+
 def quoted(name: str) -> str:
     """Write a map's name so that r.mapcalc takes it whole, whatever it contains.
 

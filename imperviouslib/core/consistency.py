@@ -49,8 +49,8 @@ def persistent(stack: np.ndarray) -> np.ndarray:
     return kept
 
 
-def persistent_expressions(outs: Sequence[str], maps: Sequence[str]) -> str:
-    """Write the r.mapcalc twin of persistent(): one expression a year, to be run in one call.
+def persistent_expressions(outs: Sequence[str], maps: Sequence[str]) -> list[str]:
+    """Write the r.mapcalc twin of persistent(): one expression a year, to be run in this order in one call.
 
     The maps must differ from the outputs. Helper values live in variables, which later expressions of the same call see.
     """
@@ -66,4 +66,4 @@ def persistent_expressions(outs: Sequence[str], maps: Sequence[str]) -> str:
         seen, before, after = inputs[year], f"kept_{year - 1}", f"later_{year}"
         rule = f"if(isnull({seen}), {before}, if(isnull({after}), {seen}, if({after} == {seen}, {seen}, {before})))"
         lines.append(f"{quoted(outs[year])} = eval(kept_{year} = {rule})")
-    return "\n".join(lines) + "\n"
+    return lines

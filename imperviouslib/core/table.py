@@ -140,7 +140,9 @@ def parse_zones(
         depth = record[level] if level else (len(geo) - 2 if nuts else 0)
         if not isinstance(depth, int) or not 0 <= depth <= 9:
             raise InputError(
-                sentence(f"Option <zones>, region {geo}", f"level '{depth}' in column {level}", "a whole number 0-9", then)
+                sentence(
+                    f"Option <zones>, region {geo}", f"level '{depth}' in column {level}", "a whole number 0-9", then
+                )
             )
         title = str(record[name] or "").strip() if name else ""
         zones.append(Zone(geo, int(record[key]), depth, title or geo))
@@ -435,7 +437,9 @@ def _equal(a: float, b: float, size: float | None = None) -> bool:
     return abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1.0 if size is None else size, 1e-3)
 
 
-def _check_group(rows: Mapping[tuple, Row], moves: Mapping[tuple, float | None], area: float, cell_area_m2: int) -> None:
+def _check_group(
+    rows: Mapping[tuple, Row], moves: Mapping[tuple, float | None], area: float, cell_area_m2: int
+) -> None:
     pairs = {(before, now) for _, _, before, now in moves}
     stocks: dict[int, list[Row]] = defaultdict(list)
     for (flow, cover, before, now), row in rows.items():
@@ -464,3 +468,18 @@ def _check_group(rows: Mapping[tuple, Row], moves: Mapping[tuple, float | None],
         total = sum(row["OBS_VALUE"] for row in covers)
         if not _equal(total, whole, area):
             raise _broken(f"{_where(covers[0])}, all covers of {year}", f"{total} km2", f"{whole} km2")
+
+
+def resolve_outline_scale(description: str, scale: int) -> int | None:
+    """Return the scale denominator of a zones map, or None where it is not known.
+
+    description : names and history of the map, in which a file name of GISCO tells the scale
+    scale : int, as set with v.support; 1 is GRASS's value for unknown
+
+    >>> resolve_outline_scale("v.in.ogr input=NUTS_RG_20M_2024_3035.shp", 1), resolve_outline_scale("zones", 1)
+    (20000000, None)
+    """
+    if scale > 1:
+        return scale
+    found = re.search(r"NUTS_[A-Z]{2}_(\d{2})M", description, flags=re.IGNORECASE)
+    return int(found[1]) * 1_000_000 if found else None

@@ -37,7 +37,9 @@ def write_folder(path: Path, table: Table, outlines: Mapping[str, Any], package:
             _write_csv(part / f"{name}.csv", table[name], schema)
             resources += [
                 _resource(part / f"{name}.csv", name, schema, "csv", "text/csv"),
-                _resource(part / f"{name}.parquet", f"{name}-parquet", schema, "parquet", "application/vnd.apache.parquet"),
+                _resource(
+                    part / f"{name}.parquet", f"{name}_parquet", schema, "parquet", "application/vnd.apache.parquet"
+                ),
             ]
         file = part / SCHEMA["outlines"]["file"]
         file.write_text(json.dumps(outlines, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
@@ -73,7 +75,9 @@ def _write_csv(path: Path, rows: Iterable[Row], schema: Mapping[str, Any]) -> No
 
 def _write_parquet(path: Path, rows: Sequence[Row], schema: Mapping[str, Any]) -> None:
     fields = [
-        pa.field(f["name"], _TYPES[f["type"]], nullable=bool(f.get("nullable")), metadata={"description": f["description"]})
+        pa.field(
+            f["name"], _TYPES[f["type"]], nullable=bool(f.get("nullable")), metadata={"description": f["description"]}
+        )
         for f in schema["fields"]
     ]
     pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), path, compression="zstd")
@@ -81,14 +85,10 @@ def _write_parquet(path: Path, rows: Sequence[Row], schema: Mapping[str, Any]) -
 
 def _resource(path: Path, name: str, schema: Mapping[str, Any], form: str, mediatype: str) -> dict[str, Any]:
     resource = {
-        "name": name.replace("_", "-"), "path": path.name, "title": schema["title"], "format": form,
+        "name": name, "path": path.name, "title": schema["title"], "format": form,
         "mediatype": mediatype, "bytes": path.stat().st_size, "hash": f"sha256:{sha256_file(path)}",
     }  # fmt: skip
     if form == "csv":
-        keys = [
-            {"fields": k["fields"], "reference": {**k["reference"], "resource": k["reference"]["resource"].replace("_", "-")}}
-            for k in schema["foreignKeys"]
-        ]
         resource |= {
             "profile": "tabular-data-resource",
             "encoding": "utf-8",
@@ -97,7 +97,7 @@ def _resource(path: Path, name: str, schema: Mapping[str, Any], form: str, media
                 "fields": [_field(f) for f in schema["fields"]],
                 "missingValues": [""],
                 "primaryKey": schema["primaryKey"],
-                "foreignKeys": keys,
+                "foreignKeys": schema["foreignKeys"],
             },
         }
     return resource

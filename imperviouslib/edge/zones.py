@@ -1,0 +1,251 @@
+"""Zones: the regions' vector map in GRASS, its raster, the counts and sums per zone, and its attribute columns.
+
+Regions of several levels overlap in one map, and a raster holds one zone a cell: everything here works on one level at a
+time, chosen by a WHERE clause on the map's table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grass.script as gs
+
+from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.grid import EPSG, Grid
+from imperviouslib.core.table import Zone, parse_zones, resolve_outline_scale
+from imperviouslib.edge import grassdb
+
+LEVEL_COLUMN = "LEVL_CODE"
+_NAME_COLUMNS = ("NAME_LATN", "NUTS_NAME", "name")
+
+
+@dataclass(frozen=True)
+class ZonesMap:
+    """A vector map of regions whose table was checked."""
+
+    name: str
+    """Full name, map@mapset."""
+    key: str
+    """Column of the category."""
+    columns: tuple[str, ...]
+    """All columns of its table."""
+    zones: tuple[Zone, ...]
+    """Its regions, without parents and cells."""
+    scale: int | None
+    """Scale denominator of the outlines, None where it is not known."""
+
+
+def read_zones(name: str, column: str) -> ZonesMap:
+    """Read and check the regions of a vector map.
+
+    Raises InputError where the map has no areas, no table or no such column, where a code is missing, doubled or unfit, where
+    coordinates are plainly degrees, or where two regions of one level overlap.
+    """
+    full = grassdb.find_map(name, option="zones", element="vector")
+    thing = f"Zones map <{full}>"
+    topology = _pairs(grassdb.read("v.info", map=full, flags="t"))
+    if not int(topology["areas"]):
+        raise InputError(
+            sentence(thing, "no areas", "areas with one category a region", "Import polygons with v.in.ogr.")
+        )
+    extent = _pairs(grassdb.read("v.info", map=full, flags="g"))
+    limits = {"west": 180, "east": 180, "south": 90, "north": 90}
+    if all(abs(float(extent[edge])) <= limit for edge, limit in limits.items()):
+        raise InputError(
+            sentence(
+                thing,
+                "coordinates within 180 by 90, as of degrees",
+                f"metres of EPSG:{EPSG}",
+                "Import it with v.import, which reprojects; v.in.ogr -o does not.",
+            )
+        )
+    # Each line: layer/name table key database driver.
+    links = [
+        line.split("|") for line in grassdb.read("v.db.connect", map=full, flags="g", separator="pipe").splitlines()
+    ]
+    key = next((link[2] for link in links if link[0].split("/")[0] == "1"), None)
+    if key is None:
+        raise InputError(sentence(thing, "no table in layer 1", f"a table with column {column}", "See v.db.connect."))
+    columns = tuple(
+        line.split("|", 1)[1] for line in grassdb.read("v.info", map=full, flags="c").splitlines() if "|" in line
+    )
+    if column not in columns:
+        raise InputError(
+            sentence(
+                thing,
+                f"columns {', '.join(columns)}",
+                f"a column {column} with region codes",
+                "Name yours with column=.",
+            )
+        )
+    level = LEVEL_COLUMN if LEVEL_COLUMN in columns else None
+    title = next((c for c in _NAME_COLUMNS if c in columns), None)
+    chosen = ",".join(c for c in (key, column, level, title) if c)
+    records = json.loads(grassdb.read("v.db.select", map=full, columns=chosen, format="json"))["records"]
+    zones = parse_zones(records, key=key, column=column, level=level, name=title)
+    _check_disjoint(full, zones)
+    extended = _pairs(grassdb.read("v.info", map=full, flags="e"))
+    history = grassdb.read("v.info", map=full, flags="h")
+    scale = extended.get("scale", "1:1").rpartition(":")[2]
+    return ZonesMap(full, key, columns, tuple(zones), resolve_outline_scale(f"{full} {history}", int(float(scale))))
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def _check_disjoint(name: str, zones: Sequence[Zone]) -> None:
+    """Raise InputError where an area belongs to two zones of one level: its cells could be counted for one of them only."""
+    by_cat = {zone.cat: zone for zone in zones}
+    # Each line holds the categories of one area: 3 or 1/3.
+    for line in grassdb.read("v.category", input=name, option="print", type="centroid", layer=1).splitlines():
+        first: dict[int, str] = {}
+        for cat in sorted({int(word) for word in line.split("/") if word}):
+            zone = by_cat.get(cat)
+            if zone and first.setdefault(zone.level, zone.geo) != zone.geo:
+                raise InputError(
+                    sentence(
+                        f"Zones map <{name}>",
+                        f"overlapping regions {first[zone.level]} and {zone.geo} of level {zone.level}",
+                        "regions of one level that do not overlap",
+                        f"Correct the outlines, or tell levels apart with a column {LEVEL_COLUMN}.",
+                    )
+                )
+
+
+def where_level(source: ZonesMap, level: int) -> str:
+    """Write the WHERE clause that picks the zones of one level."""
+    if LEVEL_COLUMN in source.columns:
+        return f"{LEVEL_COLUMN} = {level}"
+    return f"{source.key} IN ({','.join(str(zone.cat) for zone in source.zones if zone.level == level)})"
+
+
+def _hushed(tool: str, *, grid: Grid | None = None, **options: Any) -> None:
+    """Run a tool without its warnings: it warns of categories of other levels, and of the centroids of joined parts."""
+    # By the environment: in GRASS 8.2 run_command forgets its own superquiet.
+    env = {**(grassdb.environment(grid) if grid else os.environ), "GRASS_VERBOSE": "-1"}
+    gs.run_command(tool, env=env, **options)
+
+
+def rasterise(source: ZonesMap, level: int, out: str, grid: Grid) -> None:
+    """Write the zones of one level as a raster of their categories; a cell belongs to the zone that holds its centre."""
+    _hushed(
+        "v.to.rast", grid=grid, input=source.name, type="area", use="cat", where=where_level(source, level), output=out,
+        overwrite=True,
+    )  # fmt: skip
+
+
+def count(zones: str, maps: Sequence[str], grid: Grid) -> dict[int, dict[tuple[int, ...], int]]:
+    """Count cells by zone and by the values of maps, where none of them is NULL.
+
+    zones : raster of zone categories
+    maps : integer rasters, none or more
+    Returns: category to values to cells, exact
+    """
+    counts: dict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
+    text = grassdb.read("r.stats", grid=grid, flags="cn", input=",".join([zones, *maps]), separator="comma")
+    for line in text.splitlines():
+        cat, *values, cells = (int(word) for word in line.split(","))
+        counts[cat][tuple(values)] = cells
+    return counts
+
+
+def total(zones: str, name: str, grid: Grid) -> dict[int, tuple[int, float]]:
+    """Sum a floating-point raster by zone.
+
+    Returns: category to (cells that are not NULL, sum)
+    """
+    text = grassdb.read("r.univar", grid=grid, flags="t", map=name, zones=zones, separator="pipe")
+    lines = [line.split("|") for line in text.splitlines()]
+    at = {column: number for number, column in enumerate(lines[0])}
+    cells, values = at["non_null_cells"], at["sum"]
+    # A zone without a value has "-nan" for its sum.
+    return {int(w[0]): (int(w[cells]), float(w[values]) if int(w[cells]) else 0.0) for w in lines[1:]}
+
+
+def limits(name: str, grid: Grid) -> tuple[int, float, float]:
+    """Return (cells that are not NULL, least, greatest value) of a raster; 0, 0.0, 0.0 where there is none."""
+    found = _pairs(grassdb.read("r.univar", grid=grid, flags="g", map=name))
+    cells = int(found.get("n", 0))
+    return (cells, float(found["min"]), float(found["max"])) if cells else (0, 0.0, 0.0)
+
+
+def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int, list[list[list[list[float]]]]]:
+    """Return the outlines of zones, as they are in the map but without the lines of other levels within them.
+
+    Returns: category to polygons, each a list of rings, the outer one first; metres, EPSG:3035
+    """
+    found: dict[int, list] = {}
+    for level in sorted({zone.level for zone in zones}):
+        picked = grassdb.temporary_name("impervious_outline")
+        cats, file = folder / f"cats{level}.txt", folder / f"outline{level}.geojson"
+        cats.write_text("".join(f"{zone.cat}\n" for zone in zones if zone.level == level), encoding="utf-8")
+        try:
+            _hushed(
+                "v.extract", flags="d", input=source.name, type="area", file=str(cats), output=picked,
+                overwrite=True,
+            )  # fmt: skip
+            _hushed(
+                "v.out.ogr", flags="m", input=picked, type="area", output=str(file), format="GeoJSON",
+                overwrite=True,
+            )  # fmt: skip
+        finally:
+            grassdb.remove([picked], "vector")
+        for feature in json.loads(file.read_text(encoding="utf-8"))["features"]:
+            shape = feature["geometry"]
+            polygons = shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
+            found.setdefault(int(feature["properties"].get(source.key) or feature["properties"]["cat"]), []).extend(
+                polygons
+            )
+        cats.unlink()
+        file.unlink()
+    return found
+
+
+def is_own(source: ZonesMap) -> bool:
+    """Tell whether the zones map lies in the current mapset, the only one written to."""
+    return source.name.partition("@")[2] == gs.gisenv()["MAPSET"]
+
+
+def own_copy(source: ZonesMap, copy: str) -> str:
+    """Return a vector map of the current mapset with the zones: the map itself, or a copy of it."""
+    if is_own(source):
+        return source.name.partition("@")[0]
+    grassdb.run("g.copy", vector=f"{source.name},{copy}", overwrite=grassdb.overwrite() or None)
+    return copy
+
+
+def upload_sums(
+    source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str], existing: Sequence[str]
+) -> None:
+    """Write sums of rasters into columns <prefix>_sum of a zones map with v.rast.stats, in the current region.
+
+    columns : prefix to raster
+    existing : columns of these names that are there already; they go first, lest values of an earlier run stay in some rows
+    """
+    drop_columns(target, existing)
+    for number, level in enumerate(levels):
+        _hushed(
+            "v.rast.stats", map=target, where=where_level(source, level), raster=",".join(columns.values()),
+            column_prefix=",".join(columns), method="sum", flags="c" if number else None,
+        )  # fmt: skip
+
+
+def drop_columns(target: str, columns: Sequence[str]) -> None:
+    """Remove those of the columns that are there."""
+    present = {line.split("|", 1)[-1] for line in grassdb.read("v.info", map=target, flags="c").splitlines()}
+    chosen = [column for column in columns if column in present]
+    if chosen:
+        grassdb.run("v.db.dropcolumn", map=target, columns=",".join(chosen))
+
+
+def read_columns(target: str, key: str, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Return attribute values by category."""
+    text = grassdb.read("v.db.select", map=target, columns=",".join([key, *columns]), format="json")
+    return {int(record[key]): record for record in json.loads(text)["records"]}

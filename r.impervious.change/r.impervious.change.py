@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+
+############################################################################
+#
+# MODULE:       r.impervious.change
+#
+# AUTHOR(S):    The r.impervious development team
+#
+# PURPOSE:      Change of impervious land between years, and its table per region
+#
+# COPYRIGHT:    (C) 2026 by the r.impervious development team
+#
+#               SPDX-License-Identifier: GPL-2.0-or-later
+#
+############################################################################
+
+# %module
+# % description: Maps the change of impervious land between years and writes the table of stocks and flows per region.
+# % keyword: raster
+# % keyword: change detection
+# % keyword: land cover
+# % keyword: impervious
+# % keyword: statistics
+# % keyword: NUTS
+# %end
+
+# %option
+# % key: input
+# % type: string
+# % required: no
+# % key_desc: prefix
+# % label: Prefix of the class maps of r.unet.predict
+# % description: Maps are <prefix>_<year>_class
+# % guisection: Input
+# %end
+
+# %option G_OPT_R_INPUTS
+# % key: classes
+# % required: no
+# % label: Class maps of another system, one a year in the order of years
+# % description: Classes 1 artificial, 2 natural, 3 green, 4 other; or any codes with a legend
+# % guisection: Input
+# %end
+
+# %option G_OPT_R_INPUTS
+# % key: shares
+# % required: no
+# % label: Maps of the share of sealed land, one a year in the order of years
+# % description: 0 to 1, or 0 to 100
+# % guisection: Input
+# %end
+
+# %option
+# % key: years
+# % type: string
+# % required: no
+# % key_desc: list or range
+# % label: Years, ascending, e.g. 2017-2019 or 2012,2015
+# % description: With input, all years found if not given
+# % guisection: Input
+# %end
+
+# %option
+# % key: legend
+# % type: string
+# % required: no
+# % key_desc: name
+# % label: Legend of the class maps, applied with r.reclass
+# % description: s2glc, prototype, clcplus or a file with lines 'code class'
+# % guisection: Input
+# %end
+
+# %option G_OPT_V_INPUT
+# % key: zones
+# % label: Vector map of the regions
+# % description: NUTS areas of one or more levels, EPSG:3035
+# % guisection: Regions
+# %end
+
+# %option G_OPT_DB_COLUMN
+# % key: column
+# % required: no
+# % answer: NUTS_ID
+# % description: Column with the code of the region
+# % guisection: Regions
+# %end
+
+# %option
+# % key: nuts_version
+# % type: string
+# % required: no
+# % answer: 2024
+# % description: Version of the regions, written into the table
+# % guisection: Regions
+# %end
+
+# %option
+# % key: output
+# % type: string
+# % required: yes
+# % key_desc: folder
+# % label: Folder for the table
+# % description: Parquet, CSV, outlines and a data package that describes them
+# % gisprompt: old,dir,dir
+# % guisection: Output
+# %end
+
+# %option G_OPT_R_BASENAME_OUTPUT
+# % key: prefix
+# % required: no
+# % answer: change
+# % label: Prefix of the change maps
+# % description: <prefix>_<year>_<year>_gain, _loss, _greengain, _fromto and <prefix>_<year>_consistent
+# % guisection: Output
+# %end
+
+# %option
+# % key: definition
+# % type: string
+# % required: no
+# % multiple: yes
+# % options: artificial,artificial_natural
+# % label: What counts as impervious; maps and columns follow the first
+# % description: Default: artificial_natural, with shares artificial
+# % guisection: Method
+# %end
+
+# %option
+# % key: method
+# % type: string
+# % required: no
+# % multiple: yes
+# % options: mapped_raw,mapped_consistent
+# % answer: mapped_raw,mapped_consistent
+# % description: How figures are made
+# % guisection: Method
+# %end
+
+# %option
+# % key: vintage
+# % type: string
+# % required: no
+# % key_desc: YYYY-MM-DD
+# % label: Date of the table
+# % description: Default: today
+# % guisection: Output
+# %end
+
+# %option
+# % key: format
+# % type: string
+# % required: no
+# % options: plain,json
+# % answer: plain
+# % description: Form of the printed summary
+# % guisection: Output
+# %end
+
+# %flag
+# % key: n
+# % description: Leave the table of the zones map alone: no columns are written
+# % guisection: Output
+# %end
+
+# %rules
+# % required: input,classes,shares
+# % exclusive: input,classes,shares
+# % requires: classes,years
+# % requires: shares,years
+# % requires: legend,classes
+# %end
+
+import os
+import sys
+
+import grass.script as gs
+
+
+def main():
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ["IMPERVIOUS_DEBUG"] = "1"
+    options, flags = gs.parser()
+    # The library lies in etc/<tool> once installed, and beside the tool's folder in the source tree.
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:0] = [os.path.join(here, "..", "etc", "r.impervious.change"), os.path.join(here, "..")]
+    from imperviouslib.edge.tool import run
+
+    return run("change", options, flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
