@@ -72,9 +72,9 @@ def _strips(grid: Grid) -> list[Grid]:
 def _structure(handle: h5py.File, ard: ArdFile) -> list[str]:
     findings = []
     shape = (len(ard.periods), *ard.grid.shape)
-    wanted = {**{feature: (shape, "<u2") for feature in ard.features}, "count": (shape, "|u1")}
+    wanted = {**dict.fromkeys(ard.features, (shape, "<u2")), "count": (shape, "|u1")}
     if "label" in handle:
-        wanted |= {name: (shape[1:], "|u1") for name in ("label", "purity", *(f"share_{c.key}" for c in CLASSES))}
+        wanted |= dict.fromkeys(("label", "purity", *(f"share_{c.key}" for c in CLASSES)), (shape[1:], "|u1"))
     for name, (size, kind) in wanted.items():
         if name not in handle:
             findings.append(f"{name}: missing")

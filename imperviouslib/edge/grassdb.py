@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -218,14 +220,20 @@ def describe(
     sources: Sequence[str] = (),
 ) -> None:
     """Write title, history, units and semantic label of a map, and its provenance as JSON beside its metadata."""
-    options: dict[str, Any] = {"map": name, "title": title, "history": f"{history} (r.impervious {__version__})"}
+    # A history file replaces the generic line of the tool that made the map; lines of 80 are what r.info shows whole.
+    text = temporary_folder() / f"history_{os.getpid()}.txt"
+    text.write_text("\n".join(textwrap.wrap(f"{history} (r.impervious {__version__})", 76)) + "\n", encoding="utf-8")
+    options: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
     if units:
         options["units"] = units
     if semantic_label:
         options["semantic_label"] = semantic_label
     if sources:
         options["source1"] = " ".join(sources)[:200]
-    run("r.support", **options)
+    try:
+        run("r.support", **options)
+    finally:
+        text.unlink()
     if provenance is not None:
         path = _metadata_folder(name, gs.gisenv()["MAPSET"]) / _PROVENANCE
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -304,28 +312,26 @@ def mosaic(parts: Sequence[str], name: str) -> None:
         run("g.rename", raster=f"{parts[0]},{name}", overwrite=overwrite() or None)
 
 
-def semantic_label(name: str) -> str:
-    """Return a map's semantic label, or an empty text."""
-    return str(gs.raster_info(name).get("semantic_label") or "").strip('"').replace("none", "")
-
-
 def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     """Register maps in a space-time raster dataset, made where it is not there yet.
 
-    lines : `map|start time|semantic label`; maps that are registered already keep their place
+    lines : `map|start time`, or `map|start time|end time`; maps that are registered already keep their place
     """
     if not lines:
         return
     present = {line.split("@", 1)[0] for line in read("t.list", type="strds", columns="name").splitlines()}
     if dataset not in present:
         run("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
-    known = set(read("t.rast.list", input=dataset, columns="name", flags="u").split())
-    new = [line for line in lines if line.split("|", 1)[0] not in known]
-    if not new:
+    # An empty dataset is an error to t.rast.list; it has no maps, and that is all that counts here.
+    listed = gs.read_command(
+        "t.rast.list", input=dataset, columns="name", flags="u", quiet=True, errors="ignore", stderr=subprocess.DEVNULL
+    )
+    known = set((listed or "").split())
+    lines = [line for line in lines if line.split("|", 1)[0] not in known]
+    if not lines:
         return
     path = temporary_folder() / f"register_{os.getpid()}.txt"
-    # Four fields let t.register read a semantic label: map, start, end (none), label.
-    path.write_text("".join("{}|{}|None|{}\n".format(*line.split("|")) for line in new), encoding="utf-8")
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     try:
         run("t.register", input=dataset, type="raster", file=str(path), overwrite=True)
     finally:

@@ -11,9 +11,9 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.edge.files import appearing
 
 mpl.use("Agg")
-from matplotlib.colors import ListedColormap  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.patches import Patch  # noqa: E402
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 _LARGEST = 1500
 """Pixels a side; larger arrays are thinned."""

@@ -9,6 +9,7 @@ import errno
 import importlib
 import importlib.util
 import os
+import re
 import signal
 import traceback
 from pathlib import Path
@@ -70,7 +71,10 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
             )
         )
     except CalledModuleError as err:
-        _stop(sentence(f"GRASS tool <{err.module}>", f"exit status {err.returncode}", "0", "Read its message above."))
+        # Only the text is the same in all versions of GRASS.
+        called = re.search(r"Module run `?(?:None )?`?([a-z0-9.]+)", str(err))
+        tool = called[1] if called else "called"
+        _stop(sentence(f"GRASS tool <{tool}>", "that it failed", "success", "Read its message above."))
     except KeyboardInterrupt:
         _stop("Interrupted. What is finished is kept; run the same command again to go on.")
     except OSError as err:

@@ -236,7 +236,7 @@ def _link(tasks: Sequence[archivefile.Task], prefix: str) -> None:
                     history=archivefile.describe_sidecar(content),
                     semantic_label=label,
                 )
-            lines.append(f"{name}|{sensed[:19].replace('T', ' ')}|{label}")
+            lines.append(f"{name}|{sensed[:19].replace('T', ' ')}")
     grassdb.register(prefix, f"Sentinel-2 scenes in {tasks[0].archive}", lines)
 
 

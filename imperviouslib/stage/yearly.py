@@ -67,11 +67,8 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         names, summary = compose(period, used, bands, area, options, settings, link=flags["l"])
         made.append((period, names))
         report["periods"][period.name] = summary
-    grassdb.register(
-        options["output"],
-        f"Composites ({options['method']})",
-        [f"{name}|{p.first} 00:00:00|{grassdb.semantic_label(name)}" for p, names in made for name in names],
-    )
+    lines = [f"{name}|{period.first} 00:00:00|{period.after} 00:00:00" for period, names in made for name in names]
+    grassdb.register(options["output"], f"Composites ({options['method']})", lines)
     if options["report"]:
         write_json(Path(options["report"]), report)
     _print(report, options["format"])
