@@ -1,0 +1,304 @@
+"""A proxy on loopback that stands before a server, counts what passes and makes faults on demand.
+
+It keeps the Host header, so that signed requests stay valid, and turns the status 200 with which rclone answers a range into the
+206 of S3. Rules are set from Python (`Proxy.rules`) or, from another process, by `PUT /-/faults` with a JSON list; `GET /-/counts`
+tells what has passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import random
+import re
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+KINDS = ("slow", "hang", "429", "503", "reset", "cut", "short", "corrupt", "expired", "403", "404")
+HOP = {
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "proxy-authorization",
+    "proxy-authenticate",
+}
+XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>'
+ANSWERS = {
+    "429": (429, "TooManyRequests", "Quota exceeded."),
+    "503": (503, "SlowDown", "Please reduce your request rate."),
+    "expired": (403, "ExpiredToken", "The provided token has expired."),
+    "403": (403, "AccessDenied", "Access denied."),
+    "404": (404, "NoSuchKey", "The specified key does not exist."),
+}
+
+
+@dataclass
+class Fault:
+    """One rule: which requests meet which fault, how often."""
+
+    kind: str
+    """One of KINDS."""
+    pattern: str = "."
+    """Regular expression searched in the path with its query."""
+    probability: float = 1.0
+    """Chance per request, 0-1."""
+    times: int | None = None
+    """How often at most; None without end."""
+    skip: int = 0
+    """Requests of this pattern that pass unharmed before the first fault: `skip=2` spares the first two reads."""
+    seconds: float = 1.0
+    """slow: how long the answer takes in all; hang: how long nothing comes, then the connection closes; 429: Retry-After."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"Fault: found kind '{self.kind}', expected one of {', '.join(KINDS)}. Correct the rule.")
+        re.compile(self.pattern)
+
+
+class Proxy:
+    """The proxy before one server. Use as a context manager; `url` is where it listens."""
+
+    def __init__(self, upstream: int, seed: int = 1, port: int = 0) -> None:
+        self.upstream = upstream
+        self._dice = random.Random(seed)
+        self._lock = threading.Lock()
+        self._rules: list[Fault] = []
+        self._met: Counter[int] = Counter()
+        self._done: Counter[int] = Counter()
+        self.open_now = 0
+        self.reset_counts()
+        handler = type("Handler", (_Handler,), {"proxy": self})
+        self.server = _Server(("127.0.0.1", port), handler)
+        self.port = int(self.server.server_address[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Proxy:
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def rules(self) -> list[Fault]:
+        """The rules in force; the first that applies to a request wins. Assign a list to change them."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: list[Fault]) -> None:
+        with self._lock:
+            self._rules = list(rules)
+            self._met.clear()
+            self._done.clear()
+
+    def reset_counts(self) -> None:
+        """Begin to count anew."""
+        with self._lock if hasattr(self, "_lock") else contextlib.nullcontext():
+            self.requests = 0
+            """Requests that came in."""
+            self.bytes_sent = 0
+            """Bytes of bodies that were sent."""
+            self.most_at_once = 0
+            """Most requests that were under way together."""
+            self.by_status: Counter[int] = Counter()
+            self.faults: Counter[str] = Counter()
+            self.by_path: Counter[str] = Counter()
+
+    def counts(self) -> dict[str, object]:
+        """Return what has passed, as plain values."""
+        with self._lock:
+            return {
+                "requests": self.requests, "bytes": self.bytes_sent, "most_at_once": self.most_at_once,
+                "by_status": {str(k): v for k, v in self.by_status.items()}, "faults": dict(self.faults), "by_path": dict(self.by_path),
+            }  # fmt: skip
+
+    def _pick(self, path: str) -> Fault | None:
+        """Decide what a request meets."""
+        with self._lock:
+            self.requests += 1
+            self.by_path[path.split("?")[0]] += 1
+            self.open_now += 1
+            self.most_at_once = max(self.most_at_once, self.open_now)
+            for number, rule in enumerate(self._rules):
+                if not re.search(rule.pattern, path):
+                    continue
+                self._met[number] += 1
+                spent = rule.times is not None and self._done[number] >= rule.times
+                if self._met[number] <= rule.skip or spent or self._dice.random() >= rule.probability:
+                    continue
+                self._done[number] += 1
+                self.faults[rule.kind] += 1
+                return rule
+        return None
+
+    def _leave(self, status: int, sent: int) -> None:
+        with self._lock:
+            self.open_now -= 1
+            self.bytes_sent += sent
+            self.by_status[status] += 1
+
+    def _spot(self, size: int) -> int:
+        with self._lock:
+            return self._dice.randrange(size)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address) -> None:
+        """Say nothing when a client goes away: that is its right."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    proxy: Proxy
+    protocol_version = "HTTP/1.1"
+    # Small answers must not wait for an acknowledgement.
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.up: http.client.HTTPConnection | None = None
+
+    def finish(self) -> None:
+        if self.up is not None:
+            self.up.close()
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def log_message(self, *_: object) -> None:
+        """Keep no log: requests carry signatures."""
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith("/-/"):
+            self._control(body)
+            return
+        rule = self.proxy._pick(self.path)
+        status, sent = 0, 0
+        try:
+            if rule is not None and rule.kind in ANSWERS:
+                code, name, text = ANSWERS[rule.kind]
+                more = {"Retry-After": str(max(0, round(rule.seconds)))} if code == 429 else {}
+                answer = XML.format(name, text).encode()
+                status, sent = code, self._send(code, {"Content-Type": "application/xml", **more}, answer)
+            elif rule is not None and rule.kind == "hang":
+                time.sleep(rule.seconds)
+                self.close_connection = True
+            elif rule is not None and rule.kind == "reset":
+                self._reset()
+            else:
+                status, headers, data = self._ask(body)
+                sent = self._pass(rule if status < 300 and data else None, status, headers, data)
+        except (TimeoutError, ConnectionError):
+            self.close_connection = True
+        finally:
+            self.proxy._leave(status, sent)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _serve  # noqa: N815
+
+    def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Hand the request on. Returns: status, headers and body of the answer."""
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+        for last in (False, True):
+            if self.up is None:
+                self.up = http.client.HTTPConnection("127.0.0.1", self.proxy.upstream, timeout=60)
+            try:
+                self.up.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in headers.items():
+                    self.up.putheader(name, value)
+                self.up.endheaders(body or None)
+                answer = self.up.getresponse()
+                data = answer.read()
+            except (ConnectionError, http.client.HTTPException):
+                # The server may have closed a kept connection between two requests.
+                self.up.close()
+                self.up = None
+                if last:
+                    raise ConnectionError("The server behind the proxy does not answer.") from None
+                continue
+            kept = {k: v for k, v in answer.getheaders() if k.lower() not in HOP and k.lower() != "content-length"}
+            length = answer.getheader("Content-Length")
+            if self.command == "HEAD" and length is not None:
+                kept["Content-Length"] = length
+            status = answer.status
+            if status == 200 and "Range" in self.headers and any(k.lower() == "content-range" for k in kept):
+                status = 206
+            return status, kept, data
+        raise AssertionError
+
+    def _pass(self, rule: Fault | None, status: int, headers: dict[str, str], data: bytes) -> int:
+        """Send the answer on, harmed or not. Returns: bytes of body sent."""
+        kind = rule.kind if rule else ""
+        if kind == "corrupt":
+            harmed = bytearray(data)
+            for _ in range(max(1, len(data) // 4000)):
+                harmed[self.proxy._spot(len(harmed))] ^= 0x5A
+            data = bytes(harmed)
+        elif kind == "short":
+            data = data[: len(data) * 2 // 3]
+        elif kind == "cut":
+            self._head(status, headers, len(data))
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_WR)
+            return len(data) // 2
+        elif kind == "slow" and rule is not None:
+            self._head(status, headers, len(data))
+            step = max(1, len(data) // 20)
+            for start in range(0, len(data), step):
+                time.sleep(rule.seconds / 20)
+                self.wfile.write(data[start : start + step])
+                self.wfile.flush()
+            return len(data)
+        return self._send(status, headers, data)
+
+    def _head(self, status: int, headers: dict[str, str], length: int) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers and status not in (204, 304):
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def _send(self, status: int, headers: dict[str, str], data: bytes) -> int:
+        self._head(status, headers, len(data))
+        if self.command != "HEAD":
+            self.wfile.write(data)
+        self.wfile.flush()
+        return len(data) if self.command != "HEAD" else 0
+
+    def _reset(self) -> None:
+        """Close with RST, as a broken connection does."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.rfile.close()
+        self.connection.close()
+
+    def _control(self, body: bytes) -> None:
+        """Answer another process that sets rules or asks for counts."""
+        try:
+            if self.path == "/-/faults" and self.command == "PUT":
+                self.proxy.rules = [Fault(**rule) for rule in json.loads(body)]
+            elif self.path == "/-/counts" and self.command == "DELETE":
+                self.proxy.reset_counts()
+            elif self.path not in ("/-/faults", "/-/counts"):
+                self._send(404, {}, b"")
+                return
+        except (ValueError, TypeError) as error:
+            self._send(400, {"Content-Type": "text/plain"}, str(error).encode())
+            return
+        answer = self.proxy.counts() if self.path == "/-/counts" else [asdict(r) for r in self.proxy.rules]
+        self._send(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())

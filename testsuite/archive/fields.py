@@ -1,0 +1,96 @@
+"""Random fields and the ways between lattices."""
+
+from __future__ import annotations
+
+import numpy as np
+from pyproj import Transformer
+from scipy import fft, ndimage
+
+
+def fractal(
+    rng: np.random.Generator, shape: tuple[int, int], cell_m: float, largest_m: float, slope: float
+) -> np.ndarray:
+    """Draw a field whose power falls with frequency^-slope below `largest_m`; mean 0, standard deviation 1.
+
+    Returns: array (row, col), float32
+    """
+    rows, cols = fft.next_fast_len(shape[0] + 8, real=True), fft.next_fast_len(shape[1] + 8, real=True)
+    spectrum = fft.rfft2(rng.standard_normal((rows, cols), np.float32))
+    f = np.hypot(np.fft.fftfreq(rows, cell_m)[:, None], np.fft.rfftfreq(cols, cell_m)[None, :])
+    spectrum *= (f * f + 1 / largest_m**2) ** (-slope / 4)
+    spectrum[0, 0] = 0
+    out = fft.irfft2(spectrum, (rows, cols))[: shape[0], : shape[1]]
+    return ((out - out.mean()) / out.std()).astype(np.float32)
+
+
+def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma_cells: float) -> np.ndarray:
+    """Draw white noise blurred by a Gaussian; mean 0, standard deviation 1. Returns: array (row, col), float32."""
+    pad = int(3 * sigma_cells) + 1
+    out = ndimage.gaussian_filter(
+        rng.standard_normal((shape[0] + 2 * pad, shape[1] + 2 * pad), np.float32), sigma_cells
+    )
+    out = out[pad:-pad, pad:-pad]
+    return ((out - out.mean()) / out.std()).astype(np.float32)
+
+
+def ranks(field: np.ndarray) -> np.ndarray:
+    """Replace values by their rank, 0-1, so that a threshold is a share. Returns: float32, same shape."""
+    order = np.argsort(field, axis=None, kind="stable")
+    out = np.empty(field.size, np.float32)
+    out[order] = np.linspace(0, 1, field.size, dtype=np.float32)
+    return out.reshape(field.shape)
+
+
+def at_rows(field: np.ndarray, rows: slice, step: int, n_cols: int) -> np.ndarray:
+    """Interpolate a coarse field bilinearly to rows of a lattice `step` times finer.
+
+    field : array (coarse row, coarse col) over the same extent; rows : slice of fine rows
+    Returns: array (fine row, fine col), float32
+    """
+    r = np.clip((np.arange(rows.start, rows.stop) + 0.5) / step - 0.5, 0, field.shape[0] - 1)
+    c = np.clip((np.arange(n_cols) + 0.5) / step - 0.5, 0, field.shape[1] - 1)
+    r0 = np.minimum(r.astype(int), field.shape[0] - 2)
+    c0 = np.minimum(c.astype(int), field.shape[1] - 2)
+    wr, wc = (r - r0).astype(np.float32)[:, None], (c - c0).astype(np.float32)[None, :]
+    band = field[r0.min() : r0.max() + 2].astype(np.float32)
+    across = band[:, c0] * (1 - wc) + band[:, c0 + 1] * wc
+    r0 = r0 - r0.min()
+    return across[r0] * (1 - wr) + across[r0 + 1] * wr
+
+
+class Warp:
+    """Coordinates from one projection to another over a small area, by a polynomial fitted to PROJ.
+
+    Exact to a millimetre over a place of 100 km (checked when made), and some hundred times faster than PROJ on a lattice.
+    """
+
+    degree = 7
+
+    def __init__(self, source: int, target: int, bounds: tuple[float, float, float, float]) -> None:
+        west, south, east, north = bounds
+        self._mid = ((west + east) / 2, (south + north) / 2)
+        self._half = max(east - west, north - south) / 2
+        transformer = Transformer.from_crs(source, target, always_xy=True)
+        # Chebyshev nodes keep the fit even up to the edge.
+        t = np.cos(np.pi * (np.arange(24) + 0.5) / 24)
+        gx, gy = (a.ravel() for a in np.meshgrid(t, t))
+        tx, ty = transformer.transform(self._mid[0] + gx * self._half, self._mid[1] + gy * self._half)
+        powers = np.polynomial.polynomial.polyvander2d(gx, gy, (self.degree, self.degree))
+        self._c = [
+            np.linalg.lstsq(powers, v, rcond=None)[0].reshape(self.degree + 1, self.degree + 1) for v in (tx, ty)
+        ]
+        t = np.linspace(-1, 1, 9)
+        gx, gy = (a.ravel() for a in np.meshgrid(t, t))
+        tx, ty = transformer.transform(self._mid[0] + gx * self._half, self._mid[1] + gy * self._half)
+        fit = [np.polynomial.polynomial.polyval2d(gx, gy, c) for c in self._c]
+        worst = float(np.hypot(fit[0] - tx, fit[1] - ty).max())
+        if worst > 0.001:
+            raise ValueError(
+                f"Warp EPSG:{source} to EPSG:{target}: found an error of {worst:.4f} m, expected 0.001. Cut the area."
+            )
+
+    def lattice(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Transform the lattice of columns x and rows y. Returns: two arrays (row, col), target x and y, float64."""
+        u = np.polynomial.polynomial.polyvander((x - self._mid[0]) / self._half, self.degree)
+        v = np.polynomial.polynomial.polyvander((y - self._mid[1]) / self._half, self.degree)
+        return v @ (u @ self._c[0]).T, v @ (u @ self._c[1]).T

@@ -1,0 +1,167 @@
+"""Make a world: `python -m testsuite.archive.make OUT --seed 1 --years 2017-2019 --size-km 20 --dates 4`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from testsuite.archive import around
+from testsuite.archive.land import Land, make_land
+from testsuite.archive.products import Product, write_bytes, write_product
+from testsuite.archive.sensor import Pass, View, Window, observe, passes, textures, tile_window
+from testsuite.archive.spec import BUCKET, COLLECTION, TILES, Spec, parse_years
+
+VERSION = 1
+_worker: dict[str, Any] = {}
+
+
+def _start(spec: Spec, windows: list[Window], work: str) -> None:
+    """Load what all scenes need into a worker process."""
+    folder = Path(work)
+    _worker["land"] = Land.load(folder)
+    _worker["texture"] = textures(spec)
+    _worker["views"] = {w.tile.name: View.load(spec, w, folder) for w in windows}
+
+
+def _view(spec: Spec, window: Window, work: str) -> None:
+    """Make the view of one tile."""
+    View.make(spec, Land.load(Path(work)), window).save(Path(work))
+
+
+def _scene(task: tuple[str, Pass, str, bool]) -> list[dict[str, Any]]:
+    """Make one scene and its products. Returns: their items."""
+    out, when, tile, again = task
+    view = _worker["views"][tile]
+    scene = observe(view, _worker["land"], _worker["texture"], when)
+    # A scene of a few pixels is not delivered.
+    if scene.valid.mean() < 0.005:
+        return []
+    first = Product(
+        when, view.window, when.baseline, when.sensed + timedelta(hours=5, minutes=7, seconds=when.absolute % 60)
+    )
+    items = [write_product(Path(out), first, scene)]
+    if again:
+        # Collection-1: the same acquisition processed again years later, the offset now in the numbers.
+        late = datetime(2023, 6, 12, 21, 42, 23, tzinfo=UTC) + timedelta(minutes=when.absolute % 1440)
+        items.append(write_product(Path(out), replace(first, baseline="05.00", made=late), scene))
+    return items
+
+
+def _again(spec: Spec, all_passes: list[Pass]) -> set[datetime]:
+    """Choose the acquisitions that were processed again: one a year, of those before baseline 04.00 that see the whole place."""
+    chosen = set()
+    for year in spec.years:
+        whole = [p for p in all_passes if p.sensed.year == year and p.edge is None and float(p.baseline) < 4]
+        if whole:
+            chosen.add(min(whole, key=lambda p: p.cover).sensed)
+    return chosen
+
+
+def make_world(
+    out: Path, spec: Spec, *, jobs: int = 2, points: int = 120, error_rate: float = 0.0, say=lambda text: None
+) -> Path:
+    """Make a world in a folder that must not exist yet; it appears whole or not at all.
+
+    Returns: the folder
+    """
+    if out.exists():
+        raise FileExistsError(f"Folder '{out}': found one already, expected none. Name another or remove it.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    work = part / ".work"
+    work.mkdir(parents=True)
+    clock = time.monotonic()
+
+    def tell(text: str) -> None:
+        say(f"{time.monotonic() - clock:6.1f} s  {text}")
+
+    try:
+        land = make_land(spec)
+        land.save(work)
+        tell(f"land of {spec.size_km:g} x {spec.size_km:g} km, {len(land.before)} surfaces")
+        windows = [w for t in TILES if (w := tile_window(spec, t)) is not None]
+        all_passes = passes(spec)
+        again = _again(spec, all_passes)
+        tasks = [(str(part), p, w.tile.name, p.sensed in again) for p in all_passes for w in windows]
+        context = get_context("spawn")
+        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+            views = [pool.submit(_view, spec, w, str(work)) for w in windows]
+            truth = around.make_truth(spec, land)
+            regions = around.make_regions(spec)
+            around.write_truth(part / "truth", spec, truth)
+            around.write_labels(part / "labels" / f"s2glc_{spec.years[0]}.tif", spec, around.make_labels(spec, land))
+            around.write_regions(part / "regions" / "nuts.gpkg", regions)
+            around.write_region_truth(part / "truth" / "regions.csv", spec, regions, truth)
+            around.write_population(part / "regions" / "population.csv", spec, regions, truth)
+            around.write_reference(part / "reference", spec, truth, points, error_rate)
+            tell("truth, labels, regions, reference")
+            for view in views:
+                view.result()
+        tell("views of the tiles")
+        items: list[dict[str, Any]] = []
+        with ProcessPoolExecutor(jobs, context, _start, (spec, windows, str(work))) as pool:
+            for made in pool.map(_scene, tasks):
+                items += made
+        tell(f"{len(items)} products")
+        items.sort(key=lambda item: item["id"])
+        write_bytes(part / "stac" / "items.json", json.dumps({"type": "FeatureCollection", "features": items}).encode())
+        world = {
+            "world": VERSION, "settings": spec.as_dict(), "bounds": list(spec.bounds), "res_m": 20, "crs": "EPSG:3035",
+            "years": list(spec.years), "label_year": spec.years[0], "collection": COLLECTION, "bucket": BUCKET,
+            "tiles": [w.tile.name for w in windows], "items": len(items), "points": points, "interpreter_error_rate": error_rate,
+            "materials": around.material_shares(spec, land, spec.years[0]),
+        }  # fmt: skip
+        shutil.rmtree(work)
+        write_bytes(part / "world.json", (json.dumps(world, indent=1) + "\n").encode())
+        part.replace(out)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    tell("done")
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line and make the world."""
+    parser = argparse.ArgumentParser(
+        prog="python -m testsuite.archive.make", description="Make a small world whose truth is known."
+    )
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--growth", type=float, default=0.003, help="new sealed land a year, as a share of the sealed land"
+    )
+    parser.add_argument("--years", type=parse_years, default=parse_years("2017-2023"), help="such as 2017-2019")
+    parser.add_argument("--size-km", type=float, default=30.0)
+    parser.add_argument("--dates", type=int, default=8, help="acquisitions a year")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--points", type=int, default=120, help="reference points a stratum")
+    parser.add_argument(
+        "--error-rate", type=float, default=0.0, help="share of reference labels that the interpreter gets wrong"
+    )
+    parser.add_argument("--no-clouds", action="store_true", help="a cloudless sky, for tests of geometry")
+    parser.add_argument("--no-noise", action="store_true", help="without the noise of the instrument")
+    a = parser.parse_args(arguments)
+    try:
+        spec = Spec(a.seed, a.years, a.size_km, a.dates, a.growth, not a.no_clouds, not a.no_noise)
+        make_world(
+            a.out, spec, jobs=a.jobs, points=a.points, error_rate=a.error_rate, say=lambda t: print(t, file=sys.stderr)
+        )
+    except (ValueError, OSError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,399 @@
+"""The instrument and the air: from land to the numbers of a Level-2A product.
+
+A scene is one acquisition of one tile. Land is averaged over the pixels of the tile by area, blurred by the optics, seen through
+haze, clouds and their shadows, classified by a scene classification with the faults of the real one, and written as numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage, sparse
+
+from testsuite.archive.fields import Warp, fractal
+from testsuite.archive.land import COARSE_M, Land
+from testsuite.archive.materials import CLASS, CODE, GRASS, MATERIALS, greenness, spectra
+from testsuite.archive.spec import FINE_M, RES_M, Spec, Tile
+
+BASELINES = (
+    ("2017-01-01", "02.05"), ("2017-10-23", "02.06"), ("2018-10-08", "02.09"), ("2018-11-20", "02.11"), ("2019-05-06", "02.12"),
+    ("2019-07-10", "02.13"), ("2020-02-04", "02.14"), ("2021-03-30", "03.00"), ("2021-06-30", "03.01"), ("2022-01-25", "04.00"),
+    ("2022-12-06", "05.09"), ("2023-12-13", "05.10"),
+)  # fmt: skip
+"""Processing baselines by the date of sensing, as first processed."""
+ORBITS = {
+    # A date of passing of each satellite over the place, absolute orbit then, time of the datatake. Every ten days comes the next.
+    (22, "A"): ("2018-04-19T10:10:31", 14748), (22, "B"): ("2020-03-14T10:10:29", 15778),
+    (65, "A"): ("2018-04-22T10:20:31", 14791), (65, "B"): ("2020-03-17T10:20:29", 15821),
+    (122, "A"): ("2018-04-26T10:00:31", 14848), (122, "B"): ("2020-03-21T10:00:29", 15878),
+}  # fmt: skip
+SECOND_SATELLITE = datetime(2017, 7, 1, tzinfo=UTC)
+"""Before it, Sentinel-2B delivered nothing."""
+SWATH_TILT = np.radians(13.5)
+"""The track at 52.7 N, from north to east of the descending edge."""
+CLOUD = np.array([0.62, 0.46, 0.37])
+LAND_PIXELS = 12
+"""Of the about sixteen 5 m cells in a pixel, as many must lie on the land for the pixel to be valid."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One acquisition of the whole place."""
+
+    sensed: datetime
+    """Start of the datatake, UTC."""
+    satellite: str
+    """A or B."""
+    orbit: int
+    """Relative orbit."""
+    absolute: int
+    """Absolute orbit."""
+    cover: float
+    """Share of the sky under cloud that is aimed at, 0-1."""
+    edge: float | None
+    """Where the swath ends, as a share of the place from west to east; None: all of the place lies in the swath."""
+
+    @property
+    def day(self) -> int:
+        """Day of the year."""
+        return self.sensed.timetuple().tm_yday
+
+    @property
+    def baseline(self) -> str:
+        """Processing baseline at the time of sensing."""
+        return [b for first, b in BASELINES if first <= f"{self.sensed:%Y-%m-%d}"][-1]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a tile that an object holds; it lies on the tile's own lattice of 20 m."""
+
+    tile: Tile
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """West, south, east, north in the tile's projection, metres."""
+        west, north = self.tile.ulx + self.col * RES_M, self.tile.uly - self.row * RES_M
+        return west, north - self.height * RES_M, west + self.width * RES_M, north
+
+
+def tile_window(spec: Spec, tile: Tile) -> Window | None:
+    """Find the pixels of a tile that meet the land, or None."""
+    west, south, east, north = spec.land_bounds
+    side = np.linspace(0, 1, 60)
+    warp = Warp(3035, tile.epsg, spec.land_bounds)
+    gx, gy = warp.lattice(west + side * (east - west), south + side * (north - south))
+    rows = (tile.uly - gy) / RES_M
+    cols = (gx - tile.ulx) / RES_M
+    r0, c0 = max(0, int(rows.min())), max(0, int(cols.min()))
+    r1, c1 = min(tile.side_px, int(rows.max()) + 1), min(tile.side_px, int(cols.max()) + 1)
+    return Window(tile, r0, c0, r1 - r0, c1 - c0) if r1 > r0 and c1 > c0 else None
+
+
+def passes(spec: Spec) -> list[Pass]:
+    """Draw the acquisitions of all years: real repeat cycles, spread over the season, a third of them with the swath's edge within."""
+    out: list[Pass] = []
+    for year in spec.years:
+        rng = spec.rng("passes", year)
+        calendar: list[tuple[datetime, str, int, int]] = []
+        for (orbit, satellite), (known, absolute) in ORBITS.items():
+            start = datetime.fromisoformat(known).replace(tzinfo=UTC)
+            first = round((datetime(year, 4, 18, tzinfo=UTC) - start) / timedelta(days=10))
+            for k in range(first, first + 19):
+                when = start + timedelta(days=10 * k)
+                early = satellite == "B" and when < SECOND_SATELLITE
+                if datetime(year, 4, 18, tzinfo=UTC) <= when < datetime(year, 10, 14, tzinfo=UTC) and not early:
+                    calendar.append((when, satellite, orbit, absolute + 143 * k))
+        calendar.sort()
+        whole = [c for c in calendar if c[2] == 22]
+        part = [c for c in calendar if c[2] != 22]
+        n_part = spec.dates // 4
+        n_whole = spec.dates - n_part
+        picked = []
+        for group, n in ((whole, n_whole), (part, n_part)):
+            # One from each part of the season.
+            bounds = np.linspace(0, len(group), n + 1)
+            picked += [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
+        picked.sort()
+        # Cover rises from clear to nearly closed, in an order that has nothing to do with the season.
+        cover = ((np.arange(len(picked)) + rng.uniform(0.2, 0.8, len(picked))) / len(picked)) ** 1.7
+        cover = rng.permutation(np.clip(cover, 0.01, 0.95))
+        for (when, satellite, orbit, absolute), share in zip(picked, cover, strict=True):
+            edge = None if orbit == 22 else float(rng.uniform(0.35, 0.8) if orbit == 65 else rng.uniform(0.2, 0.65))
+            out.append(Pass(when, satellite, orbit, absolute, float(share) if spec.clouds else 0.0, edge))
+    return out
+
+
+def drought(spec: Spec, year: int) -> float:
+    """Tell how dry a summer was, 0-1. 2018 was very dry, 2017 and 2021 wet; other years are drawn."""
+    known = {2017: 0.15, 2018: 0.90, 2019: 0.60, 2020: 0.45, 2021: 0.15, 2022: 0.75}
+    return float(np.clip(known.get(year, 0.4) + spec.rng("drought", year).normal(0, 0.06), 0, 1))
+
+
+class View:
+    """How the pixels of a tile see the surfaces of the land; made once a tile, the same for all dates."""
+
+    def __init__(self, spec: Spec, window: Window, share: sparse.csr_array, valid: np.ndarray) -> None:
+        self.spec, self.window, self.share, self.valid = spec, window, share, valid
+        west, _, _, north = window.bounds
+        warp = Warp(window.tile.epsg, 3035, window.bounds)
+        x, y = warp.lattice(
+            west + (np.arange(window.width) + 0.5) * RES_M, north - (np.arange(window.height) + 0.5) * RES_M
+        )
+        self.x, self.y = x.astype(np.float32), y.astype(np.float32)
+        land = spec.land_bounds
+        self._row = (land[3] - y) / RES_M - 0.5
+        self._col = (x - land[0]) / RES_M - 0.5
+
+    def sample(self, field: np.ndarray, cell_m: int) -> np.ndarray:
+        """Look up a field over the land at the pixels, bilinearly. Returns: array (row, col), float32."""
+        f = RES_M / cell_m
+        at = np.stack([(self._row + 0.5) * f - 0.5, (self._col + 0.5) * f - 0.5])
+        return ndimage.map_coordinates(field, at, np.float32, order=1, mode="nearest")
+
+    @classmethod
+    def make(cls, spec: Spec, land: Land, window: Window) -> View:
+        """Count the 5 m cells of each surface in each pixel."""
+        west, _, _, north = spec.land_bounds
+        warp = Warp(3035, window.tile.epsg, spec.land_bounds)
+        pw, _, _, pn = window.bounds
+        n_surfaces = len(land.before)
+        size = window.height * window.width
+        seen = np.zeros(size, np.int32)
+        pixels, surfaces, counts = [], [], []
+        x = west + (np.arange(land.surface.shape[1]) + 0.5) * FINE_M
+        for first in range(0, land.surface.shape[0], 128):
+            part = land.surface[first : first + 128]
+            y = north - (np.arange(first, first + len(part)) + 0.5) * FINE_M
+            tx, ty = warp.lattice(x, y)
+            row, col = np.floor((pn - ty) / RES_M).astype(np.int64), np.floor((tx - pw) / RES_M).astype(np.int64)
+            ok = (row >= 0) & (col >= 0) & (row < window.height) & (col < window.width)
+            if not ok.any():
+                continue
+            key = (row[ok] * window.width + col[ok]) * n_surfaces + part[ok]
+            key.sort()
+            starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
+            counts.append(np.diff(np.r_[starts, len(key)]).astype(np.float32))
+            key = key[starts]
+            pixels.append((key // n_surfaces).astype(np.int32))
+            surfaces.append((key % n_surfaces).astype(np.int32))
+            np.add.at(seen, pixels[-1], counts[-1].astype(np.int32))
+        pixel, surface, count = (np.concatenate(v) for v in (pixels, surfaces, counts))
+        count /= np.maximum(seen, 1)[pixel]
+        share = sparse.coo_array((count, (pixel, surface)), shape=(size, n_surfaces)).tocsr()
+        return cls(spec, window, share, (seen >= LAND_PIXELS).reshape(window.height, window.width))
+
+    def save(self, folder: Path) -> None:
+        """Write what takes long to make."""
+        name = self.window.tile.name
+        for part in ("data", "indices", "indptr"):
+            np.save(folder / f"{name}_{part}.npy", getattr(self.share, part))
+        np.save(folder / f"{name}_valid.npy", self.valid)
+
+    @classmethod
+    def load(cls, spec: Spec, window: Window, folder: Path) -> View:
+        """Read what save() wrote."""
+        name = window.tile.name
+        parts = [np.load(folder / f"{name}_{p}.npy", mmap_mode="r") for p in ("data", "indices", "indptr")]
+        valid = np.load(folder / f"{name}_valid.npy")
+        n_surfaces = len(np.load(folder / "before.npy", mmap_mode="r"))
+        return cls(spec, window, sparse.csr_array(tuple(parts), shape=(valid.size, n_surfaces)), valid)
+
+
+def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
+    """Tell the reflectance of each surface at an acquisition, and what the scene classification goes by.
+
+    Returns: array (surface, 7), float32: B04, B11, B12, texture, leaf (share that looks green), water, dark
+    """
+    year = when.sensed.year
+    dry = drought(spec, year)
+    material = land.material(year).copy()
+    digging = land.dug & (land.since == year + 1) & (when.day > 182)
+    material[digging] = CODE["bare_soil"]
+    n_parcels = int(land.parcel.max()) + 1
+    always = spec.rng("parcels").standard_normal((n_parcels, 4)).astype(np.float32)[land.parcel]
+    this_year = spec.rng("parcels", year).standard_normal((n_parcels, 3)).astype(np.float32)[land.parcel]
+    material = _rotated(spec, material, land.parcel, year, n_parcels)
+    rain = spec.rng("rain", f"{when.sensed:%Y%m%d}").random()
+    wet = np.clip((1 - dry) * 1.2 * rain + 0.12 * this_year[:, 0], 0, 1)
+    leaf = greenness(material, when.day, 6 * this_year[:, 1] + 5 * dry, np.clip(dry + 0.15 * always[:, 3], 0, 1))
+    out = np.empty((len(material), 7), np.float32)
+    out[:, :3] = spectra(material, leaf, wet)
+    # Brightness differs between objects of one kind; part of it stays for good, crops and meadows change with the year.
+    kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
+    # Materials of one block differ too: the roofs' draw is not the street's.
+    own = (
+        spec.rng("materials")
+        .standard_normal((n_parcels * 2, 3))
+        .astype(np.float32)[(land.parcel * 7 + material * 13) % (n_parcels * 2)]
+    )
+    living = np.isin(CLASS[material], (3,)).astype(np.float32)[:, None]
+    shape = (0.6 + 0.25 * living) * always[:, :1] * np.array([1.0, 0.9, 0.95]) * (1 - 0.5 * living)
+    shape = (
+        shape
+        + (0.62 - 0.2 * living) * own * np.array([0.75, 0.55, 0.65])
+        + 0.55 * own[:, :1]
+        + 0.55 * living * this_year[:, :1]
+    )
+    out[:, :3] *= np.exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
+    out[:, 3] = np.array([m.texture for m in MATERIALS], np.float32)[material]
+    grows = np.array([m.green is not None for m in MATERIALS])[material]
+    out[:, 4] = np.where(
+        grows, np.where(GRASS[material], 0.35 + 0.65 * leaf, leaf), (material == CODE["conifer"]).astype(np.float32)
+    )
+    out[:, 5] = material == CODE["water"]
+    out[:, 6] = material == CODE["roof_dark"]
+    return out
+
+
+def _rotated(spec: Spec, material: np.ndarray, parcel: np.ndarray, year: int, n_parcels: int) -> np.ndarray:
+    """Replace the crop of the first year by that of another: each field follows a rotation of its own, with exceptions."""
+    follow = np.array(
+        [CODE[n] for n in ("cereal", "rape", "cereal", "maize", "cereal", "beet", "fallow", "maize")], np.uint8
+    )
+    crop = np.isin(material, follow)
+    start = spec.rng("rotation").integers(0, len(follow), n_parcels)
+    whim = spec.rng("rotation", year).random(n_parcels)
+    plan = follow[(start + year) % len(follow)]
+    plan = np.where(whim < 0.25, np.uint8(CODE["cereal"]), plan)
+    return np.where(crop, plan[parcel], material).astype(np.uint8)
+
+
+def textures(spec: Spec) -> np.ndarray:
+    """Draw the variation within objects that stays over the years.
+
+    Returns: array (3, row, col) on 20 m cells of the land, standard deviation 1; brightness, wetness, red alone
+    """
+    west, south, east, north = spec.land_bounds
+    shape = (north - south) // RES_M, (east - west) // RES_M
+    rng = spec.rng("texture")
+    return np.stack(
+        [fractal(rng, shape, RES_M, largest, slope) for largest, slope in ((400, 2.0), (900, 2.4), (250, 1.7))]
+    )
+
+
+def sky(spec: Spec, when: Pass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the clouds of an acquisition. Returns: arrays (row, col) on 40 m cells: thickness 0-1, shadow 0-1, cirrus 0-1; float32."""
+    west, south, east, north = spec.land_bounds
+    shape = -(-(north - south) // COARSE_M), -(-(east - west) // COARSE_M)
+    rng = spec.rng("sky", f"{when.sensed:%Y%m%d}")
+    pad = 60
+    field = fractal(rng, (shape[0] + pad, shape[1] + pad), COARSE_M, float(rng.uniform(1500, 6000)), 2.9)
+    cirrus = fractal(rng, shape, COARSE_M, 12000, 3.2)
+    if not spec.clouds:
+        return (np.zeros(shape, np.float32),) * 3
+    threshold = np.quantile(field, 1 - when.cover)
+    thick = np.clip((field - threshold) / 0.55, 0, 1)
+    # The sun stands in the south-east in the morning, so shadows fall to the north-west, farther the higher the cloud.
+    height = rng.uniform(600, 2200)
+    low = 1.0 + 0.012 * abs(when.day - 172)
+    dy, dx = int(0.80 * low * height * 0.75 / COARSE_M), int(0.35 * low * height * 0.75 / COARSE_M)
+    dy, dx = min(dy, pad - 1), min(dx, pad - 1)
+    shadow = np.clip(thick[dy : dy + shape[0], dx : dx + shape[1]] * 1.6, 0, 1)
+    thin = np.clip(cirrus - rng.uniform(0.6, 2.2), 0, 1) * 0.9
+    return thick[: shape[0], : shape[1]], shadow, thin.astype(np.float32)
+
+
+@dataclass
+class Scene:
+    """What the instrument delivers of one window."""
+
+    bands: np.ndarray
+    """(3, row, col) float32, reflectance of B04, B11, B12; where not `valid`, meaningless."""
+    scl: np.ndarray
+    """(row, col) uint8, scene classification, 0 no data."""
+    valid: np.ndarray
+    """(row, col) bool."""
+
+
+def in_swath(view: View, when: Pass) -> np.ndarray:
+    """Tell which pixels the swath covers. Returns: array (row, col), bool."""
+    if when.edge is None:
+        return np.ones(view.valid.shape, bool)
+    west, south, east, north = view.spec.bounds
+    across = (view.x - west) - (view.y - (south + north) / 2) * np.tan(SWATH_TILT)
+    limit = when.edge * (east - west)
+    # Orbit 65 passes in the west: its eastern edge crosses the place. Orbit 122 passes in the east.
+    return across < limit if when.orbit == 65 else across > limit
+
+
+def observe(view: View, land: Land, texture: np.ndarray, when: Pass) -> Scene:
+    """Take one scene."""
+    spec = view.spec
+    rng = spec.rng("scene", f"{when.sensed:%Y%m%dT%H%M%S}", view.window.tile.name)
+    seen = view.share @ surface_reflectance(spec, land, when)
+    seen = seen.reshape(*view.valid.shape, 7)
+    rough = seen[..., 3]
+    t = [view.sample(f, RES_M) for f in texture]
+    west, south, east, north = spec.land_bounds
+    day_rng = spec.rng("weather", f"{when.sensed:%Y%m%d}")
+    coarse = (north - south) // 200, (east - west) // 200
+    shower = view.sample(fractal(day_rng, coarse, 200, 9000, 3.0), 200)
+    bands = np.empty((3, *view.valid.shape), np.float32)
+    gain = ((1.0, 0.55, 0.75), (0.85, -0.45, -0.10), (0.85, -0.60, -0.05))
+    for b in range(3):
+        g = gain[b]
+        bands[b] = seen[..., b] * np.exp(rough * (g[0] * t[0] + g[1] * t[1] + g[2] * t[2]) - 0.03 * (b > 0) * shower)
+    water, leaf = seen[..., 5], seen[..., 4]
+    # Relief is lit by the sun from the south-east.
+    north_south, east_west = np.gradient(land.height, COARSE_M)
+    light = view.sample((north_south * 0.8 + east_west * 0.6).astype(np.float32), COARSE_M)
+    bands *= 1 + np.clip(0.5 * light, -0.15, 0.15)
+    # Optics and air mix neighbours.
+    fill = [float(b[view.valid].mean()) if view.valid.any() else 0.1 for b in bands]
+    haze = day_rng.gamma(2.0, 0.003) + 0.004 * when.cover
+    for b in range(3):
+        image = np.where(view.valid, bands[b], np.float32(fill[b]))
+        image = ndimage.gaussian_filter(image, 0.48)
+        air = ndimage.uniform_filter(image, 25)
+        mixed = (0.06, 0.03, 0.03)[b]
+        bands[b] = image * (1 - mixed) + air * mixed + haze * (1.0, 0.25, 0.2)[b]
+    bands *= 1 + day_rng.normal(0, 0.015, 3).astype(np.float32)[:, None, None]
+    thick, shadow, cirrus = (view.sample(f, COARSE_M) for f in sky(spec, when))
+    shade = np.clip(shadow - thick, 0, 1)
+    clear_red = bands[0].copy()
+    for b in range(3):
+        bands[b] *= 1 - 0.68 * shade
+        cover = np.clip(thick * 1.25, 0, 1) ** 0.8
+        lumps = 1 + 0.10 * t[1] * cover
+        bands[b] = bands[b] * (1 - cover) + CLOUD[b] * lumps * cover + 0.045 * cirrus * (1.0, 0.7, 0.6)[b]
+        if spec.noise:
+            bands[b] += rng.standard_normal(view.valid.shape, np.float32) * (0.0007 + 0.004 * np.abs(bands[b]))
+    valid = view.valid & in_swath(view, when)
+    scl = classify(clear_red, water, leaf, seen[..., 6], thick, shade, cirrus, t, rng)
+    scl[~valid] = 0
+    return Scene(bands, scl, valid)
+
+
+def classify(red, water, leaf, dark, thick, shade, cirrus, t, rng: np.random.Generator) -> np.ndarray:
+    """Classify as the real product does, faults included.
+
+    Bright roofs are taken for cloud, thin cloud is missed in places, still water is taken for shadow, dark roofs for dark area.
+    All arguments: arrays (row, col); t : three fields of standard deviation 1. Returns: array (row, col), uint8, SCL codes
+    """
+    dice = rng.random(red.shape, np.float32)
+    scl = np.where(leaf > 0.42, 4, 5).astype(np.uint8)
+    scl[(dark > 0.5) & (dice < 0.5)] = 2
+    scl[(np.abs(leaf - 0.42) < 0.04) & (dice < 0.35)] = 7
+    scl[water > 0.55] = 6
+    scl[(water > 0.55) & (t[1] > 0.8)] = 3
+    scl[(red > 0.265) & (dice < 0.8)] = 8
+    scl[red > 0.36] = 9
+    scl[shade > 0.22] = 3
+    scl[(shade > 0.10) & (shade <= 0.22)] = 7
+    found = thick + 0.05 * t[1]
+    missed = t[0] + t[1] > 0.9
+    scl[(cirrus > 0.18) & ~missed] = 10
+    scl[(found > 0.06) & ~missed] = 10
+    scl[(found > 0.06) & missed & (dice < 0.3)] = 7
+    scl[found > 0.24] = 8
+    scl[found > 0.5] = 9
+    return scl

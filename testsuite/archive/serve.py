@@ -1,0 +1,218 @@
+"""Serve a world: a STAC API and an S3 server on loopback, each behind a proxy that counts and can make faults.
+
+`python -m testsuite.archive.serve OUT --port-file FILE`, or from Python:
+
+    with serve(out) as served:
+        served.stac_url, served.s3_url, served.access_key, served.secret_key
+        served.s3.rules = [Fault("503", "B12", probability=0.05)]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testsuite.archive.faults import Proxy
+
+
+@dataclass
+class Served:
+    """A world that is being served."""
+
+    out: Path
+    """Folder of the world."""
+    stac_url: str
+    """Root of the STAC API."""
+    s3_url: str
+    """Endpoint of the S3 server; path-style addresses."""
+    bucket: str
+    collection: str
+    access_key: str
+    secret_key: str
+    stac: Proxy
+    """The proxy before the STAC API: rules and counts."""
+    s3: Proxy
+    """The proxy before the S3 server."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the AWS variables by which the tools find keys and endpoint."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_S3_ENDPOINT": self.s3_url.split("//")[1],
+            "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE", "AWS_DEFAULT_REGION": "default",
+        }  # fmt: skip
+
+
+def _program(name: str) -> str:
+    """Find a program beside the running Python, else on the path."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise FileNotFoundError(
+            f"Program '{name}': found none, expected it beside Python. Install the test requirements."
+        )
+    return found
+
+
+def _free_port() -> int:
+    """Ask the system for a port that is free now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end a server when its parent is killed."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int, env: dict[str, str], seconds: float = 30) -> Iterator[subprocess.Popen]:
+    """Run a server until the end of the block; yields when it accepts connections."""
+    # A child dies with the thread that made it, so the tie is only made from the main thread.
+    tie = _die_with_parent if threading.current_thread() is threading.main_thread() else None
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, preexec_fn=tie
+    )
+    said: list[bytes] = []
+    # The pipe is emptied all the time: a full one would stop the server.
+    listener = threading.Thread(target=lambda: said.extend(iter(lambda: process.stderr.readline(), b"")), daemon=True)
+    listener.start()
+    try:
+        until = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            if process.poll() is not None or time.monotonic() > until:
+                process.kill()
+                listener.join(2)
+                tail = b" ".join(said[-5:]).decode(errors="replace").strip()
+                raise RuntimeError(
+                    f"Server {Path(command[0]).name}: found no answer, expected one on port {port}. It said: {tail}"
+                )
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def serve(
+    out: Path | str, *, items: str = "items.json", access_key: str = "", secret_key: str = ""
+) -> Iterator[Served]:
+    """Serve a world until the end of the block. Keys are drawn anew where none are given.
+
+    items : file under OUT/stac that the STAC API serves
+    """
+    out = Path(out).resolve()
+    world_file = out / "world.json"
+    if not world_file.exists():
+        raise FileNotFoundError(
+            f"World '{out}': found no world.json, expected a finished world. Make it with testsuite.archive.make."
+        )
+    world = json.loads(world_file.read_text())
+    access_key = access_key or f"AK{secrets.token_hex(8).upper()}"
+    secret_key = secret_key or secrets.token_hex(20)
+    s3_port, stac_port = _free_port(), _free_port()
+    env = {k: v for k, v in os.environ.items() if not k.upper().startswith(("AWS_", "RCLONE_"))}
+    s3_env = {**env, "RCLONE_CONFIG": os.devnull, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
+    s3_command = [
+        _program("rclone"),
+        "serve",
+        "s3",
+        str(out / "objects"),
+        "--addr",
+        f"127.0.0.1:{s3_port}",
+        "--read-only",
+    ]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_running(s3_command, s3_port, s3_env))
+        s3 = stack.enter_context(Proxy(s3_port))
+        stac = stack.enter_context(Proxy(stac_port))
+        # The API writes the proxy's address into its links, so that every page comes by the proxy.
+        stac_command = [
+            _program("rustac"), "serve", str(out / "stac" / items), "--addr", f"{stac.url}", "--bind", f"127.0.0.1:{stac_port}",
+            "--create-collections",
+        ]  # fmt: skip
+        stack.enter_context(_running(stac_command, stac_port, env))
+        _wait_for(f"{stac.url}/collections")
+        stac.reset_counts()
+        yield Served(out, stac.url, s3.url, world["bucket"], world["collection"], access_key, secret_key, stac, s3)
+
+
+def _wait_for(url: str, seconds: float = 20) -> None:
+    """Wait until an address answers."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                answer.read()
+                return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m testsuite.archive.serve", description="Serve a world on loopback.")
+    parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--port-file", type=Path, help="write addresses and keys here as JSON, readable by the owner alone"
+    )
+    parser.add_argument("--items", default="items.json", help="file under OUT/stac that is served")
+    a = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with serve(a.out, items=a.items) as served:
+            facts = {
+                "stac_url": served.stac_url,
+                "s3_url": served.s3_url,
+                "bucket": served.bucket,
+                "collection": served.collection,
+            }
+            facts |= {
+                "access_key": served.access_key,
+                "secret_key": served.secret_key,
+                "environment": served.environment(),
+            }
+            if a.port_file:
+                part = a.port_file.with_name(f".{a.port_file.name}.part")
+                with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                    json.dump(facts, file, indent=1)
+                part.replace(a.port_file)
+            print(f"STAC API {served.stac_url}  S3 {served.s3_url}  bucket {served.bucket}", flush=True)
+            for name, value in served.environment().items():
+                print(f"export {name}={value}", flush=True)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return 0
+    except (OSError, RuntimeError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

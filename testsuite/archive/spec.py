@@ -1,0 +1,102 @@
+"""What a world is asked to be: seed, years, size, place and tiles.
+
+The place lies on the seam of UTM zones 32 and 33 near 12 E, 52.7 N: its west is covered by tile 32UPD alone, its east by 33UUU
+alone, and both tiles see a strip of about 5 km between.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+CENTRE_X, CENTRE_Y = 4460800, 3292000
+"""Centre of the place in EPSG:3035, metres."""
+FINE_M = 5
+"""Cell of the land model: sixteen to a 20 m cell, so that a road or a roof is a part of a pixel."""
+RES_M = 20
+MARGIN_M = 320
+"""Land beyond the place, so that no cell of the place lies at the edge of a scene."""
+COLLECTION = "sentinel-2-l2a"
+BUCKET = "eodata"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of the Sentinel-2 tiling: 5490 x 5490 cells of 20 m."""
+
+    name: str
+    """MGRS code."""
+    epsg: int
+    """UTM zone."""
+    ulx: int
+    """West edge, metres."""
+    uly: int
+    """North edge, metres."""
+    side_px: int = 5490
+
+
+TILES = (Tile("32UPD", 32632, 600000, 5900040), Tile("33UUU", 32633, 300000, 5900040))
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The settings of a world; two worlds of equal settings are equal to the byte."""
+
+    seed: int = 1
+    years: tuple[int, ...] = (2017, 2018, 2019)
+    size_km: float = 20.0
+    """Side of the square place."""
+    dates: int = 4
+    """Acquisition dates a year."""
+    growth: float = 0.003
+    """New sealed land a year, as a share of the sealed land of the first year."""
+    clouds: bool = True
+    """False makes every scene cloudless, for tests of geometry."""
+    noise: bool = True
+    """False leaves out the noise of the instrument."""
+    extra_faults: bool = False
+    """True adds one corrupt object and one scene that is listed but absent."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size_km <= 100:
+            raise ValueError(f"--size-km: found {self.size_km}, expected 1 to 100. Choose another size.")
+        if not 1 <= self.dates <= 30:
+            raise ValueError(f"--dates: found {self.dates}, expected 1 to 30. Choose another number.")
+        if not self.years or list(self.years) != list(range(self.years[0], self.years[-1] + 1)):
+            raise ValueError(
+                f"--years: found {self.years}, expected consecutive years such as 2017-2019. Correct them."
+            )
+        if self.years[0] < 2017 or self.years[-1] > 2025:
+            raise ValueError(f"--years: found {self.years}, expected years in 2017-2025. Correct them.")
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """West, south, east, north of the place, metres in EPSG:3035, multiples of 20."""
+        half = round(self.size_km * 1000 / 2 / RES_M) * RES_M
+        return CENTRE_X - half, CENTRE_Y - half, CENTRE_X + half, CENTRE_Y + half
+
+    @property
+    def land_bounds(self) -> tuple[int, int, int, int]:
+        """The same of the land that is modelled: the place and its margin."""
+        west, south, east, north = self.bounds
+        return west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M
+
+    def rng(self, *name: object) -> np.random.Generator:
+        """Return a random generator of its own for a named purpose: what one purpose draws disturbs no other."""
+        return np.random.default_rng([self.seed, zlib.crc32("/".join(map(str, name)).encode())])
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the settings as plain values."""
+        return {**asdict(self), "years": list(self.years)}
+
+
+def parse_years(text: str) -> tuple[int, ...]:
+    """Read years such as 2017-2019 or 2018.
+
+    >>> parse_years("2017-2019")
+    (2017, 2018, 2019)
+    """
+    first, _, last = text.partition("-")
+    return tuple(range(int(first), int(last or first) + 1))
