@@ -28,7 +28,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import exports, views, words
-from dashboard.data import Table, read_table
+from dashboard.data import Table, read_table, select_rows
 from dashboard.shapes import draw_map
 from dashboard.state import COVERS, DEFINITIONS, FLOWS, METHODS, UNITS, State, parse_query
 
@@ -44,6 +44,7 @@ def select(key: str, label: str, options: dict[str, str], chosen: str) -> Tag:
             [tags.option(text, value=value, selected="selected" if value == chosen else None) for value, text in options.items()],
             {"id": f"choose-{key}", "data-query": key, "data-shiny-no-bind-input": "", "autocomplete": "off"},
         ),
+        class_=f"choice choice-{key}",
     )
 
 
@@ -69,17 +70,19 @@ def controls(table: Table, state: State) -> Tag:
 def map_panel() -> Tag:
     """Make the empty map; the browser fills it."""
     return tags.section(
-        tags.h2(id="map-title", aria_live="polite"),
-        tags.p(id="map-method", class_="note"),
         tags.div(
-            views.svg("svg", id="map", role="img", aria_labelledby="map-title", aria_describedby="summary"),
-            tags.p("No figures for this choice. Try another measure, unit or method.", id="map-empty", class_="empty", hidden=True),
+            tags.div(tags.h2(id="map-title", aria_live="polite"), tags.p(id="map-method", class_="note")),
             tags.div(
                 tags.button("+", id="zoom-in", type="button", aria_label="Enlarge the map"),
                 tags.button("−", id="zoom-out", type="button", aria_label="Reduce the map"),
                 tags.button("⤢", id="zoom-all", type="button", aria_label="Show the whole map"),
                 class_="zoom",
             ),
+            class_="heading",
+        ),
+        tags.div(
+            views.svg("svg", id="map", role="img", aria_labelledby="map-title", aria_describedby="summary"),
+            tags.p("No figures for this choice. Try another measure, unit or method.", id="map-empty", class_="empty", hidden=True),
             class_="map-box",
         ),
         tags.div(id="legend", class_="legend"),
@@ -131,7 +134,7 @@ def region_panel(state: State) -> Tag:
                 checked="checked" if state.compare_method else None,
                 autocomplete="off",
             ),
-            tags.span("Raw beside consistent"),
+            tags.span("Show raw map counts beside the chosen method"),
             class_="check",
         ),
         ui.output_ui("chart"),
@@ -166,13 +169,13 @@ def page(table: Table, request: Request) -> ui.page_html:
                 tags.div(
                     tags.section(ui.output_ui("changes"), class_="panel", aria_label="What became what"),
                     tags.section(tags.h2("Downloads"), ui.output_ui("downloads"), class_="panel"),
+                    tags.section(tags.h2("Method and sources"), ui.output_ui("about"), class_="panel"),
                     class_="stack",
                 ),
                 class_="two",
                 id="figures",
                 tabindex="-1",
             ),
-            tags.section(tags.h2("Method and sources"), ui.output_ui("about"), class_="panel"),
         ),
         tags.div(id="tooltip", class_="tooltip", aria_hidden="true", hidden=True),
         # The parts of the state that are no control's value; codes only, so nothing in it can end the script.
@@ -312,10 +315,10 @@ def api_routes(table: Table) -> list[Route]:
         return PlainTextResponse("Format: expected csv, sdmx.csv, parquet or geojson.", 404)
 
     def get_regions(request: Request) -> Response:
-        return attachment(exports.to_csv(table.regions_table), "nuts_regions.csv", "text/csv; charset=utf-8")
+        return attachment(exports.to_csv(select_rows(table.regions_table, {})), "nuts_regions.csv", "text/csv; charset=utf-8")
 
     def get_transitions(request: Request) -> Response:
-        return attachment(exports.to_csv(table.transitions), "impervious_nuts_transitions.csv", "text/csv; charset=utf-8")
+        return attachment(exports.to_csv(select_rows(table.transitions, {})), "impervious_nuts_transitions.csv", "text/csv; charset=utf-8")
 
     def get_package(request: Request) -> Response:
         content = json.dumps(table.package, ensure_ascii=False, indent=1).encode()

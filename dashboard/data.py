@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class Cell:
 NO_CELL = Cell(None, None, None, None, "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cube:
     """All regions of one level and all periods of one measure.
 
@@ -135,11 +136,16 @@ class Cube:
         """Tell whether any figure has a 95 % interval."""
         return bool(np.isfinite(self.low).any())
 
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row of each region."""
+        return {geo: row for row, geo in enumerate(self.geos)}
+
     def cell(self, geo: str, period: Period) -> Cell:
         """Return one figure."""
-        if geo not in self.geos or period not in self.periods:
+        if geo not in self.row_of or period not in self.periods:
             return NO_CELL
-        at = self.geos.index(geo), self.periods.index(period)
+        at = self.row_of[geo], self.periods.index(period)
         numbers = [float(a[at]) if np.isfinite(a[at]) else None for a in (self.value, self.low, self.high, self.coverage)]
         return Cell(*numbers, self.flags[at])
 
@@ -148,15 +154,15 @@ class Cube:
         return min(self.periods, key=lambda p: (abs(p.year - year), -p.year), default=None)
 
 
-@dataclass
+@dataclass(eq=False)
 class Table:
     """A table folder in memory."""
 
     schema: Mapping[str, Any]
     facts: pa.Table
-    """impervious_nuts, whole."""
+    """impervious_nuts, whole; text columns are dictionary-encoded, which a million rows need."""
     transitions: pa.Table
-    """impervious_nuts_transitions, whole."""
+    """impervious_nuts_transitions, whole, likewise; sorted by region."""
     regions_table: pa.Table
     """nuts_regions, whole."""
     regions: Mapping[str, Region]
@@ -173,6 +179,7 @@ class Table:
     """The version shown."""
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _slices: dict[Measure, slice] = field(default_factory=dict, repr=False)
+    _moves: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
     _cubes: dict[tuple[Measure, int], Cube] = field(default_factory=dict, repr=False)
 
     @property
@@ -201,37 +208,42 @@ class Table:
         return tuple(int(y) for y in np.unique(self._columns["year"])) if self._columns else ()
 
     def index(self) -> None:
-        """Sort the rows of the version and vintage shown by measure, so that a cube is one slice."""
-        shown = self.facts.filter(
-            pc.and_(
-                pc.equal(self.facts["nuts_version"], self.nuts_version),
-                pc.equal(pc.cast(self.facts["vintage"], pa.string()), self.vintage),
-            )
-        )
+        """Sort the figures of the version and vintage shown by measure, and the transitions by region: each ask is one slice."""
+        columns = {name: codes_of(self.facts[name]) for name in ("nuts_version", "vintage", "geo", "OBS_FLAG", *MEASURE_COLUMNS)}
+        shown = np.ones(len(self.facts), dtype=bool)
+        for name, wanted in (("nuts_version", self.nuts_version), ("vintage", self.vintage)):
+            codes, values = columns[name]
+            shown &= np.array([value == wanted for value in values], dtype=bool)[codes]
+        key = np.zeros(len(self.facts), dtype=np.int64)
+        for name in MEASURE_COLUMNS:
+            codes, values = columns[name]
+            key = key * len(values) + codes
+        order = np.flatnonzero(shown)
+        order = order[np.argsort(key[order], kind="stable")]
+
         geo_at = {geo: i for i, geo in enumerate(self.regions)}
-        code = np.zeros(len(shown), dtype=np.int64)
-        lists = []
-        for column in MEASURE_COLUMNS:
-            coded = shown[column].combine_chunks().dictionary_encode()
-            lists.append(coded.dictionary.to_pylist())
-            code = code * max(len(lists[-1]), 1) + coded.indices.to_numpy()
-        order = np.argsort(code, kind="stable")
-        self._columns = {
-            "geo": np.array([geo_at[geo] for geo in shown["geo"].to_pylist()], dtype=np.int32)[order],
-            "year": shown["TIME_PERIOD"].to_numpy()[order].astype(np.int32),
-            "year_from": shown["time_from"].to_numpy()[order].astype(np.int32),
-            "flags": np.array([flag or "" for flag in shown["OBS_FLAG"].to_pylist()], dtype=object)[order],
-        }
-        for name, column in (("value", "OBS_VALUE"), ("low", "OBS_LCI95"), ("high", "OBS_UCI95"), ("coverage", "COVERAGE")):
-            self._columns[name] = shown[column].to_numpy()[order].astype(np.float64)
-        found, first = np.unique(code[order], return_index=True)
-        ends = [*first[1:], len(code)]
-        for one, start, end in zip(found, first, ends, strict=True):
+        codes, values = columns["geo"]
+        self._columns["geo"] = np.array([geo_at.get(value, -1) for value in values], dtype=np.int32)[codes[order]]
+        codes, values = columns["OBS_FLAG"]
+        self._columns["flags"] = np.array([value or "" for value in values], dtype=object)[codes[order]]
+        for name, column, dtype in (
+            ("year", "TIME_PERIOD", np.int32), ("year_from", "time_from", np.int32), ("value", "OBS_VALUE", np.float64),
+            ("low", "OBS_LCI95", np.float64), ("high", "OBS_UCI95", np.float64), ("coverage", "COVERAGE", np.float64),
+        ):  # fmt: skip
+            self._columns[name] = self.facts[column].to_numpy()[order].astype(dtype)
+        found, first = np.unique(key[order], return_index=True)
+        for one, start, end in zip(found.tolist(), first.tolist(), [*first[1:].tolist(), len(order)], strict=True):
             names = []
-            for values in reversed(lists):
-                one, at = divmod(int(one), len(values))
-                names.append(values[at])
-            self._slices[Measure(*reversed(names))] = slice(int(start), int(end))
+            for name in reversed(MEASURE_COLUMNS):
+                one, code = divmod(one, len(columns[name][1]))
+                names.append(columns[name][1][code])
+            self._slices[Measure(*reversed(names))] = slice(start, end)
+
+        codes, values = codes_of(self.transitions["geo"])
+        order = np.argsort(codes, kind="stable")
+        self.transitions = self.transitions.take(pa.array(order))
+        found, first, count = np.unique(codes[order], return_index=True, return_counts=True)
+        self._moves = {values[c]: (f, n) for c, f, n in zip(found.tolist(), first.tolist(), count.tolist(), strict=True)}
 
     def cube(self, measure: Measure, level: int) -> Cube:
         """Return a cube; one without periods where the table has no such figures.
@@ -270,22 +282,49 @@ class Table:
 
     def changes(self, geo: str, definition: str, method: str, unit: str, period: Period) -> dict[tuple[str, str], Cell]:
         """Return what became what in a region: (cover from, cover to) to figure; empty where the table has none."""
-        table = self.transitions
         wanted = {
-            "geo": geo, "definition": definition, "method": method, "unit": unit, "nuts_version": self.nuts_version,
-            "time_from": period.year_from, "TIME_PERIOD": period.year,
+            "definition": definition, "method": method, "unit": unit, "nuts_version": self.nuts_version,
+            "vintage": self.vintage, "time_from": period.year_from, "TIME_PERIOD": period.year,
         }  # fmt: skip
-        mask = None
-        for column, value in wanted.items():
-            here = pc.equal(table[column], value)
-            mask = here if mask is None else pc.and_(mask, here)
-        rows = [row for row in table.filter(mask).to_pylist() if str(row["vintage"]) == self.vintage]
+        rows = select_rows(self.transitions.slice(*self._moves.get(geo, (0, 0))), {k: [v] for k, v in wanted.items()}).to_pylist()
         return {
             (row["landcover_from"], row["landcover_to"]): Cell(
                 row["OBS_VALUE"], None, None, row["COVERAGE"], row["OBS_FLAG"] or ""
             )
             for row in rows
         }
+
+
+@lru_cache(maxsize=64)
+def cells_of(cube: Cube, period: Period) -> dict[str, Cell]:
+    """Return all figures of a period by region."""
+    at = cube.periods.index(period)
+    columns = [[None if v != v else v for v in a[:, at].tolist()] for a in (cube.value, cube.low, cube.high, cube.coverage)]
+    return {geo: Cell(*cell) for geo, *cell in zip(cube.geos, *columns, cube.flags[:, at].tolist(), strict=True)}
+
+
+def codes_of(column: pa.ChunkedArray) -> tuple[np.ndarray, list[Any]]:
+    """Return a column as whole numbers from 0 and the values they stand for; an empty cell is a value like any other."""
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column, null_encoding="encode")
+    whole = column.unify_dictionaries().combine_chunks()
+    values = whole.dictionary.to_pylist()
+    codes = whole.indices
+    if codes.null_count:
+        codes, values = pc.fill_null(codes, pa.scalar(len(values), codes.type)), [*values, None]
+    return codes.to_numpy(zero_copy_only=False).astype(np.int64), values
+
+
+def select_rows(table: pa.Table, wanted: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """Return the rows whose columns have one of the wanted values each, text columns as plain text."""
+    mask = np.ones(len(table), dtype=bool)
+    for name, allowed in wanted.items():
+        codes, values = codes_of(table[name])
+        mask &= np.array([value in set(allowed) for value in values], dtype=bool)[codes] if values else False
+    rows = table if mask.all() else table.filter(pa.array(mask))
+    return pa.table(
+        [pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in rows.columns], names=rows.column_names
+    )
 
 
 def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Table:
@@ -309,8 +348,8 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
     package = _read_json(folder / "datapackage.json")
     if not isinstance(package, dict):
         raise TableFolderError(f"File '{folder / 'datapackage.json'}'", type(package).__name__, "a JSON object")
-    nuts_version = max(facts["nuts_version"].to_pylist() or regions_table["nuts_version"].to_pylist())
-    vintages = pc.cast(facts.filter(pc.equal(facts["nuts_version"], nuts_version))["vintage"], pa.string())
+    nuts_version = max(codes_of((facts if len(facts) else regions_table)["nuts_version"])[1])
+    vintages = codes_of(facts.filter(pa.array(_equals(facts["nuts_version"], nuts_version)))["vintage"])
     regions = {
         row["geo"]: Region(row["geo"], row["level"], row["parent"] or "", row["name"].strip() or row["geo"], row["area_km2"])
         for row in sorted(regions_table.to_pylist(), key=lambda row: row["geo"])
@@ -325,11 +364,16 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
         outlines=_read_outlines(folder / schema["outlines"]["file"], regions),
         package=package,
         digest=_digest(folder, [f"{name}.parquet" for name in tables] + [schema["outlines"]["file"], "datapackage.json"]),
-        vintage=max(vintages.to_pylist(), default=""),
+        vintage=max((vintages[1][code] for code in np.unique(vintages[0])), default=""),
         nuts_version=nuts_version,
     )
     table.index()
     return table
+
+
+def _equals(column: pa.ChunkedArray, wanted: str) -> np.ndarray:
+    codes, values = codes_of(column)
+    return np.array([value == wanted for value in values], dtype=bool)[codes] if values else np.zeros(0, dtype=bool)
 
 
 def _digest(folder: Path, names: Iterable[str]) -> str:
@@ -350,7 +394,8 @@ def _read_json(path: Path, then: str = _AGAIN) -> Any:
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
+        text = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type)]
+        return pq.read_table(path, read_dictionary=text)
     except FileNotFoundError as err:
         raise TableFolderError(f"File '{path}'", "no such file", "a Parquet file") from err
     except (pa.ArrowException, OSError) as err:
@@ -362,7 +407,7 @@ def _short(err: Exception) -> str:
 
 
 def _check_table(path: Path, table: pa.Table, schema: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> pa.Table:
-    """Return the table with plain text columns in the schema's order, or raise."""
+    """Return the table with the schema's columns in the schema's order, text dictionary-encoded, or raise."""
     columns = []
     for spec in schema["fields"]:
         name = spec["name"]
@@ -370,27 +415,44 @@ def _check_table(path: Path, table: pa.Table, schema: Mapping[str, Any], codes: 
         if name not in table.column_names:
             raise TableFolderError(thing, "no such column", f"one of type {spec['type']}")
         column = table[name]
-        if pa.types.is_dictionary(column.type):
-            column = pc.cast(column, column.type.value_type)
-        if pa.types.is_null(column.type) and (spec.get("nullable") or spec.get("empty")):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_null(kind) and (spec.get("nullable") or spec.get("empty")):
             column = pc.cast(column, pa.float64() if spec["type"] == "number" else pa.string())
+            kind = column.type
         fits, words = _TYPES[spec["type"]]
-        if not fits(column.type):
-            raise TableFolderError(thing, f"type {column.type}", words)
+        if not fits(kind):
+            raise TableFolderError(thing, f"type {kind}", words)
+        if pa.types.is_date(kind):
+            column = pc.cast(column, pa.string())
         if column.null_count and not (spec.get("nullable") or spec.get("empty")):
             raise TableFolderError(thing, f"{column.null_count} empty cells", "a value in every row")
         _check_values(thing, column, spec, codes)
-        columns.append(column)
+        text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        columns.append(pc.dictionary_encode(column) if text else column)
     table = pa.table(columns, names=[spec["name"] for spec in schema["fields"]])
     key = schema["primaryKey"]
-    if len(table) and table.group_by(key).aggregate([]).num_rows != len(table):
+    if not _unique(table, key):
         raise TableFolderError(f"File '{path}'", "two rows with the same key", "one row for each " + ", ".join(key))
     return table
 
 
+def _unique(table: pa.Table, key: Sequence[str]) -> bool:
+    """Tell whether no two rows have the same key."""
+    whole = np.zeros(len(table), dtype=np.int64)
+    size = 1
+    for name in key:
+        codes, values = codes_of(table[name])
+        if size * len(values) >= 2**62:
+            _, whole = np.unique(whole, return_inverse=True)
+            size = len(table)
+        whole = whole * len(values) + codes
+        size *= max(len(values), 1)
+    return len(np.unique(whole)) == len(table)
+
+
 def _check_values(thing: str, column: pa.ChunkedArray, spec: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> None:
     limits = spec.get("constraints", {})
-    values = pc.unique(column).to_pylist() if spec["type"] in ("string", "integer") else []
+    values = codes_of(column)[1] if spec["type"] in ("string", "date") else []
     values = [value for value in values if value not in (None, "")]
     if "codes" in spec:
         wrong = [value for value in values if value not in codes[spec["codes"]]]
@@ -421,14 +483,18 @@ def _check_values(thing: str, column: pa.ChunkedArray, spec: Mapping[str, Any], 
 def _check_foreign_keys(path: Path, table: pa.Table, schema: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
     for rule in schema["foreignKeys"]:
         columns = rule["fields"]
-        there = tables[rule["reference"]["resource"]].select(rule["reference"]["fields"]).to_pylist()
-        known = {tuple(row.values()) for row in there}
-        here = table.group_by(columns).aggregate([]).select(columns).to_pylist() if len(table) else []
-        unknown = next((tuple(row.values()) for row in here if tuple(row.values()) not in known), None)
+        reference = tables[rule["reference"]["resource"]]
+        known = set(zip(*(_values(reference[name]) for name in rule["reference"]["fields"]), strict=True))
+        unknown = next((row for row in zip(*(_values(table[name]) for name in columns), strict=True) if row not in known), None)
         if unknown:
             raise TableFolderError(
                 f"File '{path}'", f"{', '.join(columns)} {unknown}", f"a row of {rule['reference']['resource']}"
             )
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    codes, values = codes_of(column)
+    return np.array([*values, None], dtype=object)[codes].tolist()
 
 
 def _read_outlines(path: Path, regions: Mapping[str, Region]) -> dict[str, Mapping[str, Any]]:

@@ -14,15 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from dashboard.data import MEASURE_COLUMNS, Measure, Table
+from dashboard.data import MEASURE_COLUMNS, Measure, Table, select_rows
 
 _DIMENSIONS = ("lc_flow", "landcover", "definition", "method", "unit")
 FILTERS = (*_DIMENSIONS, "geo", "level", "TIME_PERIOD")
 MAX_CODES = 2000
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First letters of a text that a spreadsheet would run as a formula."""
-
 
 class BadRequestError(Exception):
     """A request that names something which is not in the table; the message is for the caller."""
@@ -54,54 +50,41 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
 
 def select(table: Table, filters: Mapping[str, list[str]]) -> pa.Table:
     """Return the rows of impervious_nuts that pass all filters; without filters the whole table."""
-    mask = None
+    wanted: dict[str, list] = {}
     for key, codes in filters.items():
-        if key == "level":
-            geos = [geo for geo, region in table.regions.items() if str(region.level) in codes]
-            here = pc.is_in(table.facts["geo"], value_set=pa.array(geos, pa.string()))
-        elif key == "TIME_PERIOD":
-            column = table.facts["TIME_PERIOD"]
-            here = pc.is_in(column, value_set=pa.array([int(code) for code in codes], column.type))
-        else:
-            here = pc.is_in(table.facts[key], value_set=pa.array(codes, pa.string()))
-        mask = here if mask is None else pc.and_(mask, here)
-    return table.facts if mask is None else table.facts.filter(mask)
+        if key == "TIME_PERIOD":
+            wanted[key] = [int(code) for code in codes]
+        elif key != "level":
+            wanted[key] = codes
+    if "level" in filters:
+        geos = [geo for geo, region in table.regions.items() if str(region.level) in filters["level"]]
+        wanted["geo"] = [geo for geo in geos if geo in wanted.get("geo", geos)]
+    return select_rows(table.facts, wanted)
 
 
-def guard(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run.
-
-    >>> guard("=1+1"), guard("Parma")
-    ("'=1+1", 'Parma')
-    """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a text column; an apostrophe stands before a text that a spreadsheet would run as a formula."""
+    text = pc.cast(column, pa.string())
+    return pc.if_else(pc.match_substring_regex(text, "^[=+@\\t\\r-]"), pc.binary_join_element_wise("'", text, ""), text)
 
 
 def to_csv(rows: pa.Table) -> bytes:
     """Write UTF-8 CSV with commas, dots and LF; an empty cell where there is no value."""
-    columns = [
-        pa.array([None if v is None else guard(v) for v in column.to_pylist()], pa.string())
-        if pa.types.is_string(column.type)
-        else column
-        for column in (pc.cast(c, pa.string()) if pa.types.is_large_string(c.type) else c for c in rows.columns)
-    ]
+    columns = [_guarded(column) if not pa.types.is_primitive(column.type) else column for column in rows.columns]
     sink = io.BytesIO()
     pyarrow.csv.write_csv(pa.table(columns, names=rows.column_names), sink)
     return sink.getvalue()
 
 
 def to_sdmx_csv(rows: pa.Table, schema: Mapping) -> bytes:
-    """Write SDMX-CSV 2.0 in Eurostat's habit: structure columns first, dimensions in lower case."""
+    """Write SDMX-CSV 2.0 in Eurostat's habit: structure columns first. The column names are the table's own, dimensions in lower case already."""
     count = len(rows)
-    names = [name if name.isupper() and name in ("TIME_PERIOD",) or name in _ATTRIBUTES else name.lower() for name in rows.column_names]
+    structure = f"R_IMPERVIOUS:IMPERVIOUS_NUTS({schema['contract']}.0)"
     table = pa.table(
-        [pa.array(["dataflow"] * count, pa.string()), pa.array([f"R_IMPERVIOUS:IMPERVIOUS_NUTS({schema['contract']}.0)"] * count, pa.string()), *rows.columns],
-        names=["STRUCTURE", "STRUCTURE_ID", *names],
+        [pa.repeat("dataflow", count), pa.repeat(structure, count), *rows.columns],
+        names=["STRUCTURE", "STRUCTURE_ID", *rows.column_names],
     )
     return to_csv(table)
-
-
-_ATTRIBUTES = ("OBS_VALUE", "OBS_FLAG", "CONF_STATUS", "OBS_LCI95", "OBS_UCI95", "COVERAGE", "N_PIX")
 
 
 def to_parquet(rows: pa.Table) -> bytes:

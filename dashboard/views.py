@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil, floor, log10
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from htmltools import Tag, TagChild, TagList, tags
 
 from dashboard import words
-from dashboard.data import NO_CELL, Cell, Cube, Measure, Period, Table
+from dashboard.data import NO_CELL, Cell, Cube, Measure, Period, Table, cells_of
 from dashboard.state import FLOWS, State, format_query
 
 TOP = 25
@@ -33,6 +34,13 @@ def current(table: Table, state: State) -> tuple[Cube, Period | None]:
     """Return the cube of the map and the period shown: that of the chosen year, else the nearest."""
     cube = table.cube(state.measure, state.level)
     return cube, cube.nearest(state.year)
+
+
+@lru_cache(maxsize=1024)
+def places_of(table: Table, measure: Measure, level: int) -> int:
+    """Return the decimals of a measure: stocks alone, all flows alike."""
+    flows = ("STK",) if measure.lc_flow == "STK" else ("GAIN", "LOSS", "NET")
+    return words.decimals(table.cube(replace(measure, lc_flow=flow), level) for flow in flows)
 
 
 def other_method(table: Table, measure: Measure) -> str | None:
@@ -102,7 +110,7 @@ def cube_json(table: Table, state: State) -> dict[str, Any]:
     """
     measure = state.measure
     cube = table.cube(measure, state.level)
-    places = words.decimals(cube)
+    places = places_of(table, measure, state.level)
     kind = "circles" if measure.unit == "KM2" else "classes"
     name = palette(measure)
     breaks = class_breaks(cube.value, _CLASSES[name], two_sided=name == "net") if kind == "classes" else []
@@ -152,8 +160,8 @@ def map_summary(table: Table, state: State) -> TagList:
     cube, period = current(table, state)
     if period is None:
         return TagList(tags.p("The table has no such figures. Choose another measure, unit or method."))
-    places = words.decimals(cube)
-    cells = {geo: cube.cell(geo, period) for geo in cube.geos}
+    places = places_of(table, state.measure, state.level)
+    cells = cells_of(cube, period)
     ranked = _ranked(cells, "desc")
     missing = sum(cell.value is None for cell in cells.values())
     low = sum(words.state_of(cell, table.coverage_min) == "low" for cell in cells.values())
@@ -176,7 +184,7 @@ def map_summary(table: Table, state: State) -> TagList:
     if missing:
         text.append(f"{missing} without a figure.")
     if low:
-        text.append(f"{low} with less than {table.coverage_min:.0%} of the ground seen: do not rely on them.")
+        text.append(f"{low} with less than {table.coverage_min * 100:.0f} % of the ground seen: do not rely on them.")
     if undrawn:
         text.append(f"{undrawn} without an outline, only in the ranking.")
     return TagList(tags.p(" ".join(text)))
@@ -197,8 +205,8 @@ def ranking(table: Table, state: State) -> TagList:
     if period is None:
         return TagList(tags.p("Nothing to rank.", class_="empty"))
     measure = state.measure
-    places = words.decimals(cube)
-    cells = {geo: cube.cell(geo, period) for geo in cube.geos}
+    places = places_of(table, measure, state.level)
+    cells = cells_of(cube, period)
     order = _ranked(cells, state.order)
     place = {geo: i + 1 for i, geo in enumerate(order)}
     shown = order[:TOP]
@@ -206,10 +214,17 @@ def ranking(table: Table, state: State) -> TagList:
     extra.sort(key=lambda geo: place.get(geo, len(order) + 1))
     limit = max((abs(cell.value) for cell in cells.values() if cell.value is not None), default=0) or 1
     intervals = cube.has_intervals
-    rows = [_ranking_row(table, state, geo, place.get(geo), cells[geo], places, limit, intervals) for geo in shown]
+    # What is true of every figure is said once, above the table.
+    lists = {cells[geo].flags for geo in order}
+    common = "".join(f for f in table.schema["codes"]["OBS_FLAG"] if lists and all(f in flags for flags in lists))
+
+    def row(geo: str) -> Tag:
+        return _ranking_row(table, state, geo, place.get(geo), cells[geo], places, limit, intervals, common)
+
+    rows = [row(geo) for geo in shown]
     if extra:
         rows.append(tags.tr(tags.td("Your other chosen regions", colspan=6 if intervals else 5), class_="divider"))
-        rows += [_ranking_row(table, state, geo, place.get(geo), cells[geo], places, limit, intervals) for geo in extra]
+        rows += [row(geo) for geo in extra]
     flip = "asc" if state.order == "desc" else "desc"
     head = [
         tags.th("Rank", scope="col", class_="num"),
@@ -236,7 +251,10 @@ def ranking(table: Table, state: State) -> TagList:
         caption += f"; {total - valued} without a figure"
     return TagList(
         tags.h2(f"{words.title(measure)}, {words.unit_phrase(measure)}, {period.title}"),
-        tags.p(caption + ". The downloads hold all.", class_="note"),
+        tags.p(
+            f"{caption}." + (f" All figures: {words.flag_words(common, table.schema)}." if common else ""),
+            class_="note",
+        ),
         tags.table(
             tags.caption(f"Ranking of {words.level_short(state.level)} regions", class_="hidden"),
             tags.thead(tags.tr(head)),
@@ -249,7 +267,7 @@ def ranking(table: Table, state: State) -> TagList:
 
 
 def _ranking_row(
-    table: Table, state: State, geo: str, place: int | None, cell: Cell, places: int, limit: float, intervals: bool
+    table: Table, state: State, geo: str, place: int | None, cell: Cell, places: int, limit: float, intervals: bool, common: str
 ) -> Tag:
     region = table.regions[geo]
     row = [
@@ -269,20 +287,20 @@ def _ranking_row(
     ]
     if intervals:
         row.append(tags.td(words.interval(cell, places) or "none", class_="num soft"))
-    row.append(tags.td(*note(table, cell), class_="soft"))
+    row.append(tags.td(*note(table, cell, common), class_="soft"))
     return tags.tr(row, class_="chosen" if geo in state.geos else None)
 
 
-def note(table: Table, cell: Cell) -> list[TagChild]:
-    """Say how much of the region was seen, and what the flags mean."""
-    seen = "" if cell.coverage is None else f"{floor(cell.coverage * 100)} %"
+def note(table: Table, cell: Cell, common: str = "") -> list[TagChild]:
+    """Say how much of the region was seen, and what the flags mean, but for those already said of all."""
+    seen = "" if cell.coverage is None else f"{floor(cell.coverage * 100)}\u00a0%"
     said = [words.missing_reason(cell, table.coverage_min)] if cell.value is None else []
     if words.state_of(cell, table.coverage_min) == "low":
         said.append("too little seen")
-    flags = words.flag_words(cell.flags, table.schema)
+    flags = words.flag_words("".join(f for f in cell.flags if f not in common), table.schema)
     if flags:
         said.append(flags)
-    return [seen, tags.span(f" {', '.join(said)}", class_="wide-only") if said else None]
+    return [seen, tags.span(f" · {', '.join(said)}" if seen else ", ".join(said), class_="wide-only") if said else None]
 
 
 def _bar(cell: Cell, limit: float, state: State) -> Tag | None:
@@ -334,12 +352,13 @@ def _tile(table: Table, state: State, geo: str, level: int, flow: str, year: int
         period = next((p for p in cube.periods if p.year == year), None)
         cell = cube.cell(geo, period) if period else NO_CELL
         when = period.title if period else when
-        text = words.with_unit(cell.value, words.decimals(cube), measure)
+        places = places_of(table, measure, level)
+        text = words.with_unit(cell.value, places, measure)
         lines.append(tags.dd(text, class_="big" if unit == "KM2" else None))
         if unit == "KM2" and cell.low is not None:
-            lines.append(tags.dd(f"95 %: {words.interval(cell, words.decimals(cube))}", class_="soft"))
+            lines.append(tags.dd(f"95 %: {words.interval(cell, places)}", class_="soft"))
     return tags.div(
-        tags.dt(words.FLOW_NAMES[flow], tags.span(f" {when}" if when else "", class_="when")),
+        tags.dt(words.FLOW_NAMES[flow], tags.span(when or str(year), class_="when")),
         *lines,
         class_="tile now" if flow == state.measure.lc_flow else "tile",
     )
@@ -363,7 +382,8 @@ def lines_of(table: Table, state: State) -> list[Line]:
     lines = []
     beside = other_method(table, state.measure) if state.compare_method else None
     for slot, geo in enumerate(state.geos):
-        for method in (state.measure.method, beside):
+        # With several regions the first alone has its other method, or the lines would hide each other.
+        for method in (state.measure.method, beside if slot == 0 else None):
             if method is None:
                 continue
             cube = table.cube(replace(state.measure, method=method), table.regions[geo].level)
@@ -407,8 +427,7 @@ def chart(table: Table, state: State, *, narrow: bool = False) -> TagList:
 
 def _tell(table: Table, line: Line, state: State) -> str:
     valued = [(period, cell) for period, cell in line.cells.items() if cell.value is not None]
-    cube = table.cube(state.measure, table.regions[line.geo].level)
-    places = words.decimals(cube)
+    places = places_of(table, state.measure, table.regions[line.geo].level)
     first, last = valued[0], valued[-1]
     texts = [f"{words.with_unit(cell.value, places, state.measure)} in {period.title}" for period, cell in (first, last)]
     return f"{table.regions[line.geo].name}: " + (texts[0] if first == last else " and ".join(texts)) + "."
@@ -422,19 +441,20 @@ def chart_notes(table: Table, state: State, lines: Sequence[Line]) -> list[str]:
     method = words.METHOD_NAMES[state.measure.method]
     notes.append(f"Line: {method.lower()}.")
     if any(line.beside for line in lines):
-        beside = next(line.method for line in lines if line.beside)
-        notes.append(f"Dashed: {words.METHOD_NAMES[beside].lower()}, for comparison.")
+        beside = next(line for line in lines if line.beside)
+        of = f" of {table.regions[beside.geo].name}" if len(main) > 1 else ""
+        notes.append(f"Dashed: {words.METHOD_NAMES[beside.method].lower()}{of}, for comparison.")
     if with_interval:
         notes.append("Band: 95 % interval.")
         if len(with_interval) < len(main):
             notes.append("Where there is no band, no interval was estimated.")
     else:
-        notes.append(words.NO_INTERVAL)
+        notes.append(words.no_interval(state.measure.method))
     if any("p" in cell.flags and cell.value is not None for line in main for cell in line.cells.values()):
         notes.append("Hollow: provisional.")
     if any(cell.value is None for line in main for cell in line.cells.values()):
         notes.append("Gaps: no figure.")
-    if _base(lines, state.measure) != 0:
+    if _base(lines, state.measure) > 0:
         notes.append("The axis does not begin at 0.")
     return notes
 
@@ -569,8 +589,7 @@ def figures(table: Table, state: State) -> TagList:
     measure = state.measure
     rows = []
     for line in lines:
-        cube = table.cube(replace(measure, method=line.method), table.regions[line.geo].level)
-        places = words.decimals(cube)
+        places = places_of(table, measure, table.regions[line.geo].level)
         for period, cell in line.cells.items():
             rows.append(
                 tags.tr(
@@ -621,7 +640,7 @@ def changes(table: Table, state: State) -> TagList:
         tags.table(
             tags.caption("Rows: before. Columns: after.", class_="note"),
             tags.thead(
-                tags.tr(tags.td("from \\ to", class_="soft"), [tags.th(names[c], scope="col", class_="num") for c in covers])
+                tags.tr(tags.td("from / to", class_="soft"), [tags.th(names[c], scope="col", class_="num") for c in covers])
             ),
             tags.tbody([tags.tr(tags.th(names[a], scope="row"), [cell(a, b) for b in covers]) for a in covers]),
             class_="changes",
@@ -636,16 +655,16 @@ def about(table: Table, state: State) -> TagList:
     """Say where the figures come from and how far to trust them, from the schema and datapackage.json."""
     package, codes, measure = table.package, table.schema["codes"], state.measure
     rows: list[tuple[str, TagChild]] = [
-        ("Status", f"{package.get('status', 'experimental')}. Made by a new method; not official statistics."),
-        ("Definition", f"{words.DEFINITION_NAMES[measure.definition]}. {codes['definition'][measure.definition]}."),
+        ("Status", f"{str(package.get('status', 'experimental')).capitalize()}: made by a new method, not official statistics."),
+        ("Definition", f"{codes['definition'][measure.definition]}."),
         ("Method", f"{words.METHOD_NAMES[measure.method]}. {codes['method'][measure.method]}."),
-        ("Unit", f"{codes['unit'][measure.unit]}."),
+        ("Unit", words.unit_explained(measure)),
         ("Intervals", _interval_words(table, state)),
-        ("Seen", f"Share of the region's cells that were seen. Below {table.coverage_min:.0%} the map is hatched."),
+        ("Seen", f"Share of the region's cells that were seen. Below {table.coverage_min * 100:.0f} % the map is hatched."),
         ("Regions", f"NUTS version {table.nuts_version}. Outline: {outline_source(package)}."),
         ("Run", f"Vintage {table.vintage or 'not given'}. A later run replaces the figures of an earlier one."),
     ]
-    known = {"status", "resources", "profile", "name", "$schema", "title", "description"}
+    known = {"status", "resources", "profile", "name", "$schema", "title", "description", "outline", "outlines", "zones"}
     rows += [(_key_words(key), _plain(value)) for key, value in package.items() if key not in known and value]
     flags = [tags.li(tags.b(flag), f" {text}") for flag, text in codes["OBS_FLAG"].items()]
     return TagList(
@@ -659,7 +678,7 @@ def about(table: Table, state: State) -> TagList:
 def _interval_words(table: Table, state: State) -> str:
     if any(table.cube(state.measure, level).has_intervals for level in table.levels):
         return "95 % intervals come from a reference sample; where none is drawn, none was estimated."
-    return words.NO_INTERVAL
+    return words.no_interval(state.measure.method)
 
 
 def outline_source(package: Mapping[str, Any]) -> str:
@@ -693,6 +712,8 @@ def _plain(value: Any, depth: int = 0) -> TagChild:
             [tags.li(tags.span(f"{_key_words(str(k))}: ", class_="soft"), _plain(v, depth + 1)) for k, v in items[:_MANY]], more
         )
     if isinstance(value, (list, tuple)):
+        if all(isinstance(v, Mapping) and not any(isinstance(w, (Mapping, list)) for w in v.values()) for v in value):
+            value = [" · ".join(f"{_key_words(str(k)).lower()} {w}" for k, w in v.items()) for v in value]
         if all(isinstance(v, (str, int, float)) for v in value):
             text = ", ".join(str(v) for v in value[:_MANY])
             return text + (f" and {len(value) - _MANY} more" if len(value) > _MANY else "")
@@ -758,7 +779,7 @@ def region_page(table: Table, state: State) -> Tag:
     for flow in table.codes("lc_flow"):
         for unit in ("KM2",) if flow == "STK" else ("PC",):
             one = replace(alone, measure=replace(state.measure, lc_flow=flow, unit=unit))
-            charts.append(tags.section(chart(table, one), class_="panel"))
+            charts.append(tags.section(chart(table, one, narrow=True), class_="panel"))
     return document(
         f"{region.name} ({geo})",
         [
@@ -801,7 +822,7 @@ def _all_years(table: Table, state: State) -> Tag:
         for measure, cube in columns:
             period = next((p for p in cube.periods if p.year == year), None)
             cell = cube.cell(geo, period) if period else NO_CELL
-            places = words.decimals(cube)
+            places = places_of(table, measure, level)
             text = words.number(cell.value, places, signed=measure.lc_flow == "NET")
             span = words.interval(cell, places)
             cells.append(tags.td(text, tags.span(f" ({span})", class_="soft") if span else None, class_="num"))

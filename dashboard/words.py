@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import floor, log10
 from typing import Any
 
@@ -13,7 +13,7 @@ from dashboard.data import Cell, Cube, Measure
 FLOW_NAMES = {"STK": "Stock", "GAIN": "New", "LOSS": "Lost", "NET": "Net change"}
 COVER_NAMES = {"IMP": "Impervious land", "GRN": "Green land", "OTH": "Other land"}
 UNIT_NAMES = {"KM2": "km²", "PC": "%"}
-DEFINITION_NAMES = {"artificial_natural": "Artificial and natural material surfaces", "artificial": "Artificial surfaces only"}
+DEFINITION_NAMES = {"artificial_natural": "Artificial and natural surfaces", "artificial": "Artificial surfaces only"}
 METHOD_NAMES = {
     "estimated": "Estimated from a sample",
     "assisted": "Model-assisted estimate",
@@ -23,7 +23,13 @@ METHOD_NAMES = {
 METHOD_SHORT = {"estimated": "estimated", "assisted": "assisted", "mapped_consistent": "consistent", "mapped_raw": "raw"}
 LEVEL_NAMES = {0: "NUTS 0: countries", 1: "NUTS 1: major regions", 2: "NUTS 2: basic regions", 3: "NUTS 3: small regions"}
 
-NO_INTERVAL = "No 95 % interval: the figures are counted from maps, no reference sample stands behind them."
+
+
+def no_interval(method: str) -> str:
+    """Say why there is no 95 % interval."""
+    if method.startswith("mapped"):
+        return "No 95 % interval: the figures are counted from maps, no reference sample stands behind them."
+    return "No 95 % interval was estimated for these figures."
 
 
 def level_name(level: int) -> str:
@@ -55,15 +61,27 @@ def unit_phrase(measure: Measure) -> str:
     """Say the unit in full: what a per cent is a per cent of."""
     if measure.unit == "KM2":
         return "km²"
-    return "% of land area" if measure.lc_flow == "STK" else "% of the stock at the start"
+    return "% of the area" if measure.lc_flow == "STK" else "% of the stock at the start"
 
 
-def decimals(cube: Cube) -> int:
-    """Choose how many decimals show three figures of a middling value; the same for a whole cube, so figures align."""
-    sizes = np.abs(cube.value[np.isfinite(cube.value) & (cube.value != 0)])
+def unit_explained(measure: Measure) -> str:
+    """Say for the method box what the unit means."""
+    if measure.unit == "KM2":
+        return "Square kilometres, counted on an equal-area grid. The circles mostly tell how large a region is; % compares regions."
+    if measure.lc_flow == "STK":
+        area = "the cells that were seen" if measure.method == "mapped_raw" else "the region's area"
+        return f"Per cent of {area}."
+    return f"Per cent of the {COVER_NAMES[measure.landcover].lower()} that there was in the earlier year."
+
+
+def decimals(cubes: Iterable[Cube]) -> int:
+    """Choose how many decimals show two or three figures of a middling value; one choice for all, so figures align."""
+    values = np.concatenate([cube.value.ravel() for cube in cubes])
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     if not sizes.size:
         return 1
-    return int(np.clip(2 - floor(log10(np.median(sizes))), 0, 4))
+    middle = float(np.median(sizes))
+    return int(np.clip((2 if middle >= 1 else 1) - floor(log10(middle)), 0, 4))
 
 
 def number(value: float | None, places: int, *, signed: bool = False) -> str:

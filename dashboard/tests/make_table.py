@@ -54,6 +54,21 @@ def square(row: int, col: int, side: int = 8) -> list[list[float]]:
     return [*ring, ring[0]]
 
 
+def dissolve(rings: list[list[list[float]]]) -> list[list[list[list[float]]]]:
+    """Return the outer rings of touching rings: an edge that occurs both ways lies inside and goes."""
+    edges = {(tuple(a), tuple(b)) for ring in rings for a, b in zip(ring, ring[1:], strict=False)}
+    follow = {a: b for a, b in edges if (b, a) not in edges}
+    whole = []
+    while follow:
+        start, point = follow.popitem()
+        ring = [start, point]
+        while point != start:
+            point = follow.pop(point)
+            ring.append(point)
+        whole.append([[list(p) for p in ring]])
+    return whole
+
+
 def make_regions() -> list[dict[str, Any]]:
     """Return the rows of nuts_regions, finest level last."""
     fine = sorted(codes().values())
@@ -80,7 +95,7 @@ def make_outlines(regions: list[dict[str, Any]]) -> dict[str, Any]:
             "properties": {key: region[key] for key in ("geo", "level", "name")},
             "geometry": {
                 "type": "MultiPolygon",
-                "coordinates": [[ring] for geo, ring in sorted(at.items()) if geo.startswith(region["geo"])],
+                "coordinates": dissolve([ring for geo, ring in sorted(at.items()) if geo.startswith(region["geo"])]),
             },
         }
         for region in regions
@@ -137,7 +152,7 @@ def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[in
                                 shown = float(value * factor)
                                 if coverage < SCHEMA["coverage_min"] and method != "mapped_raw":
                                     shown = float("nan")
-                                spread = abs(shown) * 0.3 + 0.01 * abs(factor)
+                                spread = abs(shown) * (0.03 if flow == "STK" else 0.3) + 0.01 * abs(factor)
                                 with_interval = method == "estimated" and np.isfinite(shown) and region["level"] < 3
                                 rows.append({
                                     "freq": "A", "lc_flow": flow, "landcover": landcover, "definition": definition,

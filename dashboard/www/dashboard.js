@@ -105,6 +105,7 @@ function drawShapes(shape, level) {
     const path = make("path", { d: region.d, "data-geo": region.geo }, layers[0]);
     shapes.set(region.geo, { ...region, path });
   }
+  svg.classList.toggle("dense", shapes.size > 300);
   whole = { x: 0, y: 0, w: shape.width, h: shape.height };
   svg.dataset.level = level;
   svg.style.aspectRatio = `${shape.width} / ${shape.height}`;
@@ -181,7 +182,7 @@ function paint() {
 function largestCircle() {
   const box = svg.getBoundingClientRect();
   const room = Math.sqrt((box.width * box.height) / Math.max(shapes.size, 1));
-  return Math.min(34, Math.max(7, room * 0.45));
+  return Math.min(26, Math.max(7, room * 0.4));
 }
 
 function sizeCircles() {
@@ -218,7 +219,9 @@ function setPeriods() {
   at = cube.periods.reduce((best, p, i) => (Math.abs(p.year - year) <= Math.abs(cube.periods[best].year - year) ? i : best), 0);
   slider.max = cube.periods.length - 1;
   slider.value = at;
-  const every = Math.ceil(cube.periods.length / (narrow.matches ? 6 : 12));
+  // About 8 pixels a letter and some air; the last label always stands.
+  const wanted = cube.periods.length * (cube.periods[0].label.length * 8 + 12);
+  const every = Math.ceil(wanted / (slider.getBoundingClientRect().width || wanted));
   cube.periods.forEach((p, i) => tell("span", (cube.periods.length - 1 - i) % every ? "" : p.label, "", labels));
 }
 
@@ -244,11 +247,12 @@ function drawLegend() {
   box.replaceChildren();
   box.dataset.palette = cube.palette;
   tell("span", cube.unitPhrase, "legend-title", box);
-  const item = (className, text, fill) => {
+  const item = (className, text, hatch) => {
     const entry = document.createElement("span");
     entry.className = "entry";
     const icon = make("svg", { class: `swatch ${className}`, viewBox: "0 0 22 14", "aria-hidden": "true" });
-    make("rect", { x: 0.5, y: 0.5, width: 21, height: 13, ...(fill ? { fill } : {}) }, icon);
+    make("rect", { x: 0.5, y: 0.5, width: 21, height: 13 }, icon);
+    if (hatch) make("path", { d: "M1 8L8 1M3 13L15 1M10 13L21 2M17 13l4-4", class: "hatch-line" }, icon);
     entry.append(icon);
     tell("span", text, "", entry);
     box.append(entry);
@@ -269,9 +273,9 @@ function drawLegend() {
     if (cube.signed) for (const [kind, text] of [["plus", "gain"], ["minus", "loss"]]) item(`solid ${kind}`, text);
   }
   const flat = (list) => list.some((column) => column.some((v) => v === null));
-  if (flat(cube.value)) item("none", "no figure", "url(#hatch-none)");
+  if (flat(cube.value)) item("none", "no figure", true);
   const poor = cube.coverage.some((column, p) => column.some((v, i) => v !== null && v < cube.coverageMin && cube.value[p][i] !== null));
-  if (poor) item("poor", `under ${Math.round(cube.coverageMin * 100)} % seen`, "url(#hatch-low)");
+  if (poor) item("poor", `under ${Math.round(cube.coverageMin * 100)} % seen`, true);
 }
 
 // ---- choosing
