@@ -34,7 +34,9 @@ def test_figures_are_those_of_the_counts():
 def test_a_class_without_cells_has_no_figures():
     natural = tally([(0, 0, 0.9)]).summary()["classes"]["natural"]
     assert natural["reference_cells"] == natural["mapped_cells"] == 0
-    assert natural["iou"] is natural["users_accuracy"] is natural["producers_accuracy"] is natural["area_bias_pct"] is None
+    assert (
+        natural["iou"] is natural["users_accuracy"] is natural["producers_accuracy"] is natural["area_bias_pct"] is None
+    )
 
 
 def test_nothing_counted_is_no_accuracy():

@@ -49,7 +49,9 @@ def test_a_cell_has_the_same_window_however_the_area_is_cut(part, factor, cut):
 
 
 @given(
-    blocks=st.lists(st.lists(st.sampled_from([UNUSED, TRAIN, VALIDATION, TEST]), min_size=4, max_size=4), min_size=1, max_size=5),
+    blocks=st.lists(
+        st.lists(st.sampled_from([UNUSED, TRAIN, VALIDATION, TEST]), min_size=4, max_size=4), min_size=1, max_size=5
+    ),
     side=st.integers(1, 6),
     gap=st.integers(1, 9),
 )
@@ -157,7 +159,9 @@ def test_features_and_labels_turn_together():
 
 @pytest.mark.parametrize("shape", [(32, 32), (63, 900)])
 def test_ground_smaller_than_a_patch_is_refused(shape):
-    with pytest.raises(TrainingError, match=rf"{shape[0]} x {shape[1]} cells, expected at least 480 x 480 for patches of 64"):
+    with pytest.raises(
+        TrainingError, match=rf"{shape[0]} x {shape[1]} cells, expected at least 480 x 480 for patches of 64"
+    ):
         patches.resolve_block(np.ones(shape, np.uint8), grid_at(0, 0, *shape), patch=64, halo=48)
 
 
@@ -173,7 +177,10 @@ def test_blocks_are_as_large_as_the_ground_allows():
 
 
 def test_one_class_and_no_label_are_refused():
-    for label, found in ((np.full((3, 3), 3, np.uint8), "only class 3"), (np.zeros((3, 3), np.uint8), "no labelled cell")):
+    for label, found in (
+        (np.full((3, 3), 3, np.uint8), "only class 3"),
+        (np.zeros((3, 3), np.uint8), "no labelled cell"),
+    ):
         with pytest.raises(TrainingError, match=found):
             patches.check_classes(label, thing="Ground")
 

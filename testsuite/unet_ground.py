@@ -32,7 +32,9 @@ def make_features(classes, seed=1, noise=120):
     return np.clip(np.rint(values), 1, 65535).astype(np.uint16)
 
 
-def write_ard(path, grid, *, years=(2017, 2018), label_year=2017, classes=None, features=FEATURES, holes=(), labels=True):
+def write_ard(
+    path, grid, *, years=(2017, 2018), label_year=2017, classes=None, features=FEATURES, holes=(), labels=True
+):
     """Write an ARD file; `holes` are (row slice, col slice) without data in all periods.
 
     Returns: classes (row, col)

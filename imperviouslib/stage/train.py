@@ -65,9 +65,9 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     thing = f"File '{options['input']}' within the current region"
     patches.check_classes(_usable(ground), thing=thing)
     ground, split = _part(ground, patch=patch, halo=halo, test=test, seed=seed)
-    patches.check_classes(np.where(ground.roles == TRAIN, _usable(ground), 0), thing="Training ground")
     for index, period in enumerate(periods):
         _check_cells(ground, index, period)
+    patches.check_classes(np.where(ground.roles == TRAIN, _usable(ground), 0), thing="Training ground")
     draw = patches.resolve_draw(ground, patch=patch, anchor=anchor)
     mean, deviation = patches.feature_scaling(ground)
     shares = patches.class_shares(np.where(ground.roles == TRAIN, _usable(ground), 0))

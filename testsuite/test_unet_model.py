@@ -1,0 +1,335 @@
+"""The net and the model folder: the battery, exactness of windows, refusals."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from imperviouslib.core.card import Card, check_fit, parse_card
+from imperviouslib.core.errors import InputError, ModelError
+from imperviouslib.core.patches import net_halo, windows
+from imperviouslib.edge import unet
+from imperviouslib.edge.ardfile import ArdFile
+from imperviouslib.edge.engine import open_engine
+from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
+from imperviouslib.stage.predict import infer_period
+from testsuite.unet_ground import FEATURES, grid_at, make_classes, make_features, write_ard
+
+MEAN, DEVIATION = (1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0)
+KEYS = ("p_artificial", "p_natural", "p_green", "p_other", "class")
+
+
+def small_spec(depth=2, filters=4):
+    return unet.NetSpec(3, MEAN, DEVIATION, depth, filters)
+
+
+def scrambled(depth=2, filters=4, seed=3):
+    """A net whose every weight is random, batch statistics too, so that no term hides a fault."""
+    unet.seed_everything(seed)
+    net = unet.build_unet(small_spec(depth, filters))
+    rng = np.random.default_rng(seed)
+    for layer in net.layers:
+        if "norm" in layer.name:
+            gamma, beta, mean, variance = layer.get_weights()
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, gamma.shape), rng.normal(0, 0.5, beta.shape), rng.normal(0, 0.5, mean.shape)]
+                + [rng.uniform(0.3, 1.5, variance.shape)]
+            )
+    return net
+
+
+def toy(seed, size=32, patches=4):
+    classes = np.stack([make_classes((size, size), seed=seed + index) for index in range(patches)])
+    features = np.stack([np.moveaxis(make_features(c, seed=seed + i), 0, -1) for i, c in enumerate(classes)])
+    return features, classes - 1, np.ones(classes.shape, np.float32)
+
+
+def fitted(seed=1, epochs=2, batch=None):
+    unet.seed_everything(seed)
+    net = unet.build_unet(small_spec(depth=1))
+    batch = batch or toy(1)
+    history = unet.fit(net, unet.FitPlan(epochs, 4, seed), lambda rng: batch, [toy(50)])
+    return net, history
+
+
+def same_weights(one, two):
+    return all((a == b).all() for a, b in zip(one.get_weights(), two.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_net_gives_a_logit_a_class_for_every_cell(depth):
+    net = unet.build_unet(small_spec(depth))
+    assert net.input.dtype == "uint16"
+    out = unet.run_net(net)(toy(1)[0])
+    assert out.shape == (4, 32, 32, 4) and out.dtype == np.float32
+    assert np.isfinite(out).all()
+
+
+def test_fitting_lowers_the_loss_and_keeps_the_best_epoch():
+    net, history = fitted(epochs=8)
+    assert history[-1]["loss"] < history[0]["loss"] * 0.8
+    features, y, _ = toy(50)
+    logits = unet.run_net(net)(features).astype(np.float64)
+    powers = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, y[..., np.newaxis].astype(int), -1)[..., 0]
+    assert powers.mean() == pytest.approx(min(row["val_loss"] for row in history), rel=1e-3)
+
+
+def test_same_seed_same_weights_and_another_seed_others():
+    assert same_weights(fitted()[0], fitted()[0])
+    assert not same_weights(fitted()[0], fitted(seed=2)[0])
+
+
+def test_labels_of_weight_zero_change_nothing():
+    features, y, weight = toy(1)
+    weight[:, :, 20:] = 0
+    other = y.copy()
+    other[:, :, 20:] = 3 - other[:, :, 20:]
+    one, two = fitted(batch=(features, y, weight))[0], fitted(batch=(features, other, weight))[0]
+    assert same_weights(one, two)
+    assert not same_weights(one, fitted(batch=(features, other, np.ones_like(weight)))[0])
+
+
+def test_a_cell_that_misses_a_feature_tells_nothing_by_the_others():
+    run = unet.run_net(scrambled())
+    features = toy(1)[0]
+    features[:, 10:20, 10:20, 1] = 0
+    changed = features.copy()
+    changed[:, 10:20, 10:20, 0] = 9999
+    assert (run(features) == run(changed)).all()
+    features[:, 10:20, 10:20] = 0
+    assert (run(features) == run(changed)).all()
+
+
+def test_no_data_everywhere_is_finite():
+    assert np.isfinite(unet.run_net(scrambled())(np.zeros((1, 32, 32, 3), np.uint16))).all()
+
+
+def test_save_and_load_give_the_same_answer(tmp_path):
+    net = unet.with_probabilities(scrambled(), 1.7)
+    unet.save_net(net, tmp_path / "a.keras")
+    features = toy(1)[0]
+    one, two = unet.run_net(net)(features), unet.run_net(unet.load_net(tmp_path / "a.keras"))(features)
+    assert (one == two).all()
+    assert one.sum(axis=-1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_halo_is_the_reach_of_the_net(depth):
+    """Beyond the halo nothing counts, and a halo one anchor narrower would not do."""
+    halo, anchor = net_halo(depth), 2**depth
+    side = anchor + 2 * (halo + anchor)
+    features = np.full((1, side, side, 3), 1500, np.uint16)
+    first = halo + anchor
+    core = slice(first, first + anchor)
+    run = unet.run_net(scrambled(depth))
+    before = run(features)[:, core, core]
+
+    def changes(distance):
+        other = features.copy()
+        other[:, first - distance, core] = other[:, core, first - distance] = (9000, 60, 4000)
+        other[:, core, first + anchor - 1 + distance] = (60, 9000, 4000)
+        return not (run(other)[:, core, core] == before).all()
+
+    assert not changes(halo + 1)
+    assert changes(halo - anchor + 1)
+
+
+def read_all(files):
+    result = {}
+    for key, path in files.items():
+        with rasterio.open(path) as dataset:
+            result[key] = dataset.read(1)
+    return result
+
+
+@pytest.fixture(scope="module")
+def odd_ard(tmp_path_factory):
+    """An ARD file whose extent is no multiple of any anchor, with holes; and its grid."""
+    path = tmp_path_factory.mktemp("odd") / "odd.h5"
+    grid = grid_at(-151_003, 20_005, 83, 107)
+    holes = [(slice(10, 22), slice(30, 41)), (slice(80, 83), slice(0, 50))]
+    write_ard(path, grid, years=(2017,), holes=holes)
+    return path, grid
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model folder of depth 3 with random weights."""
+    folder = tmp_path_factory.mktemp("model") / "model"
+    return write_random_model(folder)
+
+
+def write_random_model(folder, **changes):
+    card = Card(
+        version="0", features=FEATURES, scaling={}, res_m=20, patch=32, depth=3, filters=4, halo=48, anchor=8, split={}, seed=3,
+        years=(2017,), label_year=2017, legend="s2glc", ard_digest="", metrics={}, prior={}, calibration={"temperature": 1.5},
+    )  # fmt: skip
+    net = unet.with_probabilities(scrambled(3), 1.5)
+    write_model(
+        folder, replace(card, **changes), save_net=lambda path: unet.save_net(net, path), history=[{"epoch": 1}],
+        save_curves=lambda path: path.write_bytes(b""), confusion=[["reference"]],
+    )  # fmt: skip
+    return folder
+
+
+def test_tiled_equals_whole(odd_ard, model, tmp_path):
+    """Probabilities to a millionth and classes exactly, for the whole at once and for two ways of cutting it."""
+    path, grid = odd_ard
+    infer = open_engine(model)
+    with ArdFile.open(path) as ard:
+        around = grid.snapped_out(8).grown(48)
+        whole = infer(ard.read("2017", around))[(slice(None), *grid.slices_in(around))]
+        assert len(np.unique(whole.argmax(axis=0))) > 1, "a map of one class could hide a shift"
+        for size in (16, 40, 64):
+            pieces = np.zeros_like(whole)
+            for core, window in windows(grid, halo=48, size=size):
+                part = infer(ard.read("2017", window))[(slice(None), *core.slices_in(window))]
+                pieces[(slice(None), *core.slices_in(grid))] = part
+            assert np.abs(pieces - whole).max() <= 1e-6
+            assert (pieces.argmax(axis=0) == whole.argmax(axis=0)).all()
+        maps = {}
+        for size in (16, 64):
+            files = {key: tmp_path / f"{key}{size}.tif" for key in KEYS}
+            infer_period(ard, "2017", 48, grid, infer, files, size=size)
+            maps[size] = read_all(files)
+    assert (maps[16]["class"] == maps[64]["class"]).all()
+    for key in KEYS[:4]:
+        assert np.abs(maps[16][key].astype(int) - maps[64][key]).max() <= 1
+
+
+def test_a_narrower_halo_would_show(odd_ard, model):
+    """The twin of the test above: it can fail."""
+    path, grid = odd_ard
+    infer = open_engine(model)
+    with ArdFile.open(path) as ard:
+        around = grid.snapped_out(8).grown(48)
+        whole = infer(ard.read("2017", around))[(slice(None), *grid.slices_in(around))]
+        core, window = next(iter(windows(grid, halo=8, size=16)))
+        part = infer(ard.read("2017", window))[(slice(None), *core.slices_in(window))]
+        assert np.abs(part - whole[(slice(None), *core.slices_in(grid))]).max() > 1e-4
+
+
+def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, model, tmp_path):
+    """The halo comes from the file where the region cuts it, and windows have one size, so the maps are equal bit for bit."""
+    path, grid = odd_ard
+    part = grid_at(grid.first_row + 13, grid.first_col + 21, 37, 44)
+    infer = open_engine(model)
+    found = {}
+    with ArdFile.open(path) as ard:
+        for name, area in (("whole", grid), ("part", part)):
+            files = {key: tmp_path / f"{name}_{key}.tif" for key in KEYS}
+            infer_period(ard, "2017", 48, area, infer, files, size=64)
+            found[name] = read_all(files)
+    for key in KEYS:
+        assert (found["part"][key] == found["whole"][key][part.slices_in(grid)]).all()
+
+
+def test_no_data_stays_no_data_and_data_stays_data(odd_ard, model, tmp_path):
+    path, grid = odd_ard
+    files = {key: tmp_path / f"{key}.tif" for key in KEYS}
+    with ArdFile.open(path) as ard:
+        known = (ard.read("2017", grid) > 0).all(axis=0)
+        infer_period(ard, "2017", 48, grid, open_engine(model), files, size=64)
+    found = read_all(files)
+    for key in KEYS:
+        assert ((found[key] > 0) == known).all()
+    assert found["class"].max() <= 4
+    sums = sum(found[key].astype(int) for key in KEYS[:4])[known]
+    assert abs(sums - 10_000).max() <= 6, "four roundings and clips"
+
+
+def test_an_unknown_engine_is_refused(model):
+    with pytest.raises(InputError, match="auto or tensorflow"):
+        open_engine(model, engine="abacus")
+
+
+def test_a_whole_model_is_read(model):
+    card = read_model(model)
+    assert card.features == FEATURES
+    assert card.classes == {"artificial": 1, "natural": 2, "green": 3, "other": 4}
+    check_fit(card, name="m", features=list(FEATURES), res_m=20, data="d")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (lambda folder: (folder / NET).write_bytes((folder / NET).read_bytes()[:-100]), "that its card does not know"),
+        (lambda folder: (folder / NET).unlink(), "no unet.keras"),
+        (lambda folder: (folder / CARD).unlink(), "no card.json"),
+        (lambda folder: (folder / CARD).write_text((folder / CARD).read_text()[:100]), "text that is no JSON"),
+        (lambda folder: (folder / CARD).write_text("[]"), "no contract"),
+        (lambda folder: edit(folder, contract=2), "contract 2, expected contract 1"),
+        (lambda folder: edit(folder, halo=40), "halo 40 and anchor 8 for depth 3, expected 48 and 8"),
+        (lambda folder: edit(folder, anchor=4), "anchor 4"),
+        (lambda folder: edit(folder, features=None), "a damaged card"),
+        (lambda folder: edit(folder, depth="three"), "a damaged card"),
+        (shutil.rmtree, "no such folder"),
+    ],
+)
+def test_a_half_copied_or_foreign_model_is_refused_in_one_line(model, tmp_path, spoil, found):
+    folder = tmp_path / "copy"
+    shutil.copytree(model, folder)
+    spoil(folder)
+    with pytest.raises(ModelError, match=found) as caught:
+        read_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def edit(folder, **changes):
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, **changes}))
+
+
+def test_a_field_of_a_later_version_does_no_harm(model):
+    values = json.loads((model / CARD).read_text())
+    assert parse_card(json.dumps({**values, "colour": "blue"}), "card") == read_model(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        (
+            {"features": ("B12_p50", "B04_p50", "B11_p50")},
+            "features B12_p50,B04_p50,B11_p50, expected B12_p50,B11_p50,B04_p50",
+        ),
+        ({"features": ("B12_p50",)}, "features B12_p50, expected"),
+        ({"res_m": 10}, "cells 10 m, expected 20 m"),
+        (
+            {"classes": {"artificial": 1, "green": 2, "other": 3}},
+            "classes 1 artificial,2 green,3 other, expected 1 artificial",
+        ),
+    ],
+)
+def test_a_model_for_other_data_is_refused(model, changes, found):
+    with pytest.raises(ModelError, match=found):
+        check_fit(replace(read_model(model), **changes), name="m", features=FEATURES, res_m=20, data="d.h5")
+
+
+def test_a_model_that_fails_midway_leaves_the_old_one(model, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(model, folder)
+    before = read_model(folder)
+
+    def fail(path: Path):
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        write_model(folder, before, save_net=fail, save_curves=fail, history=[{"epoch": 1}], confusion=[])
+    assert read_model(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_folder_that_is_no_model_is_never_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InputError, match="no model"):
+        check_model_free(tmp_path / "photos", overwrite=True)
+
+
+def test_a_file_that_is_no_net_is_refused(tmp_path):
+    (tmp_path / "x.keras").write_bytes(b"PK nothing")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        unet.load_net(tmp_path / "x.keras")

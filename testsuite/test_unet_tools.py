@@ -1,0 +1,357 @@
+"""r.unet.train and r.unet.predict in a real GRASS session, from the command line's point of view."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import rasterio
+
+from imperviouslib.core.patches import net_halo
+from imperviouslib.edge.modelfile import read_model
+from testsuite.unet_ground import grid_at, make_classes, write_ard
+
+GRID = grid_at(150_003, 200_005, 161, 174)
+HOLE = (slice(20, 30), slice(40, 60))
+SMALL = ("patch=32", "depth=1", "filters=8", "epochs=12", "batch=4")
+KEYS = ("class", "p_artificial", "p_natural", "p_green", "p_other")
+
+
+class Session:
+    """Runs commands by `grass --exec` in one mapset that stays."""
+
+    def __init__(self, mapset, env):
+        self.mapset, self.env = mapset, env
+        subprocess.run(["grass", "-c", mapset, "-e"], check=True, capture_output=True)
+
+    def __call__(self, *command, ok=True, **env):
+        done = subprocess.run(
+            ["grass", self.mapset, "--exec", *map(str, command)],
+            env={**self.env, **env}, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        # GRASS folds long messages; one space a gap lets a test look for a sentence.
+        done.said = " ".join(done.stderr.split())
+        assert (done.returncode == 0) == ok, done.stderr
+        return done
+
+    def region(self, grid):
+        west, south, east, north = grid.bounds
+        self("g.region", f"w={west}", f"s={south}", f"e={east}", f"n={north}", "res=20")
+
+    def cells(self, name, grid, path):
+        """Cells of a map, 0 = NULL."""
+        west, south, east, north = grid.bounds
+        region = f"proj: 99; zone: 0; north: {north}; south: {south}; east: {east}; west: {west}; "
+        region += f"cols: {grid.width}; rows: {grid.height}; e-w resol: 20; n-s resol: 20;"
+        self(
+            "r.out.gdal",
+            f"input={name}",
+            f"output={path}",
+            "format=GTiff",
+            "type=UInt16",
+            "nodata=0",
+            "--o",
+            "--q",
+            GRASS_REGION=region,
+        )
+        with rasterio.open(path) as dataset:
+            assert dataset.shape == grid.shape
+            return dataset.read(1)
+
+    def maps(self):
+        return self("g.list", "type=raster", "mapset=.").stdout.split()
+
+
+@pytest.fixture(scope="module")
+def session(location, grass_env):
+    result = Session(location / "unet", grass_env)
+    result.region(GRID)
+    return result
+
+
+@pytest.fixture(scope="module")
+def ard(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ard") / "ard.h5"
+    write_ard(path, GRID, years=(2017, 2018), holes=[HOLE])
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(session, ard, tmp_path_factory):
+    """A trained model, and what the tool printed."""
+    folder = tmp_path_factory.mktemp("models") / "model"
+    done = session("r.unet.train", f"input={ard}", f"output={folder}", "format=json", *SMALL)
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def mapped(session, ard, trained):
+    session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc", "nprocs=2")
+    return "lc"
+
+
+@pytest.fixture
+def no_tensorflow(tmp_path):
+    """Environment in which importing TensorFlow or Keras fails, so a test can tell that a tool did not get that far."""
+    for name in ("tensorflow", "keras"):
+        (tmp_path / "poison" / name).mkdir(parents=True)
+        (tmp_path / "poison" / name / "__init__.py").write_text("raise RuntimeError('imported too early')\n")
+    return {"PYTHONPATH": str(tmp_path / "poison")}
+
+
+def test_training_learns_the_classes_and_tells_how_well(trained):
+    folder, done = trained
+    printed = json.loads(done.stdout)
+    figures = printed["test"]["2017"]
+    assert figures["overall_accuracy"] > 0.8
+    assert figures["cells"] == printed["split"]["test"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "card.json", "confusion.csv", "curves.png", "history.csv", "unet.keras",
+    ]  # fmt: skip
+
+
+def test_the_card_says_what_the_model_was_made_from(trained, ard):
+    card = read_model(trained[0])
+    assert card.features == ("B12_p50", "B11_p50", "B04_p50")
+    assert (card.halo, card.anchor, card.depth, card.filters, card.patch) == (net_halo(1), 2, 1, 8, 32)
+    assert (card.years, card.label_year, card.legend, card.res_m) == ((2017,), 2017, "s2glc", 20)
+    assert sum(card.prior.values()) == pytest.approx(1, abs=1e-5)
+    assert 0.2 <= card.calibration["temperature"] <= 5
+    assert set(card.settings) >= {"keras", "tensorflow", "threads", "epochs", "steps"}
+    used = [tuple(block) for blocks in card.split["blocks"].values() for block in blocks]
+    assert len(used) == len(set(used)), "a block has two uses"
+    history = (trained[0] / "history.csv").read_text().splitlines()
+    assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy" and len(history) == 1 + card.settings["epochs_run"]
+    table = np.loadtxt(trained[0] / "confusion.csv", delimiter=",", skiprows=1, usecols=range(1, 5))
+    assert table.sum() == card.metrics["test"]["2017"]["cells"]
+
+
+def test_the_same_seed_gives_the_same_model(session, ard, trained, tmp_path):
+    """In a fresh process: figures, history and weights."""
+    session("r.unet.train", f"input={ard}", f"output={tmp_path / 'again'}", *SMALL)
+    one, two = read_model(trained[0]), read_model(tmp_path / "again")
+    assert (one.metrics, one.split, one.calibration) == (two.metrics, two.split, two.calibration)
+    assert (trained[0] / "history.csv").read_bytes() == (tmp_path / "again" / "history.csv").read_bytes()
+
+
+def test_other_years_may_help_to_train(session, ard, tmp_path):
+    done = session(
+        "r.unet.train",
+        f"input={ard}",
+        f"output={tmp_path / 'm'}",
+        "years=2017-2018",
+        "format=json",
+        *SMALL[:3],
+        "epochs=1",
+    )
+    assert set(json.loads(done.stdout)["test"]) == {"2017", "2018"}
+    assert read_model(tmp_path / "m").years == (2017, 2018)
+
+
+def test_a_class_without_labels_is_told_and_no_error(session, tmp_path):
+    path, grid = tmp_path / "three.h5", grid_at(0, 0, 160, 160)
+    write_ard(path, grid, years=(2017,), classes=make_classes(grid.shape, classes=(1, 4)))
+    west, south, east, north = grid.bounds
+    session.region(grid)
+    try:
+        done = session("r.unet.train", f"input={path}", f"output={tmp_path / 'm'}", *SMALL[:3], "epochs=2")
+        assert "No training cell of: Natural material surfaces" in done.said
+        card = read_model(tmp_path / "m")
+        assert card.settings["absent_classes"] == ["Natural material surfaces"]
+        assert card.metrics["test"]["2017"]["classes"]["natural"]["producers_accuracy"] is None
+    finally:
+        session.region(GRID)
+
+
+@pytest.mark.parametrize(
+    ("shape", "how", "options", "found"),
+    [
+        ((32, 32), {}, (), "found 32 x 32 cells, expected at least 480 x 480"),
+        ((40, 40), {}, ("patch=16", "depth=1"), "blocks of 16, expected at least 10 blocks"),
+        ((96, 96), {}, ("patch=16", "depth=3"), "no cell with label and features, once the gaps are taken out"),
+        ((96, 96), {"labels": False}, (), "no labels, expected labels of one year"),
+        ((96, 96), {"label_year": 2015}, (), "no features of 2015, the year of the labels"),
+        ((96, 96), {"classes": np.full((96, 96), 3, np.uint8)}, (), "only class 3, expected two classes or more"),
+        ((96, 96), {"classes": np.zeros((96, 96), np.uint8)}, (), "no labelled cell with features"),
+        ((96, 96), {"holes": [(slice(None), slice(None))]}, (), "no labelled cell with features"),
+        ((96, 96), {}, ("patch=20", "depth=3"), "Option <patch>: found 20, expected a multiple of 2^depth = 8 cells. Take 16."),
+        ((96, 96), {}, ("years=2016",), "no features of 2016"),
+        ((96, 96), {}, ("years=20l7",), "Option <years>"),
+    ],
+)  # fmt: skip
+def test_ground_that_cannot_train_is_refused_before_tensorflow(
+    session, tmp_path, no_tensorflow, shape, how, options, found
+):
+    path, grid = tmp_path / "a.h5", grid_at(GRID.first_row, GRID.first_col, *shape)
+    write_ard(path, grid, **how)
+    done = session("r.unet.train", f"input={path}", f"output={tmp_path / 'm'}", *options, ok=False, **no_tensorflow)
+    assert found in done.said
+    assert done.said.count("ERROR:") == 1 and "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_region_elsewhere_or_of_another_resolution_is_refused(session, ard, trained, tmp_path, no_tensorflow):
+    try:
+        session.region(grid_at(10, 10, 50, 50))
+        done = session("r.unet.train", f"input={ard}", f"output={tmp_path / 'm'}", ok=False, **no_tensorflow)
+        assert "no cell of" in done.said and "g.region n=" in done.said
+        session("g.region", "res=10")
+        done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=x", ok=False, **no_tensorflow)
+        assert "expected 20 x 20 m" in done.said
+    finally:
+        session.region(GRID)
+
+
+def test_an_existing_model_is_kept_without_overwrite(session, ard, trained, no_tensorflow):
+    before = read_model(trained[0])
+    done = session("r.unet.train", f"input={ard}", f"output={trained[0]}", *SMALL, ok=False, **no_tensorflow)
+    assert "--overwrite" in done.said
+    assert read_model(trained[0]) == before
+
+
+def test_each_period_has_its_class_and_probability_maps(session, mapped):
+    expected = {f"lc_{year}_{key}" for year in (2017, 2018) for key in KEYS}
+    assert expected <= set(session.maps())
+    assert not [name for name in session.maps() if name.rsplit("_", 1)[-1].isdigit()], "temporary maps remain"
+
+
+def test_null_is_where_a_feature_is_no_data_and_nowhere_else(session, mapped, tmp_path):
+    known = np.ones(GRID.shape, bool)
+    known[HOLE] = False
+    for key in KEYS:
+        assert ((session.cells(f"lc_2018_{key}", GRID, tmp_path / "a.tif") > 0) == known).all()
+
+
+def test_the_map_agrees_with_the_ground(session, mapped, tmp_path):
+    found, truth = session.cells("lc_2017_class", GRID, tmp_path / "a.tif"), make_classes(GRID.shape)
+    assert (found == truth)[found > 0].mean() > 0.8
+
+
+def test_the_class_is_the_one_of_most_probability(session, mapped, tmp_path):
+    classes = session.cells("lc_2017_class", GRID, tmp_path / "a.tif")
+    stack = np.stack([session.cells(f"lc_2017_{key}", GRID, tmp_path / "a.tif") for key in KEYS[1:]])
+    chosen = np.take_along_axis(stack, np.maximum(classes, 1)[np.newaxis].astype(int) - 1, axis=0)[0]
+    assert (chosen == stack.max(axis=0))[classes > 0].all()
+
+
+def test_maps_are_dressed_and_tell_where_they_come_from(session, mapped, ard, trained):
+    info = session("r.info", "map=lc_2018_class").stdout
+    assert "Land cover class, 2018" in info and "r.unet.predict: net" in info
+    assert "1\tArtificial surfaces" in session("r.category", "map=lc_2018_class").stdout
+    assert "1 178:24:43" in session("r.colors.out", "map=lc_2018_class").stdout
+    assert (
+        "probability x 10000"
+        in session("r.info", "-e", "map=lc_2018_p_green").stdout + session("r.info", "map=lc_2018_p_green").stdout
+    )
+    told = json.loads((session.mapset / "cell_misc" / "lc_2018_p_green" / "impervious.json").read_text())
+    assert told["model"] == read_model(trained[0]).model_sha256
+    assert told["period"] == "2018"
+    assert told["scenes"] == [{"id": "scene of 2018"}]
+    assert told["ard"] and told["version"]
+
+
+def test_a_period_that_is_there_is_left_alone(session, ard, trained, mapped, no_tensorflow):
+    done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc", **no_tensorflow)
+    assert "Period 2017 is there" in done.said and "Period 2018 is there" in done.said
+
+
+def test_a_killed_run_goes_on(session, ard, trained, mapped):
+    """Between the renames of a period its class map is not there yet: that period is made again, the other is kept."""
+    stamp = session.mapset / "cell" / "lc_2017_class"
+    before = stamp.stat().st_mtime_ns
+    session("g.remove", "-f", "type=raster", "name=lc_2018_class,lc_2018_p_other", "--q")
+    done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc")
+    assert "Period 2017 is there" in done.said and "Period 2018 is there" not in done.said
+    assert stamp.stat().st_mtime_ns == before
+    test_each_period_has_its_class_and_probability_maps(session, mapped)
+
+
+def test_maps_of_another_model_are_not_touched(session, ard, trained, mapped, tmp_path, no_tensorflow):
+    folder = tmp_path / "other"
+    shutil.copytree(trained[0], folder)
+    with (folder / "unet.keras").open("ab") as handle:
+        handle.write(b" ")
+    done = session("r.unet.predict", f"input={ard}", f"model={folder}", "output=lc", ok=False, **no_tensorflow)
+    assert "that its card does not know" in done.said
+    from imperviouslib.edge.files import sha256_file
+
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, "model_sha256": sha256_file(folder / "unet.keras")}))
+    done = session("r.unet.predict", f"input={ard}", f"model={folder}", "output=lc", ok=False, **no_tensorflow)
+    assert "a map of another model" in done.said and "--overwrite" in done.said
+
+
+def test_maps_of_another_region_or_origin_are_not_touched(session, ard, trained, mapped, no_tensorflow):
+    try:
+        session.region(grid_at(GRID.first_row, GRID.first_col, 80, 80))
+        done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc", ok=False, **no_tensorflow)
+        assert "a map of another region" in done.said
+        session("r.mapcalc", "expression=mine_2017_class = 1", "--q")
+        done = session(
+            "r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=mine", ok=False, **no_tensorflow
+        )
+        assert "a map of another origin" in done.said
+    finally:
+        session.region(GRID)
+
+
+def test_the_region_cuts_without_changing_a_cell(session, ard, trained, mapped, tmp_path):
+    part = grid_at(GRID.first_row + 11, GRID.first_col + 17, 70, 90)
+    try:
+        session.region(part)
+        session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=cut", "years=2017")
+        assert f"rows={part.height}" in session("r.info", "-g", "map=cut_2017_class").stdout
+        for key in KEYS:
+            whole = session.cells(f"lc_2017_{key}", GRID, tmp_path / "a.tif")[part.slices_in(GRID)]
+            assert (session.cells(f"cut_2017_{key}", part, tmp_path / "a.tif") == whole).all()
+        assert "cut_2018_class" not in session.maps()
+    finally:
+        session.region(GRID)
+
+
+def test_linked_maps_equal_imported_ones_and_overwrite_replaces_them(session, ard, trained, mapped, tmp_path):
+    predict = ("r.unet.predict", "-l", f"input={ard}", f"model={trained[0]}", "output=far", "years=2017")
+    for again in ((), ("--overwrite",)):
+        session(*predict, *again)
+        assert len(list((session.mapset / "linked").glob("far_2017_*.tif"))) == len(KEYS)
+        for key in KEYS:
+            linked = session.cells(f"far_2017_{key}", GRID, tmp_path / "a.tif")
+            assert (linked == session.cells(f"lc_2017_{key}", GRID, tmp_path / "b.tif")).all()
+
+
+def test_a_failed_run_leaves_nothing(session, ard, trained, tmp_path):
+    """A damaged file is met in the middle of the work."""
+    broken = tmp_path / "broken.h5"
+    content = bytearray(ard.read_bytes())
+    import h5py
+
+    with h5py.File(ard) as handle:
+        chunk = handle["B04_p50"].id.get_chunk_info(1)
+    content[chunk.byte_offset + 40 : chunk.byte_offset + 60] = bytes(20)
+    broken.write_bytes(content)
+    before = session.maps()
+    done = session("r.unet.predict", f"input={broken}", f"model={trained[0]}", "output=bad", "years=2018", ok=False)
+    assert "a damaged part of /B04_p50" in done.said and "Traceback" not in done.stderr
+    assert session.maps() == before
+    assert not list(session.mapset.glob(".tmp/**/*.tif"))
+
+
+def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorflow):
+    done = session("r.unet.predict", f"input={ard}", f"model={tmp_path}", "output=x", ok=False, **no_tensorflow)
+    assert "no card.json" in done.said
+    done = session(
+        "r.unet.train", f"input={tmp_path / 'none.h5'}", f"output={tmp_path / 'm'}", ok=False, **no_tensorflow
+    )
+    assert "no such file" in done.said
+    done = session("r.unet.train", f"input={ard}", f"output={tmp_path}", ok=False, **no_tensorflow)
+    assert "something that is no model" in done.said
+
+
+@pytest.mark.parametrize("tool", ["r.unet.train", "r.unet.predict"])
+def test_help_needs_nothing_heavy(session, tool, tmp_path):
+    for name in ("tensorflow", "keras", "h5py", "rasterio", "sklearn", "matplotlib"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('imported too early')\n")
+    done = session(tool, "--interface-description", PYTHONPATH=str(tmp_path))
+    assert f'<task name="{tool}">' in done.stdout
