@@ -76,8 +76,7 @@ def best_of(function: Callable[[], object], times: int = 3) -> float:
 def grass_session() -> Iterator[Path]:
     """A GRASS session of this process in an empty location in EPSG:3035, with the source tree's tools on PATH."""
     sys.path.append(subprocess.check_output(["grass", "--config", "python_path"], text=True).strip())
-    import grass.script as gs
-    import grass.script.setup
+    from grass.script import setup
 
     before = os.environ.copy()
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
@@ -87,7 +86,7 @@ def grass_session() -> Iterator[Path]:
             (tools / tool).symlink_to(TOP / tool / f"{tool}.py")
         subprocess.run(["grass", "-c", "EPSG:3035", "-e", f"{folder}/eu"], check=True, capture_output=True)
         try:
-            with gs.setup.init(f"{folder}/eu/PERMANENT"):
+            with setup.init(f"{folder}/eu/PERMANENT"):
                 os.environ["PATH"] = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
                 os.environ["GRASS_VERBOSE"] = "0"
                 yield Path(folder) / "eu" / "PERMANENT"

@@ -17,7 +17,7 @@ run() {
   rm -f "steps/$stage"
   start=$(date +%s.%N)
   "$@"
-  printf '%s\n%.1f\n' "$key" "$(echo "$(date +%s.%N) $start" | awk '{print $1 - $2}')" >"steps/$stage.part"
+  awk -v key="$key" -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "%s\n%.1f\n", key, b - a }' >"steps/$stage.part"
   mv "steps/$stage.part" "steps/$stage"
 }
 words() {

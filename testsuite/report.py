@@ -24,6 +24,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
+from scipy.ndimage import maximum_filter
 
 from imperviouslib.core.legend import CLASSES, DEFAULT_DEFINITION, DEFINITIONS
 
@@ -215,13 +216,15 @@ def draw_classes(panels: Sequence[tuple[str, np.ndarray]], extent, out: Path) ->
     _save(figure, out)
 
 
-def draw_change(panels: Sequence[tuple[str, np.ndarray]], extent, out: Path) -> None:
-    """Maps of newly impervious cells; each cell is drawn with its neighbours, so that single cells can be seen."""
+def draw_change(panels: Sequence[tuple[str, np.ma.MaskedArray]], extent, out: Path) -> None:
+    """Maps of newly impervious cells; each cell is drawn wider than it is, so that single cells can be seen."""
     figure, axes = _panels(len(panels), extent)
     colours = ListedColormap([c for c, _ in CHANGE_COLOURS.values()])
     for axis, (title, values) in zip(axes, panels, strict=True):
         axis.set_facecolor("#ffffff")
-        axis.imshow(values, cmap=colours, vmin=0, vmax=1, extent=extent, interpolation="nearest")
+        wide = maximum_filter(values.filled(0), size=max(1, values.shape[0] // 300))
+        shown = np.ma.masked_array(wide, np.ma.getmaskarray(values) & (wide == 0))
+        axis.imshow(shown, cmap=colours, vmin=0, vmax=1, extent=extent, interpolation="nearest")
         axis.set_title(f"{title}: {float((values == 1).sum()) * CELL_KM2:.2f} km²")
     handles = [Patch(facecolor=c, edgecolor="#999999", label=t) for c, t in CHANGE_COLOURS.values()]
     figure.legend(handles=handles, loc="lower center", ncols=2, frameon=False, fontsize=9)
@@ -249,7 +252,7 @@ def draw_bars(
                 if height is None:
                     axis.text(at, 0, "–", ha="center", va="bottom", fontsize=8)
         axis.set_title(title, loc="left", fontsize=10)
-        axis.set_ylabel("km²")
+        axis.set_ylabel("% of the area")
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", color="#e5e5e5")
         axis.set_axisbelow(True)
@@ -358,32 +361,77 @@ def gained(first: np.ma.MaskedArray, last: np.ma.MaskedArray) -> np.ma.MaskedArr
 
 
 def truth_by_region(rows: Sequence[Mapping[str, str]], years: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Sum up regions.csv. Returns: region to level, stock of each year and net change, gain and loss over all years, in km2."""
+    """Sum up regions.csv, in per cent of the region's part within the world.
+
+    Returns: region to level, stock (of the last year), gain, loss (both summed over the years) and net; regions without land there are left out
+    """
     column = f"_{DEFAULT_DEFINITION}_m2"
     out: dict[str, dict[str, float]] = {}
+    first: dict[str, float] = {}
     for row in rows:
-        if row["basis"] != "majority" or int(row["year"]) not in years:
+        year, area = int(row["year"]), int(row["area_m2"])
+        if row["basis"] != "majority" or year not in years or not area:
             continue
         one = out.setdefault(row["geo"], {"level": int(row["level"]), "gain": 0.0, "loss": 0.0})
-        one[row["year"]] = int(row["sealed" + column]) / 1e6
-        if int(row["year"]) > years[0]:
-            one["gain"] += int(row["gain" + column]) / 1e6
-            one["loss"] += int(row["loss" + column]) / 1e6
-    for one in out.values():
-        one["net"] = one[str(years[-1])] - one[str(years[0])]
+        one["stock"] = 100 * int(row["sealed" + column]) / area
+        if year == years[0]:
+            first[row["geo"]] = one["stock"]
+        else:
+            one["gain"] += 100 * int(row["gain" + column]) / area
+            one["loss"] += 100 * int(row["loss" + column]) / area
+    for geo, one in out.items():
+        one["net"] = one["stock"] - first[geo]
     return out
+
+
+def mapped_by_region(
+    rows: Sequence[Mapping], method: str, years: Sequence[int], area_km2: Mapping[str, float]
+) -> dict[str, dict]:
+    """Return stock of the last year, gain and net change over all years in per cent of the area behind each figure.
+
+    mapped_raw speaks of the cells seen, mapped_consistent of the whole region; None where the table is blank
+    """
+    first, last = years[0], years[-1]
+    found = {
+        "stock": stock(rows, method, last),
+        "gain": flow(rows, "GAIN", method, first, last),
+        "net": flow(rows, "NET", method, first, last),
+    }
+    out: dict[str, dict] = {}
+    for what, by_geo in found.items():
+        for geo, row in by_geo.items():
+            area = area_km2[geo] if method == "mapped_consistent" else row["N_PIX"] * CELL_KM2
+            value = row["OBS_VALUE"]
+            out.setdefault(geo, {})[what] = None if value is None or not area else 100 * value / area
+    return out
+
+
+METHODS = {"mapped_raw": "raw", "mapped_consistent": "consistent"}
 
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def read_regions(table: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of nuts_regions.csv by region code."""
+    with (table / "nuts_regions.csv").open(newline="", encoding="utf-8") as file:
+        return {row["geo"]: row for row in csv.DictReader(file)}
+
+
+def all_by_region(demo: Path, years: Sequence[int]) -> dict[str, dict[str, dict]]:
+    """Return truth and methods, each region to its figures."""
+    rows = read_table(demo / "table")
+    area_km2 = {geo: float(row["area_km2"]) for geo, row in read_regions(demo / "table").items()}
+    truth = truth_by_region(read_truth_regions(demo / "archive" / "truth" / "regions.csv"), years)
+    return {"truth": truth, **{m: mapped_by_region(rows, m, years, area_km2) for m in METHODS}}
+
+
 def summary(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> list[str]:
     """Write the figures: accuracy of the maps, regions against truth, time of each stage."""
-    rows = read_table(demo / "table")
-    truth = truth_by_region(read_truth_regions(demo / "archive" / "truth" / "regions.csv"), years)
-    first, last = years[0], years[-1]
-    lines = ["Maps against truth (impervious = artificial and natural material surfaces)"]
+    lines = [
+        "Maps against truth, on the cells that the map has (impervious = artificial and natural material surfaces)"
+    ]
     lines.append(
         f"  {'map':<18}{'accuracy':>9}{'IoU':>7}{'producer':>9}{'user':>7}{'mapped km2':>12}{'true km2':>10}{'error':>8}"
     )
@@ -393,33 +441,23 @@ def summary(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> l
                 f"  {f'{name} {year}':<18}{one.accuracy:>9.3f}{one.iou:>7.3f}{one.producer:>9.3f}{one.user:>7.3f}"
                 f"{one.mapped_km2:>12.3f}{one.true_km2:>10.3f}{100 * (one.mapped_km2 / one.true_km2 - 1):>+7.1f}%"
             )
-    lines += ["", f"Impervious land of the regions in km2: {last}, and change {first}-{last}"]
-    lines.append(
-        f"  {'':<7}{'stock':>9}{'':>11}{'':>11}{'error':>8}   {'gain':>8}{'':>8}{'':>12}{'net':>9}{'':>8}{'':>12}"
-    )
-    lines.append(
-        f"  {'region':<7}{'truth':>9}{'raw':>11}{'consistent':>11}{'(cons.)':>8}   {'truth':>8}{'raw':>8}{'consistent':>12}"
-        f"{'truth':>9}{'raw':>8}{'consistent':>12}"
-    )
-    values = {m: stock(rows, m, last) for m in ("mapped_raw", "mapped_consistent")}
-    flows = {(w, m): flow(rows, w, m, first, last) for w in ("GAIN", "NET") for m in values}
-
-    def value(found: Mapping[str, Mapping], geo: str) -> float | None:
-        return found[geo]["OBS_VALUE"] if geo in found else None
-
+    figures = all_by_region(demo, years)
+    columns = ("stock", "gain", "net")
+    lines += [
+        "",
+        f"Regions, in per cent of their area: impervious land {years[-1]}, and its gain and net change {years[0]}-{years[-1]}",
+    ]
+    lines.append("  " + " " * 7 + "".join(f"{what:>12}{'':>20}" for what in columns))
+    lines.append(f"  {'region':<7}" + f"{'truth':>12}{'raw':>9}{'consist.':>11}" * 3)
+    truth = figures["truth"]
     for geo in sorted(truth, key=lambda g: (truth[g]["level"], g)):
-        if truth[geo]["level"] not in (0, 3):
-            continue
-        true, ours = truth[geo][str(last)], value(values["mapped_consistent"], geo)
-        error = f"{100 * (ours / true - 1):+.1f}%" if ours is not None and true else "-"
-        lines.append(
-            f"  {geo:<7}{true:>9.3f}{_number(value(values['mapped_raw'], geo)):>11}{_number(ours):>11}{error:>8}   "
-            f"{truth[geo]['gain']:>8.3f}{_number(value(flows['GAIN', 'mapped_raw'], geo)):>8}"
-            f"{_number(value(flows['GAIN', 'mapped_consistent'], geo)):>12}"
-            f"{truth[geo]['net']:>9.3f}{_number(value(flows['NET', 'mapped_raw'], geo)):>8}"
-            f"{_number(value(flows['NET', 'mapped_consistent'], geo)):>12}"
-        )
-    lines.append("  A dash: blank, since less than half of the region was seen. Truth is of the part within the world.")
+        if truth[geo]["level"] in (0, 3):
+            line = f"  {geo:<7}"
+            for what in columns:
+                for source, wide in (("truth", 12), ("mapped_raw", 9), ("mapped_consistent", 11)):
+                    line += f"{_number(figures[source].get(geo, {}).get(what)):>{wide}}"
+            lines.append(line)
+    lines.append("  A dash: blank, since less than half of the region was seen.")
     lines += ["", "Time of each stage in seconds"]
     lines.append(
         "  " + "  ".join(f"{name} {s:.0f}" for name, s in seconds.items()) + f"  sum {sum(seconds.values()):.0f}"
@@ -486,7 +524,7 @@ def report(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> li
         Picture(
             "change.png",
             f"Newly impervious, {first}-{last}",
-            "The difference of two maps, the same after the persistence rule, and the truth.",
+            "The difference of two maps, the same after the persistence rule, and the truth. Each cell is drawn wider than it is.",
         )
     )
 
@@ -495,28 +533,31 @@ def report(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> li
         Picture("curves.png", "Training", "Loss and accuracy on the training ground and on ground kept apart.")
     )
 
-    rows = read_table(demo / "table")
-    by_region = truth_by_region(read_truth_regions(truth_folder / "regions.csv"), years)
-    with (demo / "table" / "nuts_regions.csv").open(newline="", encoding="utf-8") as file:
-        names = {r["geo"]: r["name"] for r in csv.DictReader(file) if int(r["level"]) == 3 and r["geo"] in by_region}
-    methods = ("mapped_raw", "mapped_consistent")
+    figures = all_by_region(demo, years)
+    names = {
+        geo: row["name"]
+        for geo, row in read_regions(demo / "table").items()
+        if int(row["level"]) == 3 and geo in figures["truth"]
+    }
+    panels = (
+        ("stock", f"Impervious land {last}"),
+        ("gain", f"Newly impervious {first}-{last}"),
+        ("net", f"Net change {first}-{last}"),
+    )
     series = [
-        (f"Impervious land {last}", {m: {g: r["OBS_VALUE"] for g, r in stock(rows, m, last).items()} for m in methods}
-         | {"truth": {g: one[str(last)] for g, one in by_region.items()}}),
-        (f"Newly impervious {first}-{last}", {m: {g: r["OBS_VALUE"] for g, r in flow(rows, "GAIN", m, first, last).items()} for m in methods}
-         | {"truth": {g: one["gain"] for g, one in by_region.items()}}),
-        (f"Net change {first}-{last}", {m: {g: r["OBS_VALUE"] for g, r in flow(rows, "NET", m, first, last).items()} for m in methods}
-         | {"truth": {g: one["net"] for g, one in by_region.items()}}),
-    ]  # fmt: skip
+        (title, {m: {g: one.get(what) for g, one in figures[m].items()} for m in (*METHODS, "truth")})
+        for what, title in panels
+    ]
     draw_bars(series, names, out / "bars.png")
     done.pictures.append(
         Picture(
             "bars.png",
             "Regions",
-            "Level 3 regions: raw difference, after the persistence rule, and truth. Raw differencing overstates change, which is why it is never the headline.",
+            "Level 3 regions: difference of maps, after the persistence rule, and truth. Raw differencing overstates change, which is why it is never the headline.",
         )
     )
 
+    rows = read_table(demo / "table")
     share = pick(
         rows,
         lc_flow="STK",

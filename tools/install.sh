@@ -23,7 +23,8 @@ git -C "$work/remote.git" update-ref refs/heads/grass8 "$commit"
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=url.file://$work/remote.git.insteadOf GIT_CONFIG_VALUE_0=https://github.com/OSGeo/grass-addons/
 
 # GRASS 8.4 keeps a copy of that server's repository beside the addons: ours is a stand-in and must not stay there.
-kept=${GRASS_ADDON_BASE:-$HOME/.grass8/addons}/grass-addons
+base=${GRASS_ADDON_BASE:-$HOME/.grass8/addons}
+kept=$base/grass-addons
 [ -e "$kept" ] || trap 'rm -rf "$work" "$kept"' EXIT
 
 extension() {
@@ -40,8 +41,9 @@ fi
 
 failed=0
 for tool in "${tools[@]}"; do
-  if ! grass --tmp-location XY --exec "$tool" --interface-description >"$work/xml" 2>"$work/err" || ! grep -q '</task>' "$work/xml"; then
-    echo "Tool <$tool>: found no answer after the install, expected its interface. The last lines of g.extension and of the tool:" >&2
+  if ! grass --tmp-location XY --exec "$tool" --interface-description >"$work/xml" 2>"$work/err" ||
+    ! grep -q '</task>' "$work/xml" || [ ! -e "$base/etc/$tool/imperviouslib/__init__.py" ]; then
+    echo "Tool <$tool>: found no answer or no library after the install, expected both. The last lines of g.extension and of the tool:" >&2
     tail -n 8 "$work"/*.log "$work/err" >&2
     failed=1
   fi
