@@ -232,7 +232,7 @@ class Table:
         ):  # fmt: skip
             self._columns[name] = self.facts[column].to_numpy()[order].astype(dtype)
         found, first = np.unique(key[order], return_index=True)
-        for one, start, end in zip(found.tolist(), first.tolist(), [*first[1:].tolist(), len(order)], strict=True):
+        for one, start, end in zip(found.tolist(), first.tolist(), [*first.tolist(), len(order)][1:], strict=True):
             names = []
             for name in reversed(MEASURE_COLUMNS):
                 one, code = divmod(one, len(columns[name][1]))

@@ -783,8 +783,10 @@ def region_page(table: Table, state: State) -> Tag:
     return document(
         f"{region.name} ({geo})",
         [
-            tags.p(tags.a("Back to the map", href=f"../?{format_query(alone)}"), class_="note no-print"),
-            tags.p("Experimental statistics", class_="chip"),
+            tags.header(
+                tags.p(tags.a("Back to the map", href=f"../?{format_query(alone)}"), class_="note no-print"),
+                tags.p("Experimental statistics", class_="chip"),
+            ),
             tags.main(
                 tags.h1(f"Impervious land in {region.name}"),
                 tags.p(
@@ -793,7 +795,7 @@ def region_page(table: Table, state: State) -> Tag:
                     class_="note",
                 ),
                 tags.h2("All years"),
-                _all_years(table, alone),
+                tags.div(_all_years(table, alone), class_="scroll", tabindex="0", role="region", aria_label="All years"),
                 tags.p(f"Land shown: {words.COVER_NAMES[state.measure.landcover].lower()}.", class_="note"),
                 tags.div(charts, class_="charts"),
                 tags.section(changes(table, alone), class_="panel"),

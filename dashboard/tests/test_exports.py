@@ -1,0 +1,89 @@
+"""Downloads: the same rows in four forms, from requests that are checked."""
+
+import csv
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dashboard import exports
+from dashboard.data import select_rows
+from dashboard.tests.make_table import FORMULA
+
+ONE = {"lc_flow": ["GAIN"], "landcover": ["IMP"], "definition": ["artificial"], "method": ["estimated"], "unit": ["PC"]}
+
+
+def read_csv(content):
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+def test_csv_without_filters_is_the_table(folder, table):
+    rows = read_csv(exports.to_csv(exports.select(table, {})))
+    there = pq.read_table(folder / "impervious_nuts.parquet").to_pylist()
+    assert [row["geo"] for row in rows] == [row["geo"] for row in there]
+    assert [float(row["OBS_VALUE"]) if row["OBS_VALUE"] else None for row in rows] == [row["OBS_VALUE"] for row in there]
+
+
+def test_filters_narrow_by_region_level_year_and_measure(table):
+    filters = exports.parse_filters([("geo", "XA111,XA"), ("level", "3"), ("TIME_PERIOD", "2020,2021"), ("lc_flow", "NET")], table)
+    rows = exports.select(table, filters)
+    assert set(rows["geo"].to_pylist()) == {"XA111"}
+    assert set(rows["TIME_PERIOD"].to_pylist()) == {2020, 2021}
+    assert set(rows["lc_flow"].to_pylist()) == {"NET"}
+    assert len(rows) == 2 * 3 * 2 * 3 * 2  # years, covers, definitions, methods, units
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [("geo", "<script>")], [("geo", "")], [("geo", "XA111,")], [("level", "9")], [("TIME_PERIOD", "2020;")], [("<b>", "x")],
+        [("geo", "XA"), ("geo", "XA1")], [("method", "../../etc")], [("geo", ",".join(["XA"] * 3000))], [("__class__", "x")],
+    ],
+)  # fmt: skip
+def test_bad_filter_is_refused_and_not_echoed(table, items):
+    with pytest.raises(exports.BadRequestError) as caught:
+        exports.parse_filters(items, table)
+    for key, value in items:
+        assert key in exports.FILTERS or key not in str(caught.value)
+        assert len(value) < 3 or value not in str(caught.value)
+
+
+def test_sdmx_csv_has_the_structure_first(table):
+    (first, *_) = read_csv(exports.to_sdmx_csv(exports.select(table, {"geo": ["XA"]}), table.schema))
+    assert list(first)[:4] == ["STRUCTURE", "STRUCTURE_ID", "freq", "lc_flow"]
+    assert (first["STRUCTURE"], first["STRUCTURE_ID"]) == ("dataflow", "R_IMPERVIOUS:IMPERVIOUS_NUTS(1.0)")
+    assert "OBS_VALUE" in first and "TIME_PERIOD" in first
+
+
+def test_parquet_keeps_types_and_rows(folder, table):
+    made = pq.read_table(io.BytesIO(exports.to_parquet(exports.select(table, {}))))
+    assert made.equals(pq.read_table(folder / "impervious_nuts.parquet"))
+
+
+def test_formula_in_a_name_is_disarmed(table):
+    names = {row["name"] for row in read_csv(exports.to_csv(select_rows(table.regions_table, {})))}
+    assert f"'{FORMULA}" in names and FORMULA not in names
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_each_first_letter_of_a_formula_is_disarmed_and_numbers_are_left(text):
+    rows = pa.table({"text": pa.array([text, "safe-1", None]), "number": pa.array([-1.5, 2.0, None])})
+    made = read_csv(exports.to_csv(rows))
+    assert [row["text"] for row in made] == [f"'{text}", "safe-1", ""]
+    assert [row["number"] for row in made] == ["-1.5", "2", ""]
+
+
+def test_geojson_is_one_feature_a_region_in_the_tables_projection(table):
+    root = json.loads(exports.to_geojson(table, {**ONE, "level": ["2"]}))
+    assert root["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::3035"
+    assert len(root["features"]) == 16
+    properties = root["features"][0]["properties"]
+    assert properties["low_2020"] < properties["value_2020"] < properties["high_2020"]
+    assert root["features"][0]["geometry"] == table.outlines[properties["geo"]]
+
+
+def test_geojson_wants_one_measure(table):
+    with pytest.raises(exports.BadRequestError, match="one code for each"):
+        exports.to_geojson(table, {**ONE, "unit": ["PC", "KM2"]})

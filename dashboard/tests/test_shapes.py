@@ -1,0 +1,77 @@
+"""Outlines as paths: shared borders stay shared, nothing vanishes."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.data import polygons
+from dashboard.shapes import WIDTH, Frame, draw_map, draw_region, path, simplify
+
+FRAME = Frame(4_000_000, 3_100_000, WIDTH / 150_000)
+
+
+def points_of(d):
+    """Return the corners of a path with relative steps."""
+    corners = []
+    for x, y, rest in re.findall(r"M(-?\d+) (-?\d+)l([^z]*)z", d):
+        at = np.array([int(x), int(y)])
+        steps = np.array(rest.split(), dtype=int).reshape(-1, 2)
+        corners += [tuple(at), *map(tuple, at + np.cumsum(steps, axis=0))]
+    return corners
+
+
+def test_neighbours_share_their_rounded_border(table):
+    left, right = (polygons(table.outlines[geo])[0][0] for geo in ("XA111", "XA112"))
+    shared = {tuple(p) for p in left} & {tuple(p) for p in right}
+    assert len(shared) > 5
+    drawn = [{tuple(p) for p in FRAME.to_lattice(ring).tolist()} for ring in (left, right)]
+    border = {tuple(p) for p in FRAME.to_lattice(np.array(sorted(shared))).tolist()}
+    assert border <= drawn[0] and border <= drawn[1]
+
+
+def test_path_holds_the_ring():
+    ring = np.array([[0, 0], [4, 0], [4, 4], [0, 4]])
+    assert points_of(path([ring])) == [(0, 0), (4, 0), (4, 4), (0, 4)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
+def test_simplified_ring_has_the_same_area_and_no_repeats(points):
+    ring = np.array([*points, points[0]])
+
+    def area(r):
+        return r[:, 0] @ np.roll(r[:, 1], -1) - r[:, 1] @ np.roll(r[:, 0], -1)
+
+    simple = simplify(ring)
+    if len(simple) > 2:
+        assert area(simple) == area(ring)
+        assert (simple != np.roll(simple, 1, axis=0)).any(axis=1).all()
+    else:
+        assert area(ring) == 0
+
+
+def test_region_smaller_than_half_a_pixel_is_a_dot():
+    speck = np.array([[4_050_000, 3_050_000], [4_050_001, 3_050_000], [4_050_001, 3_050_001]], dtype=float)
+    d, (x, y) = draw_region([[speck]], FRAME)
+    assert len(points_of(d)) == 4
+    assert (x, y) == tuple(FRAME.to_lattice(speck)[0])
+
+
+def test_every_region_of_a_level_is_drawn_within_the_drawing(table):
+    for level, count in ((0, 1), (1, 4), (2, 16), (3, 24)):
+        drawing = draw_map(table, level)
+        assert len(drawing["regions"]) == count
+        for region in drawing["regions"]:
+            corners = np.array(points_of(region["d"]))
+            assert (corners >= 0).all() and (corners <= [drawing["width"], drawing["height"]]).all()
+
+
+def test_far_ground_goes_to_an_inset(table):
+    far = {"type": "Polygon", "coordinates": [[[-2e6, 1e5], [-1.9e6, 1e5], [-1.9e6, 2e5], [-2e6, 1e5]]]}
+    drawing = draw_map(replace(table, outlines={**table.outlines, "XA111": far}), 3)
+    (box,) = drawing["insets"]
+    corners = np.array(points_of(next(r["d"] for r in drawing["regions"] if r["geo"] == "XA111")))
+    assert (corners >= [box["x"], box["y"]]).all() and (corners <= [box["x"] + box["w"], box["y"] + box["h"]]).all()
+    assert box["y"] + box["h"] <= drawing["height"]
