@@ -25,7 +25,16 @@ def _write(path: Path, data: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict:
     res = float(x[1] - x[0])
     transform = rasterio.Affine(res, 0, float(x[0]) - res / 2, 0, -res, float(y[0]) + res / 2)
     with rasterio.open(
-        path, "w", driver="GTiff", height=len(y), width=len(x), count=1, dtype=data.dtype, crs=_CRS, transform=transform, nodata=0
+        path,
+        "w",
+        driver="GTiff",
+        height=len(y),
+        width=len(x),
+        count=1,
+        dtype=data.dtype,
+        crs=_CRS,
+        transform=transform,
+        nodata=0,
     ) as out:
         out.write(data, 1)
     content = path.read_bytes()
@@ -42,7 +51,10 @@ def write_items(source: Path, folder: Path) -> Path:
     to_degrees = pyproj.Transformer.from_crs(_CRS, "EPSG:4326", always_xy=True)
     x, y = coarse.x.values, coarse.y.values
     west, east, south, north = x.min() - 10, x.max() + 10, y.min() - 10, y.max() + 10
-    ring = [to_degrees.transform(*corner) for corner in ((west, north), (east, north), (east, south), (west, south), (west, north))]
+    ring = [
+        to_degrees.transform(*corner)
+        for corner in ((west, north), (east, north), (east, south), (west, south), (west, north))
+    ]
     features = []
     for t, when in enumerate(coarse.timestamp.values):
         stamp = np.datetime_as_string(when, unit="s")
@@ -61,7 +73,11 @@ def write_items(source: Path, folder: Path) -> Path:
             assets[key] = {"href": f"{name}/{band}.tif", "roles": ["data"], **described}
             if common:
                 # CDSE writes this offset on every item, whatever its baseline.
-                assets[key] |= {"bands": [{"name": band, "eo:common_name": common}], "raster:scale": 1e-4, "raster:offset": -0.1}
+                assets[key] |= {
+                    "bands": [{"name": band, "eo:common_name": common}],
+                    "raster:scale": 1e-4,
+                    "raster:offset": -0.1,
+                }
         features.append(
             {
                 "type": "Feature", "stac_version": "1.1.0", "id": name, "collection": "sentinel-2-l2a", "links": [],
@@ -78,3 +94,15 @@ def write_items(source: Path, folder: Path) -> Path:
     path = folder / "items.json"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
     return path
+
+
+def write_labels(source: Path, folder: Path) -> tuple[Path, Path]:
+    """Write the extract's land cover as a GeoTIFF, and a legend for it; return both paths.
+
+    Codes as seen in the extract: 11 and 13 crops, 60 built-up, 99 not mapped.
+    """
+    cover = xr.open_dataset(next(source.glob("OUTPUT_*_10m_*.nc")), mask_and_scale=False)
+    labels, legend = folder / "cover.tif", folder / "cover.txt"
+    _write(labels, cover.LC.values.astype("uint8"), cover.x.values, cover.y.values)
+    legend.write_text("11 green crops\n13 green crops\n60 artificial built-up\n99 nodata\n", encoding="utf-8")
+    return labels, legend
