@@ -27,13 +27,11 @@
 # % description: Analysis-ready data, an HDF5 file of r.s2.ard
 # %end
 
-# %option
+# %option G_OPT_M_DIR
 # % key: model
-# % type: string
 # % required: yes
-# % key_desc: folder
+# % label:
 # % description: Model folder of r.unet.train
-# % gisprompt: old,dir,dir
 # %end
 
 # %option G_OPT_R_BASENAME_OUTPUT

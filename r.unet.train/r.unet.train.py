@@ -27,14 +27,10 @@
 # % description: Analysis-ready data with labels, an HDF5 file of r.s2.ard
 # %end
 
-# %option
-# % key: output
-# % type: string
-# % required: yes
+# %option G_OPT_F_OUTPUT
 # % key_desc: folder
 # % label: Model folder to write
 # % description: Holds the net, its card, the history, the confusion matrix and the training curves
-# % gisprompt: new,dir,dir
 # %end
 
 # %option

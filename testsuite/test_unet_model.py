@@ -36,8 +36,12 @@ def scrambled(depth=2, filters=4, seed=3):
         if "norm" in layer.name:
             gamma, beta, mean, variance = layer.get_weights()
             layer.set_weights(
-                [rng.uniform(0.5, 1.5, gamma.shape), rng.normal(0, 0.5, beta.shape), rng.normal(0, 0.5, mean.shape)]
-                + [rng.uniform(0.3, 1.5, variance.shape)]
+                [
+                    rng.uniform(0.5, 1.5, gamma.shape),
+                    rng.normal(0, 0.5, beta.shape),
+                    rng.normal(0, 0.5, mean.shape),
+                    rng.uniform(0.3, 1.5, variance.shape),
+                ]
             )
     return net
 

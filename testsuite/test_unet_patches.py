@@ -186,7 +186,7 @@ def test_one_class_and_no_label_are_refused():
 
 
 def test_a_region_elsewhere_is_refused_with_the_way_out():
-    with pytest.raises(GridError, match="g.region n=1000 s=0 e=2000 w=0 res=20"):
+    with pytest.raises(GridError, match=r"g\.region n=1000 s=0 e=2000 w=0 res=20"):
         patches.resolve_part(grid_at(-50, 0, 50, 100), grid_at(0, 0, 5, 5), name="a.h5")
 
 

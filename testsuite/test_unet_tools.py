@@ -1,8 +1,11 @@
 """r.unet.train and r.unet.predict in a real GRASS session, from the command line's point of view."""
 
+import html
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from imperviouslib.core.patches import net_halo
 from imperviouslib.edge.modelfile import read_model
 from testsuite.unet_ground import grid_at, make_classes, write_ard
 
+TOP = Path(__file__).resolve().parent.parent
 GRID = grid_at(150_003, 200_005, 161, 174)
 HOLE = (slice(20, 30), slice(40, 60))
 SMALL = ("patch=32", "depth=1", "filters=8", "epochs=12", "batch=4")
@@ -152,7 +156,6 @@ def test_other_years_may_help_to_train(session, ard, tmp_path):
 def test_a_class_without_labels_is_told_and_no_error(session, tmp_path):
     path, grid = tmp_path / "three.h5", grid_at(0, 0, 160, 160)
     write_ard(path, grid, years=(2017,), classes=make_classes(grid.shape, classes=(1, 4)))
-    west, south, east, north = grid.bounds
     session.region(grid)
     try:
         done = session("r.unet.train", f"input={path}", f"output={tmp_path / 'm'}", *SMALL[:3], "epochs=2")
@@ -344,8 +347,21 @@ def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorfl
         "r.unet.train", f"input={tmp_path / 'none.h5'}", f"output={tmp_path / 'm'}", ok=False, **no_tensorflow
     )
     assert "no such file" in done.said
-    done = session("r.unet.train", f"input={ard}", f"output={tmp_path}", ok=False, **no_tensorflow)
+    done = session("r.unet.train", f"input={ard}", f"output={tmp_path}", "--overwrite", ok=False, **no_tensorflow)
     assert "something that is no model" in done.said
+
+
+def test_the_examples_of_the_manual_pages_run(location, grass_env, ard, tmp_path):
+    session = Session(location / "manual", grass_env)
+    session.region(GRID)
+    shutil.copy(ard, tmp_path / "ard.h5")
+    lines = ["set -e", f"cd {tmp_path}"]
+    for tool in ("r.unet.train", "r.unet.predict"):
+        page = (TOP / tool / f"{tool}.html").read_text(encoding="utf-8")
+        examples = re.findall(r"<pre>(.*?)</pre>", page.split("<h2>EXAMPLE</h2>")[1], re.DOTALL)
+        assert examples
+        lines += [html.unescape(example) for example in examples]
+    assert "artificial" in session("bash", "-c", "\n".join(lines)).stdout
 
 
 @pytest.mark.parametrize("tool", ["r.unet.train", "r.unet.predict"])

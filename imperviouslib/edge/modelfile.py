@@ -1,4 +1,4 @@
-"""The model folder: written whole under its name, and trusted only where its checksum agrees."""
+"""The model folder: written whole under its name and trusted only where its checksum agrees."""
 
 from __future__ import annotations
 
