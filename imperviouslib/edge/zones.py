@@ -49,14 +49,13 @@ def read_zones(name: str, column: str) -> ZonesMap:
     """
     full = grassdb.find_map(name, option="zones", element="vector")
     thing = f"Zones map <{full}>"
-    topology = _pairs(grassdb.read("v.info", map=full, flags="t"))
-    if not int(topology["areas"]):
+    info = _pairs(grassdb.read("v.info", map=full, flags="gte"))
+    if not int(info["areas"]):
         raise InputError(
             sentence(thing, "no areas", "areas with one category a region", "Import polygons with v.in.ogr.")
         )
-    extent = _pairs(grassdb.read("v.info", map=full, flags="g"))
     limits = {"west": 180, "east": 180, "south": 90, "north": 90}
-    if all(abs(float(extent[edge])) <= limit for edge, limit in limits.items()):
+    if all(abs(float(info[edge])) <= limit for edge, limit in limits.items()):
         raise InputError(
             sentence(
                 thing,
@@ -72,9 +71,7 @@ def read_zones(name: str, column: str) -> ZonesMap:
     key = next((link[2] for link in links if link[0].split("/")[0] == "1"), None)
     if key is None:
         raise InputError(sentence(thing, "no table in layer 1", f"a table with column {column}", "See v.db.connect."))
-    columns = tuple(
-        line.split("|", 1)[1] for line in grassdb.read("v.info", map=full, flags="c").splitlines() if "|" in line
-    )
+    columns = _columns(full)
     if column not in columns:
         raise InputError(
             sentence(
@@ -90,9 +87,8 @@ def read_zones(name: str, column: str) -> ZonesMap:
     records = json.loads(grassdb.read("v.db.select", map=full, columns=chosen, format="json"))["records"]
     zones = parse_zones(records, key=key, column=column, level=level, name=title)
     _check_disjoint(full, zones)
-    extended = _pairs(grassdb.read("v.info", map=full, flags="e"))
     history = grassdb.read("v.info", map=full, flags="h")
-    scale = extended.get("scale", "1:1").rpartition(":")[2]
+    scale = info.get("scale", "1:1").rpartition(":")[2]
     return ZonesMap(full, key, columns, tuple(zones), resolve_outline_scale(f"{full} {history}", int(float(scale))))
 
 
@@ -221,28 +217,40 @@ def own_copy(source: ZonesMap, copy: str) -> str:
     return copy
 
 
-def upload_sums(
-    source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str], existing: Sequence[str]
-) -> None:
+def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str]) -> None:
     """Write sums of rasters into columns <prefix>_sum of a zones map with v.rast.stats, in the current region.
 
+    levels : levels with a cell in the region
     columns : prefix to raster
-    existing : columns of these names that are there already; they go first, lest values of an earlier run stay in some rows
     """
-    drop_columns(target, existing)
-    for number, level in enumerate(levels):
+    names = [f"{column}_sum" for column in columns]
+    present = [name for name in names if name in _columns(target)]
+    # In one call each, where v.rast.stats would need one a column. What an earlier run wrote goes first, lest its values stay in
+    # the rows of regions that this run leaves out.
+    if present:
+        table = gs.vector_db(target)[1]["table"]
+        grassdb.run("db.execute", sql=f"UPDATE {table} SET " + ", ".join(f"{name} = NULL" for name in present))
+    if len(present) < len(names):
+        types = ",".join(f"{name} double precision" for name in names if name not in present)
+        grassdb.run("v.db.addcolumn", map=target, columns=types)
+    for level in levels:
         _hushed(
             "v.rast.stats", map=target, where=where_level(source, level), raster=",".join(columns.values()),
-            column_prefix=",".join(columns), method="sum", flags="c" if number else None,
+            column_prefix=",".join(columns), method="sum", flags="c",
         )  # fmt: skip
 
 
 def drop_columns(target: str, columns: Sequence[str]) -> None:
     """Remove those of the columns that are there."""
-    present = {line.split("|", 1)[-1] for line in grassdb.read("v.info", map=target, flags="c").splitlines()}
-    chosen = [column for column in columns if column in present]
+    chosen = [column for column in columns if column in _columns(target)]
     if chosen:
         grassdb.run("v.db.dropcolumn", map=target, columns=",".join(chosen))
+
+
+def _columns(name: str) -> tuple[str, ...]:
+    return tuple(
+        line.split("|", 1)[1] for line in grassdb.read("v.info", map=name, flags="c").splitlines() if "|" in line
+    )
 
 
 def read_columns(target: str, key: str, columns: Sequence[str]) -> dict[int, dict[str, Any]]:

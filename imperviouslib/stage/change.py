@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,10 +100,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
     grid = grassdb.region_grid()
     output = Path(options["output"])
-    if output.exists() and not grassdb.overwrite():
-        raise InputError(
-            sentence(f"Folder '{output}'", "that it exists", "a new name", "Use --overwrite to replace it.")
-        )
+    _check_output(output)
     temporary = Temporary()
     with contextlib.ExitStack() as stack:
         stack.callback(temporary.remove)
@@ -117,35 +115,18 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
             grassdb.message(f"One year only, {series.years[0]}: the table holds stocks and no change.")
         maps = _output_maps(prefix, series, pairs, methods)
         grassdb.check_free(maps.values())
+        if not flags["n"]:
+            _check_free_columns(source, prefix, series.years, pairs)
+
+        rasters = {level: temporary.name("zones", level) for level in sorted({zone.level for zone in source.zones})}
+        chosen, shapes = _measure_zones(source, rasters, grid)
+
         made = stack.enter_context(_all_or_none(list(maps.values())))
-
-        levels = tuple(sorted({zone.level for zone in source.zones}))
-        rasters = {level: temporary.name("zones", level) for level in levels}
-        for level, raster in rasters.items():
-            zones.rasterise(source, level, raster, grid)
-        inside = _tally(rasters.values(), [], grid)
-        chosen = [zone for zone in source.zones if zone.cat in inside]
-        if not chosen:
-            raise InputError(
-                sentence(
-                    f"Zones map <{source.name}>",
-                    "no region with a cell in the current region",
-                    "at least one",
-                    f"Set the region with g.region vector={source.name} align=MAP, or name other zones.",
-                )
-            )
-        if len(chosen) < len(source.zones):
-            grassdb.message(
-                f"{len(source.zones) - len(chosen)} of {len(source.zones)} regions have no cell in the current region; left out."
-            )
-        shapes = zones.outlines(source, chosen, grassdb.temporary_folder())
-        chosen = _measure(chosen, shapes, inside, grid)
-
         grassdb.message("Writing the change maps...")
         figures, columns = _WRITERS[series.kind](series, pairs, maps, definitions[0], methods, grid, temporary, rasters)
         _describe(maps, series, pairs, definitions[0])
         if not flags["n"]:
-            stack.enter_context(_uploaded(source, chosen, columns, figures, definitions[0], prefix, levels, made))
+            stack.enter_context(_uploaded(source, chosen, columns, figures, definitions[0], prefix, made))
 
         rows = _rows(chosen, figures, run, definitions, methods, pairs)
         table.check_table(rows, grid.cell_area_m2)
@@ -157,6 +138,22 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         )
     _report(rows, chosen, run, pairs, output, list(maps.values()), options["format"])
     return 0
+
+
+def _check_output(output: Path) -> None:
+    """Raise InputError where the folder may not be written: better now than after the work."""
+    if output.exists() and not grassdb.overwrite():
+        raise InputError(
+            sentence(f"Folder '{output}'", "that it exists", "a new name", "Use --overwrite to replace it.")
+        )
+    if output.exists() and not output.is_dir():
+        raise InputError(sentence(f"Option <output>, '{output}'", "a file", "a folder", "Choose another name."))
+    above = next(path for path in output.absolute().parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        found = "no permission to write" if above.is_dir() else "a file"
+        raise InputError(
+            sentence(f"Option <output>, '{above}'", found, "a folder to write in", "Choose another place.")
+        )
 
 
 # The maps of the years
@@ -344,23 +341,37 @@ def _tally(rasters: Any, maps: Sequence[str], grid: Grid) -> dict[int, dict[tupl
     return {cat: cells for raster in rasters for cat, cells in zones.count(raster, maps, grid).items()}
 
 
-def _measure(
-    chosen: Sequence[Zone], shapes: Mapping[int, Any], inside: Mapping[int, Mapping], grid: Grid
-) -> list[Zone]:
-    """Give zones their parents and the cells of their whole outlines.
+def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> tuple[list[Zone], dict[int, Any]]:
+    """Write the zones' rasters, and give the zones with a cell in the region their parents and the cells of their outlines.
 
-    Cells in the current region are those of the zones' raster, so that coverage cannot exceed 1; those beyond it are counted
-    from the outline.
+    Cells in the region are those of the rasters, so that coverage cannot exceed 1; those beyond it are counted from the outline.
+
+    rasters : level to the name of its raster
+    Returns: zones; category to outline
     """
-    parents = table.resolve_parents(chosen)
-    return [
-        replace(
-            zone,
-            parent=parents[zone.geo],
-            cells=inside[zone.cat][()] + count_cells(shapes[zone.cat]) - count_cells(shapes[zone.cat], grid),
+    for level, raster in rasters.items():
+        zones.rasterise(source, level, raster, grid)
+    inside = _tally(rasters.values(), [], grid)
+    chosen = [zone for zone in source.zones if zone.cat in inside]
+    if not chosen:
+        raise InputError(
+            sentence(
+                f"Zones map <{source.name}>",
+                "no region with a cell in the current region",
+                "at least one",
+                f"Set the region with g.region -a vector={source.name} res={grid.res_m}, or name other zones.",
+            )
         )
-        for zone in chosen
-    ]
+    left = len(source.zones) - len(chosen)
+    if left:
+        grassdb.message(f"{left} of {len(source.zones)} regions have no cell in the current region; left out.")
+    parents = table.resolve_parents(chosen)
+    shapes = zones.outlines(source, chosen, grassdb.temporary_folder())
+    measured = []
+    for zone in chosen:
+        beyond = count_cells(shapes[zone.cat]) - count_cells(shapes[zone.cat], grid)
+        measured.append(replace(zone, parent=parents[zone.geo], cells=inside[zone.cat][()] + beyond))
+    return measured, shapes
 
 
 def _collection(chosen: Sequence[Zone], shapes: Mapping[int, Any]) -> dict[str, Any]:
@@ -419,9 +430,11 @@ def _mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
     """
     if not expressions:
         return
-    grassdb.remove(expressions)
+    if grassdb.overwrite():
+        grassdb.remove(expressions)
     grassdb.run("r.mapcalc", grid=grid, file="-", stdin="\n".join(expressions.values()) + "\n")
-    missing = [name for name in expressions if not grassdb.exists(name)]
+    made = set(grassdb.read("g.list", type="raster", mapset=".").split())
+    missing = [name for name in expressions if name not in made]
     if missing:
         raise InputError(
             sentence("GRASS tool <r.mapcalc>", f"no map <{missing[0]}>", "it to be made", "Read its message above.")
@@ -549,11 +562,15 @@ _WRITERS = {"classes": _write_classes, "shares": _write_shares}
 def _columns(
     truth: Mapping[int, str], maps: Mapping[tuple[str, int, int], str], pairs: Sequence[tuple[int, int]]
 ) -> dict[str, tuple[str, tuple[int, int]]]:
-    columns = {f"imp_{year}": (name, (year, year)) for year, name in truth.items()}
+    names = {("imp", year, year): name for year, name in truth.items()}
     for a, b in pairs:
-        columns[f"new_{a}_{b}"] = (maps["gain", a, b], (a, b))
-        columns[f"lost_{a}_{b}"] = (maps["loss", a, b], (a, b))
-    return columns
+        names |= {("new", a, b): maps["gain", a, b], ("lost", a, b): maps["loss", a, b]}
+    return {_column(*key): (name, key[1:]) for key, name in names.items()}
+
+
+def _column(kind: str, a: int, b: int) -> str:
+    """Return the prefix of a column; v.rast.stats adds _sum."""
+    return f"{kind}_{a}" if a == b else f"{kind}_{a}_{b}"
 
 
 def _describe(
@@ -596,6 +613,24 @@ def _categories(name: str, titles: Mapping[int, str]) -> None:
 # The columns of the zones map
 
 
+def _check_free_columns(source: ZonesMap, prefix: str, years: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
+    """Raise InputError where columns, or the copy that would hold them, exist and may not be replaced."""
+    if not zones.is_own(source):
+        grassdb.check_free([grassdb.map_name(prefix, "zones")], "vector")
+        return
+    keys = [("imp", year, year) for year in years] + [(kind, *pair) for pair in pairs for kind in ("new", "lost")]
+    taken = [name for name in (f"{_column(*key)}_sum" for key in keys) if name in source.columns]
+    if taken and not grassdb.overwrite():
+        raise InputError(
+            sentence(
+                f"Zones map <{source.name}>",
+                f"column {taken[0]}",
+                "no such column yet",
+                "Use --overwrite to replace it, or flag -n to leave the table alone.",
+            )
+        )
+
+
 @contextlib.contextmanager
 def _uploaded(
     source: ZonesMap,
@@ -604,29 +639,18 @@ def _uploaded(
     figures: Figures,
     definition: str,
     prefix: str,
-    levels: Sequence[int],
     made: list[tuple[str, str]],
 ) -> Iterator[None]:
     """Write the sums with v.rast.stats and hold them against the counts; the columns go where the run fails."""
     copy = grassdb.map_name(prefix, "zones")
     own = zones.is_own(source)
     if not own:
-        grassdb.check_free([copy], "vector")
         made.append(("vector", copy))
     target = zones.own_copy(source, copy)
     names = [f"{column}_sum" for column in columns]
-    existing = [name for name in names if name in source.columns]
-    if existing and not grassdb.overwrite():
-        raise InputError(
-            sentence(
-                f"Zones map <{target}>",
-                f"column {existing[0]}",
-                "no such column yet",
-                "Use --overwrite to replace it, or flag -n to leave the table alone.",
-            )
-        )
     try:
-        zones.upload_sums(source, target, levels, {column: name for column, (name, _) in columns.items()}, existing)
+        levels = sorted({zone.level for zone in chosen})
+        zones.upload_sums(source, target, levels, {column: name for column, (name, _) in columns.items()})
         _check_columns(target, source, chosen, columns, figures, definition)
         yield
     except BaseException:

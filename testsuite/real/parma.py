@@ -21,6 +21,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
 
+PACK = "labels_impervious_parma_2012_2015"
 YEARS = (2012, 2015)
 REGION = "ITH52"
 NATIVE_STOCK_HA, NATIVE_CHANGE_HA = 9438.6, 44.10
@@ -30,13 +31,13 @@ SUBCELLS = 5
 
 
 def main(data_dir, work_dir):
-    """Run the comparison and print it; return 0 where it holds, 1 where not or where the data is absent."""
+    """Run the comparison and print it; return 0 where it holds, 1 where not or where a file is missing."""
     data, work = Path(data_dir).resolve(), Path(work_dir).resolve()
-    sources = {year: data / "labels_impervious_parma_2012_2015" / f"parma_consumo_suolo_{year}.tif" for year in YEARS}
+    sources = {year: data / PACK / f"parma_consumo_suolo_{year}.tif" for year in YEARS}
     nuts = data / "nuts" / "NUTS_RG_20M_2024_3035.shp"
     missing = [path for path in (*sources.values(), nuts) if not path.is_file()]
     if missing:
-        print(f"parma: skipped, '{missing[0]}' is not there")
+        print(f"parma: found no file '{missing[0]}'. Complete the pack; doc/real.md tells where it comes from.")
         return 1
     work.mkdir(parents=True, exist_ok=True)
     for year, source in sources.items():
@@ -94,11 +95,9 @@ def run_tool(nuts, work):
     (tools / "r.impervious.change").symlink_to(TOP / "r.impervious.change" / "r.impervious.change.py")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("GIS", "GRASS_"))}
     env |= {"GRASS_ADDON_PATH": str(tools), "PATH": os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])}
-    # GRASS would take a message for a command of its own if it asked; it must not.
-    quiet = {"env": env, "check": True, "stdin": subprocess.DEVNULL}
-    subprocess.run(["grass", "-c", "EPSG:3035", "-e", location], capture_output=True, **quiet)
     years = ",".join(map(str, YEARS))
-    commands = [["v.in.ogr", f"input={nuts}", "output=nuts", "where=CNTR_CODE = 'IT'", "--q"]]
+    commands = [["-c", "EPSG:3035", "-e", location]]
+    commands += [["v.in.ogr", f"input={nuts}", "output=nuts", "where=CNTR_CODE = 'IT'", "--q"]]
     for kind, name in (("shares", "share"), ("classes", "class")):
         maps = [f"{name}_{year}" for year in YEARS]
         commands += [["r.in.gdal", f"input={work / m}.tif", f"output={m}", "--q"] for m in maps]
@@ -108,7 +107,10 @@ def run_tool(nuts, work):
              f"prefix={kind}", "definition=artificial", "--o"],
         ]  # fmt: skip
     for command in commands:
-        subprocess.run(["grass", location / "PERMANENT", "--exec", *command], stdout=subprocess.DEVNULL, **quiet)
+        words = command if command[0] == "-c" else [location / "PERMANENT", "--exec", *command]
+        done = subprocess.run(["grass", *words], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"grass {' '.join(map(str, words))}: {done.stderr}")
 
 
 def read_figures(folder):
@@ -134,7 +136,9 @@ def read_figures(folder):
 
 def report(shares, classes):
     """Print the figures beside the native ones and judge those by share."""
-    print(f"{REGION}, impervious land, hectares; outline {shares['outline']}, {shares['coverage']:.1%} of it on the maps")
+    print(
+        f"{REGION}, impervious land, hectares; outline {shares['outline']}, {shares['coverage']:.1%} of it on the maps"
+    )
     print(f"{'':14}{'stock ' + str(YEARS[0]):>12}{'gain':>10}{'loss':>10}{'net':>10}")
     print(f"{'native cells':14}{NATIVE_STOCK_HA:12.1f}{'':>20}{NATIVE_CHANGE_HA:+10.2f}")
     for name, part in (("by share", shares), ("by majority", classes)):
@@ -147,7 +151,9 @@ def report(shares, classes):
     drift = abs(shares["net"] - NATIVE_CHANGE_HA)
     good = off <= STOCK_TOLERANCE and drift <= CHANGE_TOLERANCE_HA
     verdict = "holds" if good else "FAILS"
-    print(f"parma: {verdict}: stock off by {off:.3%} (at most {STOCK_TOLERANCE:.1%}), change by {drift:.2f} ha (at most 1)")
+    print(
+        f"parma: {verdict}: stock off by {off:.3%} (at most {STOCK_TOLERANCE:.1%}), change by {drift:.2f} ha (at most 1)"
+    )
     return 0 if good else 1
 
 

@@ -1,0 +1,514 @@
+"""r.impervious.change: the rules on paper, their r.mapcalc twins, and the tool in a real session."""
+
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import grass.script as gs
+import grass.script.setup  # noqa: F401 - the session of the tests needs it loaded, and GRASS 8.2 does not load it by itself
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from imperviouslib.core import change
+from imperviouslib.core.consistency import persistent, persistent_expressions
+from imperviouslib.core.errors import InputError
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.outline import count_cells
+
+# The nine pairs of {0, 1, NULL}, before and now, and whether the cell is newly 1.
+TRUTH = {
+    (0, 0): 0, (0, 1): 1, (1, 0): 0, (1, 1): 0,
+    (0, 255): 255, (1, 255): 255, (255, 0): 255, (255, 1): 255, (255, 255): 255,
+}  # fmt: skip
+
+
+def test_nine_pairs_of_newly():
+    before, now = (np.array(values, "uint8") for values in zip(*TRUTH, strict=True))
+    assert change.newly(now, before).tolist() == list(TRUTH.values())
+
+
+def test_null_in_either_year_is_no_pair():
+    now, before = np.array([[1, 0, 1, 4]]), np.array([[3, 3, 0, 4]])
+    assert change.fromto(now, before).tolist() == [[31, 255, 255, 44]]
+
+
+@pytest.mark.parametrize(
+    ("seen", "kept"),
+    [
+        ("3 1 1", "3 1 1"),  # confirmed
+        ("3 1 3", "3 3 3"),  # did not last
+        ("3 3 1", "3 3 1"),  # into the last year: taken as seen
+        ("1 3 3", "1 3 3"),  # an error in the first year shows
+        ("3 1", "3 1"),  # two years: nothing to confirm with
+        ("0 3 0 1 1", "3 3 3 1 1"),  # gaps before and between
+        ("3 1 0 1 0", "3 1 1 1 1"),  # confirmed across a gap, filled after
+        ("3 1 0 3", "3 3 3 3"),
+        ("3 1 2 2", "3 3 2 2"),  # another class follows: not confirmed
+        ("3 1 3 1 3 1", "3 3 3 3 3 1"),  # flicker
+        ("0 0 0", "0 0 0"),
+        ("0 4 0", "4 4 4"),
+        ("2", "2"),
+    ],
+)
+def test_persistence_on_paper(seen, kept):
+    stack = np.array([int(word) for word in seen.split()]).reshape(-1, 1, 1)
+    assert " ".join(map(str, persistent(stack).ravel())) == kept
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 7).flatmap(lambda years: arrays("uint8", (years, 2, 3), elements=st.integers(0, 4))))
+def test_persistence_never_invents_a_class_and_never_uses_null(stack):
+    kept = persistent(stack)
+    for row, col in np.ndindex(stack.shape[1:]):
+        seen, given_ = set(stack[:, row, col].tolist()) - {0}, set(kept[:, row, col].tolist())
+        assert given_ <= seen if seen else given_ == {0}
+    assert (persistent(kept)[:-1] == kept[:-1]).all() or len(stack) > 2
+    raw = (np.diff(np.where(stack == 0, kept, stack).astype(int), axis=0) != 0).sum()
+    assert (np.diff(kept.astype(int), axis=0) != 0).sum() <= raw
+
+
+def test_share_scale():
+    assert change.resolve_share_scale(0, 1) == 1
+    assert change.resolve_share_scale(0, 1.5) == 100
+    for least, most in ((-0.1, 1), (0, 101), (float("nan"), 1)):
+        with pytest.raises(InputError, match="shares from 0 to 1"):
+            change.resolve_share_scale(least, most)
+
+
+def centres_inside(ring, grid):
+    """Count cell centres in a ring one by one, by the even-odd rule."""
+    inside = 0
+    for row, col in np.ndindex(grid.shape):
+        x, y = grid.west + (col + 0.5) * grid.res_m, grid.north - (row + 0.5) * grid.res_m
+        edges = zip(ring, [*ring[1:], ring[0]], strict=True)
+        crossed = [x < x0 + (y - y0) * (x1 - x0) / (y1 - y0) for (x0, y0), (x1, y1) in edges if (y0 > y) != (y1 > y)]
+        inside += sum(crossed) % 2
+    return inside
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(5, 95), min_size=3, max_size=9),
+    st.tuples(st.integers(-5, 4), st.integers(-5, 4), st.integers(1, 6), st.integers(1, 6)),
+)
+def test_cells_of_an_outline_are_those_whose_centre_lies_within(radii, window):
+    # A star around an odd centre: simple, with vertices at no centre of a cell.
+    angles = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
+    ring = [(3.3 + r * np.cos(a), -2.7 + r * np.sin(a)) for r, a in zip(radii, angles, strict=True)]
+    whole = Grid(-120, -120, 120, 120)
+    west, south, width, height = window
+    part = Grid(20 * west, 20 * south, 20 * (west + width), 20 * (south + height))
+    for closed in (ring, [*ring, ring[0]], ring[::-1]):
+        assert count_cells([[closed]]) == centres_inside(ring, whole)
+        assert count_cells([[closed]], part) == centres_inside(ring, part)
+
+
+def test_hole_is_not_counted():
+    outer, hole = [(0, 0), (100, 0), (100, 100), (0, 100)], [(20, 20), (20, 60), (60, 60), (60, 20)]
+    assert count_cells([[outer, hole]]) == 5 * 5 - 2 * 2
+    assert count_cells([[outer], [[(x + 100, y) for x, y in outer]]]) == 2 * 5 * 5
+
+
+# In a real session
+
+
+def region(grid):
+    gs.run_command("g.region", w=grid.west, s=grid.south, e=grid.east, n=grid.north, res=grid.res_m)
+
+
+def write(name, array, *, null=0, kind="CELL"):
+    """Write an array as a raster in the current region."""
+    rows, cols = array.shape
+    info = gs.region()
+    head = f"north: {info['n']}\nsouth: {info['s']}\nwest: {info['w']}\neast: {info['e']}\nrows: {rows}\ncols: {cols}\nnull: {null}\n"
+    body = "\n".join(" ".join(f"{value:g}" for value in row) for row in array.tolist())
+    gs.write_command(
+        "r.in.ascii", input="-", output=name, type=kind, stdin=head + body + "\n", quiet=True, overwrite=True
+    )
+
+
+def read(name, null=0):
+    raw = gs.read_command("r.out.ascii", flags="h", input=name, null_value=str(null), precision=15, quiet=True)
+    return np.array([[float(word) for word in line.split()] for line in raw.splitlines()])
+
+
+def mapcalc(*expressions):
+    gs.write_command("r.mapcalc", file="-", stdin="\n".join(expressions) + "\n", quiet=True, overwrite=True)
+
+
+def test_mapcalc_twins_give_the_same_cells(mapset):
+    pairs = np.array(list(itertools.product(range(5), range(5)))).T.reshape(2, 1, 25)
+    region(Grid(0, 0, 25 * 20, 20))
+    for name, cells in zip(("before", "now"), pairs, strict=True):
+        write(name, cells)
+    mapcalc(
+        change.fromto_expression("pair", "now", "before"),
+        change.belongs_expression("is_now", "now", (1, 2)),
+        change.belongs_expression("is_before", "before", (1, 2)),
+        change.newly_of_expression("green", "now", "before", (3,)),
+    )
+    mapcalc(change.newly_expression("gain", "is_now", "is_before"))
+    before, now = pairs
+    is_now, is_before = change.belongs(now, (1, 2)), change.belongs(before, (1, 2))
+    assert (read("pair", 255) == change.fromto(now, before)).all()
+    assert (read("is_now", 255) == is_now).all()
+    assert (read("gain", 255) == change.newly(is_now, is_before)).all()
+    # The nine pairs are all among the twenty-five.
+    assert set(zip(is_before.ravel().tolist(), is_now.ravel().tolist(), strict=True)) == set(TRUTH)
+    green = change.newly(change.belongs(now, (3,)), change.belongs(before, (3,)))
+    assert (read("green", 255) == green).all()
+
+
+@pytest.mark.parametrize("years", [1, 2, 4])
+def test_mapcalc_twin_of_the_persistence_rule_on_every_sequence(mapset, years):
+    stack = np.array(list(itertools.product(range(5), repeat=years))).T.reshape(years, 1, -1)
+    region(Grid(0, 0, stack.shape[2] * 20, 20))
+    names = [f"seen-{year}" for year in range(years)]
+    outs = [f"kept_{year}" for year in range(years)]
+    for name, cells in zip(names, stack, strict=True):
+        write(name, cells)
+    # Twice: the second time the outputs exist, under the names of the expressions' own variables.
+    for _ in range(2):
+        mapcalc(*persistent_expressions(outs, names))
+        assert all((read(out) == kept).all() for out, kept in zip(outs, persistent(stack), strict=True))
+
+
+def test_mapcalc_twin_of_growth_of_shares(mapset):
+    values = np.array([0.0, 0.25, 1.0, np.nan])
+    before, now = (part.reshape(1, 16) for part in np.meshgrid(values, values))
+    region(Grid(0, 0, 16 * 20, 20))
+    for name, cells in (("before", before), ("now", now)):
+        write(name, np.where(np.isnan(cells), -1, cells), null=-1, kind="DCELL")
+    mapcalc(
+        change.grown_share_expression("grown", "now", "before"), change.kept_share_expression("kept", "before", "now")
+    )
+    expected = change.grown_share(now, before)
+    assert (read("grown", -9) == np.where(np.isnan(expected), -9, expected)).all()
+    assert (read("kept", -9) == np.where(np.isnan(before + now), -9, before)).all()
+
+
+def square(west, south, east, north):
+    return [[west, south], [east, south], [east, north], [west, north], [west, south]]
+
+
+def import_zones(folder, name, features, **extra):
+    """Import regions, (code, level, name, ring) each, as a vector map."""
+    file = Path(folder) / f"{name}.geojson"
+    collection = {
+        "type": "FeatureCollection",
+        "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3035"}},
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"NUTS_ID": geo, "LEVL_CODE": level, "NAME_LATN": title},
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+            }
+            for geo, level, title, ring in features
+        ],
+    }
+    file.write_text(json.dumps(collection), encoding="utf-8")
+    gs.run_command("v.in.ogr", input=file, output=name, quiet=True, **extra)
+
+
+# 10 x 10 cells from 0 to 200 m are the region; XX3 lies half outside it, XX4 wholly, and of level 2 nothing is within.
+ZONES = (
+    ("XX", 0, "Land", square(0, 0, 200, 200)),
+    ("XX1", 1, "West", square(0, 0, 100, 100)),
+    ("XX2", 1, "East", square(100, 0, 180, 200)),
+    ("XX3", 1, "Ploče", square(180, 0, 220, 200)),
+    ("XX5", 1, "Unseen", square(0, 100, 100, 200)),
+    ("XX4", 1, "Far", square(1000, 1000, 1100, 1100)),
+    ("XX41", 2, "Farther", square(1000, 1000, 1060, 1100)),
+)
+
+
+def world():
+    """Three years of classes on 10 x 10 cells: green; a sealed block grows and stays; one cell flickers; XX5 is never seen."""
+    stack = np.full((3, 10, 10), 3)
+    stack[:, 5:7, 0:2] = 1  # 4 cells in XX1, always
+    stack[1:, 7, 0:2] = 2  # 2 cells in XX1, from 2018 on
+    stack[1, 9, 5] = 1  # flickers in XX2
+    stack[2, 9, 8] = 1  # in XX2, 2019 only: provisional
+    stack[1, 9, 0] = 0  # unseen in 2018, in XX1
+    stack[:, 0:5, 0:5] = 0
+    return stack
+
+
+@pytest.fixture
+def three_years(mapset, tmp_path):
+    region(Grid(0, 0, 200, 200))
+    for year, cells in zip((2017, 2018, 2019), world(), strict=True):
+        write(f"lc_{year}_class", cells)
+    import_zones(tmp_path, "nuts", ZONES)
+    return tmp_path
+
+
+def tool(*words, **env):
+    return subprocess.run(
+        ["r.impervious.change", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def rows_of(folder, name="impervious_nuts"):
+    with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def value(
+    rows, geo, flow, year, *, time_from=None, method="mapped_raw", landcover="IMP", unit="KM2", column="OBS_VALUE"
+):
+    found = [
+        row[column]
+        for row in rows
+        if (
+            row["geo"],
+            row["lc_flow"],
+            row["TIME_PERIOD"],
+            row["time_from"],
+            row["method"],
+            row["landcover"],
+            row["unit"],
+        )
+        == (geo, flow, str(year), str(time_from or year), method, landcover, unit)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def cells(rows, *key, **more):
+    """Return a value in cells of 400 m2."""
+    return float(value(rows, *key, **more)) * 1e6 / 400
+
+
+def rasters():
+    return set(gs.read_command("g.list", type="raster", mapset=".").split())
+
+
+def test_three_years_of_classes_with_overlapping_levels(three_years):
+    out = three_years / "table"
+    words = ("input=lc", "zones=nuts", "vintage=2026-01-01", "prefix=ch")
+    done = tool(*words, f"output={out}", "format=json", "definition=artificial_natural")
+    assert done.returncode == 0, done.stderr
+    assert "2 of 7 regions have no cell in the current region" in done.stderr
+    rows = rows_of(out)
+
+    # Raw, by hand.
+    assert [cells(rows, "XX1", "STK", year) for year in (2017, 2018, 2019)] == pytest.approx([4, 6, 6])
+    assert cells(rows, "XX1", "GAIN", 2018, time_from=2017) == pytest.approx(2)
+    assert [cells(rows, "XX2", "STK", year) for year in (2017, 2018, 2019)] == pytest.approx([0, 1, 1])
+    assert cells(rows, "XX2", "LOSS", 2019, time_from=2018) == pytest.approx(1)
+    assert cells(rows, "XX", "GAIN", 2019, time_from=2017) == pytest.approx(2 + 1)
+    # The parent is counted although its children lie over it: 75 of 100 cells are seen, 74 in 2018.
+    assert value(rows, "XX", "STK", 2017, column="N_PIX") == "75"
+    assert value(rows, "XX", "STK", 2018, column="COVERAGE") == "0.74"
+
+    # Consistent: the flicker is gone, the unseen cell filled, 2019's change provisional, 75 known cells stand for 100.
+    more = {"method": "mapped_consistent"}
+    assert cells(rows, "XX2", "GAIN", 2018, time_from=2017, **more) == 0
+    assert cells(rows, "XX2", "GAIN", 2019, time_from=2018, **more) == pytest.approx(1)
+    assert value(rows, "XX2", "GAIN", 2019, time_from=2018, column="OBS_FLAG", **more) == "pu"
+    assert value(rows, "XX1", "STK", 2018, column="N_PIX", **more) == "25"
+    assert value(rows, "XX1", "STK", 2018, column="OBS_FLAG", **more) == "eu"
+    assert cells(rows, "XX", "STK", 2018, **more) == pytest.approx(6 * 100 / 75)
+
+    # Partly outside: 10 of its 20 cells are in the region, so coverage is 1/2 and the consistent value stands.
+    assert value(rows, "XX3", "STK", 2017, column="COVERAGE") == "0.5"
+    assert value(rows, "XX3", "STK", 2017, **more) == "0.0"
+    # In the region but never seen: a row, blank.
+    for method in ("mapped_raw", "mapped_consistent"):
+        assert value(rows, "XX5", "STK", 2017, method=method) == ""
+        assert value(rows, "XX5", "STK", 2017, method=method, column="OBS_FLAG") == "u"
+        assert value(rows, "XX5", "STK", 2017, method=method, column="COVERAGE") == "0.0"
+
+    regions = {row["geo"]: row for row in rows_of(out, "nuts_regions")}
+    assert {geo: (row["parent"], row["area_km2"]) for geo, row in regions.items()} == {
+        "XX": ("", "0.04"), "XX1": ("XX", "0.01"), "XX2": ("XX", "0.016"), "XX3": ("XX", "0.008"), "XX5": ("XX", "0.01"),
+    }  # fmt: skip
+    assert regions["XX3"]["name"] == "Ploče"
+
+    # Maps, by their twins.
+    stack = world()
+    kept = persistent(stack)
+    assert all((read(f"ch_{y}_consistent") == kept[n]).all() for n, y in enumerate((2017, 2018, 2019)))
+    assert (read("ch_2017_2019_fromto", 255) == change.fromto(stack[2], stack[0])).all()
+    truth = [change.belongs(part, (1, 2)) for part in stack]
+    assert (read("ch_2018_2019_gain", 255) == change.newly(truth[2], truth[1])).all()
+    assert (read("ch_2018_2019_loss", 255) == change.newly(truth[1], truth[2])).all()
+    assert "Green -&gt;" not in gs.read_command("r.category", map="ch_2017_2019_fromto")
+    assert not [name for name in rasters() if "impervious" in name]
+
+    # Columns: those of v.rast.stats, for all levels.
+    text = gs.read_command("v.db.select", map="nuts", columns="NUTS_ID,imp_2018_sum,new_2017_2018_sum", format="json")
+    columns = {r["NUTS_ID"]: (r["imp_2018_sum"], r["new_2017_2018_sum"]) for r in json.loads(text)["records"]}
+    assert columns["XX"] == (7, 3) and columns["XX1"] == (6, 2) and columns["XX2"] == (1, 1)
+    assert columns["XX4"] == (None, None)
+
+    # What is printed is what is written.
+    printed = json.loads(done.stdout)
+    raw = next(part for part in printed["summary"] if part["method"] == "mapped_raw")
+    assert (raw["geo"], raw["gain"]["2017-2019"]) == ("XX", float(value(rows, "XX", "GAIN", 2019, time_from=2017)))
+    outlines = json.loads((out / "outlines.geojson").read_text("utf-8"))
+    assert {f["properties"]["geo"]: f["properties"]["level"] for f in outlines["features"]} == {
+        "XX": 0, "XX1": 1, "XX2": 1, "XX3": 1, "XX5": 1,
+    }  # fmt: skip
+    # The parent is one ring, without its children's borders.
+    assert len(outlines["features"][0]["geometry"]["coordinates"]) == 1
+    package = json.loads((out / "datapackage.json").read_text("utf-8"))
+    assert package["status"] == "experimental" and package["provenance"]["2018"]["map"].startswith("lc_2018_class@")
+
+    # A second run may not write over the first unless told to, and then writes the same table.
+    again = tool(*words, f"output={three_years / 'other'}")
+    assert again.returncode == 1 and "--overwrite" in again.stderr and not (three_years / "other").exists()
+    assert tool(*words, f"output={out}", "--overwrite", "definition=artificial_natural").returncode == 0
+    assert rows_of(out) == rows
+
+
+def test_shares_in_per_cent_and_zones_of_another_mapset(location, grass_exec, three_years):
+    before = np.array([[0, 50, 100, -1], [10, 20, 30, 40]])
+    now = np.array([[25, 50, 80, 60], [10, -1, 30, 50]])
+    region(Grid(0, 0, 80, 40))
+    for name, array in (("s1", before), ("s2", now)):
+        write(name, array, null=-1, kind="DCELL")
+    # Made by another process, in a mapset of its own.
+    mapset = f"zones{os.getpid()}"
+    import_zones(three_years, "unused", [("YY", 0, "All", square(0, 0, 400, 40))])
+    done = grass_exec("v.in.ogr", f"input={three_years / 'unused.geojson'}", "output=wholes", mapset=mapset)
+    assert done.returncode == 0, done.stderr
+    out = three_years / "shares"
+    done = tool("shares=s1,s2", "years=2012,2015", f"zones=wholes@{mapset}", f"output={out}", "prefix=sh")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(out)
+    assert {row["definition"] for row in rows} == {"artificial"} and {row["landcover"] for row in rows} == {"IMP"}
+    assert cells(rows, "YY", "STK", 2012) == pytest.approx(0 + 0.5 + 1 + 0.1 + 0.2 + 0.3 + 0.4)
+    assert cells(rows, "YY", "GAIN", 2015, time_from=2012) == pytest.approx(0.25 + 0.1)
+    assert cells(rows, "YY", "LOSS", 2015, time_from=2012) == pytest.approx(0.2)
+    assert cells(rows, "YY", "NET", 2015, time_from=2012) == pytest.approx(0.15)
+    share = value(rows, "YY", "GAIN", 2015, time_from=2012, unit="PC")
+    assert float(share) == pytest.approx(100 * 0.35 / (0 + 0.5 + 1 + 0.1 + 0.3 + 0.4))
+    assert rows_of(out, "impervious_nuts_transitions") == []
+    # The foreign map is untouched; the columns are in a copy.
+    assert "imp_2012_sum" in gs.vector_columns("sh_zones") and "imp_2012_sum" not in gs.vector_columns(
+        f"wholes@{mapset}"
+    )
+
+
+def test_other_codes_by_a_legend_and_one_year_only(three_years):
+    write("glc", np.where(world()[0] == 1, 62, np.where(world()[0] == 3, 82, 255)), null=-1)
+    out = three_years / "stock"
+    words = ("classes=glc", "years=2017", "zones=nuts", f"output={out}", "legend=s2glc", "-n")
+    done = tool(*words)
+    assert done.returncode == 0, done.stderr
+    assert "One year only" in done.stderr
+    rows = rows_of(out)
+    assert {row["lc_flow"] for row in rows} == {"STK"}
+    assert cells(rows, "XX1", "STK", 2017) == pytest.approx(4)
+    # S2GLC's 255 is no data, so XX5 is unseen as ever.
+    assert value(rows, "XX5", "STK", 2017) == ""
+    assert "imp_2017_sum" not in gs.vector_columns("nuts")
+    assert not [name for name in rasters() if "impervious" in name]
+
+
+def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset):
+    out = three_years / "table"
+    words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={out}", "prefix=ch"]
+    before = rasters()
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (mapset / "cell" / "ch_2017_2018_gain").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, message = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Interrupted" in message
+    assert rasters() == before and not out.exists()
+    assert [path.name for path in three_years.iterdir() if path.name.endswith(".part")] == []
+    assert "imp_2017_sum" not in gs.vector_columns("nuts")
+    assert subprocess.run(words, capture_output=True).returncode == 0
+
+
+def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
+    write("five", np.full((10, 10), 5))
+    gs.run_command("r.mapcalc", expression="half = 0.5", quiet=True)
+    gs.run_command("r.mapcalc", expression="much = 101.5", quiet=True)
+    gs.run_command("r.mapcalc", expression="never = null()", quiet=True)
+    region(Grid(400, 400, 600, 600))
+    gs.run_command("r.mapcalc", expression="elsewhere = 1", quiet=True)
+    gs.run_command("g.region", n=210, s=10, w=10, e=210, res=20)
+    gs.run_command("r.mapcalc", expression="shifted = 1", quiet=True)
+    region(Grid(0, 0, 200, 200))
+    here = square(0, 0, 200, 200)
+    for name, features in {
+        "doubled": [("XX", 0, "", square(0, 0, 100, 100)), ("XX", 0, "", square(100, 0, 200, 100))],
+        "nameless": [("XX", 0, "", square(0, 0, 100, 100)), (None, 0, "", square(100, 0, 200, 100))],
+        "overlapping": [("XX", 0, "", here), ("YY", 0, "", square(100, 0, 300, 200))],
+        "outside": [("XX", 0, "", square(900, 900, 1000, 1000))],
+        "formula": [("=1+1", 0, "", here)],
+    }.items():
+        import_zones(three_years, name, features)
+    import_zones(three_years, "degrees", [("XX", 0, "", square(3, 50, 4, 51))])
+    gs.write_command("v.in.ascii", input="-", output="points", stdin="10|10|1\n", quiet=True)
+    legend = three_years / "legend.txt"
+    legend.write_text("1 artificial\n")
+    (three_years / "file").write_text("")
+
+    good = {"input": "lc", "zones": "nuts", "output": three_years / "table", "prefix": "ch"}
+    two = {"input": None, "classes": "lc_2017_class,lc_2018_class", "years": "2017,2018"}
+    table = [
+        ({"input": "nothing"}, "no map <nothing_YEAR_class>"),
+        ({"years": "2017-2020"}, "no raster map <lc_2020_class>"),
+        ({"years": "2018,2017"}, "years in ascending order"),
+        ({"years": "2017,2017"}, "years in ascending order"),
+        ({"years": "abc"}, "'abc'"),
+        ({**two, "years": "2017-2019"}, "3 years for 2 maps"),
+        ({**two, "classes": "lc_2017_class,five"}, "code 5"),
+        ({**two, "classes": "lc_2017_class,half"}, "floating-point cells"),
+        ({**two, "classes": "lc_2017_class,shifted"}, "expected 20 m cells at multiples of 20 m"),
+        ({**two, "classes": "never,elsewhere"}, "no cell of any year's map"),
+        ({**two, "legend": str(legend)}, "code 3"),
+        ({**two, "legend": "missing.txt"}, "no file 'missing.txt'"),
+        ({"input": None, "shares": "half,much", "years": "2017,2018"}, "values from 0.5 to 101.5"),
+        ({"vintage": "2026-02-30"}, "'2026-02-30'"),
+        ({"zones": "missing"}, "no vector map <missing>"),
+        ({"zones": "points"}, "no areas"),
+        ({"column": "CODE"}, "a column CODE"),
+        ({"zones": "doubled"}, "code 'XX' 2 times"),
+        ({"zones": "nameless"}, "no code in column NUTS_ID"),
+        ({"zones": "overlapping"}, "overlapping regions XX and YY of level 0"),
+        ({"zones": "outside"}, "no region with a cell"),
+        ({"zones": "degrees"}, "as of degrees"),
+        ({"zones": "formula"}, "code '=1+1'"),
+        ({"output": three_years}, "that it exists"),
+        ({"output": three_years / "file" / "table"}, "a file"),
+    ]
+    before, vectors = rasters(), gs.read_command("g.list", type="vector")
+    for changed, message in table:
+        options = {key: value for key, value in {**good, **changed}.items() if value is not None}
+        done = tool(*(f"{key}={value}" for key, value in options.items()))
+        text = " ".join(done.stderr.split())
+        assert done.returncode == 1, (changed, text)
+        assert message in text and text.count("ERROR: ") == 1 and "found" in text and "expected" in text, (
+            changed,
+            text,
+        )
+        assert "Traceback" not in text and done.stdout == "", changed
+        assert rasters() == before and gs.read_command("g.list", type="vector") == vectors, changed
+        assert not (three_years / "table").exists()
+    for words, message in (
+        ({"n": 200, "s": 0, "w": 0, "e": 200, "res": 10}, "10 x 10 m"),
+        ({"n": 210, "s": 10, "res": 20}, "210"),
+    ):
+        gs.run_command("g.region", **words)
+        done = tool(*(f"{key}={value}" for key, value in good.items()))
+        assert done.returncode == 1 and message in done.stderr, done.stderr

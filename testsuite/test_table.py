@@ -1,0 +1,302 @@
+"""The rows of the table, its invariants and its files: core and pyarrow, no GRASS."""
+
+import csv
+import json
+from copy import deepcopy
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from imperviouslib.core import change, table
+from imperviouslib.core.consistency import persistent
+from imperviouslib.core.errors import InputError, TableError
+from imperviouslib.core.table import REGIONS, TRANSITIONS, VALUES, Flow, Run, Stock, Zone
+from imperviouslib.edge import tablefile
+
+CELL_M2 = 400
+RAW, CONSISTENT = "mapped_raw", "mapped_consistent"
+
+
+def counts(values, where):
+    codes, numbers = np.unique(values[where], return_counts=True)
+    return {int(code): int(n) for code, n in zip(codes, numbers, strict=True) if code not in (0, change.UNKNOWN)}
+
+
+def make_table(stack, zones, years, definition="artificial_natural"):
+    """Build a whole table as the tool does, from a class stack and {Zone: mask of its cells}."""
+    run = Run(years, "2024", "2026-01-01", CELL_M2)
+    stacks = {RAW: stack, CONSISTENT: persistent(stack)}
+    values, moves = [], []
+    for zone, where in zones.items():
+        for method, classes in stacks.items():
+            for n, year in enumerate(years):
+                seen = sum(counts(stack[n], where).values())
+                stock = table.stock_of(counts(classes[n], where), definition, seen)
+                values += table.stock_rows(zone, stock, run, definition, method, year)
+            for pair in change.resolve_pairs(years):
+                a, b = (years.index(year) for year in pair)
+                seen = sum(counts(change.fromto(stack[b], stack[a]), where).values())
+                flow = table.flow_of(counts(change.fromto(classes[b], classes[a]), where), definition, seen)
+                values += table.flow_rows(zone, flow, run, definition, method, pair)
+                moves += table.transition_rows(zone, flow, run, definition, method, pair)
+    regions = [table.region_row(zone, run) for zone in zones]
+    rows = {VALUES: values, TRANSITIONS: moves, REGIONS: regions}
+    return {name: table.sort_rows(part, name) for name, part in rows.items()}
+
+
+def pick(rows, **wanted):
+    found = [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    assert len(found) == 1, (wanted, len(found))
+    return found[0]
+
+
+@pytest.fixture
+def five_cells_three_years():
+    """One region of 5 cells: one sealed in 2018 and kept, one flickering, one unseen in 2018, one always water, one never seen."""
+    stack = np.array([[[3, 3, 2, 4, 0]], [[1, 1, 0, 4, 0]], [[1, 3, 1, 4, 0]]])
+    zone = Zone("XX1", 1, 1, "West", "", 5)
+    return make_table(stack, {zone: np.ones((1, 5), bool)}, (2017, 2018, 2019))
+
+
+def test_raw_counts_what_was_seen(five_cells_three_years):
+    rows = five_cells_three_years[VALUES]
+    stock = pick(rows, lc_flow="STK", landcover="IMP", method=RAW, unit="KM2", TIME_PERIOD=2018)
+    assert (stock["OBS_VALUE"], stock["N_PIX"], stock["COVERAGE"]) == (2 * 400 / 1e6, 3, 3 / 5)
+    gain = pick(rows, lc_flow="GAIN", landcover="IMP", method=RAW, unit="KM2", time_from=2017, TIME_PERIOD=2018)
+    assert (gain["OBS_VALUE"], gain["N_PIX"]) == (2 * 400 / 1e6, 3)
+    assert gain["OBS_FLAG"] == "u"
+
+
+def test_consistent_removes_flicker_fills_and_expands(five_cells_three_years):
+    rows = five_cells_three_years[VALUES]
+    key = {"landcover": "IMP", "method": CONSISTENT}
+    # 4 cells known stand for the 5 of the outline; sealed are the first, kept, and the third, filled with 2017's class 2.
+    stock = pick(rows, lc_flow="STK", unit="KM2", TIME_PERIOD=2018, **key)
+    assert stock["OBS_VALUE"] == pytest.approx(2 * 5 / 4 * 400 / 1e6)
+    assert (stock["N_PIX"], stock["COVERAGE"], stock["OBS_FLAG"]) == (4, 3 / 5, "eu")
+    gain = pick(rows, lc_flow="GAIN", unit="KM2", time_from=2017, TIME_PERIOD=2018, **key)
+    assert gain["OBS_VALUE"] == pytest.approx(1 * 5 / 4 * 400 / 1e6)
+    assert gain["OBS_FLAG"] == "epu"
+    # The stock of impervious in 2017 is the third cell alone.
+    assert pick(rows, lc_flow="GAIN", unit="PC", time_from=2017, TIME_PERIOD=2018, **key)["OBS_VALUE"] == 100 * 1 / 1
+
+
+def test_low_coverage_blanks_the_consistent_value_only():
+    run = Run((2017, 2018), "2024", "2026-01-01", CELL_M2)
+    zone, stock = Zone("XX1", 1, 1, "West", "", 5), Stock(2, 4, {"IMP": 1, "GRN": 2, "OTH": 1})
+    raw, consistent = (next(table.stock_rows(zone, stock, run, "artificial", m, 2017)) for m in (RAW, CONSISTENT))
+    assert raw["OBS_VALUE"] == 400 / 1e6 and "u" in raw["OBS_FLAG"]
+    assert consistent["OBS_VALUE"] is None and consistent["OBS_FLAG"] == "u" and consistent["COVERAGE"] == 0.4
+
+
+def test_region_never_seen_has_a_blank_row_with_coverage_nought():
+    zone = Zone("XX1", 1, 1, "West", "", 5)
+    made = make_table(np.zeros((2, 1, 5), int), {zone: np.ones((1, 5), bool)}, (2017, 2018))
+    table.check_table(made, CELL_M2)
+    assert {(row["OBS_VALUE"], row["OBS_FLAG"], row["COVERAGE"], row["N_PIX"]) for row in made[VALUES]} == {
+        (None, "u", 0, 0)
+    }
+
+
+def test_rate_of_a_stock_of_nought_cannot_exist():
+    run = Run((2017, 2018, 2019), "2024", "2026-01-01", CELL_M2)
+    flow = Flow(5, 5, {"IMP": 0}, {"IMP": 2}, {"IMP": 0})
+    rows = list(table.flow_rows(Zone("XX1", 1, 1, "West", "", 5), flow, run, "artificial", RAW, (2017, 2018)))
+    assert pick(rows, lc_flow="GAIN", unit="PC")["OBS_VALUE"] is None
+    assert pick(rows, lc_flow="GAIN", unit="PC")["OBS_FLAG"] == "mu"
+    assert pick(rows, lc_flow="GAIN", unit="KM2")["OBS_VALUE"] == 2 * 400 / 1e6
+
+
+def test_counts_beyond_32_bits_stay_exact():
+    cells = 3_863_834_000
+    row = next(
+        table.stock_rows(
+            Zone("XX", 1, 0, "", "", cells), Stock(cells, cells, {"IMP": cells}), Run((2018,), "2024", "2026-01-01", 400),
+            "artificial", CONSISTENT, 2018,
+        )
+    )  # fmt: skip
+    assert row["N_PIX"] == cells and row["OBS_VALUE"] == 1_545_533.6
+
+
+def test_both_definitions_sum_the_same_cells():
+    classes = {1: 10, 2: 5, 3: 20, 4: 7}
+    narrow, wide = (table.stock_of(classes, name) for name in ("artificial", "artificial_natural"))
+    assert narrow.cover == {"IMP": 10, "GRN": 20, "OTH": 5 + 7}
+    assert wide.cover == {"IMP": 10 + 5, "GRN": 20, "OTH": 7}
+
+
+stacks = st.integers(2, 4).flatmap(lambda years: arrays("int64", (years, 3, 4), elements=st.integers(0, 4)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(stacks, st.sampled_from(["artificial", "artificial_natural"]))
+def test_every_table_holds_its_invariants(stack, definition):
+    west = np.zeros((3, 4), bool)
+    west[:, :2] = True
+    zones = {
+        Zone("XX", 1, 0, "Land", "", 12): west | ~west,
+        Zone("XX1", 2, 1, "West", "XX", 6): west,
+        Zone("XX2", 3, 1, "East", "XX", 6): ~west,
+    }
+    years = tuple(range(2017, 2017 + len(stack)))
+    made = make_table(stack, zones, years, definition)
+    table.check_table(made, CELL_M2)
+    # The two that matter most are told once more without the checker.
+    raw = {
+        (row["geo"], row["lc_flow"], row["landcover"], row["time_from"], row["TIME_PERIOD"]): row["OBS_VALUE"] or 0
+        for row in made[VALUES]
+        if row["method"] == RAW and row["unit"] == "KM2"
+    }
+    for geo, *rest in [key for key in raw if key[0] == "XX"]:
+        assert raw[(geo, *rest)] == pytest.approx(raw[("XX1", *rest)] + raw[("XX2", *rest)], abs=1e-12)
+    impervious = (1,) if definition == "artificial" else (1, 2)
+    for a, b in change.resolve_pairs(years):
+        first, second = stack[a - 2017], stack[b - 2017]
+        common = (first != 0) & (second != 0)
+        net = (np.isin(second, impervious) & common).sum() - (np.isin(first, impervious) & common).sum()
+        assert raw["XX", "NET", "IMP", a, b] == pytest.approx(net * 400 / 1e6, abs=1e-12)
+        gain, loss = raw["XX", "GAIN", "IMP", a, b], raw["XX", "LOSS", "IMP", a, b]
+        assert gain - loss == pytest.approx(net * 400 / 1e6, abs=1e-12)
+
+
+def first(rows, **wanted):
+    return next(row for row in rows if all(row[key] == value for key, value in wanted.items()))
+
+
+def spoil(**wanted):
+    """Return a change to one row of a table: the new values are given with a trailing underscore."""
+    new = {key[:-1]: value for key, value in wanted.items() if key.endswith("_")}
+    match = {key: value for key, value in wanted.items() if not key.endswith("_")}
+
+    def apply(made):
+        first(made[VALUES], **match).update(new)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        spoil(lc_flow="NET", unit="KM2", landcover="IMP", OBS_VALUE_=1.0),
+        spoil(lc_flow="GAIN", unit="KM2", landcover="IMP", OBS_VALUE_=1.0),
+        spoil(lc_flow="STK", unit="KM2", landcover="IMP", method=RAW, OBS_VALUE_=0.0),
+        spoil(lc_flow="STK", unit="KM2", landcover="IMP", method=CONSISTENT, OBS_VALUE_=0.0),
+        spoil(lc_flow="STK", unit="PC", landcover="IMP", OBS_VALUE_=101.0),
+        spoil(lc_flow="STK", unit="PC", landcover="IMP", OBS_VALUE_=float("nan")),
+        spoil(lc_flow="STK", landcover_="LCA"),
+        spoil(geo_="YY"),
+        spoil(geo_="=1+1"),
+        spoil(N_PIX_=1.5),
+        spoil(COVERAGE_=1.2),
+        spoil(lc_flow="STK", COVERAGE_=0.1, OBS_FLAG_=""),
+        spoil(method=CONSISTENT, COVERAGE_=0.1),
+        spoil(OBS_FLAG_="up"),
+        spoil(OBS_LCI95_=0.0, OBS_UCI95_=1.0),
+        spoil(lc_flow="STK", time_from_=2016),
+        spoil(lc_flow="GAIN", time_from_=2019, TIME_PERIOD_=2019),
+        spoil(OBS_VALUE_=None, OBS_FLAG_=""),
+        lambda made: made[VALUES].append(dict(made[VALUES][0])),
+        lambda made: made[VALUES][0].pop("COVERAGE"),
+        lambda made: made[TRANSITIONS][0].update(landcover_to=made[TRANSITIONS][0]["landcover_from"]),
+        lambda made: first(made[TRANSITIONS], unit="KM2", landcover_from="GRN", landcover_to="IMP").update(
+            OBS_VALUE=9.0
+        ),
+        lambda made: made[REGIONS][0].update(parent="ZZ"),
+    ],
+)
+def test_check_finds_the_damage(five_cells_three_years, damage):
+    table.check_table(five_cells_three_years, CELL_M2)
+    spoiled = deepcopy(five_cells_three_years)
+    damage(spoiled)
+    with pytest.raises(TableError, match="This is a fault of the tool"):
+        table.check_table(spoiled, CELL_M2)
+
+
+def test_check_finds_children_that_do_not_add_up():
+    stack = np.array([[[1, 3]], [[1, 1]]])
+    zones = {
+        Zone("XX", 1, 0, "", "", 2): np.array([[True, True]]),
+        Zone("XX1", 2, 1, "", "XX", 1): np.array([[True, False]]),
+        Zone("XX2", 3, 1, "", "XX", 1): np.array([[True, False]]),
+    }
+    with pytest.raises(TableError, match="the sum of its parts"):
+        table.check_table(make_table(stack, zones, (2017, 2018)), CELL_M2)
+
+
+RECORDS = [
+    {"cat": 1, "id": "BE", "n": "Belgique\u00a0"},
+    {"cat": 2, "id": "BE25", "n": None},
+    {"cat": 3, "id": "BE253", "n": "Ieper"},
+]
+
+
+def test_zones_get_level_by_code_and_trimmed_names():
+    zones = table.parse_zones(RECORDS, key="cat", column="id", level=None, name="n")
+    assert [(z.geo, z.level, z.name) for z in zones] == [
+        ("BE", 0, "Belgique"),
+        ("BE25", 2, "BE25"),
+        ("BE253", 3, "Ieper"),
+    ]
+    assert table.resolve_parents(zones) == {"BE": "", "BE25": "BE", "BE253": "BE25"}
+
+
+@pytest.mark.parametrize(
+    ("geo", "message"),
+    [
+        (None, "no code in column id"),
+        (" ", "no code in column id"),
+        ("=cmd", "code '=cmd'"),
+        ("BE25", "code 'BE25' 2 times"),
+    ],
+)
+def test_zones_with_unfit_codes_are_refused(geo, message):
+    with pytest.raises(InputError, match=message):
+        table.parse_zones([*RECORDS, {"cat": 4, "id": geo, "n": "x"}], key="cat", column="id", level=None, name="n")
+
+
+@pytest.fixture
+def folder(tmp_path, five_cells_three_years):
+    five_cells_three_years[REGIONS][0]["name"] = '=HYPERLINK("x")'
+    path = tmp_path / "out"
+    tablefile.write_folder(path, five_cells_three_years, {"type": "FeatureCollection", "features": []}, {"name": "t"})
+    return path
+
+
+def test_csv_is_plain_utf8_with_lf_and_guarded_text(folder):
+    raw = (folder / "nuts_regions.csv").read_bytes()
+    assert b"\r" not in raw
+    assert next(csv.DictReader(raw.decode("utf-8").splitlines()))["name"] == '\'=HYPERLINK("x")'
+    values = list(csv.DictReader((folder / "impervious_nuts.csv").read_text("utf-8").splitlines()))
+    # A net loss begins with a minus and stays a number.
+    assert any(row["OBS_VALUE"].startswith("-") for row in values)
+
+
+def test_parquet_is_typed_and_holds_the_same_rows(folder, five_cells_three_years):
+    read = pq.read_table(folder / "impervious_nuts.parquet")
+    types = {field["name"]: field["type"] for field in table.SCHEMA["tables"][VALUES]["fields"]}
+    arrow = {"string": "string", "integer": "int64", "number": "double"}
+    assert {field.name: str(field.type) for field in read.schema} == {name: arrow[kind] for name, kind in types.items()}
+    assert read.to_pylist() == five_cells_three_years[VALUES]
+
+
+def test_package_describes_every_file(folder):
+    package = json.loads((folder / "datapackage.json").read_text("utf-8"))
+    files = {resource["path"] for resource in package["resources"]}
+    assert files | {"datapackage.json"} == {path.name for path in folder.iterdir()}
+    values = next(r for r in package["resources"] if r["path"] == "impervious_nuts.csv")["schema"]
+    flow = next(field for field in values["fields"] if field["name"] == "lc_flow")
+    assert flow["constraints"] == {"required": True, "enum": ["STK", "GAIN", "LOSS", "NET"]}
+    assert values["primaryKey"][-1] == "vintage"
+
+
+def test_folder_that_cannot_be_finished_leaves_the_old_one(folder, five_cells_three_years):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    five_cells_three_years[REGIONS][0]["level"] = "no number"
+    with pytest.raises(Exception, match="no number"):
+        tablefile.write_folder(folder, five_cells_three_years, {}, {})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["out"]
