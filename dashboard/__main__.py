@@ -14,7 +14,9 @@ from dashboard.data import TableFolderError
 
 def main() -> int:
     """Read the arguments, check the table, serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m dashboard", description="Shows a table folder of r.impervious.change.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dashboard", description="Shows a table folder of r.impervious.change."
+    )
     parser.add_argument(
         "--data",
         metavar="DIR",

@@ -7,15 +7,18 @@ tables. Both work from the same short query (state.py). No widget library, no ti
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from htmltools import Tag, TagChild, tags
+from htmltools import HTML, Tag, TagChild, TagList, tags
 from shiny import App, Inputs, Outputs, Session, reactive, render, req, ui
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -41,7 +44,10 @@ def select(key: str, label: str, options: dict[str, str], chosen: str) -> Tag:
     return tags.label(
         tags.span(label),
         tags.select(
-            [tags.option(text, value=value, selected="selected" if value == chosen else None) for value, text in options.items()],
+            [
+                tags.option(text, value=value, selected="selected" if value == chosen else None)
+                for value, text in options.items()
+            ],
             {"id": f"choose-{key}", "data-query": key, "data-shiny-no-bind-input": "", "autocomplete": "off"},
         ),
         class_=f"choice choice-{key}",
@@ -60,7 +66,12 @@ def controls(table: Table, state: State) -> Tag:
         select("c", "Land", options("landcover", COVERS, words.COVER_NAMES), COVERS[m.landcover]),
         select("i", "Measure", options("lc_flow", FLOWS, words.FLOW_NAMES), FLOWS[m.lc_flow]),
         select("u", "Unit", options("unit", UNITS, words.UNIT_NAMES), UNITS[m.unit]),
-        select("d", "Impervious means", options("definition", DEFINITIONS, words.DEFINITION_NAMES), DEFINITIONS[m.definition]),
+        select(
+            "d",
+            "Impervious means",
+            options("definition", DEFINITIONS, words.DEFINITION_NAMES),
+            DEFINITIONS[m.definition],
+        ),
         select("m", "Method", options("method", METHODS, words.METHOD_NAMES), METHODS[m.method]),
         class_="controls",
         aria_label="Choose the figures",
@@ -82,14 +93,21 @@ def map_panel() -> Tag:
         ),
         tags.div(
             views.svg("svg", id="map", role="img", aria_labelledby="map-title", aria_describedby="summary"),
-            tags.p("No figures for this choice. Try another measure, unit or method.", id="map-empty", class_="empty", hidden=True),
+            tags.p(
+                "No figures for this choice. Try another measure, unit or method.",
+                id="map-empty",
+                class_="empty",
+                hidden=True,
+            ),
             class_="map-box",
         ),
         tags.div(id="legend", class_="legend"),
         tags.div(
             tags.button("Play", id="play", type="button", aria_pressed="false"),
             tags.div(
-                tags.input(id="year", type="range", min=0, max=0, step=1, value=0, aria_label="Period", autocomplete="off"),
+                tags.input(
+                    id="year", type="range", min=0, max=0, step=1, value=0, aria_label="Period", autocomplete="off"
+                ),
                 tags.div(id="year-labels", class_="year-labels", aria_hidden="true"),
                 class_="slider",
             ),
@@ -138,7 +156,12 @@ def region_panel(state: State) -> Tag:
             class_="check",
         ),
         ui.output_ui("chart"),
-        tags.details(tags.summary("Figures of the chart"), tags.div(ui.output_ui("figures"), class_="scroll", tabindex="0", role="region", aria_label="Figures of the chart")),
+        tags.details(
+            tags.summary("Figures of the chart"),
+            tags.div(
+                ui.output_ui("figures"), class_="scroll", tabindex="0", role="region", aria_label="Figures of the chart"
+            ),
+        ),
         class_="panel",
         aria_label="Chosen regions",
     )
@@ -180,7 +203,9 @@ def page(table: Table, request: Request) -> ui.page_html:
         tags.div(id="tooltip", class_="tooltip", aria_hidden="true", hidden=True),
         # The parts of the state that are no control's value; codes only, so nothing in it can end the script.
         tags.script(
-            json.dumps({"year": state.year, "chosen": state.geos, "order": state.order}), id="state", type="application/json"
+            json.dumps({"year": state.year, "chosen": state.geos, "order": state.order}),
+            id="state",
+            type="application/json",
         ),
     ]
     head: list[TagChild] = [
@@ -196,42 +221,55 @@ def page(table: Table, request: Request) -> ui.page_html:
 def make_server(table: Table) -> Callable[[Inputs, Outputs, Session], None]:
     """Return the server of one session: one state, and what is told about it."""
 
+    @lru_cache(maxsize=1024)
+    def told(view: Callable[..., TagList], state: State, **options: bool) -> HTML:
+        # Tags become text here, once for all sessions that look at the same; a tag escapes whatever is in it.
+        return HTML(view(table, state, **options).render()["html"])
+
     def server(input: Inputs, output: Outputs, session: Session) -> None:
-        @reactive.calc
-        def state() -> State:
-            return parse_query(req(input.query()), table)
+        state: reactive.Value[State] = reactive.Value()
+        lasting: reactive.Value[State] = reactive.Value()  # the same without what a year or a sort changes
+
+        @reactive.effect
+        def _read_query() -> None:
+            new = parse_query(req(input.query()), table)
+            # A reactive value wakes its readers even where the new value equals the old one.
+            with reactive.isolate():
+                for value, content in ((state, new), (lasting, replace(new, year=0, order="desc"))):
+                    if not value.is_set() or value() != content:
+                        value.set(content)
 
         @render.ui
-        def headline() -> TagChild:
-            return views.headline(table, state())
+        def headline() -> HTML:
+            return told(views.headline, state())
 
         @render.ui
-        def chart() -> TagChild:
-            return views.chart(table, state(), narrow=bool(input.narrow()))
+        def chart() -> HTML:
+            return told(views.chart, state(), narrow=bool(input.narrow()))
 
         @render.ui
-        def figures() -> TagChild:
-            return views.figures(table, state())
+        def figures() -> HTML:
+            return told(views.figures, lasting())
 
         @render.ui
-        def ranking() -> TagChild:
-            return views.ranking(table, state())
+        def ranking() -> HTML:
+            return told(views.ranking, state())
 
         @render.ui
-        def changes() -> TagChild:
-            return views.changes(table, state())
+        def changes() -> HTML:
+            return told(views.changes, state())
 
         @render.ui
-        def downloads() -> TagChild:
-            return views.downloads(table, state())
+        def downloads() -> HTML:
+            return told(views.downloads, lasting())
 
         @render.ui
-        def about() -> TagChild:
-            return views.about(table, state())
+        def about() -> HTML:
+            return told(views.about, lasting())
 
         @render.ui
-        def summary() -> TagChild:
-            return views.map_summary(table, state())
+        def summary() -> HTML:
+            return told(views.map_summary, state())
 
     return server
 
@@ -272,29 +310,42 @@ def content_policy(html: str) -> str:
 
 def api_routes(table: Table) -> list[Route]:
     """Make the stateless routes; each works from the request alone, so any worker may answer."""
-    maps = {level: json.dumps(draw_map(table, level), separators=(",", ":"), ensure_ascii=False) for level in table.levels}
-    kept = {"cache-control": "public, max-age=86400"}
-    # The digest stands in the address of what may be kept, so a new table is never mixed with an old one.
-    names = json.dumps(
-        [[region.geo, region.name, region.level] for region in table.regions.values()], separators=(",", ":"), ensure_ascii=False
-    )
 
-    def answer_json(text: str) -> Response:
-        return Response(text, media_type="application/json", headers=kept)
+    def pack(content: object) -> bytes:
+        # Compressed once, not for each reader.
+        return gzip.compress(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode(), 6, mtime=0)
+
+    maps = {level: pack(draw_map(table, level)) for level in table.levels}
+    names = pack([[region.geo, region.name, region.level] for region in table.regions.values()])
+
+    @lru_cache(maxsize=256)
+    def cube_of(state: State) -> bytes:
+        return pack(views.cube_json(table, state))
+
+    def answer_packed(request: Request, packed: bytes) -> Response:
+        # The page puts the table's digest into these addresses, so what is kept is never mixed with a new table.
+        headers = {"cache-control": "public, max-age=86400", "vary": "accept-encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(packed, media_type="application/json", headers={**headers, "content-encoding": "gzip"})
+        return Response(gzip.decompress(packed), media_type="application/json", headers=headers)
 
     def get_map(request: Request) -> Response:
         level = request.path_params["level"]
-        return answer_json(maps[level]) if level in maps else PlainTextResponse("Level: not in the table.", 404)
+        return (
+            answer_packed(request, maps[level]) if level in maps else PlainTextResponse("Level: not in the table.", 404)
+        )
 
     def get_names(request: Request) -> Response:
-        return answer_json(names)
+        return answer_packed(request, names)
 
     def get_cube(request: Request) -> Response:
-        cube = views.cube_json(table, parse_query(request.url.query, table))
-        return answer_json(json.dumps(cube, separators=(",", ":"), ensure_ascii=False))
+        state = parse_query(request.url.query, table)
+        return answer_packed(request, cube_of(replace(state, year=0, geos=(), order="desc")))
 
     def attachment(content: bytes, name: str, media_type: str) -> Response:
-        return Response(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
+        return Response(
+            content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'}
+        )
 
     def get_data(request: Request) -> Response:
         form = request.path_params["form"]
@@ -309,16 +360,24 @@ def api_routes(table: Table) -> list[Route]:
             return attachment(exports.to_csv(rows), "impervious_nuts.csv", "text/csv; charset=utf-8")
         if form == "sdmx.csv":
             content = exports.to_sdmx_csv(rows, table.schema)
-            return attachment(content, "impervious_nuts.sdmx.csv", "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8")
+            return attachment(
+                content, "impervious_nuts.sdmx.csv", "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8"
+            )
         if form == "parquet":
             return attachment(exports.to_parquet(rows), "impervious_nuts.parquet", "application/vnd.apache.parquet")
         return PlainTextResponse("Format: expected csv, sdmx.csv, parquet or geojson.", 404)
 
     def get_regions(request: Request) -> Response:
-        return attachment(exports.to_csv(select_rows(table.regions_table, {})), "nuts_regions.csv", "text/csv; charset=utf-8")
+        return attachment(
+            exports.to_csv(select_rows(table.regions_table, {})), "nuts_regions.csv", "text/csv; charset=utf-8"
+        )
 
     def get_transitions(request: Request) -> Response:
-        return attachment(exports.to_csv(select_rows(table.transitions, {})), "impervious_nuts_transitions.csv", "text/csv; charset=utf-8")
+        return attachment(
+            exports.to_csv(select_rows(table.transitions, {})),
+            "impervious_nuts_transitions.csv",
+            "text/csv; charset=utf-8",
+        )
 
     def get_package(request: Request) -> Response:
         content = json.dumps(table.package, ensure_ascii=False, indent=1).encode()
@@ -357,7 +416,10 @@ def create_app(folder: str | Path | None) -> Starlette:
     policy = content_policy(page(table, blank).render(lib_prefix=shiny.lib_prefix)["html"])
     return Starlette(
         routes=[*api_routes(table), Mount("/static", StaticFiles(directory=WWW)), Mount("/", shiny)],
-        middleware=[Middleware(SafeHeaders, policy=policy), Middleware(GZipMiddleware, minimum_size=800, compresslevel=6)],
+        middleware=[
+            Middleware(SafeHeaders, policy=policy),
+            Middleware(GZipMiddleware, minimum_size=800, compresslevel=6),
+        ],
         lifespan=shiny.starlette_app.router.lifespan_context,
     )
 

@@ -146,7 +146,9 @@ class Cube:
         if geo not in self.row_of or period not in self.periods:
             return NO_CELL
         at = self.row_of[geo], self.periods.index(period)
-        numbers = [float(a[at]) if np.isfinite(a[at]) else None for a in (self.value, self.low, self.high, self.coverage)]
+        numbers = [
+            float(a[at]) if np.isfinite(a[at]) else None for a in (self.value, self.low, self.high, self.coverage)
+        ]
         return Cell(*numbers, self.flags[at])
 
     def nearest(self, year: int) -> Period | None:
@@ -187,29 +189,44 @@ class Table:
         """Share of seen cells below which a figure is not to be relied on."""
         return float(self.schema["coverage_min"])
 
-    @property
+    @cached_property
     def levels(self) -> tuple[int, ...]:
         """Levels that have regions, from the country down."""
         return tuple(sorted({region.level for region in self.regions.values()}))
 
+    @cached_property
+    def _codes(self) -> dict[str, tuple[str, ...]]:
+        present = {column: {getattr(measure, column) for measure in self._slices} for column in MEASURE_COLUMNS}
+        return {
+            column: tuple(code for code in self.schema["codes"][column] if code in present[column])
+            for column in present
+        }
+
     def codes(self, column: str) -> tuple[str, ...]:
         """Return the codes of a measure column that occur, in the schema's order."""
-        present = {getattr(measure, column) for measure in self._slices}
-        return tuple(code for code in self.schema["codes"][column] if code in present)
+        return self._codes[column]
+
+    @cached_property
+    def largest(self) -> Region:
+        """The largest region of the top level, which the page shows first."""
+        return max((r for r in self.regions.values() if r.level == self.levels[0]), key=lambda r: r.area_km2)
 
     @property
     def headline_method(self) -> str:
         """The method shown unless the user chooses another."""
         return next((m for m in HEADLINE_METHODS if m in self.codes("method")), HEADLINE_METHODS[-1])
 
-    @property
+    @cached_property
     def years(self) -> tuple[int, ...]:
         """All years of the table."""
         return tuple(int(y) for y in np.unique(self._columns["year"])) if self._columns else ()
 
     def index(self) -> None:
         """Sort the figures of the version and vintage shown by measure, and the transitions by region: each ask is one slice."""
-        columns = {name: codes_of(self.facts[name]) for name in ("nuts_version", "vintage", "geo", "OBS_FLAG", *MEASURE_COLUMNS)}
+        columns = {
+            name: codes_of(self.facts[name])
+            for name in ("nuts_version", "vintage", "geo", "OBS_FLAG", *MEASURE_COLUMNS)
+        }
         shown = np.ones(len(self.facts), dtype=bool)
         for name, wanted in (("nuts_version", self.nuts_version), ("vintage", self.vintage)):
             codes, values = columns[name]
@@ -243,7 +260,9 @@ class Table:
         order = np.argsort(codes, kind="stable")
         self.transitions = self.transitions.take(pa.array(order))
         found, first, count = np.unique(codes[order], return_index=True, return_counts=True)
-        self._moves = {values[c]: (f, n) for c, f, n in zip(found.tolist(), first.tolist(), count.tolist(), strict=True)}
+        self._moves = {
+            values[c]: (f, n) for c, f, n in zip(found.tolist(), first.tolist(), count.tolist(), strict=True)
+        }
 
     def cube(self, measure: Measure, level: int) -> Cube:
         """Return a cube; one without periods where the table has no such figures.
@@ -267,7 +286,10 @@ class Table:
         at = {geo: i for i, geo in enumerate(self.regions)}
         row_of[[at[geo] for geo in geos]] = np.arange(len(geos))
         column_of = {(p.year, p.year_from): i for i, p in enumerate(periods)}
-        columns = np.array([column_of.get(k, -1) for k in zip(part["year"].tolist(), part["year_from"].tolist(), strict=True)], dtype=int)
+        columns = np.array(
+            [column_of.get(k, -1) for k in zip(part["year"].tolist(), part["year_from"].tolist(), strict=True)],
+            dtype=int,
+        )
         rows_at = row_of[part["geo"]] if len(columns) else np.array([], dtype=int)
         keep = (columns >= 0) & (rows_at >= 0)
         target = rows_at[keep], columns[keep]
@@ -286,7 +308,9 @@ class Table:
             "definition": definition, "method": method, "unit": unit, "nuts_version": self.nuts_version,
             "vintage": self.vintage, "time_from": period.year_from, "TIME_PERIOD": period.year,
         }  # fmt: skip
-        rows = select_rows(self.transitions.slice(*self._moves.get(geo, (0, 0))), {k: [v] for k, v in wanted.items()}).to_pylist()
+        rows = select_rows(
+            self.transitions.slice(*self._moves.get(geo, (0, 0))), {k: [v] for k, v in wanted.items()}
+        ).to_pylist()
         return {
             (row["landcover_from"], row["landcover_to"]): Cell(
                 row["OBS_VALUE"], None, None, row["COVERAGE"], row["OBS_FLAG"] or ""
@@ -299,7 +323,9 @@ class Table:
 def cells_of(cube: Cube, period: Period) -> dict[str, Cell]:
     """Return all figures of a period by region."""
     at = cube.periods.index(period)
-    columns = [[None if v != v else v for v in a[:, at].tolist()] for a in (cube.value, cube.low, cube.high, cube.coverage)]
+    columns = [
+        [None if v != v else v for v in a[:, at].tolist()] for a in (cube.value, cube.low, cube.high, cube.coverage)
+    ]
     return {geo: Cell(*cell) for geo, *cell in zip(cube.geos, *columns, cube.flags[:, at].tolist(), strict=True)}
 
 
@@ -323,7 +349,8 @@ def select_rows(table: pa.Table, wanted: Mapping[str, Sequence[Any]]) -> pa.Tabl
         mask &= np.array([value in set(allowed) for value in values], dtype=bool)[codes] if values else False
     rows = table if mask.all() else table.filter(pa.array(mask))
     return pa.table(
-        [pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in rows.columns], names=rows.column_names
+        [pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in rows.columns],
+        names=rows.column_names,
     )
 
 
@@ -336,7 +363,9 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
         raise TableFolderError(f"Table folder '{folder}'", "no such folder", "a folder", "Check --data.")
     schema = _read_json(schema_file, "Check the installation.")
     if schema.get("contract") != 1:
-        raise TableFolderError(f"Schema '{schema_file}'", f"contract {schema.get('contract')}", "1", "Update the dashboard.")
+        raise TableFolderError(
+            f"Schema '{schema_file}'", f"contract {schema.get('contract')}", "1", "Update the dashboard."
+        )
     tables = {name: _read_parquet(folder / f"{name}.parquet") for name in schema["tables"]}
     for name, table in tables.items():
         tables[name] = _check_table(folder / f"{name}.parquet", table, schema["tables"][name], schema["codes"])
@@ -351,7 +380,9 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
     nuts_version = max(codes_of((facts if len(facts) else regions_table)["nuts_version"])[1])
     vintages = codes_of(facts.filter(pa.array(_equals(facts["nuts_version"], nuts_version)))["vintage"])
     regions = {
-        row["geo"]: Region(row["geo"], row["level"], row["parent"] or "", row["name"].strip() or row["geo"], row["area_km2"])
+        row["geo"]: Region(
+            row["geo"], row["level"], row["parent"] or "", row["name"].strip() or row["geo"], row["area_km2"]
+        )
         for row in sorted(regions_table.to_pylist(), key=lambda row: row["geo"])
         if row["nuts_version"] == nuts_version
     }
@@ -363,11 +394,15 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
         regions=regions,
         outlines=_read_outlines(folder / schema["outlines"]["file"], regions),
         package=package,
-        digest=_digest(folder, [f"{name}.parquet" for name in tables] + [schema["outlines"]["file"], "datapackage.json"]),
+        digest=_digest(
+            folder, [f"{name}.parquet" for name in tables] + [schema["outlines"]["file"], "datapackage.json"]
+        ),
         vintage=max((vintages[1][code] for code in np.unique(vintages[0])), default=""),
         nuts_version=nuts_version,
     )
     table.index()
+    # Reading and checking take several times what stays.
+    pa.default_memory_pool().release_unused()
     return table
 
 
@@ -406,7 +441,9 @@ def _short(err: Exception) -> str:
     return (str(err).splitlines() or [type(err).__name__])[0][:100]
 
 
-def _check_table(path: Path, table: pa.Table, schema: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> pa.Table:
+def _check_table(
+    path: Path, table: pa.Table, schema: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]
+) -> pa.Table:
     """Return the table with the schema's columns in the schema's order, text dictionary-encoded, or raise."""
     columns = []
     for spec in schema["fields"]:
@@ -450,7 +487,9 @@ def _unique(table: pa.Table, key: Sequence[str]) -> bool:
     return len(np.unique(whole)) == len(table)
 
 
-def _check_values(thing: str, column: pa.ChunkedArray, spec: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> None:
+def _check_values(
+    thing: str, column: pa.ChunkedArray, spec: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]
+) -> None:
     limits = spec.get("constraints", {})
     values = codes_of(column)[1] if spec["type"] in ("string", "date") else []
     values = [value for value in values if value not in (None, "")]
@@ -485,7 +524,9 @@ def _check_foreign_keys(path: Path, table: pa.Table, schema: Mapping[str, Any], 
         columns = rule["fields"]
         reference = tables[rule["reference"]["resource"]]
         known = set(zip(*(_values(reference[name]) for name in rule["reference"]["fields"]), strict=True))
-        unknown = next((row for row in zip(*(_values(table[name]) for name in columns), strict=True) if row not in known), None)
+        unknown = next(
+            (row for row in zip(*(_values(table[name]) for name in columns), strict=True) if row not in known), None
+        )
         if unknown:
             raise TableFolderError(
                 f"File '{path}'", f"{', '.join(columns)} {unknown}", f"a row of {rule['reference']['resource']}"
@@ -507,7 +548,9 @@ def _read_outlines(path: Path, regions: Mapping[str, Region]) -> dict[str, Mappi
     for feature in features:
         properties = feature.get("properties") if isinstance(feature, dict) else None
         if not isinstance(properties, dict) or "geo" not in properties:
-            raise TableFolderError(f"File '{path}'", "a feature without property geo", "geo, level and name on each feature")
+            raise TableFolderError(
+                f"File '{path}'", "a feature without property geo", "geo, level and name on each feature"
+            )
         geo = properties["geo"]
         if geo not in regions:
             continue
@@ -516,12 +559,16 @@ def _read_outlines(path: Path, regions: Mapping[str, Region]) -> dict[str, Mappi
             parts = polygons(geometry)
             points = np.concatenate([ring for part in parts for ring in part])
         except (ValueError, TypeError, KeyError, IndexError) as err:
-            raise TableFolderError(f"File '{path}', region {geo}", f"{geometry.get('type')}", "a polygon with rings") from err
+            raise TableFolderError(
+                f"File '{path}', region {geo}", f"{geometry.get('type')}", "a polygon with rings"
+            ) from err
         if not np.isfinite(points).all() or np.abs(points).max() <= 360:
             raise TableFolderError(f"File '{path}', region {geo}", "degrees or no numbers", "metres of EPSG:3035")
         outlines[geo] = geometry
     if not outlines:
-        raise TableFolderError(f"File '{path}'", "no outline of a region of the table", "outlines with the codes of nuts_regions")
+        raise TableFolderError(
+            f"File '{path}'", "no outline of a region of the table", "outlines with the codes of nuts_regions"
+        )
     return outlines
 
 

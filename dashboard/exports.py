@@ -20,6 +20,7 @@ _DIMENSIONS = ("lc_flow", "landcover", "definition", "method", "unit")
 FILTERS = (*_DIMENSIONS, "geo", "level", "TIME_PERIOD")
 MAX_CODES = 2000
 
+
 class BadRequestError(Exception):
     """A request that names something which is not in the table; the message is for the caller."""
 
@@ -32,7 +33,9 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
     filters: dict[str, list[str]] = {}
     for key, text in items:
         if key not in FILTERS or key in filters:
-            raise BadRequestError(f"Filter: found an unknown or repeated name, expected each at most once of {', '.join(FILTERS)}.")
+            raise BadRequestError(
+                f"Filter: found an unknown or repeated name, expected each at most once of {', '.join(FILTERS)}."
+            )
         codes = text.split(",")
         if key == "geo":
             known = set(table.regions)
@@ -43,7 +46,9 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
         else:
             known = set(table.schema["codes"][key])
         if len(codes) > MAX_CODES or not set(codes) <= known:
-            raise BadRequestError(f"Filter {key}: found a code that the table does not have. See regions.csv and datapackage.json.")
+            raise BadRequestError(
+                f"Filter {key}: found a code that the table does not have. See regions.csv and datapackage.json."
+            )
         filters[key] = codes
     return filters
 

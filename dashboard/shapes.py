@@ -121,7 +121,9 @@ def _within_europe(part: Sequence[np.ndarray]) -> bool:
     return west >= _EUROPE[0] and south >= _EUROPE[1] and east <= _EUROPE[2] and north <= _EUROPE[3]
 
 
-def _frame(bounds: np.ndarray, width: float, height: float, left: float = 0, top: float = 0, margin: float = 0.02) -> Frame:
+def _frame(
+    bounds: np.ndarray, width: float, height: float, left: float = 0, top: float = 0, margin: float = 0.02
+) -> Frame:
     west, south, east, north = bounds
     scale = min(width / max(east - west, 1), height / max(north - south, 1)) * (1 - 2 * margin)
     left += (width - (east - west) * scale) / 2
@@ -168,7 +170,8 @@ def draw_map(table: Table, level: int) -> dict[str, Any]:
         "width": WIDTH,
         "height": height + rows * (_INSET + 10) + (10 if rows else 0),
         "regions": [
-            {"geo": geo, "name": table.regions[geo].name, "d": d, "x": x, "y": y} for geo, (d, (x, y)) in sorted(drawn.items())
+            {"geo": geo, "name": table.regions[geo].name, "d": d, "x": x, "y": y}
+            for geo, (d, (x, y)) in sorted(drawn.items())
         ],
         "insets": insets,
     }

@@ -61,7 +61,7 @@ def parse_query(text: object, table: Table) -> State:
     )
     years = {str(year): year for year in table.years}
     latest = table.years[-1] if table.years else 0
-    geos = default_regions(table)
+    geos = (table.largest.geo,)
     if "g" in query:
         wanted = dict.fromkeys(query["g"][0].split(","))
         geos = tuple(geo for geo in wanted if geo in table.regions)[:MAX_REGIONS]
@@ -88,9 +88,3 @@ def format_query(state: State) -> str:
     if state.order != ORDERS[0]:
         parts["o"] = state.order
     return "&".join(f"{key}={value}" for key, value in parts.items())
-
-
-def default_regions(table: Table) -> tuple[str, ...]:
-    """Choose the largest region of the top level, so that the first sight of the page tells something."""
-    top = [region for region in table.regions.values() if region.level == table.levels[0]]
-    return (max(top, key=lambda region: region.area_km2).geo,)

@@ -5,6 +5,7 @@ All text goes through htmltools' tags, which escape it; nothing here writes HTML
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -27,7 +28,9 @@ _CLASSES = {"imp": 6, "grn": 5, "net": 7}
 
 def svg(name: str, *children: TagChild, **attributes: Any) -> Tag:
     """Make an SVG tag; `_` in a name stands for `-`, a trailing one is dropped."""
-    return Tag(name, {k.rstrip("_").replace("_", "-"): str(v) for k, v in attributes.items() if v is not None}, *children)
+    return Tag(
+        name, {k.rstrip("_").replace("_", "-"): str(v) for k, v in attributes.items() if v is not None}, *children
+    )
 
 
 def current(table: Table, state: State) -> tuple[Cube, Period | None]:
@@ -99,7 +102,7 @@ def legend_texts(breaks: Sequence[float], *, signed: bool) -> list[str]:
     texts = [words.number(b, places, signed=signed) for b in breaks]
     if not texts:
         return ["all values"]
-    middle = [f"{a} to {b}" for a, b in zip(texts, texts[1:], strict=False)]
+    middle = [f"{a} to {b}" for a, b in itertools.pairwise(texts)]
     return [f"under {texts[0]}", *middle, f"{texts[-1]} and over"]
 
 
@@ -267,7 +270,15 @@ def ranking(table: Table, state: State) -> TagList:
 
 
 def _ranking_row(
-    table: Table, state: State, geo: str, place: int | None, cell: Cell, places: int, limit: float, intervals: bool, common: str
+    table: Table,
+    state: State,
+    geo: str,
+    place: int | None,
+    cell: Cell,
+    places: int,
+    limit: float,
+    intervals: bool,
+    common: str,
 ) -> Tag:
     region = table.regions[geo]
     row = [
@@ -311,7 +322,10 @@ def _bar(cell: Cell, limit: float, state: State) -> Tag | None:
     x = 0 if not two_sided else 30 if cell.value >= 0 else 30 - length
     kind = palette(state.measure) + ("-minus" if cell.value < 0 else "")
     return svg(
-        "svg", svg("rect", x=f"{x:.1f}", y=0, width=f"{length:.1f}", height=10), class_=f"fill-{kind}", viewBox="0 0 60 10"
+        "svg",
+        svg("rect", x=f"{x:.1f}", y=0, width=f"{length:.1f}", height=10),
+        class_=f"fill-{kind}",
+        viewBox="0 0 60 10",
     )
 
 
@@ -330,7 +344,9 @@ def headline(table: Table, state: State) -> TagList:
     year = period.year if period else state.year
     parent = table.regions.get(region.parent)
     where = f"{region.geo} · {words.level_short(region.level)}" + (f" · part of {parent.name}" if parent else "")
-    tiles = [_tile(table, state, region.geo, region.level, flow, year) for flow in FLOWS if flow in table.codes("lc_flow")]
+    tiles = [
+        _tile(table, state, region.geo, region.level, flow, year) for flow in FLOWS if flow in table.codes("lc_flow")
+    ]
     return TagList(
         tags.h2(region.name),
         tags.p(
@@ -419,7 +435,9 @@ def chart(table: Table, state: State, *, narrow: bool = False) -> TagList:
     periods = sorted({period for line in lines for period in line.cells})
     span = f"{periods[0].year_from} to {periods[-1].year}" if len(periods) > 1 else periods[0].title
     heading = f"{words.title(measure)}, {words.unit_phrase(measure)}, {span}"
-    drawing = _draw_chart(lines, periods, state, current(table, state)[1], 360 if narrow else 640, 250 if narrow else 270)
+    drawing = _draw_chart(
+        lines, periods, state, current(table, state)[1], 360 if narrow else 640, 250 if narrow else 270
+    )
     told = [_tell(table, line, state) for line in lines if not line.beside]
     drawing.attrs.update({"role": "img", "aria-label": f"Line chart. {heading}. " + " ".join(told)})
     return TagList(tags.h3(heading), drawing, tags.p(" ".join(chart_notes(table, state, lines)), class_="note"))
@@ -429,7 +447,9 @@ def _tell(table: Table, line: Line, state: State) -> str:
     valued = [(period, cell) for period, cell in line.cells.items() if cell.value is not None]
     places = places_of(table, state.measure, table.regions[line.geo].level)
     first, last = valued[0], valued[-1]
-    texts = [f"{words.with_unit(cell.value, places, state.measure)} in {period.title}" for period, cell in (first, last)]
+    texts = [
+        f"{words.with_unit(cell.value, places, state.measure)} in {period.title}" for period, cell in (first, last)
+    ]
     return f"{table.regions[line.geo].name}: " + (texts[0] if first == last else " and ".join(texts)) + "."
 
 
@@ -482,7 +502,9 @@ def _draw_chart(
 
     def x(period: Period) -> float:
         inner = width - left - right
-        return left + (inner / 2 if len(periods) == 1 else 8 + (inner - 16) * periods.index(period) / (len(periods) - 1))
+        return left + (
+            inner / 2 if len(periods) == 1 else 8 + (inner - 16) * periods.index(period) / (len(periods) - 1)
+        )
 
     def y(value: float) -> float:
         return top + (height - top - bottom) * (ticks[-1] - value) / (ticks[-1] - ticks[0])
@@ -499,7 +521,9 @@ def _draw_chart(
             parts.append(svg("text", period.label, x=f"{x(period):.1f}", y=height - 8, text_anchor="middle"))
     marked = next((p for p in periods if now and p.year == now.year), None)
     if marked:
-        parts.append(svg("line", x1=f"{x(marked):.1f}", x2=f"{x(marked):.1f}", y1=top, y2=height - bottom, class_="now"))
+        parts.append(
+            svg("line", x1=f"{x(marked):.1f}", x2=f"{x(marked):.1f}", y1=top, y2=height - bottom, class_="now")
+        )
     for line in lines:
         if not line.beside:
             parts += [svg("path", d=d, class_=f"ribbon s{line.slot}") for d in _ribbons(line, x, y)]
@@ -524,7 +548,9 @@ def _draw_chart(
     return svg("svg", *parts, class_="chart", viewBox=f"0 0 {width} {height}")
 
 
-def _spread(ends: list[tuple[float, str, Line]], gap: float, top: float, bottom: float) -> list[tuple[float, str, Line]]:
+def _spread(
+    ends: list[tuple[float, str, Line]], gap: float, top: float, bottom: float
+) -> list[tuple[float, str, Line]]:
     """Push labels apart so that none covers another."""
     ends = sorted(ends, key=lambda end: end[0])
     places: list[float] = []
@@ -623,7 +649,9 @@ def changes(table: Table, state: State) -> TagList:
     found = table.changes(geo, measure.definition, measure.method, "KM2", period) if period else {}
     heading = tags.h2(f"What became what in {region.name}, km²" + (f", {period.title}" if period else ""))
     if not found:
-        return TagList(heading, tags.p("The table has no transitions for this region, method and time.", class_="empty"))
+        return TagList(
+            heading, tags.p("The table has no transitions for this region, method and time.", class_="empty")
+        )
     covers = [c for c in table.schema["codes"]["landcover"] if any(c in pair for pair in found)]
     names = table.schema["codes"]["landcover"]
     sizes = [abs(c.value) for c in found.values() if c.value]
@@ -640,7 +668,9 @@ def changes(table: Table, state: State) -> TagList:
         tags.table(
             tags.caption("Rows: before. Columns: after.", class_="note"),
             tags.thead(
-                tags.tr(tags.td("from / to", class_="soft"), [tags.th(names[c], scope="col", class_="num") for c in covers])
+                tags.tr(
+                    tags.td("from / to", class_="soft"), [tags.th(names[c], scope="col", class_="num") for c in covers]
+                )
             ),
             tags.tbody([tags.tr(tags.th(names[a], scope="row"), [cell(a, b) for b in covers]) for a in covers]),
             class_="changes",
@@ -655,16 +685,33 @@ def about(table: Table, state: State) -> TagList:
     """Say where the figures come from and how far to trust them, from the schema and datapackage.json."""
     package, codes, measure = table.package, table.schema["codes"], state.measure
     rows: list[tuple[str, TagChild]] = [
-        ("Status", f"{str(package.get('status', 'experimental')).capitalize()}: made by a new method, not official statistics."),
+        (
+            "Status",
+            f"{str(package.get('status', 'experimental')).capitalize()}: made by a new method, not official statistics.",
+        ),
         ("Definition", f"{codes['definition'][measure.definition]}."),
         ("Method", f"{words.METHOD_NAMES[measure.method]}. {codes['method'][measure.method]}."),
         ("Unit", words.unit_explained(measure)),
         ("Intervals", _interval_words(table, state)),
-        ("Seen", f"Share of the region's cells that were seen. Below {table.coverage_min * 100:.0f} % the map is hatched."),
+        (
+            "Seen",
+            f"Share of the region's cells that were seen. Below {table.coverage_min * 100:.0f} % the map is hatched.",
+        ),
         ("Regions", f"NUTS version {table.nuts_version}. Outline: {outline_source(package)}."),
         ("Run", f"Vintage {table.vintage or 'not given'}. A later run replaces the figures of an earlier one."),
     ]
-    known = {"status", "resources", "profile", "name", "$schema", "title", "description", "outline", "outlines", "zones"}
+    known = {
+        "status",
+        "resources",
+        "profile",
+        "name",
+        "$schema",
+        "title",
+        "description",
+        "outline",
+        "outlines",
+        "zones",
+    }
     rows += [(_key_words(key), _plain(value)) for key, value in package.items() if key not in known and value]
     flags = [tags.li(tags.b(flag), f" {text}") for flag, text in codes["OBS_FLAG"].items()]
     return TagList(
@@ -709,7 +756,11 @@ def _plain(value: Any, depth: int = 0) -> TagChild:
         items = list(value.items())
         more = [tags.li(f"and {len(items) - _MANY} more in datapackage.json")] if len(items) > _MANY else []
         return tags.ul(
-            [tags.li(tags.span(f"{_key_words(str(k))}: ", class_="soft"), _plain(v, depth + 1)) for k, v in items[:_MANY]], more
+            [
+                tags.li(tags.span(f"{_key_words(str(k))}: ", class_="soft"), _plain(v, depth + 1))
+                for k, v in items[:_MANY]
+            ],
+            more,
         )
     if isinstance(value, (list, tuple)):
         if all(isinstance(v, Mapping) and not any(isinstance(w, (Mapping, list)) for w in v.values()) for v in value):
@@ -795,7 +846,9 @@ def region_page(table: Table, state: State) -> Tag:
                     class_="note",
                 ),
                 tags.h2("All years"),
-                tags.div(_all_years(table, alone), class_="scroll", tabindex="0", role="region", aria_label="All years"),
+                tags.div(
+                    _all_years(table, alone), class_="scroll", tabindex="0", role="region", aria_label="All years"
+                ),
                 tags.p(f"Land shown: {words.COVER_NAMES[state.measure.landcover].lower()}.", class_="note"),
                 tags.div(charts, class_="charts"),
                 tags.section(changes(table, alone), class_="panel"),
@@ -817,7 +870,10 @@ def _all_years(table: Table, state: State) -> Tag:
             measure = replace(state.measure, lc_flow=flow, unit=unit)
             columns.append((measure, table.cube(measure, level)))
     head = [tags.th("Year", scope="col")]
-    head += [tags.th(f"{words.FLOW_NAMES[m.lc_flow]}, {words.UNIT_NAMES[m.unit]}", scope="col", class_="num") for m, _ in columns]
+    head += [
+        tags.th(f"{words.FLOW_NAMES[m.lc_flow]}, {words.UNIT_NAMES[m.unit]}", scope="col", class_="num")
+        for m, _ in columns
+    ]
     rows = []
     for year in table.years:
         cells = []
@@ -832,7 +888,9 @@ def _all_years(table: Table, state: State) -> Tag:
     return tags.table(tags.thead(tags.tr(head)), tags.tbody(rows), class_="years")
 
 
-def document(title: str, body: Sequence[TagChild], *, base: str = "", class_: str = "", head: Sequence[TagChild] = ()) -> Tag:
+def document(
+    title: str, body: Sequence[TagChild], *, base: str = "", class_: str = "", head: Sequence[TagChild] = ()
+) -> Tag:
     """Wrap tags as a whole page."""
     return tags.html(
         tags.head(

@@ -20,9 +20,18 @@ METHOD_NAMES = {
     "mapped_consistent": "Consistent map",
     "mapped_raw": "Raw map counts",
 }
-METHOD_SHORT = {"estimated": "estimated", "assisted": "assisted", "mapped_consistent": "consistent", "mapped_raw": "raw"}
-LEVEL_NAMES = {0: "NUTS 0: countries", 1: "NUTS 1: major regions", 2: "NUTS 2: basic regions", 3: "NUTS 3: small regions"}
-
+METHOD_SHORT = {
+    "estimated": "estimated",
+    "assisted": "assisted",
+    "mapped_consistent": "consistent",
+    "mapped_raw": "raw",
+}
+LEVEL_NAMES = {
+    0: "NUTS 0: countries",
+    1: "NUTS 1: major regions",
+    2: "NUTS 2: basic regions",
+    3: "NUTS 3: small regions",
+}
 
 
 def no_interval(method: str) -> str:

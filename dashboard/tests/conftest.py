@@ -67,6 +67,7 @@ def start(folder):
             return process, f"http://127.0.0.1:{port}/"
         except ConnectionRefusedError:
             continue
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ bear: a region seen too little, one without figures, a break of cover, flags, na
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "imperviouslib" / "core" / "table_schema.json").read_text("utf-8"))
 YEARS = tuple(range(2017, 2024))
-HOSTILE = '<img src=x onerror="document.title=\'owned\'">&amp;'
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">&amp;"
 FORMULA = '=HYPERLINK("http://example.invalid")'
 CELL_M = 24_000
 VINTAGE = "2024-03-01"
@@ -56,7 +57,7 @@ def square(row: int, col: int, side: int = 8) -> list[list[float]]:
 
 def dissolve(rings: list[list[list[float]]]) -> list[list[list[list[float]]]]:
     """Return the outer rings of touching rings: an edge that occurs both ways lies inside and goes."""
-    edges = {(tuple(a), tuple(b)) for ring in rings for a, b in zip(ring, ring[1:], strict=False)}
+    edges = {(tuple(a), tuple(b)) for ring in rings for a, b in itertools.pairwise(ring)}
     follow = {a: b for a, b in edges if (b, a) not in edges}
     whole = []
     while follow:
@@ -75,7 +76,13 @@ def make_regions() -> list[dict[str, Any]]:
     named = dict(zip(fine, NAMES, strict=True))
     named[fine[4]], named[fine[7]] = HOSTILE, FORMULA
     geos = sorted({geo[:n] for geo in fine for n in (2, 3, 4, 5)}, key=lambda g: (len(g), g))
-    names = {"XA": "Avaria", "XA1": "North-West Avaria", "XA2": "North-East Avaria", "XA3": "South-West Avaria", "XA4": "South-East Avaria"}
+    names = {
+        "XA": "Avaria",
+        "XA1": "North-West Avaria",
+        "XA2": "North-East Avaria",
+        "XA3": "South-West Avaria",
+        "XA4": "South-East Avaria",
+    }
     return [
         {
             "geo": geo, "nuts_version": "2024", "level": len(geo) - 2, "parent": geo[:-1] if len(geo) > 2 else "", "cntr": "XA",
@@ -100,7 +107,11 @@ def make_outlines(regions: list[dict[str, Any]]) -> dict[str, Any]:
         }
         for region in regions
     ]
-    return {"type": "FeatureCollection", "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3035"}}, "features": features}
+    return {
+        "type": "FeatureCollection",
+        "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3035"}},
+        "features": features,
+    }
 
 
 def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[int, ...] = YEARS) -> tuple[list, list]:
@@ -129,8 +140,14 @@ def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[in
         for definition, part in (("artificial", 0.82), ("artificial_natural", 1.0)):
             for method in methods:
                 noise = 3.4 if method == "mapped_raw" else 1.0
-                gain = {"IMP": growth[members].sum(axis=0) * part * noise, "GRN": undone[members].sum(axis=0) * part * noise * 0.9}
-                loss = {"IMP": undone[members].sum(axis=0) * part * noise, "GRN": growth[members].sum(axis=0) * part * noise * 0.93}
+                gain = {
+                    "IMP": growth[members].sum(axis=0) * part * noise,
+                    "GRN": undone[members].sum(axis=0) * part * noise * 0.9,
+                }
+                loss = {
+                    "IMP": undone[members].sum(axis=0) * part * noise,
+                    "GRN": growth[members].sum(axis=0) * part * noise * 0.93,
+                }
                 start = {"IMP": stock0[members].sum() * part, "GRN": region["area_km2"] * 0.92 - stock0[members].sum()}
                 gain["OTH"], loss["OTH"] = loss["IMP"] + loss["GRN"] - gain["GRN"] - gain["IMP"], np.zeros(len(years))
                 start["OTH"] = region["area_km2"] - start["IMP"] - start["GRN"]
@@ -142,7 +159,11 @@ def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[in
                         figures = {"STK": (stock[y], region["area_km2"], year)}
                         if y:
                             before = years[y - 1]
-                            for flow, value in (("GAIN", gain[landcover][y]), ("LOSS", loss[landcover][y]), ("NET", net[y])):
+                            for flow, value in (
+                                ("GAIN", gain[landcover][y]),
+                                ("LOSS", loss[landcover][y]),
+                                ("NET", net[y]),
+                            ):
                                 figures[flow] = (value, stock[y - 1], before)
                         for flow, (value, whole, year_from) in figures.items():
                             coverage = float(cover_seen[y] if flow == "STK" else min(cover_seen[y], cover_seen[y - 1]))
@@ -165,7 +186,11 @@ def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[in
                                 })  # fmt: skip
                 for y, year in enumerate(years[1:], start=1):
                     coverage = float(min(cover_seen[y], cover_seen[y - 1]))
-                    pairs = {("GRN", "IMP"): gain["IMP"][y] * 0.93, ("OTH", "IMP"): gain["IMP"][y] * 0.07, ("IMP", "GRN"): loss["IMP"][y]}
+                    pairs = {
+                        ("GRN", "IMP"): gain["IMP"][y] * 0.93,
+                        ("OTH", "IMP"): gain["IMP"][y] * 0.07,
+                        ("IMP", "GRN"): loss["IMP"][y],
+                    }
                     for (a, b), value in pairs.items():
                         moves.append({
                             "freq": "A", "landcover_from": a, "landcover_to": b, "definition": definition, "method": method,

@@ -85,7 +85,10 @@ def test_slider_by_keys_repaints_map_and_ranking(site):
     expect(controller.OutputUi(page, "ranking").loc).to_contain_text("2018 to 2019")
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuetext", "2017 to 2018")
-    assert page.locator("#layer-regions path").evaluate_all("all => all.map((p) => p.getAttribute('class')).join()") != before
+    assert (
+        page.locator("#layer-regions path").evaluate_all("all => all.map((p) => p.getAttribute('class')).join()")
+        != before
+    )
 
 
 def test_play_runs_to_the_end_and_stops(site):
@@ -172,8 +175,25 @@ def test_keys_alone_lead_to_everything(site):
     order = []
     for _ in range(16):
         page.keyboard.press("Tab")
-        order.append(page.evaluate("document.activeElement.id || document.activeElement.dataset.remove || document.activeElement.tagName"))
-    wanted = ["choose-l", "choose-c", "choose-i", "choose-u", "choose-d", "choose-m", "zoom-in", "play", "year", "search", "keep", "XA"]
+        order.append(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.dataset.remove || document.activeElement.tagName"
+            )
+        )
+    wanted = [
+        "choose-l",
+        "choose-c",
+        "choose-i",
+        "choose-u",
+        "choose-d",
+        "choose-m",
+        "zoom-in",
+        "play",
+        "year",
+        "search",
+        "keep",
+        "XA",
+    ]
     assert [one for one in order if one in wanted] == wanted
     button = page.locator("#ranking button[data-geo]").nth(3)
     geo = button.get_attribute("data-geo")

@@ -1,5 +1,6 @@
 """The table folder: what is read, and the one line for what is off."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -30,7 +31,13 @@ def set_first(column, value):
 
 def test_cube_holds_each_figure_of_the_file(folder, table):
     cube = table.cube(GAIN, 2)
-    wanted = {"lc_flow": "GAIN", "landcover": "IMP", "definition": "artificial_natural", "method": "estimated", "unit": "KM2"}
+    wanted = {
+        "lc_flow": "GAIN",
+        "landcover": "IMP",
+        "definition": "artificial_natural",
+        "method": "estimated",
+        "unit": "KM2",
+    }
     rows = [
         row
         for row in pq.read_table(folder / "impervious_nuts.parquet").to_pylist()
@@ -51,7 +58,7 @@ def test_small_regions_sum_to_the_country(table):
 def test_stock_has_every_year_and_flow_all_but_the_first(table):
     stock = Measure("STK", "IMP", "artificial", "mapped_raw", "PC")
     assert [p.year for p in table.cube(stock, 3).periods] == list(YEARS)
-    assert [(p.year_from, p.year) for p in table.cube(GAIN, 3).periods] == list(zip(YEARS, YEARS[1:], strict=False))
+    assert [(p.year_from, p.year) for p in table.cube(GAIN, 3).periods] == list(itertools.pairwise(YEARS))
 
 
 def test_region_without_figures_is_empty_not_nought(table):
@@ -83,7 +90,11 @@ def test_newest_run_is_shown_and_older_ones_are_kept(own_folder):
 
 def test_of_two_flows_to_one_year_the_shorter_is_shown(own_folder):
     def long_run(rows):
-        rows += [{**row, "time_from": 2017, "OBS_VALUE": 9999.0} for row in rows if row["TIME_PERIOD"] == 2023 and row["time_from"] == 2022]
+        rows += [
+            {**row, "time_from": 2017, "OBS_VALUE": 9999.0}
+            for row in rows
+            if row["TIME_PERIOD"] == 2023 and row["time_from"] == 2022
+        ]
 
     rewrite(own_folder, "impervious_nuts", long_run)
     cube = read_table(own_folder).cube(GAIN, 3)
@@ -106,7 +117,9 @@ def test_period_is_told_short_and_long(period, label, title):
 def test_changes_are_those_of_the_region_and_period(table):
     found = table.changes("XA111", "artificial", "mapped_raw", "KM2", Period(2020, 2019))
     assert set(found) == {("GRN", "IMP"), ("OTH", "IMP"), ("IMP", "GRN")}
-    gain = table.cube(Measure("GAIN", "IMP", "artificial", "mapped_raw", "KM2"), 3).cell("XA111", Period(2020, 2019)).value
+    gain = (
+        table.cube(Measure("GAIN", "IMP", "artificial", "mapped_raw", "KM2"), 3).cell("XA111", Period(2020, 2019)).value
+    )
     assert found["GRN", "IMP"].value + found["OTH", "IMP"].value == pytest.approx(gain)
     assert table.changes("XA111", "artificial", "assisted", "KM2", Period(2020, 2019)) == {}
 
@@ -118,18 +131,42 @@ def test_table_without_figures_is_read(own_folder):
 
 
 FAULTS = {
-    "unknown flow": ("impervious_nuts", set_first("lc_flow", "GROW"), "column lc_flow: found 'GROW', expected one of STK, GAIN"),
-    "unknown flag": ("impervious_nuts", set_first("OBS_FLAG", "px"), "column OBS_FLAG: found 'px', expected letters of b d e"),
-    "coverage above one": ("impervious_nuts", set_first("COVERAGE", 1.2), "column COVERAGE: found 1.2, expected at most 1"),
+    "unknown flow": (
+        "impervious_nuts",
+        set_first("lc_flow", "GROW"),
+        "column lc_flow: found 'GROW', expected one of STK, GAIN",
+    ),
+    "unknown flag": (
+        "impervious_nuts",
+        set_first("OBS_FLAG", "px"),
+        "column OBS_FLAG: found 'px', expected letters of b d e",
+    ),
+    "coverage above one": (
+        "impervious_nuts",
+        set_first("COVERAGE", 1.2),
+        "column COVERAGE: found 1.2, expected at most 1",
+    ),
     "negative count": ("impervious_nuts", set_first("N_PIX", -1), "column N_PIX: found -1, expected at least 0"),
-    "not a number": ("impervious_nuts", set_first("OBS_VALUE", float("nan")), "column OBS_VALUE: found NaN or infinity"),
+    "not a number": (
+        "impervious_nuts",
+        set_first("OBS_VALUE", float("nan")),
+        "column OBS_VALUE: found NaN or infinity",
+    ),
     "empty year": ("impervious_nuts", set_first("TIME_PERIOD", None), "column TIME_PERIOD: found 1 empty cells"),
     "code with a slash": ("nuts_regions", set_first("geo", "../x"), "column geo: found '../x', expected a code like"),
-    "code with a line break": ("nuts_regions", set_first("geo", "XA\n"), "column geo: found 'XA\\n', expected a code like"),
+    "code with a line break": (
+        "nuts_regions",
+        set_first("geo", "XA\n"),
+        "column geo: found 'XA\\n', expected a code like",
+    ),
     "vintage": ("impervious_nuts", set_first("vintage", "yesterday"), "column vintage: found 'yesterday'"),
     "same key twice": ("impervious_nuts", lambda rows: rows.append(rows[0]), "found two rows with the same key"),
     "unknown region": ("impervious_nuts", set_first("geo", "XZ999"), "found geo, nuts_version ('XZ999', '2024')"),
-    "unknown region of a transition": ("impervious_nuts_transitions", set_first("geo", "XZ999"), "found geo, nuts_version ('XZ999'"),
+    "unknown region of a transition": (
+        "impervious_nuts_transitions",
+        set_first("geo", "XZ999"),
+        "found geo, nuts_version ('XZ999'",
+    ),
     "no regions": ("nuts_regions", list.clear, "found "),
 }
 
@@ -176,7 +213,9 @@ def test_empty_and_dictionary_columns_are_as_good_as_plain_ones(own_folder):
     assert read_table(own_folder).cube(GAIN, 3).periods
 
 
-@pytest.mark.parametrize("name", ["impervious_nuts.parquet", "nuts_regions.parquet", "outlines.geojson", "datapackage.json"])
+@pytest.mark.parametrize(
+    "name", ["impervious_nuts.parquet", "nuts_regions.parquet", "outlines.geojson", "datapackage.json"]
+)
 @pytest.mark.parametrize("content", [None, b"", b"{", b"PAR1nothing"])
 def test_missing_or_damaged_file_gives_one_line(own_folder, name, content):
     (own_folder / name).unlink()
@@ -190,10 +229,15 @@ def test_missing_or_damaged_file_gives_one_line(own_folder, name, content):
     [
         (lambda root: root.update(features=[]), "found no features"),
         (lambda root: root["features"][0].pop("properties"), "found a feature without property geo"),
-        (lambda root: root["features"][0].update(geometry={"type": "Point", "coordinates": [0, 0]}), "region XA: found Point"),
+        (
+            lambda root: root["features"][0].update(geometry={"type": "Point", "coordinates": [0, 0]}),
+            "region XA: found Point",
+        ),
         (lambda root: root["features"][0].update(geometry=None), "region XA: found None"),
         (
-            lambda root: root["features"][0].update(geometry={"type": "Polygon", "coordinates": [[[5, 50], [6, 50], [6, 51]]]}),
+            lambda root: root["features"][0].update(
+                geometry={"type": "Polygon", "coordinates": [[[5, 50], [6, 50], [6, 51]]]}
+            ),
             "region XA: found degrees",
         ),
         (lambda root: [f["properties"].update(geo="ZZ") for f in root["features"]], "found no outline of a region"),
@@ -208,7 +252,9 @@ def test_wrong_outlines_give_one_line(own_folder, spoil, said):
 
 @pytest.mark.parametrize("arguments", [[], ["--data", "/no/such/folder"]])
 def test_command_stops_with_one_line(arguments):
-    done = subprocess.run([sys.executable, "-m", "dashboard", *arguments], cwd=TOP, capture_output=True, text=True, env={"PATH": ""})
+    done = subprocess.run(
+        [sys.executable, "-m", "dashboard", *arguments], cwd=TOP, capture_output=True, text=True, env={"PATH": ""}
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: Table folder") and done.stderr.count("\n") == 1
     assert done.stdout == ""

@@ -23,11 +23,15 @@ def test_csv_without_filters_is_the_table(folder, table):
     rows = read_csv(exports.to_csv(exports.select(table, {})))
     there = pq.read_table(folder / "impervious_nuts.parquet").to_pylist()
     assert [row["geo"] for row in rows] == [row["geo"] for row in there]
-    assert [float(row["OBS_VALUE"]) if row["OBS_VALUE"] else None for row in rows] == [row["OBS_VALUE"] for row in there]
+    assert [float(row["OBS_VALUE"]) if row["OBS_VALUE"] else None for row in rows] == [
+        row["OBS_VALUE"] for row in there
+    ]
 
 
 def test_filters_narrow_by_region_level_year_and_measure(table):
-    filters = exports.parse_filters([("geo", "XA111,XA"), ("level", "3"), ("TIME_PERIOD", "2020,2021"), ("lc_flow", "NET")], table)
+    filters = exports.parse_filters(
+        [("geo", "XA111,XA"), ("level", "3"), ("TIME_PERIOD", "2020,2021"), ("lc_flow", "NET")], table
+    )
     rows = exports.select(table, filters)
     assert set(rows["geo"].to_pylist()) == {"XA111"}
     assert set(rows["TIME_PERIOD"].to_pylist()) == {2020, 2021}

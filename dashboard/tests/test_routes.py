@@ -27,7 +27,18 @@ def get(server, path, **headers):
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
 
 
-@pytest.mark.parametrize("path", ["", "static/dashboard.js", "api/v1/cube.json", "api/v1/data.csv?geo=XA", "region/XA", "nothing", "api/v1/data.csv?x=1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "static/dashboard.js",
+        "api/v1/cube.json",
+        "api/v1/data.csv?geo=XA",
+        "region/XA",
+        "nothing",
+        "api/v1/data.csv?x=1",
+    ],
+)
 def test_every_answer_has_the_safe_headers(server, path):
     _, headers, _ = get(server, path)
     policy = headers["content-security-policy"]
@@ -63,7 +74,11 @@ def test_unknown_things_are_404_and_bad_filters_400(server):
     for path in ("region/XZ", "api/v1/map/7.json", "api/v1/data.exe", "api/v2/data.csv"):
         assert get(server, path)[0] == 404
     status, headers, content = get(server, "api/v1/data.csv?geo=NO")
-    assert status == 400 and headers["content-type"].startswith("text/plain") and content.startswith(b"Filter geo: found a code")
+    assert (
+        status == 400
+        and headers["content-type"].startswith("text/plain")
+        and content.startswith(b"Filter geo: found a code")
+    )
 
 
 def test_downloads_are_files(server):

@@ -15,7 +15,13 @@ HOSTILE = [
 def test_default_shows_new_impervious_land_by_the_headline_method(table):
     state = parse_query("", table)
     m = state.measure
-    assert (m.lc_flow, m.landcover, m.unit, m.definition, m.method) == ("GAIN", "IMP", "PC", "artificial_natural", "estimated")
+    assert (m.lc_flow, m.landcover, m.unit, m.definition, m.method) == (
+        "GAIN",
+        "IMP",
+        "PC",
+        "artificial_natural",
+        "estimated",
+    )
     assert (state.level, state.year, state.geos) == (3, 2023, ("XA",))
 
 
@@ -41,7 +47,11 @@ def test_hostile_query_falls_back(table, query):
     assert len(state.geos) <= MAX_REGIONS
 
 
-@given(text=st.one_of(st.text(), st.binary(), st.none(), st.integers(), st.from_regex(r"[licudmygro]=[^&]*(&[licudmygro]=.*)*")))
+@given(
+    text=st.one_of(
+        st.text(), st.binary(), st.none(), st.integers(), st.from_regex(r"[licudmygro]=[^&]*(&[licudmygro]=.*)*")
+    )
+)
 def test_any_input_gives_a_state_of_the_table(table, text):
     state = parse_query(text, table)
     assert state.level in table.levels and state.year in table.years and set(state.geos) <= set(table.regions)

@@ -18,6 +18,8 @@ let chosen = []; // codes
 let order = "desc";
 let view = null, whole = null; // windows of the drawing: {x, y, w, h}
 let timer = null;
+let moved = false, drag = null; // a drag of the map, and whether it went anywhere
+let told = null; // region of the tooltip
 
 function make(name, attributes = {}, parent = null) {
   const node = document.createElementNS(SVG, name);
@@ -173,6 +175,7 @@ function paint() {
   }
   sizeCircles();
   markChosen();
+  if (!tooltip.hidden) describe(told);
   byId("map-title").textContent = `${cube.title}, ${cube.unitPhrase}, ${period.title}`;
   byId("map-method").textContent = `Method: ${cube.method.toLowerCase()}`;
   slider.setAttribute("aria-valuetext", period.title);
@@ -404,7 +407,8 @@ function describe(geo) {
   if (flag) tell("p", `Note: ${flag}`, "", tooltip);
 }
 
-let moved = false, drag = null, told = null;
+
+
 
 svg.addEventListener("pointermove", (event) => {
   if (drag) {
@@ -414,10 +418,9 @@ svg.addEventListener("pointermove", (event) => {
   }
   const target = event.target.closest("[data-geo]");
   if (!target || !cube || moved) return hide();
-  const key = `${target.dataset.geo} ${at}`;
-  if (told !== key || tooltip.hidden) {
-    told = key;
-    describe(target.dataset.geo);
+  if (told !== target.dataset.geo || tooltip.hidden) {
+    told = target.dataset.geo;
+    describe(told);
     tooltip.hidden = false;
   }
   const box = tooltip.getBoundingClientRect();
