@@ -1,0 +1,295 @@
+"""The whole chain through the installed tools: a made world on loopback, from the catalogue to the table and the dashboard.
+
+It is driven twice over, by `grass --exec` and by grass-session, and both must give the same table.
+"""
+
+import csv
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from imperviouslib.edge.ardfile import ArdFile
+from testsuite import TOP
+from testsuite.archive.make import make_world
+from testsuite.archive.serve import serve
+from testsuite.archive.spec import Spec
+
+YEARS = (2017, 2018)
+SPEC = Spec(seed=3, years=YEARS, size_km=8.0, dates=4)
+WAYS = ("exec", "session")
+
+
+def commands(stac):
+    """The chain as words; small settings for the net, since only the way is tested here."""
+    west, south, east, north = SPEC.bounds
+    return [
+        ("g.region", f"w={west}", f"s={south}", f"e={east}", f"n={north}", "res=20"),
+        ("r.in.gdal", "input=world/labels/s2glc_2017.tif", "output=s2glc"),
+        ("v.in.ogr", "input=world/regions/nuts.gpkg", "output=nuts"),
+        ("r.s2.fetch", f"stac={stac}", "output=scenes", "years=2017-2018", "clouds=100", "nprocs=2"),
+        ("r.s2.yearly", "input=scenes", "output=s2", "years=2017-2018"),
+        ("r.s2.ard", "input=s2", "years=2017-2018", "labels=s2glc", "output=chain.h5"),
+        (
+            "r.unet.train",
+            "input=chain.h5",
+            "output=model",
+            "years=2017",
+            "patch=32",
+            "depth=1",
+            "filters=4",
+            "epochs=2",
+        ),
+        ("r.unet.predict", "input=chain.h5", "model=model", "output=lc"),
+        ("r.impervious.change", "input=lc", "years=2017-2018", "zones=nuts", "output=table", "vintage=2026-01-01"),
+    ]
+
+
+def run_exec(mapset, steps, env, cwd):
+    """Each tool by its own `grass --exec`."""
+    subprocess.run(["grass", "-c", "EPSG:3035", "-e", mapset.parent], check=True, capture_output=True)
+    subprocess.run(["grass", "-c", "-e", mapset], check=True, capture_output=True)
+    said = {}
+    for step in steps:
+        done = subprocess.run(
+            ["grass", mapset, "--exec", *step],
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{' '.join(step)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        said[step[0]] = " ".join((done.stdout + done.stderr).split())
+    return said
+
+
+def run_session(mapset, steps, env, cwd):
+    """All tools from one Python program with grass-session."""
+    script = cwd / "chain.py"
+    calls = "".join(f"    gs.run_command({s[0]!r}, **dict(w.split('=', 1) for w in {s[1:]!r}))\n" for s in steps)
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(TOP)!r})\nfrom imperviouslib.edge.session import open_session\n"
+        f"with open_session({str(mapset)!r}):\n    import grass.script as gs\n{calls}"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=600,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return {}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    out = make_world(tmp_path_factory.mktemp("chain") / "world", SPEC)
+    with serve(out) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chain_env(installed, grass_env, served):
+    env = {k: v for k, v in grass_env.items() if k != "GRASS_ADDON_PATH" and not k.startswith("AWS_")}
+    return {**env, **served.environment(), "GRASS_ADDON_BASE": str(installed)}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, served, chain_env):
+    """Folder and messages of both runs."""
+    out = {}
+    for way, run in zip(WAYS, (run_exec, run_session), strict=True):
+        folder = tmp_path_factory.mktemp(way)
+        (folder / "world").symlink_to(served.out)
+        out[way] = folder, run(folder / "grassdata" / "eu" / "work", commands(served.stac_url), chain_env, folder)
+    return out
+
+
+@pytest.fixture(scope="module")
+def chain(runs):
+    return runs["exec"][0]
+
+
+def in_mapset(folder, env, *command):
+    return subprocess.run(
+        ["grass", folder / "grassdata" / "eu" / "work", "--exec", *command],
+        cwd=folder, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300,
+    )  # fmt: skip
+
+
+def table(folder):
+    return pq.read_table(folder / "table" / "impervious_nuts.parquet").to_pylist()
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_both_ways_of_scripting_give_the_same_table(runs):
+    one, other = (runs[way][0] / "table" / "impervious_nuts.csv" for way in WAYS)
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_every_file_of_the_archive_has_its_sidecar_and_nothing_is_left_over(chain):
+    files = sorted(p for p in (chain / "scenes").rglob("*") if p.is_file())
+    tiffs, sidecars = ({p.with_suffix("") for p in files if p.suffix == s} for s in (".tif", ".json"))
+    assert tiffs == sidecars and tiffs
+    assert not [p for p in files if p.suffix not in (".tif", ".json")]
+    for file in files:
+        if file.suffix == ".json":
+            sidecar = json.loads(file.read_text())
+            assert sidecar["source"]["checksum"]
+            assert "127.0.0.1" in sidecar["catalogue"]
+
+
+def test_no_secret_stands_in_any_file(chain, served):
+    secret = served.secret_key.encode()
+    kinds = (".json", ".csv", ".py", ".geojson", ".parquet", ".h5", ".tif", "")
+    found = [
+        p
+        for p in chain.rglob("*")
+        if p.is_file() and p.suffix in kinds and "world" not in p.parts and secret in p.read_bytes()
+    ]
+    assert not found
+
+
+def test_ard_holds_composites_and_labels_on_the_grid(chain):
+    with ArdFile.open(chain / "chain.h5") as ard:
+        assert ard.years == YEARS
+        assert ard.grid.bounds == SPEC.bounds
+        cells = ard.read("2018", ard.grid)
+        assert cells.shape == (3, 400, 400)
+        # Land's reflectance in these bands, x 10000: no offset is in it any more, and none was taken off twice.
+        red = cells[list(ard.features).index("B04_p50")]
+        assert 200 < np.median(red[red > 0]) < 1500
+        assert set(np.unique(ard.read_label(ard.grid))) <= {0, 1, 2, 3, 4}
+
+
+def test_xarray_opens_the_file_georeferenced(chain):
+    import xarray
+
+    with xarray.open_dataset(chain / "chain.h5") as data:
+        assert dict(data.sizes)["time"] == 2
+        assert data["x"].values[0] == SPEC.bounds[0] + 10
+        assert 0.005 < float(data["B04_p50"].median()) < 0.2
+
+
+def test_null_stays_null_from_composite_to_class(chain, chain_env):
+    both = in_mapset(
+        chain, chain_env, "r.mapcalc", "expression=odd = isnull(s2_2018_B12_p50) != isnull(lc_2018_class)", "--o"
+    )
+    assert both.returncode == 0, both.stderr
+    counted = in_mapset(chain, chain_env, "r.stats", "-cn", "input=odd", "--q").stdout.split()
+    assert counted == ["0", "160000"]
+
+
+def test_maps_carry_classes_and_provenance(chain, chain_env):
+    said = in_mapset(chain, chain_env, "r.category", "map=lc_2017_class", "separator=pipe").stdout
+    # Of the classes within the range of the map.
+    assert "3|Green" in said
+    found = list((chain / "grassdata" / "eu" / "work" / "cell_misc" / "lc_2017_class").glob("*.json"))
+    assert found and json.loads(found[0].read_text())["version"]
+
+
+def test_regions_sum_to_the_whole(chain):
+    """Level 3 regions of a country have the country's cells together, stock by stock."""
+    rows = [
+        r for r in table(chain)
+        if r["lc_flow"] == "STK" and r["method"] == "mapped_raw" and r["unit"] == "KM2" and r["TIME_PERIOD"] == 2018
+        and r["definition"] == "artificial_natural"
+    ]  # fmt: skip
+    for cover in ("IMP", "GRN", "OTH"):
+        by_geo = {r["geo"]: r["N_PIX"] for r in rows if r["landcover"] == cover}
+        for country in ("XA", "XB"):
+            leaves = sum(n for geo, n in by_geo.items() if geo.startswith(country) and len(geo) == 5)
+            assert leaves == by_geo[country] > 0
+
+
+def test_covers_of_a_region_sum_to_the_cells_seen(chain):
+    rows = [
+        r
+        for r in table(chain)
+        if r["lc_flow"] == "STK" and r["method"] == "mapped_raw" and r["unit"] == "KM2" and r["geo"] == "XA"
+    ]
+    for definition in {r["definition"] for r in rows}:
+        for year in YEARS:
+            mine = [r for r in rows if r["definition"] == definition and r["TIME_PERIOD"] == year]
+            assert sum(r["OBS_VALUE"] for r in mine) == pytest.approx(mine[0]["N_PIX"] * 0.0004)
+
+
+def test_csv_and_parquet_hold_the_same_rows(chain):
+    with (chain / "table" / "impervious_nuts.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["geo"], r["lc_flow"], int(r["TIME_PERIOD"])) for r in rows] == [
+        (r["geo"], r["lc_flow"], r["TIME_PERIOD"]) for r in table(chain)
+    ]
+
+
+def test_fetch_again_fetches_nothing(chain, chain_env, served):
+    before = {p: p.stat().st_mtime_ns for p in (chain / "scenes").rglob("*.tif")}
+    step = next(c for c in commands(served.stac_url) if c[0] == "r.s2.fetch")
+    done = in_mapset(chain, chain_env, *step, "--o")
+    assert done.returncode == 0, done.stderr
+    assert {p: p.stat().st_mtime_ns for p in (chain / "scenes").rglob("*.tif")} == before
+
+
+def test_wrong_key_stops_fetch_in_one_line_and_leaves_nothing(chain, chain_env, served):
+    step = [
+        w.replace("output=scenes", "output=elsewhere")
+        for w in next(c for c in commands(served.stac_url) if c[0] == "r.s2.fetch")
+    ]
+    done = in_mapset(chain, {**chain_env, "AWS_SECRET_ACCESS_KEY": "wrong"}, *step, "-n")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "ERROR:" in done.stderr and "expected" in done.stderr
+    assert not [p for p in (chain / "elsewhere").rglob("*") if p.is_file()]
+
+
+def test_change_again_gives_the_same_bytes(chain, chain_env, served):
+    before = (chain / "table" / "impervious_nuts.csv").read_bytes()
+    done = in_mapset(chain, chain_env, *commands(served.stac_url)[-1], "--o")
+    assert done.returncode == 0, done.stderr
+    assert (chain / "table" / "impervious_nuts.csv").read_bytes() == before
+
+
+def test_dashboard_opens_the_table(chain):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dashboard", "--data", chain / "table", "--port", str(port)],
+        cwd=TOP,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        page = _get(f"http://127.0.0.1:{port}/", process)
+        assert "<html" in page
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def _get(url, process, seconds=30):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    until = time.monotonic() + seconds
+    while True:
+        assert process.poll() is None, "the dashboard ended"
+        try:
+            with opener.open(url, timeout=10) as answer:
+                assert answer.status == 200
+                return answer.read().decode()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
