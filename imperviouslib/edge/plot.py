@@ -18,8 +18,9 @@ def plot_training(path: Path, history: Sequence[dict[str, float]], *, best_epoch
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     epochs = [row["epoch"] for row in history]
+    left, right = figure.subplots(1, 2)
     for axes, key, label in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), ("Loss (cross-entropy)", "Accuracy (share of cells)"), strict=True
+        (left, right), ("loss", "accuracy"), ("Loss (cross-entropy)", "Accuracy (share of cells)"), strict=True
     ):
         axes.plot(epochs, [row[key] for row in history], marker=".", color="#2166ac", label="training ground")
         axes.plot(
@@ -30,6 +31,8 @@ def plot_training(path: Path, history: Sequence[dict[str, float]], *, best_epoch
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="lower right", frameon=False)
+    # The loss falls by orders of magnitude; its upper middle is always empty.
+    left.set_yscale("log")
+    left.legend(loc="upper center", frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
