@@ -75,7 +75,6 @@ def best_of(function: Callable[[], object], times: int = 3) -> float:
 @contextmanager
 def grass_session() -> Iterator[Path]:
     """A GRASS session of this process in an empty location in EPSG:3035, with the source tree's tools on PATH."""
-    sys.path.append(subprocess.check_output(["grass", "--config", "python_path"], text=True).strip())
     from grass.script import setup
 
     before = os.environ.copy()
@@ -103,12 +102,23 @@ def judge(one: Case, ours: float, peer: float | None) -> dict:
     """
     ratio = ours / peer if peer else None
     met = (ours if ratio is None else ratio) <= one.target
-    return {"stage": one.stage, "case": one.name, "ours": ours, "peer": peer, "ratio": ratio, "target": one.target, "met": met}
+    return {
+        "stage": one.stage,
+        "case": one.name,
+        "ours": ours,
+        "peer": peer,
+        "ratio": ratio,
+        "target": one.target,
+        "met": met,
+    }
 
 
 def row(result: dict) -> str:
     """Write one line of the table."""
-    numbers = [f"{result[key]:10.4g}" if result[key] is not None else f"{'-':>10}" for key in ("ours", "peer", "ratio", "target")]
+    numbers = [
+        f"{result[key]:10.4g}" if result[key] is not None else f"{'-':>10}"
+        for key in ("ours", "peer", "ratio", "target")
+    ]
     return f"{result['stage']:<10}{result['case']:<72}{''.join(numbers)}  {'yes' if result['met'] else 'NO'}"
 
 
@@ -118,12 +128,17 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--stage", help="stages to run, with commas between; all where left out")
     parser.add_argument("--out", type=Path, default=OUT, help="JSON file")
     args = parser.parse_args(words)
+    # Cases import grass.script, which lives outside of the virtual environment.
+    sys.path.append(subprocess.check_output(["grass", "--config", "python_path"], text=True).strip())
     for file in sorted(Path(__file__).parent.glob("bench_*.py")):
         importlib.import_module(f"testsuite.{file.stem}")
     known = sorted({c.stage for c in CASES})
     wanted = args.stage.split(",") if args.stage else known
     if unknown := [stage for stage in wanted if stage not in known]:
-        print(f"Stage '{unknown[0]}': found no case, expected {', '.join(known)}. Name stages as STAGE=a,b.", file=sys.stderr)
+        print(
+            f"Stage '{unknown[0]}': found no case, expected {', '.join(known)}. Name stages as STAGE=a,b.",
+            file=sys.stderr,
+        )
         return 1
     print(f"{'stage':<10}{'case (smaller is better)':<72}{'ours':>10}{'peer':>10}{'ratio':>10}{'target':>10}  met")
     results, broken = [], 0

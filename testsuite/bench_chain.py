@@ -1,0 +1,140 @@
+"""One measurement a stage, on made arrays: each against the plain way of doing the same. See bench.py for how to add more."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from testsuite.bench import best_of, case, grass_session
+
+SIDE = 1024
+
+
+@case("fetch", "warp 1024 x 1024 cells exactly, against GDAL's approximate bilinear, seconds", target=6)
+def exact_warp() -> tuple[float, float]:
+    from rasterio.warp import Resampling, reproject
+
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.edge.rasterfile import Source
+    from imperviouslib.edge.warp import coordinates, extent, warp
+
+    source = Source("EPSG:32632", (20.0, 0.0, 600000.0, 0.0, -20.0, 5900040.0), 2745, 2745, "uint16")
+    whole = extent(source)
+    west, north = whole.west + 20 * whole.width // 4, whole.north - 20 * whole.height // 4
+    west, north = west // 20 * 20, north // 20 * 20
+    part = Grid(west, north - SIDE * 20, west + SIDE * 20, north)
+    pixels = np.random.default_rng(1).integers(1, 10000, (2745, 2745), dtype=np.uint16)
+    coordinates(source)  # once a scene geometry, not once a band
+    from affine import Affine
+
+    def theirs() -> None:
+        out = np.zeros(part.shape, "uint16")
+        reproject(
+            pixels, out, src_transform=Affine(*source.transform), src_crs=source.crs, dst_transform=Affine(*part.transform),
+            dst_crs="EPSG:3035", src_nodata=0, dst_nodata=0, resampling=Resampling.bilinear, num_threads=1,
+        )  # fmt: skip
+
+    return best_of(lambda: warp(pixels, source, (0, 0), part, "bilinear")), best_of(theirs)
+
+
+@case("yearly", "median of 12 scenes with clouds, 1024 x 1024, against numpy.nanmedian, seconds", target=0.2)
+def masked_median() -> tuple[float, float]:
+    from imperviouslib.core.composite import median
+
+    rng = np.random.default_rng(1)
+    stack = rng.integers(1, 10000, (12, SIDE, SIDE), dtype=np.uint16)
+    stack[rng.random(stack.shape) < 0.4] = 0
+    floats = np.where(stack == 0, np.nan, stack).astype("float32")
+    part = floats[:, : SIDE // 8]  # nanmedian is slow enough to be measured on an eighth
+    return best_of(lambda: median(stack.copy())), 8 * best_of(lambda: np.nanmedian(part, axis=0), 1)
+
+
+@case("ard", "majority of 10 m labels with balanced ties, 1024 x 1024, against r.resamp.stats, seconds", target=1)
+def balanced_majority() -> tuple[float, float]:
+    import grass.script as gs
+
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.core.labels import majority
+
+    part = Grid(0, 0, SIDE * 20, SIDE * 20)
+    with grass_session():
+        gs.run_command("g.region", n=SIDE * 20, s=0, w=0, e=SIDE * 20, res=10, quiet=True)
+        gs.mapcalc("labels = 1 + (row() / 3 + col() / 5) % 4", quiet=True)
+        gs.run_command("g.region", res=20, quiet=True)
+        theirs = best_of(
+            lambda: gs.run_command(
+                "r.resamp.stats", input="labels", output="mode", method="mode", overwrite=True, quiet=True
+            )
+        )
+    row, col = np.indices((2 * SIDE, 2 * SIDE)) + 1
+    fine = (1 + (row // 3 + col // 5) % 4).astype(np.int32)
+    return best_of(lambda: majority(fine, part, 2, "balanced")), theirs
+
+
+@case("train", "one step on 8 patches of 64 x 64 with the default net, seconds", target=1)
+def training_step() -> tuple[float, None]:
+    from imperviouslib.edge.unet import NetSpec, build_unet, import_keras
+
+    keras = import_keras()
+    net = build_unet(NetSpec(3, (1000.0,) * 3, (300.0,) * 3))
+    net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(1)
+    features, labels = rng.integers(1, 5000, (8, 64, 64, 3), dtype=np.uint16), rng.integers(0, 4, (8, 64, 64))
+    net.train_on_batch(features, labels)  # the first step builds the graph
+    return best_of(lambda: net.train_on_batch(features, labels), 5), None
+
+
+@case("predict", "1024 x 1024 cells in anchored windows with halo, against one pass without, seconds", target=1.6)
+def windows_with_halo() -> tuple[float, float]:
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.core.patches import net_halo, windows
+    from imperviouslib.edge.unet import NetSpec, build_unet, run_net, with_probabilities
+
+    net = build_unet(NetSpec(3, (1000.0,) * 3, (300.0,) * 3, filters=8))
+    run = run_net(with_probabilities(net, 1.0))
+    part = Grid(0, 0, SIDE * 20, SIDE * 20)
+    whole = np.random.default_rng(1).integers(1, 10000, (1, SIDE, SIDE, 3)).astype("uint16")
+    frames = [frame.shape for _, frame in windows(part, halo=net_halo(3))]
+
+    def ours() -> None:
+        for height, width in frames:
+            run(np.resize(whole, (1, height, width, 3)))
+
+    return best_of(ours, 2), best_of(lambda: run(whole), 2)
+
+
+@case("change", "counts of two maps in 100 regions, 2000 x 2000, against v.rast.stats of one, seconds", target=1)
+def counts_by_region() -> tuple[float, float]:
+    import grass.script as gs
+
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.edge import zones
+
+    side = 2000
+    with grass_session():
+        gs.run_command("g.region", n=side * 20, s=0, w=0, e=side * 20, res=20, quiet=True)
+        gs.mapcalc("before = 1 + (row() / 7 + col() / 11) % 4", quiet=True)
+        gs.mapcalc("after = 1 + (row() / 7 + col() / 13) % 4", quiet=True)
+        gs.run_command("v.mkgrid", map="regions", grid=(10, 10), quiet=True)
+        gs.run_command("v.to.rast", input="regions", output="zone", use="cat", quiet=True)
+        grid = Grid(0, 0, side * 20, side * 20)
+        ours = best_of(lambda: zones.count("zone", ["before", "after"], grid), 2)
+        theirs = best_of(
+            lambda: gs.run_command(
+                "v.rast.stats", flags="c", map="regions", raster="after", column_prefix="a", method="sum", quiet=True
+            ),
+            2,
+        )
+    return ours, theirs
+
+
+@case("dashboard", "open and check a table of made regions and years, seconds", target=2)
+def open_table() -> tuple[float, None]:
+    from dashboard.data import read_table
+    from dashboard.tests.make_table import make_table
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = make_table(Path(folder) / "table")
+        return best_of(lambda: read_table(made)), None
