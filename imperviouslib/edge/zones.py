@@ -11,6 +11,7 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def read_zones(name: str, column: str) -> ZonesMap:
     """Read and check the regions of a vector map.
 
     Raises InputError where the map has no areas, no table or no such column, where a code is missing, doubled or unfit, where
-    coordinates are plainly degrees, or where two regions of one level overlap.
+    coordinates are plainly degrees.
     """
     full = grassdb.find_map(name, option="zones", element="vector")
     thing = f"Zones map <{full}>"
@@ -86,7 +87,6 @@ def read_zones(name: str, column: str) -> ZonesMap:
     chosen = ",".join(c for c in (key, column, level, title) if c)
     records = json.loads(grassdb.read("v.db.select", map=full, columns=chosen, format="json"))["records"]
     zones = parse_zones(records, key=key, column=column, level=level, name=title)
-    _check_disjoint(full, zones)
     history = grassdb.read("v.info", map=full, flags="h")
     scale = info.get("scale", "1:1").rpartition(":")[2]
     return ZonesMap(full, key, columns, tuple(zones), resolve_outline_scale(f"{full} {history}", int(float(scale))))
@@ -96,23 +96,16 @@ def _pairs(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
-def _check_disjoint(name: str, zones: Sequence[Zone]) -> None:
-    """Raise InputError where an area belongs to two zones of one level: its cells could be counted for one of them only."""
-    by_cat = {zone.cat: zone for zone in zones}
+def read_overlaps(source: ZonesMap) -> list[tuple[Zone, Zone]]:
+    """Return the pairs of zones of one level that have an area in common, were it a sliver between two outlines."""
+    by_cat = {zone.cat: zone for zone in source.zones}
+    pairs = set()
     # Each line holds the categories of one area: 3 or 1/3.
-    for line in grassdb.read("v.category", input=name, option="print", type="centroid", layer=1).splitlines():
-        first: dict[int, str] = {}
-        for cat in sorted({int(word) for word in line.split("/") if word}):
-            zone = by_cat.get(cat)
-            if zone and first.setdefault(zone.level, zone.geo) != zone.geo:
-                raise InputError(
-                    sentence(
-                        f"Zones map <{name}>",
-                        f"overlapping regions {first[zone.level]} and {zone.geo} of level {zone.level}",
-                        "regions of one level that do not overlap",
-                        f"Correct the outlines, or tell levels apart with a column {LEVEL_COLUMN}.",
-                    )
-                )
+    text = grassdb.read("v.category", input=source.name, option="print", type="centroid", layer=1)
+    for line in set(text.splitlines()):
+        cats = sorted({int(word) for word in line.split("/") if word} & by_cat.keys())
+        pairs |= {(a, b) for a, b in combinations(cats, 2) if by_cat[a].level == by_cat[b].level}
+    return [(by_cat[a], by_cat[b]) for a, b in sorted(pairs)]
 
 
 def where_level(source: ZonesMap, level: int) -> str:

@@ -8,6 +8,7 @@ write the folder. Maps, columns and folder of a run that fails are removed again
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -45,6 +46,8 @@ SHARES_DEFINITION = "artificial"
 """What a share of sealed land is, unless the user says otherwise."""
 _FINE_ENOUGH = 1_000_000
 """Scale denominator up to which outlines are fit for figures."""
+_SLIVER = 0.001
+"""Share of a region's cells that another region of its level may take; the outlines of GISCO overlap by slivers at some borders."""
 _METHOD_NOTES = [
     "mapped_raw counts the cells seen (flows: seen in both years). Nothing is filled, smoothed or expanded.",
     "mapped_consistent counts after a persistence rule: a change holds if the next year in which the cell was seen confirms it; cells "
@@ -366,12 +369,37 @@ def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> 
     if left:
         grassdb.message(f"{left} of {len(source.zones)} regions have no cell in the current region; left out.")
     parents = table.resolve_parents(chosen)
-    shapes = zones.outlines(source, chosen, grassdb.temporary_folder())
+    overlaps = [pair for pair in zones.read_overlaps(source) if any(zone.cat in inside for zone in pair)]
+    shapes = zones.outlines(source, list({*chosen, *itertools.chain(*overlaps)}), grassdb.temporary_folder())
+    _check_disjoint(source, overlaps, shapes, inside, grid)
     measured = []
     for zone in chosen:
         beyond = count_cells(shapes[zone.cat]) - count_cells(shapes[zone.cat], grid)
         measured.append(replace(zone, parent=parents[zone.geo], cells=inside[zone.cat][()] + beyond))
     return measured, shapes
+
+
+def _check_disjoint(
+    source: ZonesMap,
+    overlaps: Sequence[tuple[Zone, Zone]],
+    shapes: Mapping[int, Any],
+    inside: Mapping[int, Mapping],
+    grid: Grid,
+) -> None:
+    """Raise InputError where one region takes more than a sliver of another one's cells: a cell is counted once a level."""
+    for pair in overlaps:
+        for zone in pair:
+            own = count_cells(shapes[zone.cat], grid)
+            lost = own - inside.get(zone.cat, {(): 0})[()]
+            if lost > max(1, own * _SLIVER):
+                raise InputError(
+                    sentence(
+                        f"Zones map <{source.name}>",
+                        f"overlapping regions {pair[0].geo} and {pair[1].geo} of level {zone.level}, by {lost} cells of {zone.geo}",
+                        "regions of one level that do not overlap",
+                        f"Correct the outlines, or tell levels apart with a column {zones.LEVEL_COLUMN}.",
+                    )
+                )
 
 
 def _collection(chosen: Sequence[Zone], shapes: Mapping[int, Any]) -> dict[str, Any]:
