@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,18 +25,18 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import exports, views, words
-from dashboard.data import Table, read_table, select_rows
+from dashboard.data import Table, read_table
 from dashboard.shapes import draw_map
 from dashboard.state import COVERS, DEFINITIONS, FLOWS, METHODS, UNITS, State, parse_query
 
+CSV = "text/csv; charset=utf-8"
 WWW = Path(__file__).resolve().parent / "www"
-OUTPUTS = ("headline", "chart", "figures", "ranking", "changes", "downloads", "about", "summary")
 
 
 def select(key: str, label: str, options: dict[str, str], chosen: str) -> Tag:
@@ -188,9 +188,12 @@ def page(table: Table, request: Request) -> ui.page_html:
             controls(table, state),
             tags.div(map_panel(), region_panel(state), class_="two"),
             tags.div(
-                tags.section(ui.output_ui("ranking"), class_="panel", aria_label="Ranking"),
                 tags.div(
+                    tags.section(ui.output_ui("ranking"), class_="panel", aria_label="Ranking"),
                     tags.section(ui.output_ui("changes"), class_="panel", aria_label="What became what"),
+                    class_="stack",
+                ),
+                tags.div(
                     tags.section(tags.h2("Downloads"), ui.output_ui("downloads"), class_="panel"),
                     tags.section(tags.h2("Method and sources"), ui.output_ui("about"), class_="panel"),
                     class_="stack",
@@ -342,10 +345,9 @@ def api_routes(table: Table) -> list[Route]:
         state = parse_query(request.url.query, table)
         return answer_packed(request, cube_of(replace(state, year=0, geos=(), order="desc")))
 
-    def attachment(content: bytes, name: str, media_type: str) -> Response:
-        return Response(
-            content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'}
-        )
+    def attachment(content: bytes | Iterator[bytes], name: str, media_type: str) -> Response:
+        kind = Response if isinstance(content, bytes) else StreamingResponse
+        return kind(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
 
     def get_data(request: Request) -> Response:
         form = request.path_params["form"]
@@ -357,7 +359,7 @@ def api_routes(table: Table) -> list[Route]:
         except exports.BadRequestError as err:
             return PlainTextResponse(str(err), 400)
         if form == "csv":
-            return attachment(exports.to_csv(rows), "impervious_nuts.csv", "text/csv; charset=utf-8")
+            return attachment(exports.to_csv(rows), "impervious_nuts.csv", CSV)
         if form == "sdmx.csv":
             content = exports.to_sdmx_csv(rows, table.schema)
             return attachment(
@@ -368,16 +370,10 @@ def api_routes(table: Table) -> list[Route]:
         return PlainTextResponse("Format: expected csv, sdmx.csv, parquet or geojson.", 404)
 
     def get_regions(request: Request) -> Response:
-        return attachment(
-            exports.to_csv(select_rows(table.regions_table, {})), "nuts_regions.csv", "text/csv; charset=utf-8"
-        )
+        return attachment(exports.to_csv(table.regions_table), "nuts_regions.csv", CSV)
 
     def get_transitions(request: Request) -> Response:
-        return attachment(
-            exports.to_csv(select_rows(table.transitions, {})),
-            "impervious_nuts_transitions.csv",
-            "text/csv; charset=utf-8",
-        )
+        return attachment(exports.to_csv(table.transitions), "impervious_nuts_transitions.csv", CSV)
 
     def get_package(request: Request) -> Response:
         content = json.dumps(table.package, ensure_ascii=False, indent=1).encode()

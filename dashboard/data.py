@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -207,6 +208,16 @@ class Table:
         return self._codes[column]
 
     @cached_property
+    def _repeated(self) -> set[str]:
+        names = Counter(region.name for region in self.regions.values())
+        return {name for name, count in names.items() if count > 1}
+
+    def call(self, geo: str) -> str:
+        """Name a region so that it cannot be mistaken: names repeat across levels, and then the code is said too."""
+        name = self.regions[geo].name
+        return f"{name} {geo}" if name in self._repeated else name
+
+    @cached_property
     def largest(self) -> Region:
         """The largest region of the top level, which the page shows first."""
         return max((r for r in self.regions.values() if r.level == self.levels[0]), key=lambda r: r.area_km2)
@@ -342,16 +353,18 @@ def codes_of(column: pa.ChunkedArray) -> tuple[np.ndarray, list[Any]]:
 
 
 def select_rows(table: pa.Table, wanted: Mapping[str, Sequence[Any]]) -> pa.Table:
-    """Return the rows whose columns have one of the wanted values each, text columns as plain text."""
+    """Return the rows whose columns have one of the wanted values each."""
     mask = np.ones(len(table), dtype=bool)
     for name, allowed in wanted.items():
         codes, values = codes_of(table[name])
         mask &= np.array([value in set(allowed) for value in values], dtype=bool)[codes] if values else False
-    rows = table if mask.all() else table.filter(pa.array(mask))
-    return pa.table(
-        [pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in rows.columns],
-        names=rows.column_names,
-    )
+    return table if mask.all() else table.filter(pa.array(mask))
+
+
+def plain(rows: pa.Table) -> pa.Table:
+    """Return the rows with dictionary-encoded columns as plain ones."""
+    columns = [pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in rows.columns]
+    return pa.table(columns, names=rows.column_names)
 
 
 def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Table:

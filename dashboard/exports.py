@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from dashboard.data import MEASURE_COLUMNS, Measure, Table, select_rows
+from dashboard.data import MEASURE_COLUMNS, Measure, Table, plain, select_rows
 
 _DIMENSIONS = ("lc_flow", "landcover", "definition", "method", "unit")
 FILTERS = (*_DIMENSIONS, "geo", "level", "TIME_PERIOD")
 MAX_CODES = 2000
+
+PART = 100_000
+"""Rows of a part of a download."""
 
 
 class BadRequestError(Exception):
@@ -73,29 +77,36 @@ def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.match_substring_regex(text, "^[=+@\\t\\r-]"), pc.binary_join_element_wise("'", text, ""), text)
 
 
-def to_csv(rows: pa.Table) -> bytes:
-    """Write UTF-8 CSV with commas, dots and LF; an empty cell where there is no value."""
-    columns = [_guarded(column) if not pa.types.is_primitive(column.type) else column for column in rows.columns]
-    sink = io.BytesIO()
-    pyarrow.csv.write_csv(pa.table(columns, names=rows.column_names), sink)
-    return sink.getvalue()
+def parts(rows: pa.Table) -> Iterator[pa.Table]:
+    """Cut rows into parts with plain columns, so that a download needs the memory of one part; at least one, be it empty."""
+    for start in range(0, max(len(rows), 1), PART):
+        yield plain(rows.slice(start, PART))
 
 
-def to_sdmx_csv(rows: pa.Table, schema: Mapping) -> bytes:
-    """Write SDMX-CSV 2.0 in Eurostat's habit: structure columns first. The column names are the table's own, dimensions in lower case already."""
-    count = len(rows)
+def to_csv(rows: pa.Table) -> Iterator[bytes]:
+    """Write UTF-8 CSV with commas, dots and LF, part by part; an empty cell where there is no value."""
+    for number, part in enumerate(parts(rows)):
+        columns = [_guarded(c) if not pa.types.is_primitive(c.type) else c for c in part.columns]
+        sink = io.BytesIO()
+        options = pyarrow.csv.WriteOptions(include_header=number == 0)
+        pyarrow.csv.write_csv(pa.table(columns, names=part.column_names), sink, options)
+        yield sink.getvalue()
+
+
+def to_sdmx_csv(rows: pa.Table, schema: Mapping[str, Any]) -> Iterator[bytes]:
+    """Write SDMX-CSV 2.0 in Eurostat's habit: the table's own columns behind those of the structure."""
     structure = f"R_IMPERVIOUS:IMPERVIOUS_NUTS({schema['contract']}.0)"
-    table = pa.table(
-        [pa.repeat("dataflow", count), pa.repeat(structure, count), *rows.columns],
-        names=["STRUCTURE", "STRUCTURE_ID", *rows.column_names],
-    )
-    return to_csv(table)
+    first = {"STRUCTURE": "dataflow", "STRUCTURE_ID": structure}
+    columns = [pa.array([text] * len(rows), pa.string()).dictionary_encode() for text in first.values()]
+    return to_csv(pa.table([*columns, *rows.columns], names=[*first, *rows.column_names]))
 
 
 def to_parquet(rows: pa.Table) -> bytes:
     """Write Parquet, typed as the table."""
     sink = io.BytesIO()
-    pq.write_table(rows, sink, compression="zstd")
+    with pq.ParquetWriter(sink, plain(rows.slice(0, 0)).schema, compression="zstd") as writer:
+        for part in parts(rows):
+            writer.write_table(part)
     return sink.getvalue()
 
 

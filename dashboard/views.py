@@ -82,6 +82,8 @@ def class_breaks(values: np.ndarray, count: int, *, two_sided: bool) -> list[flo
         sizes = np.abs(values)
         limits = sorted({nice(float(q)) for q in np.quantile(sizes, (1 / 4, 1 / 2, 4 / 5))} - {0.0})
         return [-b for b in reversed(limits)] + limits
+    # At least two different values a class, or the classes tell less than the ranking.
+    count = min(count, max(2, len(np.unique(values)) // 2))
     limits = {nice(float(q)) for q in np.quantile(values, np.arange(1, count) / count)}
     return sorted(limit for limit in limits if values.min() < limit <= values.max())
 
@@ -177,7 +179,7 @@ def map_summary(table: Table, state: State) -> TagList:
 
     def named(geos: Iterable[str]) -> str:
         return ", ".join(
-            f"{table.regions[geo].name} ({words.with_unit(cells[geo].value, places, state.measure)})" for geo in geos
+            f"{table.call(geo)} ({words.with_unit(cells[geo].value, places, state.measure)})" for geo in geos
         )
 
     if len(ranked) > 4:
@@ -371,6 +373,9 @@ def _tile(table: Table, state: State, geo: str, level: int, flow: str, year: int
         places = places_of(table, measure, level)
         text = words.with_unit(cell.value, places, measure)
         lines.append(tags.dd(text, class_="big" if unit == "KM2" else None))
+        if unit == "KM2" and period and cell.value is None:
+            lines.append(tags.dd(words.missing_reason(cell, table.coverage_min), class_="soft"))
+            break
         if unit == "KM2" and cell.low is not None:
             lines.append(tags.dd(f"95 %: {words.interval(cell, places)}", class_="soft"))
     return tags.div(
@@ -450,7 +455,7 @@ def _tell(table: Table, line: Line, state: State) -> str:
     texts = [
         f"{words.with_unit(cell.value, places, state.measure)} in {period.title}" for period, cell in (first, last)
     ]
-    return f"{table.regions[line.geo].name}: " + (texts[0] if first == last else " and ".join(texts)) + "."
+    return f"{table.call(line.geo)}: " + (texts[0] if first == last else " and ".join(texts)) + "."
 
 
 def chart_notes(table: Table, state: State, lines: Sequence[Line]) -> list[str]:
@@ -462,7 +467,7 @@ def chart_notes(table: Table, state: State, lines: Sequence[Line]) -> list[str]:
     notes.append(f"Line: {method.lower()}.")
     if any(line.beside for line in lines):
         beside = next(line for line in lines if line.beside)
-        of = f" of {table.regions[beside.geo].name}" if len(main) > 1 else ""
+        of = f" of {table.call(beside.geo)}" if len(state.geos) > 1 else ""
         notes.append(f"Dashed: {words.METHOD_NAMES[beside.method].lower()}{of}, for comparison.")
     if with_interval:
         notes.append("Band: 95 % interval.")
@@ -470,6 +475,9 @@ def chart_notes(table: Table, state: State, lines: Sequence[Line]) -> list[str]:
             notes.append("Where there is no band, no interval was estimated.")
     else:
         notes.append(words.no_interval(state.measure.method))
+    undrawn = [geo for geo in state.geos if geo not in {line.geo for line in main}]
+    if undrawn:
+        notes.append(f"Not drawn, no figures: {', '.join(table.call(geo) for geo in undrawn)}.")
     if any("p" in cell.flags and cell.value is not None for line in main for cell in line.cells.values()):
         notes.append("Hollow: provisional.")
     if any(cell.value is None for line in main for cell in line.cells.values()):
@@ -619,7 +627,7 @@ def figures(table: Table, state: State) -> TagList:
         for period, cell in line.cells.items():
             rows.append(
                 tags.tr(
-                    tags.th(table.regions[line.geo].name, scope="row"),
+                    tags.th(table.call(line.geo), scope="row"),
                     tags.td(words.METHOD_SHORT[line.method]),
                     tags.td(period.label),
                     tags.td(words.number(cell.value, places, signed=measure.lc_flow == "NET"), class_="num"),
@@ -648,6 +656,8 @@ def changes(table: Table, state: State) -> TagList:
     period = min(periods, key=lambda p: abs(p.year - state.year), default=None)
     found = table.changes(geo, measure.definition, measure.method, "KM2", period) if period else {}
     heading = tags.h2(f"What became what in {region.name}, km²" + (f", {period.title}" if period else ""))
+    if found and all(cell.value is None for cell in found.values()):
+        return TagList(heading, tags.p("Too little of the region was seen in both years.", class_="empty"))
     if not found:
         return TagList(
             heading, tags.p("The table has no transitions for this region, method and time.", class_="empty")
@@ -681,9 +691,10 @@ def changes(table: Table, state: State) -> TagList:
 # ---- method and provenance -----------------------------------------------------------------------------------------------
 
 
-def about(table: Table, state: State) -> TagList:
+def about(table: Table, state: State, *, base: str = "") -> TagList:
     """Say where the figures come from and how far to trust them, from the schema and datapackage.json."""
     package, codes, measure = table.package, table.schema["codes"], state.measure
+    notes = package.get("method")
     rows: list[tuple[str, TagChild]] = [
         (
             "Status",
@@ -691,32 +702,32 @@ def about(table: Table, state: State) -> TagList:
         ),
         ("Definition", f"{codes['definition'][measure.definition]}."),
         ("Method", f"{words.METHOD_NAMES[measure.method]}. {codes['method'][measure.method]}."),
+        ("Notes", tags.ul([tags.li(str(note)) for note in notes]) if isinstance(notes, list) else notes and str(notes)),
         ("Unit", words.unit_explained(measure)),
         ("Intervals", _interval_words(table, state)),
         (
             "Seen",
             f"Share of the region's cells that were seen. Below {table.coverage_min * 100:.0f} % the map is hatched.",
         ),
-        ("Regions", f"NUTS version {table.nuts_version}. Outline: {outline_source(package)}."),
+        ("Regions", f"NUTS version {table.nuts_version}. Outlines: {outline_source(package)}."),
         ("Run", f"Vintage {table.vintage or 'not given'}. A later run replaces the figures of an earlier one."),
+        ("Scenes", scene_counts(package)),
+        ("Model", model_words(package)),
+        ("Grid", _joined(package.get("grid"), ("crs", "res_m"), {"res_m": "{} m cells", "crs": "{}"})),
+        ("Software", _joined(package.get("software"))),
+        ("Licence", _names(package.get("licenses"))),
+        ("Contact", _names(package.get("contributors")) or (package.get("contact") and str(package["contact"]))),
     ]
-    known = {
-        "status",
-        "resources",
-        "profile",
-        "name",
-        "$schema",
-        "title",
-        "description",
-        "outline",
-        "outlines",
-        "zones",
-    }
-    rows += [(_key_words(key), _plain(value)) for key, value in package.items() if key not in known and value]
-    flags = [tags.li(tags.b(flag), f" {text}") for flag, text in codes["OBS_FLAG"].items()]
+    flags = [tags.li(tags.b(flag), tags.span(text)) for flag, text in codes["OBS_FLAG"].items()]
     return TagList(
-        tags.p(str(package.get("description", ""))) if package.get("description") else None,
-        tags.dl([[tags.dt(name), tags.dd(value)] for name, value in rows], class_="about"),
+        tags.p(str(package["description"]), class_="note") if package.get("description") else None,
+        tags.dl([[tags.dt(name), tags.dd(value)] for name, value in rows if value], class_="about"),
+        tags.p(
+            "All parameters, digests and scene names: ",
+            tags.a("data package", href=f"{base}api/v1/datapackage.json", download=True),
+            ".",
+            class_="note",
+        ),
         tags.h3("Flags"),
         tags.ul(flags, class_="flags"),
     )
@@ -730,49 +741,52 @@ def _interval_words(table: Table, state: State) -> str:
 
 def outline_source(package: Mapping[str, Any]) -> str:
     """Return the source of the outlines as the package tells it."""
-    for key in ("outline", "outlines", "zones"):
-        value = package.get(key)
-        if isinstance(value, Mapping):
-            value = value.get("source") or value.get("title") or value.get("name") or value.get("map")
-        if value:
-            return str(value).rstrip(".")
-    return "not named in the data package"
+    regions = package.get("regions")
+    if not isinstance(regions, Mapping) or not regions.get("outlines"):
+        return "not named in the data package"
+    more = [str(regions[key]) for key in ("scale", "note") if regions.get(key) not in (None, "", "not known")]
+    return ", ".join([str(regions["outlines"]), *more])
 
 
-def _key_words(key: str) -> str:
-    text = "".join(f" {c.lower()}" if c.isupper() else c for c in key).replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
+def _provenance(package: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    found = package.get("provenance")
+    return {str(k): v for k, v in found.items() if isinstance(v, Mapping)} if isinstance(found, Mapping) else {}
 
 
-_MANY = 12
-"""Entries of a list that are shown; more are counted."""
+def scene_counts(package: Mapping[str, Any]) -> str:
+    """Say how many scenes stand behind each year.
+
+    >>> scene_counts({"provenance": {"2017": {"scene_count": 6}, "2018": {"scene_count": 8}}})
+    '2017: 6 · 2018: 8'
+    """
+    counts = {year: known.get("scene_count") for year, known in _provenance(package).items()}
+    return " · ".join(f"{year}: {count}" for year, count in sorted(counts.items()) if count)
 
 
-def _plain(value: Any, depth: int = 0) -> TagChild:
-    """Show a value of the data package as nested lists; long lists are counted, so a page stays a page."""
-    if isinstance(value, Mapping):
-        if depth > 3:
-            return f"{len(value)} entries"
-        items = list(value.items())
-        more = [tags.li(f"and {len(items) - _MANY} more in datapackage.json")] if len(items) > _MANY else []
-        return tags.ul(
-            [
-                tags.li(tags.span(f"{_key_words(str(k))}: ", class_="soft"), _plain(v, depth + 1))
-                for k, v in items[:_MANY]
-            ],
-            more,
-        )
-    if isinstance(value, (list, tuple)):
-        if all(isinstance(v, Mapping) and not any(isinstance(w, (Mapping, list)) for w in v.values()) for v in value):
-            value = [" · ".join(f"{_key_words(str(k)).lower()} {w}" for k, w in v.items()) for v in value]
-        if all(isinstance(v, (str, int, float)) for v in value):
-            text = ", ".join(str(v) for v in value[:_MANY])
-            return text + (f" and {len(value) - _MANY} more" if len(value) > _MANY else "")
-        if depth > 3:
-            return f"{len(value)} entries"
-        more = [tags.li(f"and {len(value) - _MANY} more in datapackage.json")] if len(value) > _MANY else []
-        return tags.ul([tags.li(_plain(v, depth + 1)) for v in value[:_MANY]], more)
-    return str(value)
+def model_words(package: Mapping[str, Any]) -> str:
+    """Name the model or models by the beginning of their digests, and their labels."""
+    told = []
+    for known in _provenance(package).values():
+        if known.get("model"):
+            labels = known.get("model_labels")
+            by = f", labels {labels.get('legend')} of {labels.get('year')}" if isinstance(labels, Mapping) else ""
+            told.append(f"sha256 {str(known['model'])[:12]}…{by}")
+    return "; ".join(dict.fromkeys(told))
+
+
+def _joined(values: Any, keys: Sequence[str] = (), forms: Mapping[str, str] | None = None) -> str:
+    if not isinstance(values, Mapping):
+        return ""
+    return " · ".join(
+        (forms or {}).get(key, f"{key} {{}}").format(values[key]) for key in keys or values if key in values
+    )
+
+
+def _names(values: Any) -> str:
+    if not isinstance(values, list):
+        return ""
+    told = [v.get("title") or v.get("name") or v.get("path") if isinstance(v, Mapping) else v for v in values]
+    return ", ".join(str(v) for v in told if v)
 
 
 # ---- downloads -----------------------------------------------------------------------------------------------------------
@@ -853,7 +867,7 @@ def region_page(table: Table, state: State) -> Tag:
                 tags.div(charts, class_="charts"),
                 tags.section(changes(table, alone), class_="panel"),
                 tags.h2("Method and sources"),
-                about(table, alone),
+                about(table, alone, base="../"),
             ),
         ],
         base="../",

@@ -216,10 +216,20 @@ def make_table(folder: Path, *, intervals: bool = True, years: tuple[int, ...] =
         pq.write_table(arrow(name, one), folder / f"{name}.parquet")
     (folder / "outlines.geojson").write_text(json.dumps(make_outlines(regions)), encoding="utf-8")
     package = {
-        "name": "impervious-avaria", "title": "Impervious land in Avaria", "status": "experimental", "version": "0.1.0",
-        "created": "2024-03-01T09:00:00Z", "outline": {"source": "Made-up outlines of Avaria, 1:1 million"},
-        "model": {"digest": "sha256:0123", "accuracy": 0.91}, "scenes": {str(year): 6 + year % 3 for year in years},
-        "licenses": [{"name": "CC-BY-4.0"}], "contact": "statistics@avaria.invalid",
+        "name": "impervious-nuts", "title": "Impervious land in Avaria", "status": "experimental", "version": "0.1.0",
+        "created": VINTAGE, "description": "Made-up figures of a country that does not exist.",
+        "method": ["mapped_raw counts the cells seen.", "mapped_consistent counts after a persistence rule."],
+        "grid": {"crs": "EPSG:3035", "res_m": 20},
+        "regions": {"nuts_version": "2024", "outlines": "Made-up outlines of Avaria", "scale": "1:1,000,000", "note": ""},
+        "provenance": {
+            str(year): {
+                "map": f"lc_{year}_class", "scene_count": 6 + year % 3, "model": "0123456789abcdef" * 4,
+                "model_labels": {"legend": "s2glc", "year": 2017}, "scenes": [{"id": "S2A_MSIL2A_MADE_UP"}],
+            }
+            for year in years
+        },
+        "software": {"r.impervious": "0.1.0", "GRASS": "8.4.1"}, "licenses": [{"name": "CC-BY-4.0"}],
+        "contributors": [{"title": "Statistics Avaria"}],
     }  # fmt: skip
     (folder / "datapackage.json").write_text(json.dumps(package, indent=1), encoding="utf-8")
     return folder

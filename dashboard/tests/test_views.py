@@ -155,12 +155,13 @@ def test_missing_low_and_good_are_told_apart(cell, kind, reason):
 
 
 def test_breaks_are_the_same_for_all_years_and_cover_all_values():
-    values = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, np.nan]])
+    values = np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, np.nan], [8.0, np.nan, 9.0, 10.0]])
     breaks = views.class_breaks(values, 4, two_sided=False)
-    assert breaks == sorted(set(breaks)) and len(breaks) == 3 and breaks[0] > 1 and breaks[-1] <= 5
+    assert breaks == sorted(set(breaks)) and len(breaks) == 3 and breaks[0] > 1 and breaks[-1] <= 10
     assert len(views.legend_texts(breaks, signed=False)) == 4
     net = views.class_breaks(values - 3, 7, two_sided=True)
     assert net == [-b for b in reversed(net)]
+    assert len(views.class_breaks(values[0], 6, two_sided=False)) == 1  # four values bear two classes
     assert views.class_breaks(np.full((2, 2), np.nan), 6, two_sided=False) == []
     assert views.class_breaks(np.zeros((2, 2)), 6, two_sided=False) == []
 
@@ -177,14 +178,18 @@ def test_axis_spans_the_values():
         assert ticks[0] <= low and ticks[-1] >= high and 2 <= len(ticks) <= 8
 
 
-def test_about_tells_source_status_and_definition(table):
+def test_about_tells_source_status_definition_scenes_and_model(table):
     made = html(views.about(table, parse_query("d=a", table)))
     for said in (
-        "Experimental",
-        "Made-up outlines of Avaria",
-        "Impervious is artificial surfaces",
-        "2024-03-01",
-        "sha256:0123",
-        "2021: ",
-    ):
+        "Experimental", "Made-up outlines of Avaria, 1:1,000,000", "Impervious is artificial surfaces", "2024-03-01",
+        "2017: 7 · 2018: 8", "sha256 0123456789ab…, labels s2glc of 2017", "EPSG:3035 · 20 m cells", "GRASS 8.4.1", "CC-BY-4.0",
+    ):  # fmt: skip
         assert said in made
+
+
+@pytest.mark.parametrize(
+    "package",
+    [{}, {"provenance": [], "regions": "x", "grid": 3, "software": None, "method": {"a": 1}, "licenses": "x"}],
+)
+def test_about_stands_a_package_of_another_shape(table, package):
+    assert "not named in the data package" in html(views.about(replace(table, package=package), parse_query("", table)))

@@ -313,6 +313,7 @@ function showChosen() {
     make("path", { d: MARKS[slot] }, icon);
     entry.append(icon);
     tell("span", names.get(geo).name, "", entry);
+    tell("span", geo, "code", entry);
     const button = tell("button", "×", "", entry);
     button.type = "button";
     button.dataset.remove = geo;
