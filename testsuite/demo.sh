@@ -11,8 +11,8 @@ export GRASS_OVERWRITE=1   # a stage that was stopped half-way is done again
 run region  g.region -a n="$NORTH" s="$SOUTH" w="$WEST" e="$EAST" res=20
 
 # Labels of 10 m (here of the form of S2GLC 2017) and the outlines of the regions.
-run labels  r.in.gdal input="$LABELS" output=s2glc
-run regions v.in.ogr input="$OUTLINES" output=nuts
+run labels  r.in.gdal input="$LABELS" output=s2glc --quiet
+run regions v.in.ogr input="$OUTLINES" output=nuts --quiet
 
 # Scenes from the catalogue and the S3 server; keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 run fetch   r.s2.fetch stac="$STAC" output=scenes years="$YEARS" nprocs="$NPROCS"
