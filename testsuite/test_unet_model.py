@@ -74,7 +74,7 @@ def test_the_net_gives_a_logit_a_class_for_every_cell(depth):
 
 
 def test_fitting_lowers_the_loss_and_keeps_the_best_epoch():
-    net, history = fitted(epochs=8)
+    net, history = fitted(epochs=16)
     assert history[-1]["loss"] < history[0]["loss"] * 0.8
     features, y, _ = toy(50)
     logits = unet.run_net(net)(features).astype(np.float64)
