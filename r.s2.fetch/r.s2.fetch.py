@@ -42,6 +42,20 @@
 # % required: yes
 # % description: Archive folder, made where it is not there
 # %end
+# %option G_OPT_V_INPUT
+# % key: area
+# % required: no
+# % description: Vector map with areas for which scenes are fetched (default: the current region)
+# % guisection: Search
+# %end
+# %option
+# % key: bbox
+# % type: string
+# % required: no
+# % key_desc: west,south,east,north
+# % description: Box in degrees for which scenes are fetched (default: the current region)
+# % guisection: Search
+# %end
 # %option
 # % key: years
 # % type: string
@@ -129,7 +143,7 @@
 # % required: no
 # % answer: 120
 # % options: 1-3600
-# % description: Seconds after which an attempt is given up
+# % description: Seconds without any answer after which an attempt is given up
 # % guisection: Network
 # %end
 # %option G_OPT_M_NPROCS
@@ -153,8 +167,16 @@
 # % description: Do not link the scenes into the mapset
 # %end
 # %flag
+# % key: i
+# % description: Import the scenes into the mapset instead of linking their files
+# %end
+# %flag
 # % key: k
 # % description: Keep going: scenes that failed are no error
+# %end
+# %rules
+# % exclusive: area,bbox
+# % exclusive: -n,-i,-l
 # %end
 
 import os

@@ -9,10 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
 
 from imperviouslib.core.errors import CatalogueError, InputError, OffsetError, sentence
 
@@ -70,6 +73,8 @@ class Scene:
     """What the catalogue claims: offset already removed (Earth Search), or nothing."""
     product_size: int | None = None
     """Bytes of the whole product, where told."""
+    metadata: Asset | None = None
+    """The product's own metadata, MTD_MSIL2A.xml, where the catalogue links it."""
 
     @property
     def year(self) -> int:
@@ -140,24 +145,74 @@ def resolve_offset(
     return offset, rule
 
 
-def check_claim(
-    scene_id: str, offset_dn: int, applied: bool | None, minimum_dn: int, baseline: tuple[int, int]
-) -> None:
-    """Test a catalogue's claim against the pixels: from baseline 04.00 raw values lie above the offset nearly everywhere.
+def resolve_claim(scene: Scene, low_dn: int, metadata_dn: int | None = None) -> tuple[int, str]:
+    """Tell which offset the pixels of a scene still need, and by which rule, after testing the catalogue's claim against them.
 
-    minimum_dn : a low percentile of the valid pixels; below 1000 the offset cannot still be in them
+    low_dn : the value below which a thousandth of the valid pixels lies, in the darkest of the scene's bands at hand
+    metadata_dn : BOA_ADD_OFFSET of the product's own metadata, None where it was not read
+    Returns: (offset in DN to add, rule in words); raises OffsetError where catalogue and pixels cannot both be right
+
+    With the offset still in them, pixels lie at about 1000 and above; without it, dark ground lies far below. A catalogue that
+    denies a correction which the pixels show is known and is set right (earth-search issues 66 and 71). One that claims a correction which
+    the pixels do not show, or says nothing of one that they show, is not believed, and nothing is guessed in its place.
     """
-    if baseline < (4, 0) or baseline == (99, 99):
-        return
-    if offset_dn == OFFSET_DN and minimum_dn < 500:
-        raise OffsetError(
+    offset, rule = resolve_offset(scene.baseline, scene.offset_applied, metadata_dn)
+    needed, why = resolve_offset(scene.baseline)
+    if not needed:
+        return offset, rule
+    if scene.offset_applied is False and low_dn < 800:
+        return 0, f"{why}; the catalogue denies that it is applied, pixels from {low_dn} show that it is"
+    if scene.offset_applied and low_dn >= 1000:
+        says, expected = "claims an applied offset", "some below 1000"
+    elif scene.offset_applied is None and low_dn < 500:
+        says, expected = "tells of no applied offset", "hardly any below 1000"
+    else:
+        return offset, rule
+    raise OffsetError(
+        sentence(
+            f"Scene {scene.id}",
+            f"pixels from {low_dn} where the catalogue {says}",
+            expected,
+            "Report it to the catalogue and exclude the scene, or use another catalogue.",
+        )
+    )
+
+
+def parse_metadata_offset(text: bytes) -> tuple[tuple[int, int], int]:
+    """Read processing baseline and BOA_ADD_OFFSET from a product's MTD_MSIL2A.xml.
+
+    Returns: ((major, minor), offset in DN), 0 where the product has none; raises OffsetError where it is not such a file, or where
+    the bands do not share one offset
+    """
+
+    def fail(found: str, expected: str) -> OffsetError:
+        return OffsetError(
             sentence(
-                f"Scene {scene_id}",
-                f"pixels down to {minimum_dn}",
-                "at least about 1000 where the offset was not applied yet",
-                "The catalogue's pixels seem corrected already; report it and exclude the scene.",
+                "Metadata MTD_MSIL2A.xml", found, expected, "Report the product; exclude it until this is settled."
             )
         )
+
+    if b"<!ENTITY" in text:
+        raise fail("entity declarations", "plain XML")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as err:
+        raise fail("no whole XML", "a product's metadata") from err
+
+    # Namespaces differ between baselines; the names of elements do not.
+    def texts(name: str) -> list[str]:
+        return [(element.text or "").strip() for element in root.iter() if element.tag.rsplit("}", 1)[-1] == name]
+
+    baselines, offsets = texts("PROCESSING_BASELINE"), texts("BOA_ADD_OFFSET")
+    if len(set(baselines)) != 1:
+        raise fail(f"{len(set(baselines))} processing baselines", "one")
+    try:
+        values = {int(value) for value in offsets}
+    except ValueError as err:
+        raise fail(f"offsets {', '.join(offsets)[:60]}", "whole numbers") from err
+    if len(values) > 1:
+        raise fail(f"offsets {sorted(values)}", "the same for all bands")
+    return parse_baseline(baselines[0]), values.pop() if values else 0
 
 
 def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
@@ -173,14 +228,31 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
             sentence(f"Item {name}", found, expected, "Exclude it, or use a STAC catalogue of Sentinel-2 L2A.")
         )
 
-    if item.get("type") != "Feature" or "stac_version" not in item or not isinstance(item.get("assets"), Mapping):
-        raise fail("no STAC item", "a Feature with stac_version and assets")
+    if item.get("type") != "Feature" or not isinstance(item.get("properties"), Mapping):
+        raise fail("no STAC item", "a Feature with properties and assets")
+    if "stac_version" not in item or not isinstance(item.get("assets"), Mapping):
+        legacy = "productIdentifier" in item["properties"] or "S3Path" in item
+        raise fail(
+            "an answer of the old OpenSearch catalogue" if legacy else "no stac_version and assets",
+            "a STAC item, as of https://stac.dataspace.copernicus.eu/v1",
+        )
+    try:
+        return _parse_item(item, name, base, fail)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
+        raise fail(
+            f"a field that cannot be understood ({type(err).__name__})", "a STAC item of Sentinel-2 L2A"
+        ) from err
+
+
+def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[str, str], CatalogueError]) -> Scene:
     properties: Mapping[str, Any] = item["properties"]
 
     def first(*keys: str) -> Any:
         return next((properties[key] for key in keys if properties.get(key) is not None), None)
 
     product = str(first("s2:product_uri", "sentinel:product_id") or name)
+    if "MSIL1C" in product or str(item.get("collection", "")).endswith("l1c"):
+        raise fail("a product of Level-1C", "Level-2A, which has surface reflectance and the classes SCL")
     tile = _parse_tile(properties, product)
     if tile is None:
         raise fail("no MGRS tile", "grid:code or s2:mgrs_tile")
@@ -197,12 +269,6 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
     # The identifiers end with the baseline, and a datastrip's also holds the time of processing: only what is the same in every
     # reprocessing identifies the acquisition.
     strip_start = re.search(r"_S(\d{8}T\d{6})", datastrip)
-    geometry = item.get("geometry") or {}
-    rings = geometry.get("coordinates") or ()
-    if geometry.get("type") == "MultiPolygon":
-        ring = max((polygon[0] for polygon in rings), key=len, default=())
-    else:
-        ring = rings[0] if rings else ()
     nodata = first("s2:nodata_pixel_percentage")
     if nodata is None:
         nodata = (properties.get("statistics") or {}).get("nodata")
@@ -210,6 +276,9 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
         nodata = 100 - float(first("data_coverage", "sentinel:data_coverage"))
     product_asset = item["assets"].get("Product")
     whole = product_asset.get("file:size") if isinstance(product_asset, Mapping) else None
+    assets = _parse_assets(item, base)
+    if SCL not in assets:
+        raise fail("no scene classification SCL at 20 m", "one among the assets, since clouds are masked by it")
     return Scene(
         id=name,
         tile=tile,
@@ -220,11 +289,37 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
         baseline=parse_baseline(str(version) if version is not None else in_name[1]),
         cloud_pct=float(properties.get("eo:cloud_cover") or 0.0),
         nodata_pct=None if nodata is None else float(nodata),
-        footprint=tuple((float(point[0]), float(point[1])) for point in ring),
-        assets=_parse_assets(item, base),
-        offset_applied=first("earthsearch:boa_offset_applied"),
+        footprint=_parse_footprint(item.get("geometry") or {}),
+        assets=assets,
+        offset_applied=first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied"),
         product_size=int(whole) if whole else None,
+        metadata=_parse_metadata_asset(item, base),
     )
+
+
+def _parse_footprint(geometry: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    """Return the outer ring of a polygon, the largest where there are several."""
+    rings = geometry.get("coordinates") or ()
+    if geometry.get("type") == "MultiPolygon":
+        ring = max((polygon[0] for polygon in rings), key=_ring_area, default=())
+    else:
+        ring = rings[0] if rings else ()
+    return tuple((float(point[0]), float(point[1])) for point in ring)
+
+
+def _ring_area(ring: Sequence[Sequence[float]]) -> float:
+    """Return the area of a ring in square degrees; good enough to tell the larger of two."""
+    pairs = zip(ring, (*ring[1:], ring[0]), strict=True)
+    return abs(math.fsum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2
+
+
+def _parse_metadata_asset(item: Mapping[str, Any], base: str) -> Asset | None:
+    for key in ("product_metadata", "product-metadata", "metadata"):
+        asset = item["assets"].get(key)
+        if asset and str(asset.get("href", "")).split("?", 1)[0].endswith(("MTD_MSIL2A.xml", "product_metadata.xml")):
+            size = asset.get("file:size")
+            return Asset(_absolute(str(asset["href"]), base), int(size) if size else None, asset.get("file:checksum"))
+    return None
 
 
 def _parse_tile(properties: Mapping[str, Any], product: str) -> str | None:
@@ -380,55 +475,51 @@ def parse_years(text: str, option: str = "years") -> tuple[int, ...]:
     return tuple(years)
 
 
-Points = Sequence[tuple[float, float]]
+def covers(ring: Sequence[tuple[float, float]], points: np.ndarray) -> np.ndarray:
+    """Tell which points lie in a ring (even-odd rule).
+
+    points : array (point, 2), float64, x and y
+    Returns: array (point), bool
+    """
+    inside = np.zeros(len(points), bool)
+    x, y = points[:, 0], points[:, 1]
+    for (x0, y0), (x1, y1) in itertools.pairwise((*ring, *ring[:1])):
+        if y0 != y1:
+            inside ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    return inside
 
 
-def covers(ring: Points, points: Points) -> list[bool]:
-    """Tell which points lie in a ring (even-odd rule)."""
-    edges = list(zip(ring, (*ring[1:], ring[0]), strict=True)) if ring else []
-    result = []
-    for x, y in points:
-        inside = False
-        for (x0, y0), (x1, y1) in edges:
-            if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
-                inside = not inside
-        result.append(inside)
-    return result
-
-
-def resolve_best(
-    scenes: Sequence[Scene], covered: Mapping[str, Sequence[bool]], count: int, bins: int = 3
-) -> list[Scene]:
+def resolve_best(scenes: Sequence[Scene], covered: np.ndarray, count: int, bins: int = 3) -> list[Scene]:
     """Choose at most `count` scenes of one tile and period: clear, together covering the ground, spread over the season.
 
-    covered : scene id to whether it covers each of a set of points spread evenly over the tile's part of the area
+    covered : array (scene, point), bool: which of a set of points spread evenly over the tile's part of the area a scene covers
     bins : int, equal parts of the period's observed span over which scenes are spread
 
     Scenes are taken one by one. A scene's worth is its clear share, times the mean over the points it covers of 1 / (1 + n),
     n = clear observations expected there so far, times 1 / (1 + scenes already taken in its part of the season). So a second orbit that
-    covers what the first leaves out comes before a third look at the same half.
+    covers what the first leaves out comes before a third look at the same half. Equal worth is settled by the id.
     """
-    usable = [s for s in scenes if any(covered[s.id])]
-    if not usable:
+    # By id from behind, so that the first of equal worth is the last id.
+    order = sorted((i for i in range(len(scenes)) if covered[i].any()), key=lambda i: scenes[i].id, reverse=True)
+    if not order:
         return []
-    days = [s.day.toordinal() for s in usable]
-    first, span = min(days), max(days) - min(days) + 1
-    seen = [0.0] * len(covered[usable[0].id])
-    per_bin = [0] * bins
+    usable = [scenes[i] for i in order]
+    seen_by = covered[order].astype(np.float64)
+    days = np.array([s.day.toordinal() for s in usable])
+    part = (days - days.min()) * bins // (days.max() - days.min() + 1)
+    clear = np.array([1 - s.cloud_pct / 100 for s in usable])
+    observed = np.zeros(seen_by.shape[1])
+    per_bin = np.zeros(bins, int)
+    left = np.ones(len(usable), bool)
     chosen: list[Scene] = []
-
-    def worth(scene: Scene) -> tuple[float, str]:
-        clear = 1 - scene.cloud_pct / 100
-        gain = math.fsum(1 / (1 + n) for n, c in zip(seen, covered[scene.id], strict=True) if c) / len(seen)
-        return round(clear * gain / (1 + per_bin[(scene.day.toordinal() - first) * bins // span]), 12), scene.id
-
-    while usable and len(chosen) < count:
-        best = max(usable, key=worth)
-        usable.remove(best)
-        chosen.append(best)
-        per_bin[(best.day.toordinal() - first) * bins // span] += 1
-        for i, c in enumerate(covered[best.id]):
-            seen[i] += c * (1 - best.cloud_pct / 100)
+    while left.any() and len(chosen) < count:
+        gain = seen_by @ (1 / (1 + observed)) / len(observed)
+        worth = np.round(clear * gain / (1 + per_bin[part]), 12)
+        best = int(np.argmax(np.where(left, worth, -1.0)))
+        left[best] = False
+        chosen.append(usable[best])
+        per_bin[part[best]] += 1
+        observed += seen_by[best] * clear[best]
     return sorted(chosen, key=lambda s: (s.sensed_utc, s.id))
 
 

@@ -1,12 +1,17 @@
 """The archive folder on disk: sidecars read and written, scenes made from objects.
 
-`fetch_scene` is a plain function of plain values: a worker process, or later a cluster's task, runs it on its own.
+`fetch_scene` is a plain function of plain values: a worker process, or later a cluster's task, runs it on its own. Several may run at
+once on one archive, also of different runs: a file and its sidecar are put in place together, under a lock of the scene's folder.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import functools
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,18 +21,18 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core.archive import SIDECAR, SUFFIX, Sidecar, band_path, parse_sidecar, resolve_action
-from imperviouslib.core.errors import FetchError, sentence
-from imperviouslib.core.grid import BLOCK, Grid
-from imperviouslib.core.scenes import SCL, Scene, check_claim, resolve_offset
+from imperviouslib.core.errors import AccessError, FetchError, ImperviousError, OffsetError, sentence
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
 from imperviouslib.edge import warp
-from imperviouslib.edge.files import sha256_file, write_json
+from imperviouslib.edge.files import sha256_file, temporary_path, write_json
 from imperviouslib.edge.objects import Patience, get_object
 from imperviouslib.edge.rasterfile import TiffWriter, decode_object, describe_object, open_on_grid
 
 
 @dataclass(frozen=True)
 class Task:
-    """One scene to fetch."""
+    """One scene to fetch, or some bands of it."""
 
     scene: Scene
     bands: tuple[str, ...]
@@ -39,10 +44,18 @@ class Task:
     catalogue: str
     patience: Patience = field(default_factory=Patience)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a kept file must have been made with."""
-        return {"resampling": self.resampling, "res_m": self.area.res_m}
+    def settings(self, band: str) -> dict[str, Any]:
+        """Return what a kept file must have been made with; classes are never averaged."""
+        return {"resampling": "nearest" if band == SCL else self.resampling, "res_m": self.area.res_m}
+
+    def parts(self) -> list[Task]:
+        """Cut the task for several workers: one a band, unless a claim about the offset is to be tested on all bands together."""
+        if self.scene.offset_applied is not None:
+            return [self]
+        return [
+            Task(self.scene, (b,), self.archive, self.area, self.resampling, self.catalogue, self.patience)
+            for b in self.bands
+        ]
 
 
 @dataclass(frozen=True)
@@ -53,10 +66,10 @@ class Outcome:
     band: str
     error: str = ""
     """Empty where all is well."""
+    denied: bool = False
+    """The error is that keys or link were refused: other objects will hardly fare better."""
     read_bytes: int = 0
     valid_cells: int = 0
-    outside: bool = False
-    """The scene has no cell in the area: nothing was written, nothing is wrong."""
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
@@ -90,7 +103,7 @@ def missing_bands(task: Task) -> tuple[str, ...]:
             wanted = task.area.intersection(Grid(*content["extent"], task.area.res_m))
             if wanted is None:
                 continue
-        if resolve_action(content, size, wanted, task.settings, task.scene) == "fetch":
+        if resolve_action(content, size, wanted, task.settings(band), task.scene) == "fetch":
             missing.append(band)
     return tuple(missing)
 
@@ -98,82 +111,188 @@ def missing_bands(task: Task) -> tuple[str, ...]:
 def fetch_scene(task: Task) -> list[Outcome]:
     """Fetch the bands of one scene: get, verify, decode, warp, correct, write, verify, and only then write the sidecar.
 
-    Returns: one outcome a band; raises AccessError where keys are refused, since then no other scene will come either
+    Returns: one outcome a band, in the order of the task. What went wrong with one band is kept as its outcome, so that the others
+    finish; after keys were refused no further band is tried.
     """
-    outcomes = []
-    for band in task.bands:
+    outcomes: dict[str, Outcome] = {}
+    held: dict[str, bytes] = {}
+    # Another run may have fetched some of it meanwhile.
+    due = missing_bands(task)
+    outcomes |= {band: Outcome(task.scene.id, band) for band in task.bands if band not in due}
+
+    def attempt(band: str, work: Callable[[], Any]) -> Any:
+        if any(outcome.denied for outcome in outcomes.values()):
+            outcomes.setdefault(band, Outcome(task.scene.id, band, "not tried, since keys were refused", denied=True))
+        if band in outcomes:
+            return None
         try:
-            outcomes.append(_fetch_band(task, band))
-        except FetchError as err:
-            outcomes.append(Outcome(task.scene.id, band, error=str(err)))
-    return outcomes
+            return work()
+        except ImperviousError as err:
+            outcomes[band] = Outcome(task.scene.id, band, str(err), denied=isinstance(err, AccessError))
+            return None
+
+    low_dn = None
+    if task.scene.offset_applied is not None:
+        # A claim is tested on the darkest band, so all are had before the first is written.
+        for band in due:
+            if band != SCL and (content := attempt(band, lambda b=band: _get(task, b))) is not None:
+                held[band] = content
+        lows = [attempt(b, lambda b=b: _low_dn(_thinned(held[b], _name(task, b)))) for b in held]
+        low_dn = min((low for low in lows if low), default=None)
+    for band in due:
+        outcome = attempt(band, lambda b=band: _fetch_band(task, b, held.pop(b, None) or _get(task, b), low_dn))
+        if outcome is not None:
+            outcomes[band] = outcome
+    return [outcomes[band] for band in task.bands]
 
 
-def _fetch_band(task: Task, band: str) -> Outcome:
-    scene = task.scene
-    asset = scene.assets.get(band)
+def _asset(task: Task, band: str) -> Asset:
+    asset = task.scene.assets.get(band)
     if asset is None:
         raise FetchError(
             sentence(
-                f"Scene {scene.id}",
+                f"Scene {task.scene.id}",
                 f"no object for {band}",
-                ", ".join(scene.assets),
+                ", ".join(task.scene.assets),
                 "Leave the band out, or exclude the scene.",
             )
         )
-    content = get_object(asset, task.patience)
-    name = asset.href.split("?", 1)[0].rsplit("/", 1)[-1]
+    return asset
+
+
+def _get(task: Task, band: str) -> bytes:
+    return get_object(_asset(task, band), task.patience)
+
+
+def _name(task: Task, band: str) -> str:
+    return _asset(task, band).href.split("?", 1)[0].rsplit("/", 1)[-1]
+
+
+def _thinned(content: bytes, name: str) -> np.ndarray:
+    source = describe_object(content, name)
+    return decode_object(content, name, (0, source.height), (0, source.width))[::8, ::8]
+
+
+def _low_dn(pixels: np.ndarray) -> int | None:
+    """Return the value below which a thousandth of the valid pixels lies; None where too few tell anything."""
+    valid = pixels[pixels > 0]
+    return int(np.percentile(valid, 0.1)) if valid.size >= 1000 else None
+
+
+@functools.lru_cache(maxsize=64)
+def _metadata_dn(asset: Asset | None, patience: Patience) -> tuple[tuple[int, int], int] | None:
+    """Read baseline and offset from the product's own metadata; None where there is none to be had."""
+    if asset is None:
+        return None
+    try:
+        return parse_metadata_offset(get_object(asset, patience))
+    except (FetchError, AccessError):
+        # It confirms what the baseline says, and some catalogues link files that they do not have.
+        return None
+
+
+def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple[int, str, bool]:
+    """Settle the offset of a band. Returns: (offset in DN, rule in words, whether the product's own metadata confirmed it)."""
+    scene = task.scene
+    told = _metadata_dn(scene.metadata, task.patience)
+    if told and told[0] != scene.baseline:
+        raise OffsetError(
+            sentence(
+                f"Scene {scene.id}",
+                f"baseline {told[0][0]:02d}.{told[0][1]:02d} in its metadata",
+                f"{scene.baseline_text} as in the catalogue",
+                "Report it to the catalogue and exclude the scene.",
+            )
+        )
+    low = low_dn if low_dn is not None else _low_dn(pixels[::8, ::8])
+    # Without pixels to test there is nothing that a wrong offset could harm.
+    offset, rule = resolve_claim(scene, 900 if low is None else low, told[1] if told else None)
+    others = {
+        content["offset"]["dn"]
+        for path in band_path(task.archive, scene, SCL).parent.glob(f"*{SUFFIX}")
+        if (content := read_sidecar(path))
+        and content.get("band") != SCL
+        and content.get("baseline") == scene.baseline_text
+    }
+    if others - {offset}:
+        raise OffsetError(
+            sentence(
+                f"Scene {scene.id}",
+                f"offset {offset} for one band and {others.pop()} for another",
+                "one for all",
+                f"Remove the scene's folder in '{task.archive}' and fetch it again.",
+            )
+        )
+    return offset, rule, told is not None
+
+
+def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Outcome:
+    scene, asset, name = task.scene, _asset(task, band), _name(task, band)
     source = describe_object(content, name)
     extent = warp.extent(source)
     target = task.area.intersection(extent)
     window = warp.source_window(source, target, margin=6) if target else None
     if target is None or window is None:
-        return Outcome(scene.id, band, read_bytes=len(content), outside=True)
+        return Outcome(scene.id, band, read_bytes=len(content))
     (row, row_end), (col, col_end) = window
     # Whole pairs of pixels, so that halving 10 m pixels meets the same pairs in every window.
     row, col = row // 2 * 2, col // 2 * 2
     pixels = decode_object(content, name, (row, row_end), (col, col_end))
-    method, offset_dn, rule = task.resampling, 0, "classes have none"
-    if band == SCL:
-        method = "nearest"
-    else:
-        offset_dn, rule = resolve_offset(scene.baseline, scene.offset_applied)
-        valid = pixels[pixels > 0]
-        if valid.size:
-            check_claim(scene.id, offset_dn, scene.offset_applied, int(np.percentile(valid, 0.1)), scene.baseline)
+    size = len(content)
+    del content
+    method, offset_dn, rule, confirmed = task.settings(band)["resampling"], 0, "classes have none", False
+    if band != SCL:
+        offset_dn, rule, confirmed = _resolve_offset(task, pixels, low_dn)
     if warp.is_fine(source):
         pixels, source = warp.halve(pixels), warp.halved(source)
         row, col = row // 2, col // 2
 
     path = band_path(task.archive, scene, band)
     valid_cells = 0
-    path.with_suffix(SUFFIX).unlink(missing_ok=True)
-    with TiffWriter(path, target, "uint8" if band == SCL else "uint16") as out:
-        for part in target.blocks(BLOCK):
-            rows, cols = warp.source_coordinates(source, part)
-            values = warp.resample(pixels, rows - row, cols - col, method)
-            if band != SCL:
-                # Valid is never 0: results below 1 become 1.
-                values = np.where(values > 0, np.clip(np.rint(values) + offset_dn, 1, 65535), 0).astype(np.uint16)
-            valid_cells += int(np.count_nonzero(values))
-            out.write(values, part)
-    _verify(path, target, valid_cells)
-    write_json(
-        path.with_suffix(SUFFIX),
-        {
+    taps = warp.Warper(pixels, source, (row, col), method)
+    del pixels
+    hidden = temporary_path(path)
+    with contextlib.ExitStack() as lock:
+        lock.callback(hidden.unlink, missing_ok=True)
+        with TiffWriter(hidden, target, "uint8" if band == SCL else "uint16") as out:
+            for part in out.parts():
+                values = taps.take(part)
+                if band != SCL:
+                    # Valid is never 0: results below 1 become 1.
+                    values = np.where(values > 0, np.clip(np.rint(values) + offset_dn, 1, 65535), 0).astype(np.uint16)
+                valid_cells += int(np.count_nonzero(values))
+                out.write(values, part)
+        _verify(hidden, target, valid_cells)
+        content = {
             "sidecar": SIDECAR, "scene": scene.id, "tile": scene.tile, "band": band, "sensed_utc": scene.sensed_utc,
             "platform": scene.platform, "datatake": scene.datatake, "datastrip": scene.datastrip,
             "baseline": scene.baseline_text, "cloud_pct": scene.cloud_pct, "nodata_pct": scene.nodata_pct,
             "valid_cells": valid_cells, "valid_pct": round(100 * valid_cells / (target.height * target.width), 4),
-            "offset": {"dn": offset_dn, "rule": rule},
-            "source": {"href": asset.href.split("?", 1)[0], "size": len(content), "checksum": asset.checksum},
-            "output": {"file": path.name, "size": path.stat().st_size, "sha256": sha256_file(path)},
+            "offset": {"dn": offset_dn, "rule": rule, "metadata_read": confirmed},
+            "source": {"href": asset.href.split("?", 1)[0], "size": size, "checksum": asset.checksum},
+            "output": {"file": path.name, "size": hidden.stat().st_size, "sha256": sha256_file(hidden)},
             "grid": {"bounds": target.bounds, "res_m": target.res_m}, "extent": extent.bounds,
-            "settings": task.settings, "catalogue": task.catalogue, "version": __version__,
+            "settings": task.settings(band), "catalogue": task.catalogue.split("?", 1)[0], "version": __version__,
             "fetched_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        },
-    )  # fmt: skip
-    return Outcome(scene.id, band, read_bytes=len(content), valid_cells=valid_cells)
+        }  # fmt: skip
+        # Another run may be at the same file: the two go into place one pair after the other.
+        lock.enter_context(_locked(path.parent))
+        path.with_suffix(SUFFIX).unlink(missing_ok=True)
+        hidden.replace(path)
+        write_json(path.with_suffix(SUFFIX), content)
+    return Outcome(scene.id, band, read_bytes=size, valid_cells=valid_cells)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock of a folder; it ends with the process. File systems that know no locks go without."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _verify(path: Path, target: Grid, valid_cells: int) -> None:

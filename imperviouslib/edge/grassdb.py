@@ -10,6 +10,8 @@ import os
 import subprocess
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core.errors import GridError, InputError, sentence
-from imperviouslib.core.grid import EPSG, RES_M, Grid
+from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 
 message = gs.message
@@ -204,9 +206,28 @@ def _pipe(tool: str, grid: Grid, **options: Any) -> bytes:
     return raw
 
 
-def import_tiff(path: Path, name: str, *, link: bool = False) -> None:
-    """Bring a GeoTIFF on the grid into the current mapset: a copy, or a link to the file."""
-    run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=overwrite() or None)
+def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = False) -> None:
+    """Bring a GeoTIFF on the grid into the current mapset: a copy, or a link to the file.
+
+    replace : bool, also where the user did not ask for it: for names of our own
+    """
+    run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=(replace or overwrite()) or None)
+
+
+def rename(old: str, new: str) -> None:
+    """Give a map of the current mapset its final name; a map of that name is replaced."""
+    run("g.rename", raster=f"{old},{new}", overwrite=True)
+
+
+def import_polygons(features: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Bring GeoJSON features, with coordinates in metres of EPSG:3035, into the current mapset as a vector map."""
+    path = temporary_folder() / f"polygons_{os.getpid()}.geojson"
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{EPSG}"}}
+    path.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": list(features)}), encoding="utf-8")
+    try:
+        run("v.in.ogr", input=str(path), output=name, flags="o", overwrite=overwrite() or None)
+    finally:
+        path.unlink()
 
 
 def describe(
@@ -221,7 +242,7 @@ def describe(
 ) -> None:
     """Write title, history, units and semantic label of a map, and its provenance as JSON beside its metadata."""
     # A history file replaces the generic line of the tool that made the map; lines of 80 are what r.info shows whole.
-    text = temporary_folder() / f"history_{os.getpid()}.txt"
+    text = temporary_folder() / f"history_{os.getpid()}_{name}.txt"
     text.write_text("\n".join(textwrap.wrap(f"{history} (r.impervious {__version__})", 76)) + "\n", encoding="utf-8")
     options: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
     if units:
@@ -250,6 +271,69 @@ def read_provenance(name: str) -> dict[str, Any]:
 def _metadata_folder(name: str, mapset: str) -> Path:
     env = gs.gisenv()
     return Path(env["GISDBASE"], env["LOCATION_NAME"], mapset, "cell_misc", name)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A raster file of a scene that shall be a map."""
+
+    path: Path
+    name: str
+    title: str
+    history: str
+    semantic_label: str
+
+
+def show_scenes(pictures: Sequence[Picture], nprocs: int, *, link: bool) -> None:
+    """Bring files of scenes into the current mapset, linked or copied, with title, history, semantic label and colours."""
+
+    def show(picture: Picture) -> None:
+        if link:
+            link_file(picture.path, picture.name)
+        else:
+            import_tiff(picture.path, picture.name)
+        describe(picture.name, title=picture.title, history=picture.history, semantic_label=picture.semantic_label)
+
+    # Each map takes two short programs; several at once shorten the wait for their start.
+    with ThreadPoolExecutor(max(2, nprocs)) as threads:
+        for number, _ in enumerate(threads.map(show, pictures), start=1):
+            percent(number, len(pictures))
+    classes = [p.name for p in pictures if p.semantic_label == "S2_SCL"]
+    bands = [p.name for p in pictures if p.semantic_label != "S2_SCL"]
+    for names, rules in ((bands, "0 black\n4000 white\n65535 white\n"), (classes, _SCL_COLOURS)):
+        # A command line holds only so many names.
+        for start in range(0, len(names), 500):
+            run("r.colors", map=",".join(names[start : start + 500]), rules="-", stdin=rules)
+
+
+_SCL_COLOURS = (
+    "1 255:0:0\n2 47:47:47\n3 100:50:0\n4 0:160:0\n5 255:230:90\n6 0:0:255\n7 128:128:128\n8 192:192:192\n9 255:255:255\n"
+    "10 100:200:255\n11 255:150:255\n"
+)
+
+
+def vector_area(name: str) -> tuple[Grid, np.ndarray]:
+    """Return the grid around the areas of a vector map and where they lie in it.
+
+    Returns: (grid, array (row, col) of bool with at most some 200 cells a side over the grid)
+    """
+    check_projection()
+    full = find_map(name, option="area", element="vector")
+    info = gs.vector_info(full)
+    if not info["areas"]:
+        raise InputError(sentence(f"Vector map <{name}>", "no areas", "areas", "Make them with v.centroids or v.type."))
+    grid = snap_out(*(float(info[key]) for key in ("west", "south", "east", "north")))
+    step = max(1, -(-max(grid.shape) // 200))
+    coarse = Grid(*grid.bounds, RES_M)
+    coarse = Grid(*coarse.snapped_out(step).bounds, RES_M * step)
+    raster = temporary_name("fetch_area")
+    try:
+        # Dense rasterizing takes every cell that is touched: small areas must not vanish.
+        run("v.to.rast", grid=coarse, flags="d", input=full, type="area", output=raster, use="val", value=1)
+        mask = read_cells(raster, coarse) == 1
+    finally:
+        remove([raster])
+    return Grid(*coarse.bounds, RES_M), mask
 
 
 def dress_classes(name: str) -> None:
@@ -304,12 +388,13 @@ def link_file(path: Path, name: str) -> None:
     run("r.external", input=str(path), output=name, overwrite=True)
 
 
-def mosaic(parts: Sequence[str], name: str) -> None:
-    """Join maps that do not overlap into a virtual map (r.buildvrt), or name a single one."""
+def mosaic(parts: Sequence[str], name: str, *, replace: bool = False) -> None:
+    """Join maps into a virtual map (r.buildvrt), or name a single one; where maps overlap, the first that is not NULL counts."""
+    overwriting = (replace or overwrite()) or None
     if len(parts) > 1:
-        run("r.buildvrt", input=",".join(parts), output=name, overwrite=overwrite() or None)
+        run("r.buildvrt", input=",".join(parts), output=name, overwrite=overwriting)
     else:
-        run("g.rename", raster=f"{parts[0]},{name}", overwrite=overwrite() or None)
+        run("g.rename", raster=f"{parts[0]},{name}", overwrite=overwriting)
 
 
 def register(dataset: str, title: str, lines: Sequence[str]) -> None:

@@ -1,22 +1,26 @@
-"""Objects whole and unharmed, from S3, http(s) or a local path (obstore, requests).
+"""Objects whole and unharmed, from S3, http(s) or a local path (obstore signs, requests gets).
 
 One GET brings a whole object, which is then checked by size and checksum before anything reads it. Keys come from the environment
-(the AWS variables as GDAL reads them, or a profile file) and go to the library that signs, nowhere else.
+(the AWS variables as GDAL reads them, or the AWS profile files) and go to the library that signs, nowhere else. Signed addresses hold
+a signature, so no message and no chained exception shows one.
 """
 
 from __future__ import annotations
 
 import configparser
+import email.utils
 import functools
 import hashlib
 import os
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from imperviouslib.core.errors import AccessError, FetchError, InputError, sentence
 from imperviouslib.core.scenes import Asset
@@ -27,6 +31,11 @@ CDSE_CONNECTIONS = 4
 _SECRET_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _HASHES = {"1620": hashlib.sha3_256, "1220": hashlib.sha256}
 _RENEW = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to valid keys and run the same command again."
+_KEY_FAULTS = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "RequestTimeTooSkewed")
+"""S3 error codes that no second attempt can mend."""
+_FEW = 3
+"""Attempts where an answer is definite but servers are known to give it falsely now and then (403, 404)."""
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,9 @@ class Patience:
     wait_s: float = 1.0
     """First wait; each further one is twice as long, with some chance in it."""
     longest_wait_s: float = 60.0
+    """Longest wait of our own; a server that asks for more gets it, to ten times this."""
     timeout_s: float = 120.0
-    """An attempt without an end after this is given up."""
+    """An attempt in which nothing comes for so long is given up."""
 
 
 @dataclass(frozen=True)
@@ -52,67 +62,95 @@ class S3Settings:
     anonymous: bool
 
 
-def s3_settings(environment: dict[str, str] | os._Environ = os.environ) -> S3Settings:
+def s3_settings(environment: Mapping[str, str] | None = None) -> S3Settings:
     """Read the AWS variables in GDAL's sense: AWS_S3_ENDPOINT with or without a scheme, AWS_HTTPS, AWS_VIRTUAL_HOSTING.
 
     >>> s3_settings({"AWS_S3_ENDPOINT": "127.0.0.1:9000", "AWS_HTTPS": "NO"}).endpoint
     'http://127.0.0.1:9000'
     """
+    env = os.environ if environment is None else environment
 
     def yes(name: str, default: bool) -> bool:
-        text = environment.get(name, "").strip().upper()
+        text = env.get(name, "").strip().upper()
         return text not in ("NO", "FALSE", "OFF", "0") if text else default
 
-    endpoint = (
-        environment.get("AWS_S3_ENDPOINT")
-        or environment.get("AWS_ENDPOINT_URL_S3")
-        or environment.get("AWS_ENDPOINT_URL")
-    )
+    endpoint = env.get("AWS_S3_ENDPOINT") or env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
     if endpoint and "://" not in endpoint:
         endpoint = f"{'https' if yes('AWS_HTTPS', True) else 'http'}://{endpoint}"
     return S3Settings(
         endpoint.rstrip("/") if endpoint else None,
-        environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "default",
+        env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or _profile(env).get("region") or "default",
         # Own endpoints mostly know buckets by path only; Amazon itself by host.
         path_style=not yes("AWS_VIRTUAL_HOSTING", default=not endpoint),
         anonymous=yes("AWS_NO_SIGN_REQUEST", False),
     )
 
 
+def is_cdse(hrefs: Iterable[str]) -> bool:
+    """Tell whether links lead to the Copernicus Data Space, whose quota counts connections."""
+    endpoint = s3_settings().endpoint
+    return any(
+        "dataspace.copernicus.eu" in (endpoint or CDSE_ENDPOINT if href.startswith("s3://eodata") else href)
+        for href in hrefs
+    )
+
+
+def _profile(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of the chosen profile from the AWS profile files; the credentials file comes before the config file."""
+    folder = Path(env.get("HOME") or Path.home()) / ".aws"
+    name = env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE") or "default"
+    found: dict[str, str] = {}
+    for path, section in (
+        (env.get("AWS_CONFIG_FILE") or folder / "config", name if name == "default" else f"profile {name}"),
+        (env.get("AWS_SHARED_CREDENTIALS_FILE") or folder / "credentials", name),
+    ):
+        profiles = configparser.RawConfigParser()
+        try:
+            profiles.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError) as err:
+            # The parser's own message repeats the line at fault, which may hold a key.
+            raise AccessError(
+                sentence(
+                    f"File '{path}'", f"no profile file ({type(err).__name__})", "sections and settings", "Mend it."
+                )
+            ) from None
+        if profiles.has_section(section):
+            found.update(profiles[section])
+    return found
+
+
 def _keys() -> dict[str, str]:
-    """Return the keys of the environment, else of the profile file."""
+    """Return the keys of the environment, else of the profile files."""
     if os.environ.get("AWS_ACCESS_KEY_ID"):
-        found = {name.removeprefix("AWS_").lower(): os.environ.get(name, "") for name in _SECRET_VARIABLES}
-        return {name: value for name, value in found.items() if value}
-    path = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
-    profiles = configparser.RawConfigParser()
-    if path.is_file():
-        profiles.read(path, encoding="utf-8")
-    profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
-    section = profiles[profile] if profiles.has_section(profile) else {}
-    names = {
-        "aws_access_key_id": "access_key_id",
-        "aws_secret_access_key": "secret_access_key",
-        "aws_session_token": "session_token",
-    }
-    return {short: section[name] for name, short in names.items() if section.get(name)}
+        found = {name.lower(): os.environ.get(name, "") for name in _SECRET_VARIABLES}
+    else:
+        found = {name.lower(): _profile(os.environ).get(name.lower(), "") for name in _SECRET_VARIABLES}
+    return {name.removeprefix("aws_"): value for name, value in found.items() if value}
 
 
 def scrub(text: str) -> str:
     """Take secrets and signatures out of a foreign message, and bring it to one line."""
     for value in _keys().values():
-        text = text.replace(value, "***")
+        text = text.replace(value, "***").replace(quote(value, safe=""), "***")
     text = re.sub(r"(?i)((?:x-amz-[a-z-]+|signature|credential|token|sig)=)[^&\s\"']+", r"\1***", text)
     return " ".join(text.split())[:200]
 
 
-@functools.lru_cache(maxsize=16)
-def _store(bucket: str, settings: S3Settings, timeout_s: float):
+def _signed(href: str) -> str:
+    """Return an http(s) address by which an S3 object can be had for the next hour."""
+    import obstore
     from obstore.store import S3Store
 
+    split, settings = urlsplit(href), s3_settings()
+    bucket, key = split.netloc, unquote(split.path.lstrip("/"))
     endpoint = settings.endpoint or (CDSE_ENDPOINT if bucket.lower() == "eodata" else None)
-    keys = {} if settings.anonymous else _keys()
-    if not settings.anonymous and not keys:
+    by_host = not settings.path_style and endpoint != CDSE_ENDPOINT
+    if settings.anonymous:
+        host = endpoint or f"https://s3.{settings.region}.amazonaws.com"
+        address = host.replace("://", f"://{bucket}.", 1) if by_host else f"{host}/{bucket}"
+        return f"{address}/{quote(key)}"
+    keys = _keys()
+    if "access_key_id" not in keys or "secret_access_key" not in keys:
         raise AccessError(
             sentence(
                 f"Bucket '{bucket}'",
@@ -121,61 +159,29 @@ def _store(bucket: str, settings: S3Settings, timeout_s: float):
                 _RENEW,
             )
         )
-    return S3Store(
-        bucket,
-        endpoint=endpoint,
-        region=settings.region,
-        virtual_hosted_style_request=bool(not settings.path_style and endpoint != CDSE_ENDPOINT),
-        skip_signature=settings.anonymous,
-        client_options={"allow_http": True, "timeout": f"{timeout_s:g}s", "connect_timeout": "15s"},
-        # Retries are ours, so that each is counted and a 403 stops the run.
-        retry_config={"max_retries": 0, "retry_timeout": _seconds(timeout_s)},
-        **keys,
-    )
-
-
-def _seconds(value: float):
-    from datetime import timedelta
-
-    return timedelta(seconds=value)
+    try:
+        store = S3Store(
+            bucket,
+            # With hosts for buckets the library wants the host whole.
+            endpoint=endpoint.replace("://", f"://{bucket}.", 1) if endpoint and by_host else endpoint,
+            region=settings.region,
+            virtual_hosted_style_request=by_host,
+            client_options={"allow_http": True},
+            **keys,
+        )
+        return obstore.sign(store, "GET", key, timedelta(hours=1))
+    except (obstore.exceptions.BaseError, ValueError) as err:
+        raise AccessError(
+            sentence(f"Object '{href}'", scrub(str(err).split("\n", 1)[0]), "settings that can be signed with", _RENEW)
+        ) from _hidden(err)
 
 
 class _TryAgainError(Exception):
-    """A fault that may pass; carries what was found and how long the server asks to wait."""
+    """A fault that may pass; carries what was found, how long the server asks to wait, and how many attempts it is worth."""
 
-    def __init__(self, found: str, wait_s: float = 0.0) -> None:
+    def __init__(self, found: str, wait_s: float = 0.0, worth: int = 1_000_000) -> None:
         super().__init__(found)
-        self.wait_s = wait_s
-
-
-def _get_s3(href: str, patience: Patience) -> bytes:
-    import obstore
-    from obstore import exceptions as wrong
-
-    split = urlsplit(href)
-    try:
-        store = _store(split.netloc, s3_settings(), patience.timeout_s)
-        return bytes(obstore.get(store, unquote(split.path.lstrip("/"))).bytes())
-    except (wrong.PermissionDeniedError, wrong.UnauthenticatedError) as err:
-        raise AccessError(sentence(f"Object '{href}'", "access denied", "keys that may read it", _RENEW)) from _hidden(
-            err
-        )
-    except (FileNotFoundError, wrong.NotFoundError) as err:
-        raise _TryAgainError("no such object") from _hidden(err)
-    except (wrong.BaseError, OSError) as err:
-        raise _TryAgainError(scrub(_reason(str(err)))) from _hidden(err)
-
-
-def _reason(text: str) -> str:
-    """Shorten obstore's message: the part that names the status or the last cause."""
-    status = re.search(r"(?i)status(?: code)?:? ?(\d{3})|: (\d{3}) [A-Z]", text)
-    if status:
-        return f"HTTP status {status[1] or status[2]}"
-    causes = re.findall(
-        r"source: ([A-Za-z]+)\b|(timed out|connection closed|reset by peer|unexpected EOF|operation timed out)", text
-    )
-    words = [word for pair in causes for word in pair if word]
-    return words[-1] if words else text.split("\n", 1)[0]
+        self.wait_s, self.worth = wait_s, worth
 
 
 def _hidden(err: Exception) -> Exception:
@@ -183,44 +189,107 @@ def _hidden(err: Exception) -> Exception:
     return RuntimeError(type(err).__name__)
 
 
-def _get_http(href: str, patience: Patience) -> bytes:
+@functools.lru_cache(maxsize=1)
+def _session():
+    """Return the one session of this process: kept connections, and no password of a .netrc file added to signed requests."""
     import requests
 
-    shown = href.split("?", 1)[0]
+    session = requests.Session()
+    session.auth = lambda request: request
+    return session
+
+
+class _Download:
+    """The bytes of one object so far; a body that was cut is gone on with where it ended."""
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+        self.mark: str | None = None
+
+    def attempt(self, href: str, timeout_s: float) -> None:
+        """Get the object, or its rest; raise _TryAgainError where it did not come to its end."""
+        import requests
+        import urllib3
+
+        address = _signed(href) if href.startswith("s3://") else href
+        # Compressed transfer would make lengths and ranges speak of other bytes.
+        headers = {"Accept-Encoding": "identity"}
+        if self.body and self.mark:
+            headers |= {"Range": f"bytes={len(self.body)}-", "If-Range": self.mark}
+        try:
+            with _session().get(address, headers=headers, timeout=(15, timeout_s), stream=True) as answer:
+                if answer.status_code not in (200, 206):
+                    raise _refusal(answer)
+                goes_on = re.match(rf"bytes {len(self.body)}-", answer.headers.get("Content-Range", ""))
+                if answer.status_code == 200 or not goes_on:
+                    self.body.clear()
+                if answer.status_code == 206 and not goes_on:
+                    raise _TryAgainError("another part than was asked for")
+                # Only a strong mark tells that the rest belongs to what is here.
+                mark = answer.headers.get("ETag", "")
+                self.mark = mark if mark.startswith('"') else None
+                told = answer.headers.get("Content-Length")
+                due = len(self.body) + int(told) if told else None
+                for chunk in answer.iter_content(_CHUNK):
+                    self.body += chunk
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as err:
+            raise _TryAgainError(_fault(err)) from _hidden(err)
+        if due is not None and len(self.body) != due:
+            raise _TryAgainError(f"{len(self.body)} of {due} bytes")
+
+
+def _fault(err: Exception) -> str:
+    """Name a fault of the network in a few words; foreign messages repeat the signed address."""
+    import requests
+
+    if isinstance(err, requests.exceptions.SSLError):
+        return "no trusted TLS connection"
+    if isinstance(err, requests.Timeout) or "timed out" in str(err):
+        return "no answer in time"
+    return "a broken connection"
+
+
+def _refusal(answer: Any) -> Exception:
+    """Tell what an answer other than 200 means."""
+    status = answer.status_code
+    code = re.search(rb"<Code>(\w+)</Code>", answer.content[:2000])
+    found = f"HTTP status {status}" + (f" ({code[1].decode()})" if code else "")
+    if status in (401, 403):
+        definite = status == 401 or (code is not None and code[1].decode() in _KEY_FAULTS)
+        return _DeniedError(found, worth=1 if definite else _FEW)
+    if status in (404, 410):
+        return _TryAgainError(found, worth=_FEW)
+    if status == 416:
+        return _TryAgainError("an object that has changed meanwhile")
+    return _TryAgainError(found, _asked_wait(answer.headers.get("Retry-After", "")))
+
+
+class _DeniedError(_TryAgainError):
+    """The keys or the link were refused."""
+
+
+def _asked_wait(text: str) -> float:
+    """Return the seconds of a Retry-After header: a number or a date; 0 where it is neither.
+
+    >>> _asked_wait("7"), _asked_wait(""), _asked_wait("soon")
+    (7.0, 0.0, 0.0)
+    """
+    if text.strip().isdigit():
+        return float(text)
     try:
-        # The environment's proxies hold; keys of a signed link stay out of every message.
-        answer = requests.get(href, timeout=(15, patience.timeout_s))
-    except requests.RequestException as err:
-        raise _TryAgainError(scrub(type(err).__name__)) from _hidden(err)
-    if answer.status_code in (401, 403):
-        raise AccessError(
-            sentence(
-                f"Object '{shown}'",
-                f"HTTP status {answer.status_code}",
-                "a link that may be read",
-                "Renew the link or the keys and run the same command again.",
-            )
-        )
-    if answer.status_code != 200:
-        wait = answer.headers.get("Retry-After", "")
-        raise _TryAgainError(f"HTTP status {answer.status_code}", float(wait) if wait.isdigit() else 0.0)
-    told = answer.headers.get("Content-Length")
-    if told and not answer.headers.get("Content-Encoding") and int(told) != len(answer.content):
-        raise _TryAgainError(f"{len(answer.content)} of {told} bytes")
-    return answer.content
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0
 
 
-def _get_file(href: str, _: Patience) -> bytes:
+def _read_file(href: str) -> bytes:
     path = Path(unquote(urlsplit(href).path) if href.startswith("file://") else href)
     try:
         return path.read_bytes()
     except OSError as err:
         raise FetchError(
             sentence(
-                f"File '{path}'",
-                err.strerror or "no readable file",
-                "a raster",
-                "Check the link in the item collection.",
+                f"File '{path}'", err.strerror or "no readable file", "a file", "Check the link in the item collection."
             )
         ) from err
 
@@ -228,37 +297,43 @@ def _get_file(href: str, _: Patience) -> bytes:
 def get_object(asset: Asset, patience: Patience, *, sleep: Callable[[float], None] = time.sleep) -> bytes:
     """Return the bytes of an object, whole and as the catalogue describes them.
 
-    Raises AccessError where the keys are refused, which ends a run, and FetchError where the object cannot be had whole.
+    Raises AccessError where the keys are refused, and FetchError where the object cannot be had whole.
     """
     href = asset.href
-    scheme = urlsplit(href).scheme
-    getters = {"s3": _get_s3, "http": _get_http, "https": _get_http, "file": _get_file, "": _get_file}
-    if scheme not in getters:
+    scheme, shown = urlsplit(href).scheme, href.split("?", 1)[0]
+    if scheme in ("file", ""):
+        content = _read_file(href)
+        if found := _difference(content, asset):
+            raise FetchError(sentence(f"File '{shown}'", found, _expected(asset), "Put the right file in its place."))
+        return content
+    if scheme not in ("s3", "http", "https"):
         raise InputError(
             sentence(
-                f"Link '{href}'", f"scheme {scheme}://", "s3, http, https, file or a path", "Use another catalogue."
+                f"Link '{shown}'", f"scheme {scheme}://", "s3, http, https, file or a path", "Use another catalogue."
             )
         )
-    shown = href.split("?", 1)[0]
-    found = ""
-    for attempt in range(patience.tries):
-        asked_wait = 0.0
+    download = _Download()
+    for attempt in range(1, patience.tries + 1):
         try:
-            content = getters[scheme](href, patience)
-            found = _difference(content, asset)
+            download.attempt(href, patience.timeout_s)
+            found, denied, asked_wait, worth = _difference(download.body, asset), False, 0.0, patience.tries
             if not found:
-                return content
+                return bytes(download.body)
+            # What came whole and is wrong is not gone on with.
+            download = _Download()
         except _TryAgainError as err:
-            found, asked_wait = str(err), err.wait_s
-        if attempt + 1 < patience.tries and scheme not in ("file", ""):
-            wait = min(patience.longest_wait_s, patience.wait_s * 2**attempt) * random.uniform(0.8, 1.2)
-            sleep(max(wait, min(asked_wait, patience.longest_wait_s)))
-        elif scheme in ("file", ""):
+            found, denied, asked_wait, worth = str(err), isinstance(err, _DeniedError), err.wait_s, err.worth
+        if attempt >= min(worth, patience.tries):
             break
+        wait = min(patience.longest_wait_s, patience.wait_s * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)
+        sleep(max(wait, min(asked_wait, 10 * patience.longest_wait_s)))
+    if denied:
+        then = _RENEW if scheme == "s3" else "Renew the link or the keys and run the same command again."
+        raise AccessError(sentence(f"Object '{shown}'", found, "keys that may read it", then))
     raise FetchError(
         sentence(
             f"Object '{shown}'",
-            f"{found} after {attempt + 1} tries",
+            f"{found} after {attempt} {'try' if attempt == 1 else 'tries'}",
             _expected(asset),
             "Run the same command again later.",
         )
@@ -270,12 +345,13 @@ def _expected(asset: Asset) -> str:
     return f"{size} with checksum {asset.checksum[:12]}..." if asset.checksum else size
 
 
-def _difference(content: bytes, asset: Asset) -> str:
+def _difference(content: bytes | bytearray, asset: Asset) -> str:
     """Tell how an object differs from what the catalogue says; empty where it does not."""
     if asset.size is not None and len(content) != asset.size:
         return f"{len(content)} bytes"
     if not content:
         return "0 bytes"
+    # Catalogues write the checksums of metadata files in forms that no table of multihashes knows; these are left alone.
     if asset.checksum and asset.checksum[:4] in _HASHES:
         digest = _HASHES[asset.checksum[:4]](content).hexdigest()
         if digest != asset.checksum[4:].lower():

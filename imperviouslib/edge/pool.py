@@ -1,12 +1,17 @@
 """Worker processes for plain functions of plain values.
 
-A worker that dies (out of memory, a crash in a decoder) costs its own task, not the run: the pool is made anew and what was not finished is
-given to it once more, each task alone if need be.
+A worker that dies (out of memory, a crash in a decoder) costs its own task, not the run: the few tasks that were under way are each tried
+once more alone, which finds the one that kills, and the rest goes on in a new pool.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import multiprocessing
+import os
+import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -28,34 +33,70 @@ def run_all(
         for task in tasks:
             yield task, _attempt(work, task)
         return
-    left = list(tasks)
-    alone = False
+    left = deque(tasks)
     while left:
-        batch, left = (left[:1], left[1:]) if alone else (left, [])
-        unfinished = []
-        # "spawn": the tools' process holds threads and GRASS state that a fork would copy half-way.
-        with ProcessPoolExecutor(
-            max_workers=min(nprocs, len(batch)), mp_context=multiprocessing.get_context("spawn")
-        ) as pool:
-            futures: dict[Future[Any], Task] = {pool.submit(work, task): task for task in batch}
-            pending = set(futures)
-            try:
-                while pending:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        error = future.exception()
-                        if isinstance(error, BrokenProcessPool):
-                            unfinished.append(futures[future])
-                        else:
-                            yield futures[future], error if isinstance(error, Exception) else future.result()
-            except (GeneratorExit, KeyboardInterrupt):
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        if unfinished and len(batch) == 1:
-            yield unfinished[0], WorkerDiedError("its worker process died")
-        elif unfinished:
-            # Which of them killed the worker is unknown: from here on each runs by itself.
-            left, alone = unfinished, True
+        suspects: list[Task] = []
+        with _pool(min(nprocs, len(left))) as pool:
+            pending: dict[Future[Any], Task] = {}
+            while (left or pending) and not suspects:
+                # No more are handed over than keep the workers busy: these are all that a crash brings into doubt.
+                with contextlib.suppress(BrokenProcessPool):
+                    while left and len(pending) <= nprocs:
+                        pending[pool.submit(work, left[0])] = left[0]
+                        left.popleft()
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        suspects = list(pending.values())
+                        break
+                    yield pending.pop(future), _result(future)
+        for suspect in suspects:
+            with _pool(1) as pool:
+                future = pool.submit(work, suspect)
+                wait([future])
+                died = isinstance(future.exception(), BrokenProcessPool)
+                yield suspect, WorkerDiedError("its worker process died") if died else _result(future)
+
+
+def _result(future: Future[Any]) -> Any:
+    error = future.exception()
+    if error is not None and not isinstance(error, Exception):
+        raise error
+    return error if error is not None else future.result()
+
+
+@contextlib.contextmanager
+def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose processes end with the block, at once where the block is left early."""
+    # "spawn": the tools' process holds threads and GRASS state that a fork would copy half-way.
+    pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
+    before = {child.pid for child in multiprocessing.active_children()}
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            if child.pid not in before:
+                child.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(parent: int) -> None:
+    """Set up a worker: Ctrl-C is the parent's business, its word to end cleans up, and its death is the worker's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    with contextlib.suppress(OSError, AttributeError):
+        # Linux: a worker of a killed parent would wait for its next task for ever.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _leave(*_: object) -> None:
+    """Leave by an exception, so that files half-written are removed on the way."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(1)
 
 
 def _attempt(work: Callable[[Task], Result], task: Task) -> Result | Exception:

@@ -57,6 +57,13 @@ class TiffWriter:
             self._stack = stack.pop_all()
         return self
 
+    def parts(self) -> Iterator[Grid]:
+        """Cut the grid at the file's own tiles, so that each is compressed and written once, row by row."""
+        grid, step = self.grid, TILE * self.grid.res_m
+        for north in range(grid.north, grid.south, -step):
+            for west in range(grid.west, grid.east, 4 * step):
+                yield Grid(west, max(north - step, grid.south), min(west + 4 * step, grid.east), north, grid.res_m)
+
     def write(self, array: np.ndarray, part: Grid) -> None:
         """Write one part; array is (row, col), or (band, row, col) where the file has several bands."""
         rows, cols = part.slices_in(self.grid)

@@ -7,10 +7,12 @@ dropped, and a search counts as complete only where the paging ended by itself o
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from imperviouslib.core.errors import CatalogueError, InputError, sentence
 from imperviouslib.edge.objects import scrub
@@ -30,9 +32,12 @@ def is_file(stac: str) -> bool:
     return "://" not in stac and stac not in CATALOGUES
 
 
-def read_collection(path: Path) -> list[dict[str, Any]]:
-    """Read the items of a file: an item collection, a list of items or one item."""
-    then = "Write a STAC item collection (GeoJSON)."
+def read_collection(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the items of a file: an item collection, a list of items, items one a line, or one item.
+
+    The file is read piece by piece, since an item of CDSE takes some 40 kB and a plan of years many thousands of them. A file that ends
+    too early, or has no end, is an error: half a list is never taken for the whole.
+    """
     if not path.is_file():
         raise InputError(
             sentence(
@@ -42,16 +47,113 @@ def read_collection(path: Path) -> list[dict[str, Any]]:
                 "Check the name.",
             )
         )
+
+    def fail(found: str) -> CatalogueError:
+        return CatalogueError(
+            sentence(f"File '{path}'", found, "a STAC item collection", "Write a STAC item collection (GeoJSON).")
+        )
+
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as text:
+            found = False
+            for item in _stream(text):
+                found = True
+                if not isinstance(item, dict):
+                    raise fail("no list of items")
+                yield item
+        if not found:
+            raise fail("no item")
     except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise CatalogueError(
-            sentence(f"File '{path}'", f"no whole JSON ({err.__class__.__name__})", "a STAC item collection", then)
-        ) from err
-    items = content.get("features", [content]) if isinstance(content, dict) else content
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise CatalogueError(sentence(f"File '{path}'", "no list of items", "a STAC item collection", then))
-    return items
+        raise fail(f"no whole JSON ({err.__class__.__name__})") from err
+
+
+_PIECE = 1 << 20
+
+
+class _Text:
+    """A window on a text that is read as far as needed."""
+
+    def __init__(self, handle: TextIO) -> None:
+        self._handle, self._decoder = handle, json.JSONDecoder()
+        self.buffer, self.at = "", 0
+
+    def more(self) -> bool:
+        piece = self._handle.read(_PIECE)
+        self.buffer, self.at = self.buffer[self.at :] + piece, 0
+        return bool(piece)
+
+    def peek(self) -> str:
+        """Return the next character that is no space; empty at the end."""
+        while True:
+            while self.at < len(self.buffer) and self.buffer[self.at].isspace():
+                self.at += 1
+            if self.at < len(self.buffer) or not self.more():
+                return self.buffer[self.at : self.at + 1]
+
+    def expect(self, characters: str) -> str:
+        found = self.peek()
+        if not found or found not in characters:
+            raise json.JSONDecodeError(f"expected one of {characters}", self.buffer[self.at : self.at + 20], 0)
+        self.at += 1
+        return found
+
+    def value(self) -> Any:
+        """Decode the next value."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self.buffer, self.at)
+            except json.JSONDecodeError:
+                if not self.more():
+                    raise
+                continue
+            # A number at the end of the buffer may go on in the next piece.
+            if end < len(self.buffer) or isinstance(value, (dict, list, str)) or not self.more():
+                self.at = end
+                return value
+
+
+def _stream(handle: TextIO) -> Iterator[Any]:
+    """Yield the members of a list, of an object's "features", or the values that follow one another."""
+    text = _Text(handle)
+    if text.peek() == "[":
+        yield from _members(text)
+        if text.peek():
+            raise json.JSONDecodeError("more after the end", text.buffer[text.at : text.at + 20], 0)
+        return
+    while text.peek():
+        yield from _object(text)
+
+
+def _members(text: _Text) -> Iterator[Any]:
+    text.expect("[")
+    if text.peek() == "]":
+        text.expect("]")
+        return
+    while True:
+        yield text.value()
+        if text.expect(",]") == "]":
+            return
+
+
+def _object(text: _Text) -> Iterator[Any]:
+    """Yield the "features" of the next object, or the object itself where it has none."""
+    text.expect("{")
+    rest: dict[str, Any] = {}
+    has_features = False
+    while text.peek() != "}":
+        key = text.value()
+        text.expect(":")
+        if key == "features" and text.peek() == "[":
+            has_features = True
+            yield from _members(text)
+        else:
+            rest[key] = text.value()
+        if text.peek() != "}":
+            text.expect(",")
+    text.expect("}")
+    if not has_features:
+        yield rest
 
 
 def search(
@@ -79,7 +181,7 @@ def search(
                         f"all items of {collection} for {first} to {last}",
                         "Check the address and the network, and run the same command again.",
                     )
-                ) from err
+                ) from None
     raise AssertionError("unreachable")
 
 
@@ -103,12 +205,20 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
             client.add_conforms_to("ITEM_SEARCH")
             query = client.search(collections=[collection], bbox=bbox, datetime=when, limit=PAGE, max_items=None)
             items: dict[str, dict[str, Any]] = {}
-            matched = None
-            for page in _pages(query):
+            matched, counts = None, []
+            for page in query.pages_as_dicts():
                 told = page.get("numberMatched", (page.get("context") or {}).get("matched"))
                 matched = told if told is not None else matched
-                for item in page.get("features", []):
+                features = page["features"]
+                counts.append(len(features))
+                for item in features:
                     items[item["id"]] = item
+        # Servers repeat items across pages, so what came is counted, not what is left of it.
+        if matched is not None and sum(counts) < int(matched):
+            raise _IncompleteError(f"{sum(counts)} of {matched} items")
+        if matched is None and counts and (counts[-1] >= PAGE or (len(counts) == 1 and counts[0] >= _SUSPICIOUS)):
+            # A full last page, or a single one, is also what a server that cannot page gives for any longer answer: the halves tell.
+            check_not_cut(address, collection, bbox, when, set(items))
     except (
         APIError,
         requests.RequestException,
@@ -118,23 +228,23 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
         TypeError,
         AttributeError,
     ) as err:
-        raise _IncompleteError(_short(err)) from err
-    if matched is not None and len(items) < int(matched):
-        raise _IncompleteError(f"{len(items)} of {matched} items")
-    if len(items) == PAGE:
-        # Exactly one full page is what a server without paging gives for any larger answer: ask for the halves to tell.
-        raise_if_cut(address, collection, bbox, when, set(items))
+        # The address of a page may carry a token, so the cause is told in our words alone.
+        raise _IncompleteError(_short(err)) from None
     return [items[key] for key in sorted(items)]
 
 
-def raise_if_cut(address: str, collection: str, bbox: tuple[float, ...], when: str, seen: set[str]) -> None:
-    """Ask again for the two halves of the box; raise where they hold items that the one full page did not."""
-    west, south, east, north = bbox
-    middle = (west + east) / 2
-    for half in ((west, south, middle, north), (middle, south, east, north)):
-        more = _first_page(address, collection, half, when)
-        if more - seen:
-            raise _IncompleteError(f"only the first {PAGE} items of a longer list")
+_SUSPICIOUS = 10
+"""A single page of as many items may be all that a server gives, whatever was asked for."""
+
+
+def check_not_cut(address: str, collection: str, bbox: tuple[float, ...], when: str, seen: set[str]) -> None:
+    """Ask again for the two halves of the time; raise where they hold items that were not seen."""
+    first, last = (datetime.fromisoformat(word) for word in when.split("/"))
+    middle = first + (last - first) / 2
+    for half in ((first, middle), (middle, last)):
+        span = "/".join(f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in half)
+        if _first_page(address, collection, bbox, span) - seen:
+            raise _IncompleteError(f"only the first {len(seen)} items of a longer list")
 
 
 def _first_page(address: str, collection: str, bbox: tuple[float, ...], when: str) -> set[str]:
@@ -145,16 +255,14 @@ def _first_page(address: str, collection: str, bbox: tuple[float, ...], when: st
         client = Client.open(address)
         client.add_conforms_to("ITEM_SEARCH")
         query = client.search(collections=[collection], bbox=bbox, datetime=when, limit=PAGE, max_items=PAGE)
-        return {item["id"] for page in _pages(query) for item in page.get("features", [])}
-
-
-def _pages(query: Any) -> Iterator[Mapping[str, Any]]:
-    yield from query.pages_as_dicts()
+        return {item["id"] for page in query.pages_as_dicts() for item in page.get("features", [])}
 
 
 def _short(err: Exception) -> str:
     status = getattr(err, "status_code", None)
     if status:
         return f"HTTP status {status}"
-    text = str(err).strip().split("\n", 1)[0]
+    text = scrub(str(err).strip().split("\n", 1)[0])
+    # A message that repeats an address may repeat a token in it.
+    text = re.sub(r"\?\S*", "", text)
     return f"{type(err).__name__}: {text[:120]}" if text else type(err).__name__

@@ -8,10 +8,11 @@ value does not depend on the window in which it is computed.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 import pyproj
-from scipy.interpolate import RectBivariateSpline
+from scipy.interpolate import BSpline, RectBivariateSpline
 
 from imperviouslib.core.errors import InputError, sentence
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
@@ -41,6 +42,16 @@ def lonlat_bounds(grid: Grid) -> tuple[float, float, float, float]:
     return transformer(f"EPSG:{EPSG}", "EPSG:4326").transform_bounds(*grid.bounds, densify_pts=21)
 
 
+def grid_of_lonlat(bounds: tuple[float, float, float, float]) -> Grid:
+    """Return the grid that covers a box in longitude and latitude."""
+    try:
+        return snap_out(*transformer("EPSG:4326", f"EPSG:{EPSG}").transform_bounds(*bounds, densify_pts=21))
+    except (pyproj.exceptions.ProjError, OverflowError, ValueError) as err:
+        raise InputError(
+            sentence(f"Box {bounds}", "no place on the grid", "a place in Europe", "Give degrees, west first.")
+        ) from err
+
+
 @functools.lru_cache(maxsize=8)
 def extent(source: Source) -> Grid:
     """Return the grid that covers the whole of a source."""
@@ -59,22 +70,68 @@ def extent(source: Source) -> Grid:
         ) from err
 
 
-@functools.lru_cache(maxsize=8)
-def _splines(source: Source) -> tuple[Grid, RectBivariateSpline, RectBivariateSpline]:
-    """Fit the source's pixel coordinates over its whole extent, with knots at absolute multiples of KNOT cells."""
-    # A quintic spline needs six knots a side, and inner cells should not lie at its rim.
-    area = extent(source).grown(3 * KNOT).snapped_out(KNOT)
-    x = np.arange(area.west, area.east + 1, KNOT * area.res_m, dtype=np.float64)
-    y = np.arange(area.north, area.south - 1, -KNOT * area.res_m, dtype=np.float64)
-    east, north = transformer(f"EPSG:{EPSG}", source.crs).transform(*np.meshgrid(x, y))
-    a, _, c, _, e, f = source.transform
-    rows = np.arange(len(y), dtype=np.float64) * KNOT
-    cols = np.arange(len(x), dtype=np.float64) * KNOT
-    return (
-        area,
-        RectBivariateSpline(rows, cols, (north - f) / e, kx=5, ky=5, s=0),
-        RectBivariateSpline(rows, cols, (east - c) / a, kx=5, ky=5, s=0),
-    )
+class Coordinates:
+    """Where the cells of the grid lie in a source, from one spline over the whole source with knots at absolute multiples of KNOT cells.
+
+    The spline is evaluated in absolute blocks of KNOT cells, always whole and by the same operations, so the coordinates of a cell
+    are the same to the last bit whatever window is asked for.
+    """
+
+    def __init__(self, source: Source) -> None:
+        # A quintic spline needs six knots a side, and inner cells should not lie at its rim.
+        self.area = area = extent(source).grown(3 * KNOT).snapped_out(KNOT)
+        x = np.arange(area.west, area.east + 1, KNOT * area.res_m, dtype=np.float64)
+        y = np.arange(area.north, area.south - 1, -KNOT * area.res_m, dtype=np.float64)
+        east, north = transformer(f"EPSG:{EPSG}", source.crs).transform(*np.meshgrid(x, y))
+        a, _, c, _, e, f = source.transform
+        rows = np.arange(len(y), dtype=np.float64) * KNOT
+        cols = np.arange(len(x), dtype=np.float64) * KNOT
+        self._row_basis, self._col_basis = [], []
+        for values, name in (((north - f) / e, "_row"), ((east - c) / a, "_col")):
+            spline = RectBivariateSpline(rows, cols, values, kx=5, ky=5, s=0)
+            knots_y, knots_x, flat = spline.tck
+            setattr(self, name, flat.reshape(len(knots_y) - 6, len(knots_x) - 6))
+        self._row_basis = [_basis(knots_y, block) for block in range(len(y) - 1)]
+        self._col_basis = [_basis(knots_x, block) for block in range(len(x) - 1)]
+
+    def of_block(self, row: int, col: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (rows, cols) of the cell centres of block (row, col) of `area`.
+
+        Returns: two arrays (KNOT, KNOT), float64, in pixels from the source's outer corner; 0.5 is the first pixel's centre
+        """
+        (first_y, of_y), (first_x, of_x) = self._row_basis[row], self._col_basis[col]
+        window = slice(first_y, first_y + of_y.shape[1]), slice(first_x, first_x + of_x.shape[1])
+        return of_y @ self._row[window] @ of_x.T, of_y @ self._col[window] @ of_x.T
+
+    def blocks(self, part: Grid) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:
+        """Yield the blocks that `part` meets: their row and column, and the cells as slices within `part` and within the block."""
+        top, left = part.offset_in(self.area)
+        for row in range(top // KNOT, -(-(top + part.height) // KNOT)):
+            rows = max(top, row * KNOT), min(top + part.height, (row + 1) * KNOT)
+            for col in range(left // KNOT, -(-(left + part.width) // KNOT)):
+                cols = max(left, col * KNOT), min(left + part.width, (col + 1) * KNOT)
+                yield (
+                    row,
+                    col,
+                    (slice(rows[0] - top, rows[1] - top), slice(cols[0] - left, cols[1] - left)),
+                    (
+                        slice(rows[0] - row * KNOT, rows[1] - row * KNOT),
+                        slice(cols[0] - col * KNOT, cols[1] - col * KNOT),
+                    ),
+                )
+
+
+def _basis(knots: np.ndarray, block: int) -> tuple[int, np.ndarray]:
+    """Return the first B-spline that is not zero within a block, and array (KNOT, spline): their values at the cells' centres."""
+    matrix = BSpline.design_matrix(block * KNOT + np.arange(KNOT) + 0.5, knots, 5).toarray()
+    used = np.flatnonzero(matrix.any(axis=0))
+    return int(used[0]), np.ascontiguousarray(matrix[:, used[0] : used[-1] + 1])
+
+
+@functools.lru_cache(maxsize=4)
+def coordinates(source: Source) -> Coordinates:
+    """Return the coordinates of a source; all bands and dates of a tile share them."""
+    return Coordinates(source)
 
 
 def source_coordinates(source: Source, part: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -82,29 +139,74 @@ def source_coordinates(source: Source, part: Grid) -> tuple[np.ndarray, np.ndarr
 
     Returns: (row, col), two arrays (row, col) of float64, in pixels from the source's outer corner; 0.5 is the first pixel's centre
     """
-    area, of_row, of_col = _splines(source)
-    row, col = part.offset_in(area)
-    rows = np.arange(row, row + part.height) + 0.5
-    cols = np.arange(col, col + part.width) + 0.5
-    return of_row(rows, cols), of_col(rows, cols)
+    rows, cols = np.empty(part.shape), np.empty(part.shape)
+    found = coordinates(source)
+    for row, col, here, inner in found.blocks(part):
+        of_rows, of_cols = found.of_block(row, col)
+        rows[here], cols[here] = of_rows[inner], of_cols[inner]
+    return rows, cols
 
 
 def source_window(source: Source, part: Grid, margin: int = 3) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Return the source's pixels ((row, row), (col, col)) that cells of `part` may need, or None where there are none."""
-    area, of_row, of_col = _splines(source)
-    row, col = part.offset_in(area)
-    # The coordinates are monotonous along the edges, so the edges hold the extremes.
-    rows = np.linspace(row, row + part.height, 33)
-    cols = np.linspace(col, col + part.width, 33)
+    found = coordinates(source)
+    edges: list[tuple[np.ndarray, np.ndarray]] = []
+    blocks = list(found.blocks(part))
+    rim_rows, rim_cols = {blocks[0][0], blocks[-1][0]}, {blocks[0][1], blocks[-1][1]}
+    for row, col, _, inner in blocks:
+        # The coordinates are monotonous, so the rim of the part holds their extremes.
+        if row in rim_rows or col in rim_cols:
+            edges.append(tuple(array[inner] for array in found.of_block(row, col)))
     window = []
-    for spline, size in ((of_row, source.height), (of_col, source.width)):
-        values = spline(rows, cols)
-        low, high = int(np.floor(values.min())) - margin, int(np.ceil(values.max())) + margin
+    for axis, size in ((0, source.height), (1, source.width)):
+        low = int(np.floor(min(edge[axis].min() for edge in edges))) - margin
+        high = int(np.ceil(max(edge[axis].max() for edge in edges))) + margin
         low, high = max(low, 0), min(high, size)
         if low >= high:
             return None
         window.append((low, high))
     return window[0], window[1]
+
+
+def warp(pixels: np.ndarray, source: Source, origin: tuple[int, int], part: Grid, method: str) -> np.ndarray:
+    """Take the values of the cells of `part` from pixels of a source.
+
+    pixels : array (row, col), unsigned integer, 0 = no data: the part of the source that begins at pixel `origin` (row, col)
+    method : see `resample`
+    Returns: array (row, col), float32 (nearest: the pixels' type), 0 = no data
+    """
+    return Warper(pixels, source, origin, method).take(part)
+
+
+_PAD = 4
+"""Pixels without data around those given, so that every tap can be read without a test of bounds."""
+
+
+_STRIP = 64
+_LEAST = np.float32(1e-3)
+"""Cubic undershoots beside bright edges; a cell that has data stays above 0, which means none."""
+
+
+class Warper:
+    """The pixels of one band, ready to be taken from part by part; memory is that of the pixels in float32."""
+
+    def __init__(self, pixels: np.ndarray, source: Source, origin: tuple[int, int], method: str) -> None:
+        self._coordinates, self._origin, self._method = coordinates(source), origin, method
+        self._taps = Taps(pixels, method)
+
+    def take(self, part: Grid) -> np.ndarray:
+        """Return the values of the cells of `part`: array (row, col) as of `resample`."""
+        out = np.empty(part.shape, self._taps.dtype)
+        for row, col, here, inner in self._coordinates.blocks(part):
+            rows, cols = self._coordinates.of_block(row, col)
+            rows -= self._origin[0]
+            cols -= self._origin[1]
+            rows, cols, into = rows[inner], cols[inner], out[here]
+            # Strips that stay in the processor's cache.
+            for start in range(0, len(rows), _STRIP):
+                strip = slice(start, start + _STRIP)
+                into[strip] = self._taps.take(rows[strip], cols[strip])
+        return out
 
 
 def resample(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, method: str) -> np.ndarray:
@@ -114,53 +216,121 @@ def resample(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, method: str
     rows, cols : arrays (row, col), float64, the cells' centres in pixels from the array's outer corner
     method : nearest; bilinear; cubic (Keys, a = -1/2)
     Returns: array like rows, float32 (nearest: the pixels' type), 0 = no data. A cell has data if and only if its nearest pixel has, so all
-    methods see the same ground. Bilinear weights the valid neighbours; cubic falls back to bilinear where one of its 16 pixels has no data.
+    methods see the same ground, and is above 0 then. Bilinear weights the valid neighbours; cubic falls back to bilinear where one of its 16 pixels has no data.
     """
-    height, width = pixels.shape
-    row, col = np.floor(rows).astype(np.int32), np.floor(cols).astype(np.int32)
-    inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
-    nearest = np.where(inside, pixels[np.clip(row, 0, height - 1), np.clip(col, 0, width - 1)], 0).astype(pixels.dtype)
-    if method == "nearest":
-        return nearest
-    # Two pixels of margin without data let every tap be read without a bounds test.
-    padded = np.zeros((height + 6, width + 6), dtype=np.float32)
-    padded[3:-3, 3:-3] = pixels
-    flat, stride = padded.ravel(), width + 6
-    top = np.clip(np.floor(rows - 0.5), -2, height).astype(np.int32)
-    left = np.clip(np.floor(cols - 0.5), -2, width).astype(np.int32)
-    y, x = (rows - 0.5 - top).astype(np.float32), (cols - 0.5 - left).astype(np.float32)
-    origin = (top + 3) * stride + (left + 3)
+    return Taps(pixels, method).take(rows, cols)
 
-    def taps(
-        weights_y: list[np.ndarray], weights_x: list[np.ndarray], first: int
+
+class Taps:
+    """Pixels with a rim of no data, in the type in which the method computes."""
+
+    def __init__(self, pixels: np.ndarray, method: str) -> None:
+        if method not in METHODS:
+            raise ValueError(method)
+        self.dtype = pixels.dtype if method == "nearest" else np.dtype(np.float32)
+        self._method = method
+        self._height, self._width = pixels.shape
+        self._stride = self._width + 2 * _PAD
+        self._padded = np.zeros((self._height + 2 * _PAD, self._stride), self.dtype)
+        self._padded[_PAD:-_PAD, _PAD:-_PAD] = pixels
+        self._flat = self._padded.ravel()
+
+    def take(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return the values at positions; see `resample`."""
+        if not rows.size:
+            return np.zeros(rows.shape, self.dtype)
+        # Beyond the rim all is no data, wherever it lies.
+        rows = rows.clip(-1.0, self._height + 1.0) if self._leaves(rows, self._height) else rows
+        cols = cols.clip(-1.0, self._width + 1.0) if self._leaves(cols, self._width) else cols
+        if self._method == "nearest":
+            return self._nearest(rows, cols)
+        # Whole numbers are kept as floats as long as possible: mixed types cost several times as much.
+        y, x = rows + (_PAD - 0.5), cols + (_PAD - 0.5)
+        top, left = np.floor(y), np.floor(x)
+        y -= top
+        x -= left
+        y, x = y.astype(np.float32), x.astype(np.float32)
+        window = slice(int(top.min()) - 1, int(top.max()) + 3), slice(int(left.min()) - 1, int(left.max()) + 3)
+        top *= self._stride
+        top += left
+        index = top.astype(np.intp)
+        if self._padded[window].all():
+            return self._cubic(index, y, x) if self._method == "cubic" else self._bilinear(index, y, x)
+        near = self._nearest(rows, cols) > 0
+        value, weight, _ = self._weighted(index, [1 - y, y], [1 - x, x], 0)
+        value = np.where(near, value / np.maximum(weight, np.float32(1e-6)), np.float32(0))
+        if self._method == "cubic":
+            smooth, _, full = self._weighted(index, _keys(y), _keys(x), -1)
+            value = np.where(near & full, np.maximum(smooth, _LEAST), value)
+        return value
+
+    @staticmethod
+    def _leaves(positions: np.ndarray, size: int) -> bool:
+        edges = positions[0], positions[-1], positions[:, 0], positions[:, -1]
+        return min(edge.min() for edge in edges) < 0 or max(edge.max() for edge in edges) >= size
+
+    def _nearest(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        index = np.floor(rows)
+        index *= self._stride
+        index += np.floor(cols)
+        index += _PAD * (self._stride + 1)
+        return self._flat.take(index.astype(np.intp))
+
+    def _bilinear(self, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        value, below = self._between(index, x), self._between(index + self._stride, x)
+        below -= value
+        below *= y
+        value += below
+        return value
+
+    def _between(self, index: np.ndarray, x: np.ndarray) -> np.ndarray:
+        value, right = self._flat.take(index), self._flat[1:].take(index)
+        right -= value
+        right *= x
+        value += right
+        return value
+
+    def _cubic(self, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        of_x = _keys(x)
+        value = np.zeros(index.shape, np.float32)
+        index -= self._stride + 1
+        for weight in _keys(y):
+            line = self._flat.take(index)
+            line *= of_x[0]
+            for j in range(1, 4):
+                tap = self._flat[j:].take(index)
+                tap *= of_x[j]
+                line += tap
+            line *= weight
+            value += line
+            index += self._stride
+        return np.maximum(value, _LEAST, out=value)
+
+    def _weighted(
+        self, index: np.ndarray, of_y: list[np.ndarray], of_x: list[np.ndarray], first: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        value, weight = np.zeros(rows.shape, np.float32), np.zeros(rows.shape, np.float32)
-        whole = np.ones(rows.shape, bool)
-        for i, wy in enumerate(weights_y, start=first):
-            for j, wx in enumerate(weights_x, start=first):
-                pixel = flat[origin + (i * stride + j)]
+        """Sum weighted pixels and the weights of those with data; tell where all have data."""
+        value, weight = np.zeros(index.shape, np.float32), np.zeros(index.shape, np.float32)
+        full = np.ones(index.shape, bool)
+        for i, wy in enumerate(of_y, start=first):
+            for j, wx in enumerate(of_x, start=first):
+                pixel = self._flat.take(index + (i * self._stride + j))
                 w = wy * wx
                 value += w * pixel
                 valid = pixel > 0
-                weight += np.where(valid, w, 0)
-                whole &= valid
-        return value, weight, whole
-
-    value, weight, _ = taps([1 - y, y], [1 - x, x], 0)
-    result = np.where(nearest > 0, value / np.maximum(weight, np.float32(1e-6)), 0)
-    if method == "cubic":
-        value, _, whole = taps(_keys(y), _keys(x), -1)
-        result = np.where((nearest > 0) & whole, value, result)
-    return result
+                weight += np.where(valid, w, np.float32(0))
+                full &= valid
+        return value, weight, full
 
 
 def _keys(t: np.ndarray) -> list[np.ndarray]:
     """Return the four weights of Keys' cubic convolution (1981), a = -1/2, for pixels at -1, 0, 1, 2."""
+    half = np.float32(0.5)
     return [
-        ((-0.5 * t + 1) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1,
-        ((-1.5 * t + 2) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
+        ((1 - half * t) * t - half) * t,
+        (np.float32(1.5) * t - np.float32(2.5)) * t * t + 1,
+        ((2 - np.float32(1.5) * t) * t + half) * t,
+        (half * t - half) * t * t,
     ]
 
 
