@@ -93,7 +93,7 @@ def check_projection() -> None:
 
 
 def environment(grid: Grid) -> dict[str, str]:
-    """Return the environment of a GRASS call that shall work on `grid` and nowhere else; no mask is applied."""
+    """Return the environment of a GRASS call that shall work on `grid` and nowhere else; a mask of the user holds."""
     env = os.environ.copy()
     env["GRASS_REGION"] = gs.region_env(
         n=grid.north, s=grid.south, e=grid.east, w=grid.west, nsres=grid.res_m, ewres=grid.res_m
