@@ -262,11 +262,10 @@ def make_regions(spec: Spec) -> Regions:
     regions: list[Region] = []
     for level in range(4):
         codes = sorted({c[: level + 2] for c in leaves})
-        for code in codes:
+        for place, code in enumerate(codes):
             parts = tuple(sorted(p for c, ps in leaves.items() if c.startswith(code) for p in ps))
-            name = {0: {"XA": "Aurania", "XB": "Belmark"}.get(code, code)}.get(level) or NAMES[
-                sum(ord(ch) for ch in code) % len(NAMES)
-            ] + ("" if level == 3 else {1: " (land)", 2: " (district)"}[level])
+            # Names repeat between levels, as real ones do, but not within one.
+            name = {"XA": "Aurania", "XB": "Belmark"}.get(code) or NAMES[place % len(NAMES)]
             regions.append(Region(code, level, name, parts))
     transform = from_origin(x0, y1, lattice, lattice)
     polygons = {r.code: _outlines(np.isin(number, r.parts), transform, spec.seed, 0.30 * lattice) for r in regions}
@@ -308,7 +307,7 @@ def write_regions(path: Path, regions: Regions) -> None:
     """Write regions as a GeoPackage, by the standard library: the file is the same byte for byte, and no second GDAL is loaded."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    wkt = CRS.from_epsg(3035).to_wkt()
+    wkt = CRS.from_epsg(3035).to_wkt(version="WKT1_GDAL")
     db = sqlite3.connect(path)
     db.executescript(
         """
@@ -329,7 +328,7 @@ def write_regions(path: Path, regions: Regions) -> None:
         [
             ("Undefined cartesian", -1, "NONE", -1, undefined),
             ("Undefined geographic", 0, "NONE", 0, undefined),
-            ("WGS 84", 4326, "EPSG", 4326, CRS.from_epsg(4326).to_wkt()),
+            ("WGS 84", 4326, "EPSG", 4326, CRS.from_epsg(4326).to_wkt(version="WKT1_GDAL")),
             ("ETRS89-extended / LAEA Europe", 3035, "EPSG", 3035, wkt),
         ],
     )
@@ -468,6 +467,14 @@ def write_reference(folder: Path, spec: Spec, truth: dict[int, Truth], each: int
                 [len(rows) + 1, x, y, *(_read(int(t.majority[row, col]), rng, error_rate) for t in truth.values())]
             )
     write_csv(folder / "grid.csv", ["id", "x", "y", *labels], rows)
+
+
+def write_zones(folder: Path, spec: Spec, regions: Regions) -> None:
+    """Write zones.tif (number of the level 3 region at each 20 m cell's centre) and zones.csv (which numbers make up a region)."""
+    west, _, _, north = spec.bounds
+    write_tif(folder / "zones.tif", regions.cells, west, north, RES_M, 0)
+    rows = [[r.code, r.level, r.name, " ".join(map(str, r.parts))] for r in regions.all]
+    write_csv(folder / "zones.csv", ["geo", "level", "name", "zones"], rows)
 
 
 def write_population(path: Path, spec: Spec, regions: Regions, truth: dict[int, Truth]) -> None:

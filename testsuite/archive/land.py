@@ -159,15 +159,15 @@ class _Plan:
     def _settle(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> None:
         """Place the towns and villages, their outline and the roads and the railway between them."""
         area_km2 = self.shape[0] * self.shape[1] * FINE_M**2 / 1e6
-        n_towns = max(1, round(area_km2 / 210))
-        n_villages = max(2, round(area_km2 / 9))
+        n_towns = max(1, round(area_km2 / 75))
+        n_villages = max(2, round(area_km2 / 8))
         good = (self.river > 150) & (self.wet < 0.80) & (self.forest < 0.80)
         open_land = np.flatnonzero(good) if good.any() else np.arange(gx.size)
         placed: list[tuple[float, float, float]] = []
         scale = min(1.0, np.sqrt(area_km2 / 60))
         for number in range(n_towns + n_villages):
             big = number < n_towns
-            radius = scale * (rng.uniform(1250, 1750) if big else rng.uniform(190, 420))
+            radius = scale * (rng.uniform(1500, 2400) if big else rng.uniform(200, 520))
             for _ in range(60):
                 at = rng.choice(open_land)
                 x, y = float(gx.flat[at]), float(gy.flat[at])
@@ -238,9 +238,9 @@ class _Plan:
     def _pits(self, rng: np.random.Generator) -> None:
         """Dig quarries (stamp 3, water 4 within some) and a few lakes (stamp 4)."""
         area_km2 = self.shape[0] * self.shape[1] * FINE_M**2 / 1e6
-        for kind, number in (("pit", max(1, round(area_km2 / 75))), ("lake", max(1, round(area_km2 / 90)))):
+        for kind, number in (("pit", max(1, round(area_km2 / 22))), ("lake", max(1, round(area_km2 / 30)))):
             for _ in range(number):
-                radius = rng.uniform(90, 230) if kind == "pit" else rng.uniform(80, 420)
+                radius = rng.uniform(90, 320) if kind == "pit" else rng.uniform(80, 520)
                 radius *= min(1.0, np.sqrt(area_km2 / 60))
                 for _ in range(50):
                     row, col = rng.integers(0, self.shape[0]), rng.integers(0, self.shape[1])
@@ -283,8 +283,8 @@ class _Plan:
         )
         self.tree = cKDTree(self.centres)
         self.turn = rng.uniform(0, np.pi, n)
-        self.width = rng.uniform(110, 260, n)
-        self.length = rng.uniform(180, 480, n)
+        self.width = rng.uniform(75, 210, n)
+        self.length = rng.uniform(140, 400, n)
         self.n_parcels = n * PARCEL_KEYS
         self.n_keys = self.n_parcels + len(self.towns) * BLOCK_KEYS
         self.crop = rng.choice(CROPS, self.n_parcels, p=CROP_SHARES).astype(np.uint8)
@@ -340,7 +340,7 @@ class _Plan:
         material[wood] = np.where(conifer[wood], CODE["conifer"], CODE["broadleaf"])
         material[wood & (patch < 0.035)] = CODE["moor"]
         material[wood & (patch > 0.97)] = CODE["natural_grass"]
-        marsh = (wet + 0.02 * ragged > 0.965) & (patch > 0.25)
+        marsh = (wet + 0.02 * ragged > 0.945) & (patch > 0.25)
         material[marsh] = CODE["marsh"]
         material[marsh & (patch > 0.80)] = CODE["peatbog"]
         river = at_rows(self.river, rows, STEP, cols)

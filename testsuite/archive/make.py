@@ -8,16 +8,19 @@ import shutil
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from testsuite.archive import around
+from testsuite.archive.earthsearch import write_items
 from testsuite.archive.land import Land, make_land
 from testsuite.archive.products import Product, write_bytes, write_product
-from testsuite.archive.sensor import Pass, View, Window, observe, passes, textures, tile_window
+from testsuite.archive.sensor import Pass, Scene, View, Window, observe, passes, textures, tile_window
 from testsuite.archive.spec import BUCKET, COLLECTION, TILES, Spec, parse_years
 
 VERSION = 1
@@ -28,8 +31,10 @@ def _start(spec: Spec, windows: list[Window], work: str) -> None:
     """Load what all scenes need into a worker process."""
     folder = Path(work)
     _worker["land"] = Land.load(folder)
-    _worker["texture"] = textures(spec)
     _worker["views"] = {w.tile.name: View.load(spec, w, folder) for w in windows}
+    texture = textures(spec)
+    for view in _worker["views"].values():
+        view.hold(_worker["land"], texture)
 
 
 def _view(spec: Spec, window: Window, work: str) -> None:
@@ -37,37 +42,106 @@ def _view(spec: Spec, window: Window, work: str) -> None:
     View.make(spec, Land.load(Path(work)), window).save(Path(work))
 
 
-def _scene(task: tuple[str, Pass, str, bool]) -> list[dict[str, Any]]:
-    """Make one scene and its products. Returns: their items."""
-    out, when, tile, again = task
+@dataclass(frozen=True)
+class Task:
+    """One scene to make."""
+
+    out: str
+    when: Pass
+    tile: str
+    again: bool
+    """Deliver it a second time, as Collection-1."""
+    split: bool
+    """Deliver it in two halves, from two datastrips."""
+    earth_search: bool
+    flag_lies: bool
+    """Earth Search's flag about the offset is wrong on this one."""
+
+
+def _scene(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Make one scene and its products. Returns: the items of the Copernicus Data Space and those of Earth Search."""
+    out, when, tile, again = Path(task.out), task.when, task.tile, task.again
     view = _worker["views"][tile]
-    scene = observe(view, _worker["land"], _worker["texture"], when)
+    scene = observe(view, _worker["land"], when)
     # A scene of a few pixels is not delivered.
     if scene.valid.mean() < 0.005:
-        return []
+        return [], []
     first = Product(
         when, view.window, when.baseline, when.sensed + timedelta(hours=5, minutes=7, seconds=when.absolute % 60)
     )
-    items = [write_product(Path(out), first, scene)]
+    if task.split:
+        items = [write_product(out, p, s) for p, s in _halves(first, scene)]
+    else:
+        items = [write_product(out, first, scene)]
     if again:
         # Collection-1: the same acquisition processed again years later, the offset now in the numbers.
         late = datetime(2023, 6, 12, 21, 42, 23, tzinfo=UTC) + timedelta(minutes=when.absolute % 1440)
-        items.append(write_product(Path(out), replace(first, baseline="05.00", made=late), scene))
-    return items
+        items.append(write_product(out, replace(first, baseline="05.00", made=late), scene))
+    others = []
+    if task.earth_search:
+        late = when.sensed + timedelta(days=900)
+        others.append(write_items(out, first, scene, "sentinel-2-l2a", task.flag_lies))
+        others.append(write_items(out, replace(first, baseline="05.00", made=late), scene, "sentinel-2-c1-l2a", False))
+    return items, others
+
+
+def _halves(product: Product, scene: Scene) -> list[tuple[Product, Scene]]:
+    """Cut a scene where one datastrip ends and the next begins: two products of one tile and one sensing time."""
+    row = scene.valid.shape[0] * 3 // 5
+    out = []
+    for half in (1, 2):
+        valid = scene.valid.copy()
+        valid[row:] &= half == 2
+        valid[:row] &= half == 1
+        part = Scene(scene.bands, np.where(valid, scene.scl, 0).astype(np.uint8), valid)
+        out.append((replace(product, half=half, made=product.made + timedelta(minutes=13 * (half - 1))), part))
+    return out
+
+
+def _spoil(part: Path, items: list[dict[str, Any]], spec: Spec) -> dict[str, str]:
+    """Spoil one object and take one scene away. Returns: what was done, for world.json."""
+    clear = sorted(
+        (i for i in items if i["properties"]["statistics"]["nodata"] < 30),
+        key=lambda i: i["properties"]["eo:cloud_cover"],
+    )
+    harmed, absent = clear[0], clear[1]
+    path = part / "objects" / harmed["assets"]["B11_20m"]["href"].removeprefix("s3://")
+    data = bytearray(path.read_bytes())
+    for spot in spec.rng("spoil").integers(len(data) // 3, len(data), 40):
+        data[spot] ^= 0x5A
+    write_bytes(path, bytes(data))
+    shutil.rmtree(
+        part / "objects" / absent["assets"]["product_metadata"]["href"].removeprefix("s3://").rsplit("/", 1)[0]
+    )
+    return {"corrupt": harmed["id"], "absent": absent["id"]}
 
 
 def _again(spec: Spec, all_passes: list[Pass]) -> set[datetime]:
-    """Choose the acquisitions that were processed again: one a year, of those before baseline 04.00 that see the whole place."""
+    """Choose the acquisitions that were processed again: one every second year, of those before baseline 04.00 that see the whole place."""
     chosen = set()
-    for year in spec.years:
+    for year in spec.years[::2]:
         whole = [p for p in all_passes if p.sensed.year == year and p.edge is None and float(p.baseline) < 4]
         if whole:
-            chosen.add(min(whole, key=lambda p: p.cover).sensed)
+            chosen.add(sorted(whole, key=lambda p: p.cover)[len(whole) // 2].sensed)
     return chosen
 
 
+def _split(spec: Spec, all_passes: list[Pass], again: set[datetime]) -> datetime | None:
+    """Choose the acquisition that one tile has in two halves: the clearest whole one of the second year."""
+    year = spec.years[min(1, len(spec.years) - 1)]
+    whole = [p for p in all_passes if p.sensed.year == year and p.edge is None and p.sensed not in again]
+    return min(whole, key=lambda p: p.cover).sensed if whole else None
+
+
 def make_world(
-    out: Path, spec: Spec, *, jobs: int = 2, points: int = 120, error_rate: float = 0.0, say=lambda text: None
+    out: Path,
+    spec: Spec,
+    *,
+    jobs: int = 2,
+    scenes: bool = True,
+    points: int = 120,
+    error_rate: float = 0.0,
+    say=lambda text: None,
 ) -> Path:
     """Make a world in a folder that must not exist yet; it appears whole or not at all.
 
@@ -90,9 +164,22 @@ def make_world(
         land.save(work)
         tell(f"land of {spec.size_km:g} x {spec.size_km:g} km, {len(land.before)} surfaces")
         windows = [w for t in TILES if (w := tile_window(spec, t)) is not None]
-        all_passes = passes(spec)
+        all_passes = passes(spec) if scenes else []
         again = _again(spec, all_passes)
-        tasks = [(str(part), p, w.tile.name, p.sensed in again) for p in all_passes for w in windows]
+        split = _split(spec, all_passes, again)
+        tasks = [
+            Task(
+                str(part),
+                p,
+                w.tile.name,
+                p.sensed in again,
+                p.sensed == split and w is windows[-1],
+                spec.earth_search,
+                number % 5 == 2,
+            )
+            for number, p in enumerate(all_passes)
+            for w in windows
+        ]
         context = get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context) as pool:
             views = [pool.submit(_view, spec, w, str(work)) for w in windows]
@@ -103,22 +190,32 @@ def make_world(
             around.write_regions(part / "regions" / "nuts.gpkg", regions)
             around.write_region_truth(part / "truth" / "regions.csv", spec, regions, truth)
             around.write_population(part / "regions" / "population.csv", spec, regions, truth)
+            around.write_zones(part / "truth", spec, regions)
             around.write_reference(part / "reference", spec, truth, points, error_rate)
             tell("truth, labels, regions, reference")
             for view in views:
                 view.result()
         tell("views of the tiles")
         items: list[dict[str, Any]] = []
+        others: list[dict[str, Any]] = []
         with ProcessPoolExecutor(jobs, context, _start, (spec, windows, str(work))) as pool:
-            for made in pool.map(_scene, tasks):
+            for made, also in pool.map(_scene, tasks):
                 items += made
+                others += also
         tell(f"{len(items)} products")
         items.sort(key=lambda item: item["id"])
         write_bytes(part / "stac" / "items.json", json.dumps({"type": "FeatureCollection", "features": items}).encode())
+        if others:
+            others.sort(key=lambda item: (item["collection"], item["id"]))
+            write_bytes(
+                part / "stac" / "earthsearch.json",
+                json.dumps({"type": "FeatureCollection", "features": others}).encode(),
+            )
+        spoilt = _spoil(part, items, spec) if spec.broken else {}
         world = {
             "world": VERSION, "settings": spec.as_dict(), "bounds": list(spec.bounds), "res_m": 20, "crs": "EPSG:3035",
             "years": list(spec.years), "label_year": spec.years[0], "collection": COLLECTION, "bucket": BUCKET,
-            "tiles": [w.tile.name for w in windows], "items": len(items), "points": points, "interpreter_error_rate": error_rate,
+            "tiles": [w.tile.name for w in windows], "items": len(items), "points": points, **spoilt, "interpreter_error_rate": error_rate,
             "materials": around.material_shares(spec, land, spec.years[0]),
         }  # fmt: skip
         shutil.rmtree(work)
@@ -151,11 +248,24 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--no-clouds", action="store_true", help="a cloudless sky, for tests of geometry")
     parser.add_argument("--no-noise", action="store_true", help="without the noise of the instrument")
+    parser.add_argument("--broken", action="store_true", help="spoil one object and take one listed scene away")
+    parser.add_argument("--earth-search", action="store_true", help="the same scenes also as Earth Search offers them")
+    parser.add_argument(
+        "--truth-only", action="store_true", help="no scenes: for judging a run of a world made elsewhere"
+    )
     a = parser.parse_args(arguments)
     try:
-        spec = Spec(a.seed, a.years, a.size_km, a.dates, a.growth, not a.no_clouds, not a.no_noise)
+        spec = Spec(
+            a.seed, a.years, a.size_km, a.dates, a.growth, not a.no_clouds, not a.no_noise, a.broken, a.earth_search
+        )
         make_world(
-            a.out, spec, jobs=a.jobs, points=a.points, error_rate=a.error_rate, say=lambda t: print(t, file=sys.stderr)
+            a.out,
+            spec,
+            jobs=a.jobs,
+            points=a.points,
+            error_rate=a.error_rate,
+            scenes=not a.truth_only,
+            say=lambda t: print(t, file=sys.stderr),
         )
     except (ValueError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)

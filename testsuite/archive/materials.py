@@ -34,43 +34,44 @@ class Material:
     """How far the bare state darkens when wet, 0-1."""
 
 
-SOIL = (0.165, 0.315, 0.290)
-STRAW = (0.130, 0.310, 0.220)
+SOIL = (0.152, 0.298, 0.262)
+STUBBLE = (0.128, 0.295, 0.208)
 LITTER = (0.065, 0.165, 0.110)
 DRY_GRASS = (0.110, 0.323, 0.216)
 
 MATERIALS: tuple[Material, ...] = (
-    Material("roof_tile", 62, (0.165, 0.330, 0.325), spread=0.25, texture=0.10),
-    Material("roof_dark", 62, (0.085, 0.140, 0.135), spread=0.32, texture=0.10),
-    Material("roof_bright", 62, (0.330, 0.385, 0.310), spread=0.25, texture=0.08),
-    Material("hall", 62, (0.200, 0.230, 0.195), spread=0.30, texture=0.08),
-    Material("asphalt", 62, (0.085, 0.120, 0.115), spread=0.20, texture=0.08),
-    Material("concrete", 62, (0.190, 0.250, 0.205), spread=0.22, texture=0.10),
-    Material("paving", 62, (0.130, 0.215, 0.185), spread=0.22, texture=0.10),
+    Material("roof_tile", 62, (0.170, 0.345, 0.340), spread=0.25, texture=0.10),
+    Material("roof_dark", 62, (0.088, 0.155, 0.148), spread=0.32, texture=0.10),
+    Material("roof_bright", 62, (0.290, 0.345, 0.275), spread=0.25, texture=0.08),
+    Material("hall", 62, (0.175, 0.210, 0.180), spread=0.30, texture=0.08),
+    Material("asphalt", 62, (0.095, 0.145, 0.138), spread=0.20, texture=0.08),
+    Material("concrete", 62, (0.170, 0.230, 0.190), spread=0.22, texture=0.10),
+    Material("paving", 62, (0.132, 0.225, 0.195), spread=0.22, texture=0.10),
     Material("rail", 62, (0.110, 0.180, 0.165), spread=0.12, texture=0.08),
     Material("rock", 121, (0.215, 0.345, 0.315), spread=0.18, texture=0.12, moist=0.2),
     Material("gravel_bank", 121, (0.165, 0.260, 0.230), spread=0.15, texture=0.12, moist=0.3),
-    Material("cereal", 73, SOIL, (0.040, 0.190, 0.092), (60, 125, 172, 197), 0.14, 0.07, 0.45),
-    Material("rape", 73, SOIL, (0.055, 0.200, 0.100), (55, 105, 165, 190), 0.14, 0.07, 0.45),
-    Material("maize", 73, SOIL, (0.048, 0.171, 0.084), (135, 185, 250, 275), 0.14, 0.07, 0.45),
-    Material("beet", 73, SOIL, (0.055, 0.206, 0.110), (125, 175, 275, 300), 0.14, 0.07, 0.45),
-    Material("fallow", 73, SOIL, (0.085, 0.260, 0.155), (100, 160, 210, 300), 0.18, 0.09, 0.45),
+    Material("cereal", 73, SOIL, (0.040, 0.190, 0.092), (60, 125, 172, 197), 0.13, 0.10, 0.30),
+    Material("rape", 73, SOIL, (0.055, 0.200, 0.100), (55, 105, 165, 190), 0.13, 0.10, 0.30),
+    Material("maize", 73, SOIL, (0.048, 0.171, 0.084), (135, 185, 250, 275), 0.13, 0.10, 0.30),
+    Material("beet", 73, SOIL, (0.055, 0.206, 0.110), (125, 175, 275, 300), 0.13, 0.10, 0.30),
+    Material("fallow", 73, SOIL, (0.085, 0.260, 0.155), (100, 160, 210, 300), 0.16, 0.11, 0.30),
     Material("vineyard", 75, SOIL, (0.070, 0.205, 0.125), (110, 170, 270, 300), 0.14, 0.08, 0.30),
-    Material("broadleaf", 82, LITTER, (0.027, 0.130, 0.060), (105, 140, 275, 305), 0.12, 0.09),
-    Material("conifer", 83, (0.024, 0.088, 0.038), None, None, 0.14, 0.10),
+    Material("broadleaf", 82, LITTER, (0.027, 0.130, 0.060), (105, 140, 275, 305), 0.15, 0.12),
+    Material("conifer", 83, (0.024, 0.088, 0.038), None, None, 0.20, 0.14),
     Material("meadow", 102, DRY_GRASS, (0.055, 0.245, 0.122), None, 0.14, 0.07),
     Material("natural_grass", 102, DRY_GRASS, (0.072, 0.250, 0.140), None, 0.15, 0.10),
     Material("lawn", 102, DRY_GRASS, (0.045, 0.235, 0.108), None, 0.14, 0.08),
     Material("garden", 102, LITTER, (0.050, 0.195, 0.095), (90, 130, 280, 310), 0.16, 0.12),
     Material("moor", 103, (0.075, 0.215, 0.140), (0.058, 0.185, 0.105), (110, 170, 260, 300), 0.12, 0.10),
     Material("shrub", 104, (0.075, 0.200, 0.125), (0.050, 0.165, 0.088), (100, 150, 270, 300), 0.14, 0.12),
-    Material("marsh", 105, (0.085, 0.190, 0.115), (0.050, 0.150, 0.078), (110, 165, 255, 290), 0.15, 0.10, 0.35),
-    Material("peatbog", 106, (0.075, 0.180, 0.115), (0.060, 0.165, 0.095), (115, 170, 250, 290), 0.12, 0.10, 0.35),
+    Material("marsh", 105, (0.088, 0.145, 0.085), (0.062, 0.118, 0.060), (110, 165, 255, 290), 0.15, 0.10, 0.35),
+    Material("peatbog", 106, (0.080, 0.135, 0.085), (0.066, 0.120, 0.068), (115, 170, 250, 290), 0.12, 0.10, 0.35),
     Material("water", 162, (0.035, 0.014, 0.010), None, None, 0.22, 0.05),
-    Material("bare_soil", 73, SOIL, None, None, 0.15, 0.08, 0.45),
+    Material("bare_soil", 73, SOIL, None, None, 0.15, 0.08, 0.30),
 )  # fmt: skip
 CODE = {m.name: i for i, m in enumerate(MATERIALS)}
-CROPS = np.array([CODE[n] for n in ("cereal", "rape", "maize", "beet", "fallow")])
+FIELD = ("cereal", "rape", "maize", "beet", "fallow")
+CROPS = np.array([CODE[n] for n in FIELD])
 CROP_SHARES = np.array([0.52, 0.13, 0.19, 0.08, 0.08])
 S2GLC = np.array([m.s2glc for m in MATERIALS], np.uint8)
 CLASS_OF_S2GLC = {62: 1, 121: 2, 73: 3, 75: 3, 82: 3, 83: 3, 102: 3, 103: 3, 104: 3, 105: 4, 106: 4, 123: 4, 162: 4}
@@ -98,26 +99,39 @@ def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.nd
         at = material == code
         if kind.season is not None:
             begin, full, fade, gone = kind.season
-            early = 18 * drought[at]
+            early = 11 * drought[at]
             out[at] = _ramp(now[at], begin, full) * (1 - _ramp(now[at] + early, fade, gone))
-            if kind.name in ("cereal", "rape", "maize", "beet", "fallow"):
+            if kind.name in FIELD:
                 # Catch crops, weeds and the next winter's seed: a field is seldom wholly bare or wholly covered.
-                out[at] = 0.06 + 0.88 * out[at] + 0.10 * _ramp(now[at], 240, 285) * (1 - drought[at])
+                out[at] = (
+                    0.12 + 0.82 * out[at] + 0.45 * _ramp(now[at], 215, 255) * (1 - 0.4 * drought[at]) * (1 - out[at])
+                )
         elif GRASS[code]:
             summer = _ramp(now[at], 150, 205) * (1 - _ramp(now[at], 235, 285))
             out[at] = 1 - np.clip(0.12 + 0.75 * drought[at], 0, 0.85) * summer
     return np.clip(out, 0, 1)
 
 
-def spectra(material: np.ndarray, leaf: np.ndarray, wet: np.ndarray) -> np.ndarray:
+def stubble(material: np.ndarray, day: float, plough: np.ndarray) -> np.ndarray:
+    """Tell how much of the bare part of each field is stubble rather than soil.
+
+    material, plough : arrays (surface), code, day of the year of ploughing
+    Returns: array (surface), float, 0 soil to 1 stubble
+    """
+    fade = np.array([m.season[2] if m.season and m.name in FIELD else 400 for m in MATERIALS])[material]
+    return np.where(day > fade, 1 - _ramp(np.full(len(material), day), plough, plough + 8), 0.0)
+
+
+def spectra(material: np.ndarray, leaf: np.ndarray, wet: np.ndarray, straw: np.ndarray | float = 0.0) -> np.ndarray:
     """Mix the bare and the green state of each surface.
 
-    material, leaf, wet : arrays (surface), code, greenness 0-1, wetness 0-1
+    material, leaf, wet, straw : arrays (surface), code, greenness 0-1, wetness 0-1, share of stubble in the bare part 0-1
     Returns: array (surface, band) in the order of BANDS, reflectance 0-1
     """
     bare = np.array([m.bare for m in MATERIALS])
     green = np.array([m.green or m.bare for m in MATERIALS])
     moist = np.array([m.moist for m in MATERIALS])
     dim = 1 - (moist[material] * wet)[:, None] * np.array([0.85, 0.95, 1.0])
-    g = leaf[:, None]
-    return (1 - g) * bare[material] * dim + g * green[material]
+    g, s = leaf[:, None], np.broadcast_to(straw, leaf.shape)[:, None]
+    ground = (1 - s) * bare[material] * dim + s * np.array(STUBBLE)
+    return (1 - g) * ground + g * green[material]

@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -27,6 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from testsuite.archive.earthsearch import HOST
 from testsuite.archive.faults import Proxy
 
 
@@ -48,6 +50,8 @@ class Served:
     """The proxy before the STAC API: rules and counts."""
     s3: Proxy
     """The proxy before the S3 server."""
+    http: Proxy | None = None
+    """The proxy before Earth Search's objects, where these are served."""
 
     def environment(self) -> dict[str, str]:
         """Return the AWS variables by which the tools find keys and endpoint."""
@@ -149,15 +153,37 @@ def serve(
         stack.enter_context(_running(s3_command, s3_port, s3_env))
         s3 = stack.enter_context(Proxy(s3_port))
         stac = stack.enter_context(Proxy(stac_port))
+        items_file = out / "stac" / items
+        http = None
+        if items.startswith("earthsearch"):
+            # Earth Search's objects are open to all, by plain HTTP; its items get the address of today's server.
+            http_port = _free_port()
+            command = [
+                _program("rclone"),
+                "serve",
+                "http",
+                str(out / "objects-http"),
+                "--addr",
+                f"127.0.0.1:{http_port}",
+                "--read-only",
+            ]
+            stack.enter_context(_running(command, http_port, {**env, "RCLONE_CONFIG": os.devnull}))
+            http = stack.enter_context(Proxy(http_port))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            text = items_file.read_text().replace(HOST, http.url)
+            items_file = folder / items
+            items_file.write_text(text)
         # The API writes the proxy's address into its links, so that every page comes by the proxy.
         stac_command = [
-            _program("rustac"), "serve", str(out / "stac" / items), "--addr", f"{stac.url}", "--bind", f"127.0.0.1:{stac_port}",
+            _program("rustac"), "serve", str(items_file), "--addr", f"{stac.url}", "--bind", f"127.0.0.1:{stac_port}",
             "--create-collections",
         ]  # fmt: skip
         stack.enter_context(_running(stac_command, stac_port, env))
         _wait_for(f"{stac.url}/collections")
         stac.reset_counts()
-        yield Served(out, stac.url, s3.url, world["bucket"], world["collection"], access_key, secret_key, stac, s3)
+        yield Served(
+            out, stac.url, s3.url, world["bucket"], world["collection"], access_key, secret_key, stac, s3, http
+        )
 
 
 def _wait_for(url: str, seconds: float = 20) -> None:

@@ -56,8 +56,10 @@ class Spec:
     """False makes every scene cloudless, for tests of geometry."""
     noise: bool = True
     """False leaves out the noise of the instrument."""
-    extra_faults: bool = False
-    """True adds one corrupt object and one scene that is listed but absent."""
+    broken: bool = False
+    """True spoils one object (its checksum no longer holds) and takes one listed scene away."""
+    earth_search: bool = False
+    """True adds the same acquisitions as Earth Search offers them: cloud-optimised GeoTIFFs and items of its two collections."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.size_km <= 100:
