@@ -1,8 +1,8 @@
 """Made-up tables, a real server on loopback, and Debian's Chromium.
 
-folder, plain_folder    table folders with and without intervals; not to be written to
+folder, plain_folder    table folders with and without intervals (this one also without net change of green land); not to be written to
 table, plain_table      the same, read
-own_folder              a copy of `folder` that a test may spoil
+own_folder              a small one, 2017 to 2019, that a test may spoil
 server, plain_server    addresses of `python -m dashboard` on these folders
 site                    page opened by a test: site(query) -> page; at the end it has asked nobody else and had no error
 """
@@ -15,11 +15,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from dashboard.data import read_table
 from dashboard.tests.make_table import make_table
 
 TOP = Path(__file__).parents[2]
+
+# A busy machine is no fault of the page.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +33,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def plain_folder(tmp_path_factory):
-    return make_table(tmp_path_factory.mktemp("plain") / "avaria", intervals=False)
+    return make_table(tmp_path_factory.mktemp("plain") / "avaria", intervals=False, without=("NET", "GRN"))
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +46,14 @@ def plain_table(plain_folder):
     return read_table(plain_folder)
 
 
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory):
+    return make_table(tmp_path_factory.mktemp("small") / "avaria", years=(2017, 2018, 2019))
+
+
 @pytest.fixture
-def own_folder(folder, tmp_path):
-    return Path(shutil.copytree(folder, tmp_path / "own"))
+def own_folder(small_folder, tmp_path):
+    return Path(shutil.copytree(small_folder, tmp_path / "own"))
 
 
 def start(folder):

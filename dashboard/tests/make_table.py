@@ -207,11 +207,17 @@ def arrow(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
 
-def make_table(folder: Path, *, intervals: bool = True, years: tuple[int, ...] = YEARS) -> Path:
-    """Write the folder and return it."""
+def make_table(
+    folder: Path, *, intervals: bool = True, years: tuple[int, ...] = YEARS, without: tuple[str, str] = ("", "")
+) -> Path:
+    """Write the folder and return it.
+
+    without : flow and cover that the table shall lack
+    """
     folder.mkdir(parents=True, exist_ok=True)
     regions = make_regions()
     rows, moves = make_rows(regions, intervals=intervals, years=years)
+    rows = [row for row in rows if (row["lc_flow"], row["landcover"]) != without]
     for name, one in (("impervious_nuts", rows), ("impervious_nuts_transitions", moves), ("nuts_regions", regions)):
         pq.write_table(arrow(name, one), folder / f"{name}.parquet")
     (folder / "outlines.geojson").write_text(json.dumps(make_outlines(regions)), encoding="utf-8")

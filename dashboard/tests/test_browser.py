@@ -251,10 +251,23 @@ def test_download_link_gives_the_regions_of_the_map(site):
     assert len(lines) == 1 + 4 * 6
 
 
-def test_missing_combination_is_a_state(site, plain_server):
+def test_missing_combination_is_a_state_and_leads_back(site, plain_server):
+    page = settled(site("?m=est", plain_server))
+    expect(page.locator("#map-method")).to_have_text("Method: consistent map")
+    page.locator("#choose-i").select_option("net")
+    page.locator("#choose-c").select_option("grn")
+    expect(page.get_by_text("No figures for this choice.")).to_be_visible()
+    expect(page.get_by_text("The table has no such figures.")).to_be_visible()
+    expect(page.get_by_text("Nothing to rank.")).to_be_visible()
+    expect(page.get_by_role("slider", name="Period")).to_be_disabled()
+    page.locator("#choose-c").select_option("imp")
+    expect(page.locator("#map")).to_be_visible()
+    expect(map_title(page)).to_have_text(re.compile("^Net change of impervious land"))
+    expect(page.get_by_text("No figures for this choice.")).to_be_hidden()
+
+
+def test_measure_without_the_year_takes_the_nearest(site):
     page = settled(site("?i=stk&y=2017"))
+    expect(map_title(page)).to_have_text("Impervious land, % of the area, 2017")
     page.locator("#choose-i").select_option("net")
     expect(map_title(page)).to_have_text(re.compile("2017 to 2018$"))
-    plain = settled(site("?m=est", plain_server))
-    expect(plain.locator("#map-method")).to_have_text("Method: consistent map")
-    expect(plain.get_by_text("No 95 % interval: the figures are counted from maps").first).to_be_visible()

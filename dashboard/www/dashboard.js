@@ -79,6 +79,7 @@ async function refresh() {
     if (svg.dataset.level !== level) drawShapes(shape, level);
     cube = next;
     setPeriods();
+    if (!cube.periods.length) return showEmpty("No figures for this choice. Try another measure, unit or method.");
     drawLegend();
     paint();
   } catch (error) {
@@ -211,12 +212,8 @@ function markChosen() {
 function setPeriods() {
   const labels = byId("year-labels");
   labels.replaceChildren();
-  const empty = !cube.periods.length;
-  slider.disabled = byId("play").disabled = empty || cube.periods.length < 2;
-  if (empty) {
-    showEmpty("No figures for this choice. Try another measure, unit or method.");
-    throw new Empty();
-  }
+  slider.disabled = byId("play").disabled = cube.periods.length < 2;
+  if (!cube.periods.length) return;
   byId("map-empty").hidden = true;
   svg.removeAttribute("hidden");
   at = cube.periods.reduce((best, p, i) => (Math.abs(p.year - year) <= Math.abs(cube.periods[best].year - year) ? i : best), 0);
@@ -227,8 +224,6 @@ function setPeriods() {
   const every = Math.ceil(wanted / (slider.getBoundingClientRect().width || wanted));
   cube.periods.forEach((p, i) => tell("span", (cube.periods.length - 1 - i) % every ? "" : p.label, "", labels));
 }
-
-class Empty extends Error {}
 
 function showEmpty(text) {
   byId("map-title").textContent = cube ? `${cube.title}, ${cube.unitPhrase}` : "Map";
@@ -345,7 +340,7 @@ byId("search").addEventListener("change", (event) => {
   choose(found[0], keep.checked);
 });
 
-for (const control of selects) control.addEventListener("change", () => refresh().catch(ignoreEmpty));
+for (const control of selects) control.addEventListener("change", refresh);
 beside.addEventListener("change", share);
 keep.addEventListener("change", () => {
   if (!keep.checked && chosen.length > 1) {
@@ -355,10 +350,6 @@ keep.addEventListener("change", () => {
     share();
   }
 });
-
-function ignoreEmpty(error) {
-  if (!(error instanceof Empty)) throw error;
-}
 
 // ---- time
 
@@ -418,7 +409,7 @@ svg.addEventListener("pointermove", (event) => {
     if (moved) look(clamp({ ...drag.view, x: drag.view.x - (event.clientX - drag.x) * scale, y: drag.view.y - (event.clientY - drag.y) * scale }));
   }
   const target = event.target.closest("[data-geo]");
-  if (!target || !cube || moved) return hide();
+  if (!target || !cube || !cube.periods.length || moved) return hide();
   if (told !== target.dataset.geo || tooltip.hidden) {
     told = target.dataset.geo;
     describe(told);
@@ -490,7 +481,7 @@ async function start() {
   ({ year, chosen, order } = state);
   tellWidth();
   showChosen();
-  await refresh().catch(ignoreEmpty);
+  await refresh();
 }
 
 start();
