@@ -91,7 +91,7 @@ def test_a_claim_about_the_offset_is_tested_against_the_pixels(baseline, applied
 
 @pytest.mark.parametrize("text", ["", "five", "5", "05.1.2", "N05", "123456"])
 def test_a_baseline_of_another_form_is_refused(text):
-    with pytest.raises(OffsetError, match="form like 05.10"):
+    with pytest.raises(OffsetError, match=r"form like 05\.10"):
         parse_baseline(text)
 
 
@@ -113,7 +113,7 @@ def test_metadata_tell_baseline_and_offset():
     ],
 )  # fmt: skip
 def test_metadata_that_cannot_be_understood_are_refused(text):
-    with pytest.raises(OffsetError, match="MTD_MSIL2A.xml"):
+    with pytest.raises(OffsetError, match=r"MTD_MSIL2A\.xml"):
         parse_metadata_offset(text)
 
 

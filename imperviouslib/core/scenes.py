@@ -370,7 +370,7 @@ def _parse_band(key: str, asset: Mapping[str, Any]) -> str | None:
     if "overview" in (asset.get("roles") or ()) or "visual" in key:
         return None
     described = asset.get("bands") or asset.get("eo:bands") or ()
-    if len(described) == 1:
+    if len(described) == 1 and isinstance(described[0], Mapping):
         name = str(described[0].get("name", "")).upper()
         common = described[0].get("eo:common_name") or described[0].get("common_name")
         return name if name in BANDS else _COMMON_NAMES.get(str(common))

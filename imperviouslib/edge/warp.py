@@ -191,16 +191,13 @@ class Warper:
     """The pixels of one band, ready to be taken from part by part; memory is that of the pixels in float32."""
 
     def __init__(self, pixels: np.ndarray, source: Source, origin: tuple[int, int], method: str) -> None:
-        self._coordinates, self._origin, self._method = coordinates(source), origin, method
-        self._taps = Taps(pixels, method)
+        self._coordinates, self._taps = coordinates(source), Taps(pixels, method, origin)
 
     def take(self, part: Grid) -> np.ndarray:
         """Return the values of the cells of `part`: array (row, col) as of `resample`."""
         out = np.empty(part.shape, self._taps.dtype)
         for row, col, here, inner in self._coordinates.blocks(part):
             rows, cols = self._coordinates.of_block(row, col)
-            rows -= self._origin[0]
-            cols -= self._origin[1]
             rows, cols, into = rows[inner], cols[inner], out[here]
             # Strips that stay in the processor's cache.
             for start in range(0, len(rows), _STRIP):
@@ -224,14 +221,17 @@ def resample(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, method: str
 class Taps:
     """Pixels with a rim of no data, in the type in which the method computes."""
 
-    def __init__(self, pixels: np.ndarray, method: str) -> None:
+    def __init__(self, pixels: np.ndarray, method: str, origin: tuple[int, int] = (0, 0)) -> None:
         if method not in METHODS:
             raise ValueError(method)
         self.dtype = pixels.dtype if method == "nearest" else np.dtype(np.float32)
         self._method = method
-        self._height, self._width = pixels.shape
-        self._stride = self._width + 2 * _PAD
-        self._padded = np.zeros((self._height + 2 * _PAD, self._stride), self.dtype)
+        height, width = pixels.shape
+        # Positions count from the source's corner, which is not always that of these pixels. Fractions are taken before the
+        # difference is, so that they are the same to the last bit whatever part of the source is at hand.
+        self._rows, self._cols = (origin[0], origin[0] + height), (origin[1], origin[1] + width)
+        self._stride = width + 2 * _PAD
+        self._padded = np.zeros((height + 2 * _PAD, self._stride), self.dtype)
         self._padded[_PAD:-_PAD, _PAD:-_PAD] = pixels
         self._flat = self._padded.ravel()
 
@@ -240,40 +240,56 @@ class Taps:
         if not rows.size:
             return np.zeros(rows.shape, self.dtype)
         # Beyond the rim all is no data, wherever it lies.
-        rows = rows.clip(-1.0, self._height + 1.0) if self._leaves(rows, self._height) else rows
-        cols = cols.clip(-1.0, self._width + 1.0) if self._leaves(cols, self._width) else cols
+        rows = rows.clip(self._rows[0] - 1.0, self._rows[1] + 1.0) if self._leaves(rows, self._rows) else rows
+        cols = cols.clip(self._cols[0] - 1.0, self._cols[1] + 1.0) if self._leaves(cols, self._cols) else cols
         if self._method == "nearest":
             return self._nearest(rows, cols)
         # Whole numbers are kept as floats as long as possible: mixed types cost several times as much.
-        y, x = rows + (_PAD - 0.5), cols + (_PAD - 0.5)
+        y, x = rows - 0.5, cols - 0.5
         top, left = np.floor(y), np.floor(x)
         y -= top
         x -= left
         y, x = y.astype(np.float32), x.astype(np.float32)
+        top += _PAD - self._rows[0]
+        left += _PAD - self._cols[0]
         window = slice(int(top.min()) - 1, int(top.max()) + 3), slice(int(left.min()) - 1, int(left.max()) + 3)
         top *= self._stride
         top += left
         index = top.astype(np.intp)
+        value = self._cubic(index, y, x) if self._method == "cubic" else self._bilinear(index, y, x)
         if self._padded[window].all():
-            return self._cubic(index, y, x) if self._method == "cubic" else self._bilinear(index, y, x)
-        near = self._nearest(rows, cols) > 0
-        value, weight, _ = self._weighted(index, [1 - y, y], [1 - x, x], 0)
-        value = np.where(near, value / np.maximum(weight, np.float32(1e-6)), np.float32(0))
-        if self._method == "cubic":
-            smooth, _, full = self._weighted(index, _keys(y), _keys(x), -1)
-            value = np.where(near & full, np.maximum(smooth, _LEAST), value)
+            return value
+        return self._mend(value, self._nearest(rows, cols) > 0, index, y, x)
+
+    def _mend(self, value: np.ndarray, near: np.ndarray, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Correct the cells of which a tap has no data; the others keep their value to the last bit."""
+        reach = (-1, 0, 1, 2) if self._method == "cubic" else (0, 1)
+        broken = np.zeros(index.shape, bool)
+        for i in reach:
+            for j in reach:
+                broken |= self._flat.take(index + (i * self._stride + j)) == 0
+        at, y, x = index[broken], y[broken], x[broken]
+        total, weight = np.zeros(at.shape, np.float32), np.zeros(at.shape, np.float32)
+        for i, wy in enumerate((1 - y, y)):
+            for j, wx in enumerate((1 - x, x)):
+                pixel = self._flat.take(at + (i * self._stride + j))
+                total += wy * wx * pixel
+                weight += np.where(pixel > 0, wy * wx, np.float32(0))
+        value[broken] = total / np.maximum(weight, np.float32(1e-6))
+        value[~near] = 0
         return value
 
     @staticmethod
-    def _leaves(positions: np.ndarray, size: int) -> bool:
+    def _leaves(positions: np.ndarray, within: tuple[int, int]) -> bool:
         edges = positions[0], positions[-1], positions[:, 0], positions[:, -1]
-        return min(edge.min() for edge in edges) < 0 or max(edge.max() for edge in edges) >= size
+        return min(edge.min() for edge in edges) < within[0] or max(edge.max() for edge in edges) >= within[1]
 
     def _nearest(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         index = np.floor(rows)
+        index += _PAD - self._rows[0]
         index *= self._stride
         index += np.floor(cols)
-        index += _PAD * (self._stride + 1)
+        index += _PAD - self._cols[0]
         return self._flat.take(index.astype(np.intp))
 
     def _bilinear(self, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -293,7 +309,7 @@ class Taps:
     def _cubic(self, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         of_x = _keys(x)
         value = np.zeros(index.shape, np.float32)
-        index -= self._stride + 1
+        index = index - (self._stride + 1)
         for weight in _keys(y):
             line = self._flat.take(index)
             line *= of_x[0]
@@ -305,22 +321,6 @@ class Taps:
             value += line
             index += self._stride
         return np.maximum(value, _LEAST, out=value)
-
-    def _weighted(
-        self, index: np.ndarray, of_y: list[np.ndarray], of_x: list[np.ndarray], first: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sum weighted pixels and the weights of those with data; tell where all have data."""
-        value, weight = np.zeros(index.shape, np.float32), np.zeros(index.shape, np.float32)
-        full = np.ones(index.shape, bool)
-        for i, wy in enumerate(of_y, start=first):
-            for j, wx in enumerate(of_x, start=first):
-                pixel = self._flat.take(index + (i * self._stride + j))
-                w = wy * wx
-                value += w * pixel
-                valid = pixel > 0
-                weight += np.where(valid, w, np.float32(0))
-                full &= valid
-        return value, weight, full
 
 
 def _keys(t: np.ndarray) -> list[np.ndarray]:
