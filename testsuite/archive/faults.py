@@ -1,12 +1,14 @@
 """A proxy on loopback that stands before a server, counts what passes and makes faults on demand.
 
 It keeps the Host header, so that signed requests stay valid, and turns the status 200 with which rclone answers a range into the
-206 of S3. Rules are set from Python (`Proxy.rules`) or, from another process, by `PUT /-/faults` with a JSON list; `GET /-/counts`
-tells what has passed.
+206 of S3. It runs in a process of its own (`python -m testsuite.archive.faults UPSTREAM_PORT`): a client that holds Python's global lock
+while it waits, as rasterio does, would never be answered by a proxy beside it. Rules are set through `Gate`, or by `PUT /-/faults`
+with a JSON list; `GET /-/counts` tells what has passed, `DELETE /-/counts` begins anew.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import http.client
 import json
@@ -14,6 +16,7 @@ import random
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -150,6 +153,43 @@ class Proxy:
     def _spot(self, size: int) -> int:
         with self._lock:
             return self._dice.randrange(size)
+
+
+class Gate:
+    """The handle of a proxy that runs in another process: the same rules and counts."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.port = int(url.rsplit(":", 1)[1])
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> object:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200:
+                raise ValueError(text.decode())
+            return json.loads(text)
+        finally:
+            connection.close()
+
+    @property
+    def rules(self) -> list[Fault]:
+        """The rules in force; the first that applies to a request wins. Assign a list to change them."""
+        return [Fault(**rule) for rule in self._ask("GET", "/-/faults")]
+
+    @rules.setter
+    def rules(self, rules: list[Fault]) -> None:
+        self._ask("PUT", "/-/faults", json.dumps([asdict(rule) for rule in rules]).encode())
+
+    def counts(self) -> dict[str, object]:
+        """Return what has passed: requests, bytes, most_at_once, by_status, faults, by_path."""
+        return dict(self._ask("GET", "/-/counts"))
+
+    def reset_counts(self) -> None:
+        """Begin to count anew."""
+        self._ask("DELETE", "/-/counts")
 
 
 class _Server(ThreadingHTTPServer):
@@ -302,3 +342,23 @@ class _Handler(BaseHTTPRequestHandler):
             return
         answer = self.proxy.counts() if self.path == "/-/counts" else [asdict(r) for r in self.proxy.rules]
         self._send(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a proxy until its standard input closes; print where it listens."""
+    parser = argparse.ArgumentParser(
+        prog="python -m testsuite.archive.faults", description="A proxy on loopback that makes faults."
+    )
+    parser.add_argument("upstream", type=int, help="port of the server behind, on 127.0.0.1")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--port", type=int, default=0)
+    a = parser.parse_args(arguments)
+    with Proxy(a.upstream, a.seed, a.port) as proxy:
+        print(proxy.url, flush=True)
+        # Whoever started it holds the other end; when that process is gone, so is the proxy.
+        sys.stdin.read()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testsuite.archive.earthsearch import HOST
-from testsuite.archive.faults import Proxy
+from testsuite.archive.faults import Gate
 
 
 @dataclass
@@ -46,11 +46,11 @@ class Served:
     collection: str
     access_key: str
     secret_key: str
-    stac: Proxy
+    stac: Gate
     """The proxy before the STAC API: rules and counts."""
-    s3: Proxy
+    s3: Gate
     """The proxy before the S3 server."""
-    http: Proxy | None = None
+    http: Gate | None = None
     """The proxy before Earth Search's objects, where these are served."""
 
     def environment(self) -> dict[str, str]:
@@ -121,6 +121,23 @@ def _running(command: list[str], port: int, env: dict[str, str], seconds: float 
 
 
 @contextlib.contextmanager
+def _gate(upstream: int) -> Iterator[Gate]:
+    """Run the proxy before a server until the end of the block."""
+    home = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "testsuite.archive.faults", str(upstream)]
+    with subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().strip()
+        if not url:
+            raise RuntimeError(
+                f"Proxy before port {upstream}: found none, expected its address. Run {' '.join(command)} by hand."
+            )
+        try:
+            yield Gate(url)
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
 def serve(
     out: Path | str, *, items: str = "items.json", access_key: str = "", secret_key: str = ""
 ) -> Iterator[Served]:
@@ -151,8 +168,8 @@ def serve(
     ]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_running(s3_command, s3_port, s3_env))
-        s3 = stack.enter_context(Proxy(s3_port))
-        stac = stack.enter_context(Proxy(stac_port))
+        s3 = stack.enter_context(_gate(s3_port))
+        stac = stack.enter_context(_gate(stac_port))
         items_file = out / "stac" / items
         http = None
         if items.startswith("earthsearch"):
@@ -168,7 +185,7 @@ def serve(
                 "--read-only",
             ]
             stack.enter_context(_running(command, http_port, {**env, "RCLONE_CONFIG": os.devnull}))
-            http = stack.enter_context(Proxy(http_port))
+            http = stack.enter_context(_gate(http_port))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             text = items_file.read_text().replace(HOST, http.url)
             items_file = folder / items
