@@ -164,7 +164,7 @@ def _draw_classes(axis, values: np.ma.MaskedArray, extent) -> None:
 
 def _class_legend(figure) -> None:
     handles = [Patch(color=tuple(v / 255 for v in c.colour), label=c.title) for c in CLASSES]
-    figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.08), ncols=4, frameon=False, fontsize=9)
 
 
 def draw_composites(maps: Path, years: Sequence[int], out: Path) -> None:
@@ -227,7 +227,7 @@ def draw_change(panels: Sequence[tuple[str, np.ma.MaskedArray]], extent, out: Pa
         axis.imshow(shown, cmap=colours, vmin=0, vmax=1, extent=extent, interpolation="nearest")
         axis.set_title(f"{title}: {float((values == 1).sum()) * CELL_KM2:.2f} km²")
     handles = [Patch(facecolor=c, edgecolor="#999999", label=t) for c, t in CHANGE_COLOURS.values()]
-    figure.legend(handles=handles, loc="lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.08), ncols=2, frameon=False, fontsize=9)
     _save(figure, out)
 
 
@@ -270,6 +270,7 @@ def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int,
     """Regions of one level coloured by a value; grey where there is none."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
+    from matplotlib.patheffects import withStroke
 
     features = [
         f for f in json.loads(outlines.read_text(encoding="utf-8"))["features"] if f["properties"]["level"] == level
@@ -285,7 +286,8 @@ def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int,
         axis.add_patch(PathPatch(shape, facecolor=colour, edgecolor="#444444", lw=0.8))
         x, y = max(rings, key=len).mean(axis=0)
         label = "no value" if value is None else f"{value:.1f} %"
-        axis.text(x, y, f"{feature['properties']['geo']}\n{label}", ha="center", va="center", fontsize=8)
+        axis.text(x, y, f"{feature['properties']['geo']}\n{label}", ha="center", va="center", fontsize=8,
+                  path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
     axis.autoscale_view()
     axis.set_aspect("equal")
     axis.axis("off")
@@ -301,7 +303,7 @@ def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int,
         )
     )
     axis.set_title(title, fontsize=10)
-    figure.colorbar(plt.cm.ScalarMappable(norm, colours), ax=axis, fraction=0.03, label="% of the observed area")
+    figure.colorbar(plt.cm.ScalarMappable(norm, colours), ax=axis, fraction=0.03, label="% of the region")
     _save(figure, out)
 
 
@@ -310,7 +312,7 @@ STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fafaf8; margin: 0; }
 main { max-width: 68rem; margin: 0 auto; padding: 2rem 1.2rem 4rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.6rem 0 .5rem; }
-p.lead { color: #555; margin: 0 0 1.5rem; max-width: 46rem; }
+p.lead { color: #555; margin: 0 0 1.5rem; max-width: 54rem; }
 figure { margin: 0; background: #fff; border: 1px solid #e3e1dc; border-radius: 6px; padding: .8rem; }
 img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
 figcaption { color: #555; font-size: .92rem; margin-top: .6rem; max-width: 56rem; }
