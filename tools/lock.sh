@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p lock
+# Named once: the environment's name holds the digest of a lock file, which changes below.
+export VENV=${VENV:-$(tools/setup.sh --where)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for version in 3.11 3.13; do
