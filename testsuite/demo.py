@@ -83,7 +83,7 @@ def run_chain(demo: Path, mapset: Path, environment: dict[str, str]) -> None:
         status = chain.wait()
     except BaseException:
         # Ctrl-C reaches this process alone: the session is its own group, and ends as a whole.
-        os.killpg(chain.pid, signal.SIGINT)
+        os.killpg(chain.pid, signal.SIGTERM)
         try:
             chain.wait(20)
         except subprocess.TimeoutExpired:
@@ -127,8 +127,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--dashboard", action="store_true", help="open the dashboard at the end")
     parser.add_argument("--folder", type=Path, default=TOP / "build" / "demo", help="where all of it lies")
     args = parser.parse_args(words)
-    # A batch system, or a closed terminal, ends a run like Ctrl-C does: the servers go with it.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    # A batch system or a closed terminal ends a run like Ctrl-C does, also where Ctrl-C itself is ignored: the servers go with it.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:
         return run(args)

@@ -131,7 +131,7 @@ def flow(rows: Sequence[Mapping], which: str, method: str, first: int, last: int
 def _panels(count: int, extent: tuple[float, float, float, float], wide: float = 4.2):
     left, right, bottom, top = extent
     figure, axes = plt.subplots(
-        1, count, figsize=(wide * count, wide * (top - bottom) / (right - left) + 0.7), squeeze=False
+        1, count, figsize=(wide * count, wide * (top - bottom) / (right - left) + 0.8), squeeze=False, layout="constrained"
     )
     for axis in axes[0]:
         axis.set_xticks([])
@@ -164,7 +164,7 @@ def _draw_classes(axis, values: np.ma.MaskedArray, extent) -> None:
 
 def _class_legend(figure) -> None:
     handles = [Patch(color=tuple(v / 255 for v in c.colour), label=c.title) for c in CLASSES]
-    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.08), ncols=4, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
 def draw_composites(maps: Path, years: Sequence[int], out: Path) -> None:
@@ -227,7 +227,7 @@ def draw_change(panels: Sequence[tuple[str, np.ma.MaskedArray]], extent, out: Pa
         axis.imshow(shown, cmap=colours, vmin=0, vmax=1, extent=extent, interpolation="nearest")
         axis.set_title(f"{title}: {float((values == 1).sum()) * CELL_KM2:.2f} km²")
     handles = [Patch(facecolor=c, edgecolor="#999999", label=t) for c, t in CHANGE_COLOURS.values()]
-    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.08), ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     _save(figure, out)
 
 
