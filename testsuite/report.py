@@ -131,7 +131,11 @@ def flow(rows: Sequence[Mapping], which: str, method: str, first: int, last: int
 def _panels(count: int, extent: tuple[float, float, float, float], wide: float = 4.2):
     left, right, bottom, top = extent
     figure, axes = plt.subplots(
-        1, count, figsize=(wide * count, wide * (top - bottom) / (right - left) + 0.8), squeeze=False, layout="constrained"
+        1,
+        count,
+        figsize=(wide * count, wide * (top - bottom) / (right - left) + 0.8),
+        squeeze=False,
+        layout="constrained",
     )
     for axis in axes[0]:
         axis.set_xticks([])

@@ -93,6 +93,9 @@ if [ ! -e "$venv/.complete" ]; then
     "$python" -m venv "$venv"
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$lock"
     touch "$venv/.complete"
+    for old in "${venv%-*}"-*/; do
+      [ "$old" = "$venv/" ] || say "The packages of another lock are in '$old'; delete that if no other checkout uses it."
+    done
   fi
 fi
 say "Set-up is complete."
