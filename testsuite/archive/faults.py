@@ -118,7 +118,10 @@ class Proxy:
             self.by_path: Counter[str] = Counter()
 
     def counts(self) -> dict[str, object]:
-        """Return what has passed, as plain values."""
+        """Return what has passed, as plain values; what is just being answered is awaited for a moment."""
+        until = time.monotonic() + 0.5
+        while self.open_now and time.monotonic() < until:
+            time.sleep(0.005)
         with self._lock:
             return {
                 "requests": self.requests, "bytes": self.bytes_sent, "most_at_once": self.most_at_once,

@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -35,6 +35,19 @@ def _start(spec: Spec, windows: list[Window], work: str) -> None:
     texture = textures(spec)
     for view in _worker["views"].values():
         view.hold(_worker["land"], texture)
+
+
+def _pool(jobs: int, initializer=None, arguments: tuple = ()) -> Executor:
+    """Return workers: processes of their own, or for one job a thread of this process, which starts at once."""
+    if jobs == 1:
+        return ThreadPoolExecutor(1, initializer=initializer, initargs=arguments)
+    return ProcessPoolExecutor(jobs, get_context("spawn"), initializer, arguments)
+
+
+def _labels(spec: Spec, work: str, out: str) -> None:
+    """Make the label map."""
+    labels = around.make_labels(spec, Land.load(Path(work)))
+    around.write_labels(Path(out) / "labels" / f"s2glc_{spec.years[0]}.tif", spec, labels)
 
 
 def _view(spec: Spec, window: Window, work: str) -> None:
@@ -180,25 +193,27 @@ def make_world(
             for number, p in enumerate(all_passes)
             for w in windows
         ]
-        context = get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            views = [pool.submit(_view, spec, w, str(work)) for w in windows]
+        with _pool(jobs) as pool:
+            # The label map takes longest of what lies around, so it goes first.
+            waiting = [
+                pool.submit(_labels, spec, str(work), str(part)),
+                *(pool.submit(_view, spec, w, str(work)) for w in windows),
+            ]
             truth = around.make_truth(spec, land)
             regions = around.make_regions(spec)
             around.write_truth(part / "truth", spec, truth)
-            around.write_labels(part / "labels" / f"s2glc_{spec.years[0]}.tif", spec, around.make_labels(spec, land))
             around.write_regions(part / "regions" / "nuts.gpkg", regions)
             around.write_region_truth(part / "truth" / "regions.csv", spec, regions, truth)
             around.write_population(part / "regions" / "population.csv", spec, regions, truth)
             around.write_zones(part / "truth", spec, regions)
             around.write_reference(part / "reference", spec, truth, points, error_rate)
-            tell("truth, labels, regions, reference")
-            for view in views:
-                view.result()
-        tell("views of the tiles")
+            tell("truth, regions, reference")
+            for job in waiting:
+                job.result()
+        tell("labels, views of the tiles")
         items: list[dict[str, Any]] = []
         others: list[dict[str, Any]] = []
-        with ProcessPoolExecutor(jobs, context, _start, (spec, windows, str(work))) as pool:
+        with _pool(jobs, _start, (spec, windows, str(work))) as pool:
             for made, also in pool.map(_scene, tasks):
                 items += made
                 others += also

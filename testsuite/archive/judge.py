@@ -1,0 +1,398 @@
+"""Judge a run against the truth: `python -m testsuite.archive.judge WORLD --run RUN --json FILE --picture FILE`.
+
+RUN is a folder with what a run left behind, found by name at any depth:
+  *<year>_class.tif            classes 1-4 on the grid (as `r.out.gdal` writes r.unet.predict's maps), 0 or no data where there is none
+  *<year>_p_artificial.tif ... probabilities x 10000 (p_artificial, p_natural, p_green, p_other)
+  impervious_nuts.csv          the table; several of them, in folders of their own, are taken as several drawn samples
+Without --run, `--difficulty` judges the world itself (see difficulty.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+
+from testsuite.archive import around, difficulty
+from testsuite.archive.difficulty import read_truth, read_world
+from testsuite.archive.make import make_world
+from testsuite.archive.spec import Spec
+
+CLASSES = ("artificial", "natural", "green", "other")
+DEFINITIONS = {"artificial": (1,), "artificial_natural": (1, 2)}
+CELL_M2 = 400
+
+
+def read_on_grid(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
+    """Read a raster of the run onto the place's grid. Returns: array (row, col) float64, NaN no data or beyond the raster."""
+    west, south, east, north = bounds
+    out = np.full(((north - south) // 20, (east - west) // 20), np.nan)
+    with rasterio.Env(GDAL_NUM_THREADS=1), rasterio.open(path) as file:
+        t = file.transform
+        if (t.a, t.e) != (20.0, -20.0) or t.c % 20 or t.f % 20:
+            raise ValueError(
+                f"Raster '{path}': found cells of {t.a} m from {t.c}, {t.f}, expected 20 m cells on the grid. Export anew."
+            )
+        data = file.read(1, masked=True).astype(float).filled(np.nan)
+        row, col = round((north - t.f) / 20), round((t.c - west) / 20)
+    r0, c0 = max(0, row), max(0, col)
+    r1, c1 = min(out.shape[0], row + data.shape[0]), min(out.shape[1], col + data.shape[1])
+    if r1 > r0 and c1 > c0:
+        out[r0:r1, c0:c1] = data[r0 - row : r1 - row, c0 - col : c1 - col]
+    return out
+
+
+def find_maps(run: Path, what: str) -> dict[int, Path]:
+    """Find the maps of one kind in a run. Returns: path by year."""
+    found = {}
+    for path in sorted(run.rglob(f"*_{what}.tif")):
+        match = re.search(rf"(\d{{4}})_{what}\.tif$", path.name)
+        if match:
+            found[int(match[1])] = path
+    return found
+
+
+def scores(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Compare classes where both are known. mapped, truth : arrays of one shape, 0 unknown. Returns: plain values per class."""
+    seen = (mapped > 0) & (truth > 0)
+    n = int(seen.sum())
+    table = (
+        np.bincount(truth[seen].astype(int) * 5 + mapped[seen].astype(int), minlength=25)
+        .reshape(5, 5)[1:, 1:]
+        .astype(float)
+    )
+    out: dict[str, Any] = {
+        "cells": n,
+        "right": float(np.trace(table) / max(1, n)),
+        "confusion": table.astype(int).tolist(),
+    }
+    for number, name in enumerate(CLASSES):
+        hit, is_true, is_mapped = table[number, number], table[number].sum(), table[:, number].sum()
+        out[name] = {
+            "iou": _ratio(hit, is_true + is_mapped - hit), "users": _ratio(hit, is_mapped), "producers": _ratio(hit, is_true),
+            "area_error": _ratio(is_mapped - is_true, is_true), "true_km2": is_true * CELL_M2 / 1e6, "mapped_km2": is_mapped * CELL_M2 / 1e6,
+        }  # fmt: skip
+    return out
+
+
+def _ratio(a: float, b: float) -> float | None:
+    """Divide, None by zero."""
+    return float(a / b) if b else None
+
+
+def reliability(probability: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Tell how far probabilities can be believed.
+
+    probability : array, 0-1, NaN unknown; truth : array of bool, one shape
+    Returns: bias of the mean, slope of the truth on the probability (1 is perfect), ten bins of mean probability, frequency and count
+    """
+    known = np.isfinite(probability)
+    p, t = probability[known], truth[known].astype(float)
+    if not len(p):
+        return {"bias": None, "slope": None, "bins": []}
+    number = np.clip((p * 10).astype(int), 0, 9)
+    n = np.bincount(number, minlength=10)
+    mean_p, mean_t = (np.bincount(number, weights=v, minlength=10) / np.maximum(n, 1) for v in (p, t))
+    spread = float(np.var(p))
+    return {
+        "bias": float(p.mean() - t.mean()),
+        "slope": float(np.cov(p, t, bias=True)[0, 1] / spread) if spread > 0 else None,
+        "bins": [[float(a), float(b), int(c)] for a, b, c in zip(mean_p, mean_t, n, strict=True) if c],
+    }
+
+
+def judge_change(
+    before: np.ndarray, after: np.ndarray, true_before: np.ndarray, true_after: np.ndarray, classes: Iterable[int]
+) -> dict:
+    """Compare mapped with true change between two years, where both maps know the cell.
+
+    All arrays: (row, col), classes 1-4, 0 unknown. Returns: hectares of gain and loss: mapped, true, false, missed; and the ratio
+    """
+    sealed = tuple(classes)
+    seen = (before > 0) & (after > 0)
+    m0, m1, t0, t1 = (np.isin(a, sealed) for a in (before, after, true_before, true_after))
+    out: dict[str, Any] = {}
+    for name, mapped, true in (("gain", ~m0 & m1 & seen, ~t0 & t1 & seen), ("loss", m0 & ~m1 & seen, t0 & ~t1 & seen)):
+        ha = CELL_M2 / 1e4
+        out[name] = {
+            "mapped_ha": float(mapped.sum() * ha), "true_ha": float(true.sum() * ha), "false_ha": float((mapped & ~true).sum() * ha),
+            "missed_ha": float((true & ~mapped).sum() * ha), "overstates": _ratio(float(mapped.sum()), float(true.sum())),
+        }  # fmt: skip
+    out["net_error_ha"] = (out["gain"]["mapped_ha"] - out["loss"]["mapped_ha"]) - (
+        out["gain"]["true_ha"] - out["loss"]["true_ha"]
+    )
+    return out
+
+
+def read_region_truth(world: Path) -> dict[tuple[str, int, str], dict[str, float]]:
+    """Read truth/regions.csv. Returns: values by (region, year, basis)."""
+    with (world / "truth" / "regions.csv").open(encoding="utf-8") as file:
+        return {
+            (r["geo"], int(r["year"]), r["basis"]): {k: float(v) for k, v in r.items() if k.endswith("_m2")}
+            for r in csv.DictReader(file)
+        }
+
+
+def judge_tables(world: Path, tables: list[Path], basis: str) -> dict[str, Any]:
+    """Compare tables with the truth per region: error of each figure, and how often the 95 % intervals hold it, over all tables.
+
+    tables : impervious_nuts.csv of one run each; basis : share or majority, what the truth counts
+    Returns: per method and kind of figure: figures compared, mean and root mean square error in km2, and of those with an interval
+    the share that covers the truth and the median width
+    """
+    truth = read_region_truth(world)
+    found: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
+    for path in tables:
+        with path.open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["landcover"] != "IMP" or row["unit"] != "KM2" or not row["OBS_VALUE"]:
+                    continue
+                true = _true_value(truth, row, basis)
+                if true is None:
+                    continue
+                key = f"{row['method']} {row['definition']} {row['lc_flow']}"
+                value = float(row["OBS_VALUE"])
+                found[key]["error"].append(value - true)
+                found[key]["true"].append(true)
+                found[key]["coverage"].append(float(row.get("COVERAGE") or "nan"))
+                if row.get("OBS_LCI95") and row.get("OBS_UCI95"):
+                    low, high = float(row["OBS_LCI95"]), float(row["OBS_UCI95"])
+                    found[key]["inside"].append(low <= true <= high)
+                    found[key]["width"].append(high - low)
+    out = {}
+    for key, v in sorted(found.items()):
+        error = np.array(v["error"])
+        out[key] = {
+            "figures": len(error), "mean_error_km2": float(error.mean()), "rmse_km2": float(np.sqrt((error**2).mean())),
+            "sum_true_km2": float(np.sum(v["true"])), "intervals": len(v["inside"]),
+            "covering": float(np.mean(v["inside"])) if v["inside"] else None,
+            "median_width_km2": float(np.median(v["width"])) if v["width"] else None,
+        }  # fmt: skip
+    return out
+
+
+def _true_value(truth: dict, row: dict[str, str], basis: str) -> float | None:
+    """Find the truth of one figure in square kilometres, or None where there is none."""
+    name, geo = row["definition"], row["geo"]
+    first, last = int(row["time_from"] or row["TIME_PERIOD"]), int(row["TIME_PERIOD"])
+    if (geo, last, basis) not in truth or (geo, first, basis) not in truth or not truth[geo, last, basis]["area_m2"]:
+        return None
+    if row["lc_flow"] == "STK":
+        return truth[geo, last, basis][f"sealed_{name}_m2"] / 1e6
+    gain = sum(truth[geo, y, basis][f"gain_{name}_m2"] for y in range(first + 1, last + 1))
+    loss = sum(truth[geo, y, basis][f"loss_{name}_m2"] for y in range(first + 1, last + 1))
+    return {"GAIN": gain, "LOSS": loss, "NET": gain - loss}[row["lc_flow"]] / 1e6
+
+
+def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]:
+    """Judge the maps and tables of a run. Returns: plain values per year, pair of years, region and method."""
+    facts = read_world(world)[0]
+    bounds = tuple(facts["bounds"])
+    maps = {
+        y: np.nan_to_num(read_on_grid(p, bounds)).astype(np.uint8)
+        for y, p in find_maps(run, "class").items()
+        if y in facts["years"]
+    }
+    truth = {y: read_truth(world, y) for y in facts["years"]}
+    out: dict[str, Any] = {
+        "world": facts["settings"],
+        "run": str(run),
+        "years": {},
+        "change": {},
+        "regions": {},
+        "basis": basis,
+    }
+    with rasterio.open(world / "truth" / "zones.tif") as file:
+        zones = file.read(1)
+    with (world / "truth" / "zones.csv").open(encoding="utf-8") as file:
+        regions = {r["geo"]: [int(z) for z in r["zones"].split()] for r in csv.DictReader(file)}
+    probabilities = {name: find_maps(run, f"p_{name}") for name in CLASSES}
+    for year, classes in sorted(maps.items()):
+        result = scores(classes, truth[year])
+        result["seen"] = float((classes > 0).mean())
+        for number, name in enumerate(CLASSES, start=1):
+            if year in probabilities[name]:
+                p = read_on_grid(probabilities[name][year], bounds) / 10000
+                # A probability of exactly 0 is the code of no data.
+                result[name]["reliability"] = reliability(np.where(p > 0, p, np.nan), truth[year] == number)
+        out["years"][str(year)] = result
+        for geo, numbers in regions.items():
+            at = np.isin(zones, numbers)
+            if at.any():
+                s = scores(classes[at], truth[year][at])
+                out["regions"].setdefault(geo, {})[str(year)] = {
+                    "right": s["right"],
+                    "seen": s["cells"] / int(at.sum()),
+                } | {name: {k: s[name][k] for k in ("iou", "users", "producers", "area_error")} for name in CLASSES}
+    years = sorted(maps)
+    pairs = list(pairwise(years)) + ([(years[0], years[-1])] if len(years) > 2 else [])
+    for a, b in pairs:
+        out["change"][f"{a}-{b}"] = {
+            name: judge_change(maps[a], maps[b], truth[a], truth[b], classes) for name, classes in DEFINITIONS.items()
+        }
+    tables = sorted(run.rglob("impervious_nuts.csv"))
+    if tables:
+        out["tables"] = judge_tables(world, tables, basis)
+        out["n_tables"] = len(tables)
+    if not maps and not tables:
+        raise ValueError(
+            f"Run '{run}': found no *<year>_class.tif and no impervious_nuts.csv, expected one of them. See the help."
+        )
+    return out
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """Write a judgement for people."""
+
+    def pct(value: float | None) -> str:
+        return "    -" if value is None else f"{100 * value:5.1f}"
+
+    out = ["year  class        IoU  user's  producer's  area error   bias of p  slope"]
+    for year, y in result["years"].items():
+        for name in CLASSES:
+            c = y[name]
+            r = c.get("reliability") or {}
+            bias = "-" if r.get("bias") is None else f"{100 * r['bias']:+.2f}"
+            slope = "-" if r.get("slope") is None else f"{r['slope']:.2f}"
+            error = "-" if c["area_error"] is None else f"{100 * c['area_error']:+.1f} %"
+            out.append(
+                f"{year}  {name:10s} {pct(c['iou'])}   {pct(c['users'])}       {pct(c['producers'])}  {error:>10s}  {bias:>9s}  {slope:>5s}"
+            )
+        out.append(f"{year}  right {pct(y['right'])} %, seen {pct(y['seen'])} %")
+    for pair, by in result["change"].items():
+        for name, c in by.items():
+            g, loss = c["gain"], c["loss"]
+            ratio = "-" if g["overstates"] is None else f"{g['overstates']:.1f} times"
+            out.append(
+                f"{pair}  {name:18s} gain mapped {g['mapped_ha']:.1f} ha, true {g['true_ha']:.1f} (false {g['false_ha']:.1f}, missed "
+                f"{g['missed_ha']:.1f}, overstated {ratio}); loss mapped {loss['mapped_ha']:.1f}, true {loss['true_ha']:.1f}"
+            )
+    for key, t in result.get("tables", {}).items():
+        held = "no intervals" if t["covering"] is None else f"{t['intervals']} intervals hold {pct(t['covering'])} %"
+        out.append(
+            f"table  {key}: {t['figures']} figures, mean error {t['mean_error_km2']:+.4f} km2, rmse {t['rmse_km2']:.4f}; {held}"
+        )
+    return out
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """Draw a judgement as one picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(2, 2, figsize=(13, 9))
+    years = list(result["years"])
+    for name in CLASSES:
+        axes[0, 0].plot(years, [result["years"][y][name]["iou"] or math.nan for y in years], "o-", label=name)
+        axes[0, 1].plot(
+            years, [100 * (result["years"][y][name]["area_error"] or math.nan) for y in years], "o-", label=name
+        )
+        for y in years[:1]:
+            bins = (result["years"][y][name].get("reliability") or {}).get("bins", [])
+            axes[1, 0].plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=f"{name} {y}")
+    axes[0, 0].set(title="Intersection over union with the truth", ylim=(0, 1))
+    axes[0, 1].set(title="Error of area, per cent of the true area")
+    axes[0, 1].axhline(0, color="grey", lw=0.8)
+    axes[1, 0].plot([0, 1], [0, 1], color="grey", lw=0.8)
+    axes[1, 0].set(title="Reliability of the probabilities", xlabel="mean probability", ylabel="share that is true")
+    pairs = list(result["change"])
+    at = np.arange(len(pairs))
+    for shift, key, name in ((-0.25, "mapped_ha", "mapped"), (0, "true_ha", "true"), (0.25, "missed_ha", "missed")):
+        axes[1, 1].bar(
+            at + shift, [max(0.01, result["change"][p]["artificial"]["gain"][key]) for p in pairs], 0.25, label=name
+        )
+    axes[1, 1].set(title="New artificial land, hectares (logarithmic)", yscale="log")
+    axes[1, 1].set_xticks(at, pairs, rotation=30)
+    for a in axes.flat:
+        if a.get_legend_handles_labels()[0]:
+            a.legend(fontsize=8)
+    fig.tight_layout()
+    fig.savefig(path, dpi=90)
+    plt.close(fig)
+
+
+def draw_samples(world: Path, number: int, to: Path, each: int, error_rate: float) -> None:
+    """Draw further reference samples of a world, as points.csv in folders of their own, for judging intervals over many draws."""
+    facts, _ = read_world(world)
+    settings = {**facts["settings"], "years": tuple(facts["settings"]["years"])}
+    spec = Spec(**settings)
+    truth = {y: around.Truth(np.zeros(0), read_truth(world, y), {}, {}) for y in spec.years}
+    header = ["id", "x", "y", "stratum", "stratum_cells", "stratum_points", *(f"label_{y}" for y in spec.years)]
+    for k in range(1, number + 1):
+        around.write_csv(
+            to / f"draw_{k:03d}" / "points.csv", header, around.draw_points(spec, truth, each, k, error_rate)
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m testsuite.archive.judge", description="Compare a run with the truth of its world."
+    )
+    parser.add_argument(
+        "world",
+        type=Path,
+        nargs="?",
+        help="folder of the world; without it the truth is made anew from --seed and so on",
+    )
+    parser.add_argument("--run", type=Path, help="folder with the run's maps and tables")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--growth", type=float, default=0.003)
+    parser.add_argument("--size-km", type=float, default=30.0)
+    parser.add_argument("--years", default="2017-2023")
+    parser.add_argument(
+        "--basis", choices=("majority", "share"), default="majority", help="what the truth of the tables counts"
+    )
+    parser.add_argument("--difficulty", action="store_true", help="measure the world itself with a random forest")
+    parser.add_argument("--draws", type=int, default=0, help="draw this many reference samples into --to")
+    parser.add_argument("--to", type=Path)
+    parser.add_argument("--points", type=int, default=120)
+    parser.add_argument("--error-rate", type=float, default=0.0)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path)
+    a = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            world = a.world
+            if world is None:
+                from testsuite.archive.spec import parse_years
+
+                spec = Spec(a.seed, parse_years(a.years), a.size_km, growth=a.growth)
+                world = make_world(Path(folder) / "world", spec, scenes=False)
+            result: dict[str, Any] = {}
+            if a.run:
+                result = judge_run(world, a.run, a.basis)
+                print("\n".join(lines(result)))
+            if a.difficulty:
+                result["difficulty"] = difficulty.measure(world)
+                print("\n".join(difficulty.lines(result["difficulty"])))
+            if a.draws:
+                draw_samples(world, a.draws, a.to or Path("draws"), a.points, a.error_rate)
+        if a.json:
+            a.json.write_text(json.dumps(result, indent=1) + "\n")
+        if a.picture and a.run:
+            draw(result, a.picture)
+        if not (a.run or a.difficulty or a.draws):
+            parser.error("one of --run, --difficulty, --draws is needed")
+    except (ValueError, OSError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,654 @@
+"""The embedded archive keeps its promises: form, truth, faults, servers."""
+
+import csv
+import hashlib
+import itertools
+import json
+import re
+import sqlite3
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import obstore
+import pystac_client
+import pytest
+import rasterio
+from obstore.exceptions import PermissionDeniedError
+from obstore.store import S3Store
+
+from testsuite.archive import around, difficulty, judge
+from testsuite.archive.faults import Fault
+from testsuite.archive.fields import Warp
+from testsuite.archive.land import make_land
+from testsuite.archive.make import main as make_main
+from testsuite.archive.make import make_world
+from testsuite.archive.materials import CLASS
+from testsuite.archive.products import digital_numbers, write_jp2
+from testsuite.archive.sensor import BASELINES, Window, passes
+from testsuite.archive.serve import serve
+from testsuite.archive.spec import TILES, Spec
+
+SMALL = Spec(seed=5, years=(2017, 2018), size_km=2, dates=4, growth=0.02)
+NEWER = Spec(seed=6, years=(2021, 2022), size_km=2, dates=5, broken=True, earth_search=True)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A world of 2 x 2 km, two years of old baselines."""
+    return make_world(tmp_path_factory.mktemp("small") / "world", SMALL, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory):
+    """A world across the change of the offset, one object corrupt, one scene absent, with Earth Search's form."""
+    return make_world(tmp_path_factory.mktemp("newer") / "world", NEWER, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def served(small):
+    """The small world, served."""
+    with serve(small) as it:
+        yield it
+
+
+def items(world, name="items.json"):
+    """Read the item collection of a world."""
+    return json.loads((world / "stac" / name).read_text())["features"]
+
+
+def local(world, href):
+    """Path of an object by its s3 address."""
+    return world / "objects" / href.removeprefix("s3://")
+
+
+def read(world, item, band):
+    """Read a 20 m band of an item; one thread, so that a failed read is an error."""
+    with rasterio.Env(GDAL_NUM_THREADS=1), rasterio.open(local(world, item["assets"][f"{band}_20m"]["href"])) as file:
+        return file.read(1)
+
+
+def store(served, key=None, secret=None):
+    """Open the bucket as a client would, without retries."""
+    return S3Store(
+        served.bucket,
+        endpoint=served.s3_url,
+        access_key_id=key or served.access_key,
+        secret_access_key=secret or served.secret_key,
+        region="default",
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+
+
+def one_object(served):
+    """Key, size and bytes of one band."""
+    asset = items(served.out)[0]["assets"]["B12_20m"]
+    return asset["href"].removeprefix("s3://eodata/"), asset["file:size"], local(served.out, asset["href"]).read_bytes()
+
+
+# ----- the form of the products
+
+
+def test_the_same_settings_give_the_same_bytes(small, tmp_path):
+    again = make_world(tmp_path / "again", SMALL, jobs=2)
+    names = sorted(p.relative_to(small) for p in small.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
+    assert [n for n in names if (small / n).read_bytes() != (again / n).read_bytes()] == []
+
+
+def test_another_seed_gives_another_land():
+    one, two = (make_land(Spec(seed=s, size_km=1)) for s in (1, 2))
+    assert one.surface.shape == two.surface.shape
+    assert (CLASS[one.before][one.surface] != CLASS[two.before][two.surface]).mean() > 0.05
+
+
+def test_items_have_the_keys_that_the_real_catalogue_gives(small):
+    for item in items(small):
+        p = item["properties"]
+        assert re.fullmatch(r"S2[AB]_MSIL2A_\d{8}T\d{6}_N\d{4}_R\d{3}_T\d{2}[A-Z]{3}_\d{8}T\d{6}", item["id"])
+        assert p["grid:code"] in ("MGRS-32UPD", "MGRS-33UUU")
+        assert item["id"].split("_")[3] == "N" + p["processing:version"].replace(".", "")
+        assert {"eopf:datatake_id", "eopf:datastrip_id", "statistics", "eo:cloud_cover", "sat:relative_orbit"} <= set(p)
+        assert {"B12_20m", "B11_20m", "B04_20m", "SCL_20m", "product_metadata", "Product"} == set(item["assets"])
+        for band in ("B12", "B11", "B04"):
+            asset = item["assets"][f"{band}_20m"]
+            assert (asset["raster:scale"], asset["raster:offset"], asset["nodata"]) == (0.0001, -0.1, 0)
+            assert asset["bands"][0]["name"] == band
+
+
+def test_size_and_checksum_hold_for_every_object(small):
+    for item in items(small):
+        for key, asset in item["assets"].items():
+            if key == "Product":
+                continue
+            data = local(small, asset["href"]).read_bytes()
+            assert len(data) == asset["file:size"]
+            assert "1620" + hashlib.sha3_256(data).hexdigest() == asset["file:checksum"]
+
+
+def test_objects_have_the_profile_of_the_real_ones(tmp_path):
+    path = tmp_path / "x.jp2"
+    data = np.random.default_rng(1).integers(1, 9000, (700, 1300)).astype(np.uint16)
+    write_jp2(path, data, Window(TILES[0], 10, 20, 700, 1300))
+    raw = path.read_bytes()
+    siz = raw.index(b"\xff\x4f\xff\x51")
+    cod = raw.index(b"\xff\x52", siz)
+    # Tile size; then 5x3 wavelet (1), four decompositions, precincts of 256.
+    assert np.frombuffer(raw, ">u4", 2, siz + 24).tolist() == [640, 640]
+    assert raw[cod + 9] == 4 and raw[cod + 13] == 1 and raw[cod + 14 : cod + 19] == b"\x88" * 5
+    head = raw[siz : raw.index(b"\xff\x90", siz)]
+    assert b"\xff\x55" not in head, "no TLM before 2026"
+    with rasterio.open(path) as file:
+        assert (file.crs.to_epsg(), file.transform.c, file.transform.f) == (32632, 600000 + 20 * 20, 5900040 - 10 * 20)
+        assert file.tags(1, ns="IMAGE_STRUCTURE")["NBITS"] == "15"
+        assert (file.read(1) == data).all()
+
+
+def test_an_object_lies_where_its_item_says(small):
+    item = items(small)[0]
+    asset = item["assets"]["B11_20m"]
+    with rasterio.open(local(small, asset["href"])) as file:
+        assert list(file.transform)[:6] == asset["proj:transform"]
+        assert [file.height, file.width] == asset["proj:shape"]
+        assert f"EPSG:{file.crs.to_epsg()}" == asset["proj:code"]
+        tile = next(t for t in TILES if t.epsg == file.crs.to_epsg())
+        assert (file.transform.c - tile.ulx) % 20 == 0 and (tile.uly - file.transform.f) % 20 == 0
+
+
+def test_no_data_share_and_footprint_agree_with_the_pixels(small):
+    from pyproj import Transformer
+
+    for item in items(small):
+        scl = read(small, item, "SCL")
+        share = 100 * float((scl == 0).mean())
+        assert item["properties"]["statistics"]["nodata"] == pytest.approx(share, abs=1e-5)
+        bands = [read(small, item, b) for b in ("B12", "B11", "B04")]
+        assert all(((b == 0) == (scl == 0)).all() for b in bands)
+        asset = item["assets"]["SCL_20m"]
+        to = Transformer.from_crs(4326, int(asset["proj:code"].split(":")[1]), always_xy=True)
+        x, y = (np.array(v) for v in to.transform(*np.array(item["geometry"]["coordinates"][0]).T))
+        area = abs(float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))) / 2
+        west, south, east, north = asset["proj:bbox"]
+        # Small outlines are cut at 60 m, which is a good part of a place of 2 km.
+        assert 100 - 100 * area / ((east - west) * (north - south)) == pytest.approx(share, abs=4)
+
+
+def test_cloud_cover_is_a_share_of_the_valid_pixels(small):
+    for item in items(small):
+        n = np.bincount(read(small, item, "SCL").ravel(), minlength=12)
+        assert item["properties"]["eo:cloud_cover"] == pytest.approx(100 * n[8:11].sum() / n[1:].sum(), abs=0.006)
+
+
+def test_two_zones_and_a_strip_between_are_seen(small):
+    codes = {i["assets"]["B12_20m"]["proj:code"] for i in items(small)}
+    assert codes == {"EPSG:32632", "EPSG:32633"}
+
+
+def test_passes_follow_the_real_repeat_cycle():
+    found = passes(Spec(years=tuple(range(2017, 2024)), dates=15))
+    assert len(found) == 7 * 15
+    for p in found:
+        shift = 2 if p.satellite == "A" else -27
+        assert (p.absolute + shift) % 143 + 1 == p.orbit
+        assert not (p.satellite == "B" and p.sensed < datetime(2017, 7, 1, tzinfo=UTC))
+    for satellite, orbit in itertools.product("AB", (22, 65, 122)):
+        days = {p.sensed.toordinal() % 10 for p in found if (p.satellite, p.orbit) == (satellite, orbit)}
+        assert len(days) <= 1
+    partial = [p.edge is not None for p in found]
+    assert 0.1 < np.mean(partial) < 0.5
+
+
+def test_years_that_are_no_years_are_refused():
+    for wrong in ({"years": (2017, 2019)}, {"years": ()}, {"size_km": 0.1}, {"dates": 0}):
+        with pytest.raises(ValueError, match="expected"):
+            Spec(**wrong)
+
+
+# ----- the offset
+
+
+def test_old_baselines_have_no_offset_and_new_ones_have_1000():
+    at = np.array([[0.0], [0.1234]])
+    valid = np.array([[True], [True]])
+    assert digital_numbers(at, valid, 0).ravel().tolist() == [1, 1234]
+    assert digital_numbers(at, valid, 1000).ravel().tolist() == [1000, 2234]
+    assert digital_numbers(at, ~valid, 1000).ravel().tolist() == [0, 0]
+
+
+def test_a_scene_processed_again_shows_the_same_land_plus_1000(small):
+    by_take = {}
+    for item in items(small):
+        by_take.setdefault((item["properties"]["grid:code"], item["properties"]["datetime"]), []).append(item)
+    twice = [sorted(g, key=lambda i: i["properties"]["processing:version"]) for g in by_take.values() if len(g) == 2]
+    twice = [g for g in twice if g[1]["properties"]["processing:version"] == "05.00"]
+    assert len(twice) == 2, "one acquisition of the first year, both tiles"
+    for old, new in twice:
+        assert "/L2A/" in old["assets"]["B04_20m"]["href"] and "/L2A_N0500/" in new["assets"]["B04_20m"]["href"]
+        a, b = read(small, old, "B04").astype(int), read(small, new, "B04").astype(int)
+        assert set(np.unique((b - a)[(a > 1)])) == {1000}
+        xml = local(small, new["assets"]["product_metadata"]["href"]).read_text()
+        assert xml.count("<BOA_ADD_OFFSET ") == 13
+        assert "BOA_ADD_OFFSET" not in local(small, old["assets"]["product_metadata"]["href"]).read_text()
+
+
+def test_reflectance_makes_no_step_when_the_baseline_changes(newer):
+    clear = {}
+    for item in items(newer):
+        p = item["properties"]
+        path = local(newer, item["assets"]["B11_20m"]["href"])
+        if not path.exists() or item["id"] == json.loads((newer / "world.json").read_text())["corrupt"]:
+            continue
+        scl, b11 = read(newer, item, "SCL"), read(newer, item, "B11").astype(float)
+        ok = np.isin(scl, (4, 5))
+        if ok.sum() > 1500:
+            offset = 1000 if float(p["processing:version"]) >= 4 else 0
+            clear.setdefault(p["datetime"][:4], []).append(float(np.median(b11[ok] - offset)))
+    assert abs(np.mean(clear["2021"]) - np.mean(clear["2022"])) < 500
+
+
+def test_baselines_run_forward():
+    assert [b for _, b in BASELINES] == sorted((b for _, b in BASELINES), key=float)
+    assert [d for d, _ in BASELINES] == sorted(d for d, _ in BASELINES)
+
+
+def test_the_two_halves_of_a_split_tile_share_tile_and_time_but_no_pixel(small):
+    by_key = {}
+    for item in items(small):
+        p = item["properties"]
+        by_key.setdefault((p["grid:code"], p["datetime"], p["processing:version"]), []).append(item)
+    halves = [g for g in by_key.values() if len(g) == 2]
+    assert len(halves) == 1
+    one, two = halves[0]
+    assert one["properties"]["eopf:datastrip_id"] != two["properties"]["eopf:datastrip_id"]
+    a, b = read(small, one, "B12") > 0, read(small, two, "B12") > 0
+    assert a.any() and b.any() and not (a & b).any()
+
+
+def test_a_broken_world_has_one_corrupt_object_and_one_absent_scene(newer):
+    facts = json.loads((newer / "world.json").read_text())
+    by_id = {i["id"]: i for i in items(newer)}
+    asset = by_id[facts["corrupt"]]["assets"]["B11_20m"]
+    data = local(newer, asset["href"]).read_bytes()
+    assert len(data) == asset["file:size"] and "1620" + hashlib.sha3_256(data).hexdigest() != asset["file:checksum"]
+    assert not local(newer, by_id[facts["absent"]]["assets"]["B12_20m"]["href"]).exists()
+
+
+def test_earth_search_lies_in_its_own_ways(newer):
+    found = items(newer, "earthsearch.json")
+    first = [i for i in found if i["collection"] == "sentinel-2-l2a"]
+    second = [i for i in found if i["collection"] == "sentinel-2-c1-l2a"]
+    assert len(first) == len(second) > 0
+    assert all(i["assets"]["red"]["raster:bands"][0]["offset"] == -0.1 for i in found)
+    new = [i for i in first if float(i["properties"]["s2:processing_baseline"]) >= 4]
+    flags = {i["properties"]["earthsearch:boa_offset_applied"] for i in new}
+    assert flags == {True, False}, "the flag is wrong on some, though the offset was taken out of all"
+    assert not any(i["properties"]["earthsearch:boa_offset_applied"] for i in first if i not in new)
+    by_time = {(i["properties"]["datetime"], i["properties"]["grid:code"]): i for i in second}
+    pair = new[0], by_time[new[0]["properties"]["datetime"], new[0]["properties"]["grid:code"]]
+    values = []
+    for item in pair:
+        with rasterio.open(newer / "objects-http" / item["assets"]["red"]["href"].split("/", 3)[3]) as file:
+            values.append(file.read(1).astype(int))
+    assert set(np.unique((values[1] - values[0])[values[0] > 1])) == {1000}
+    assert pair[1]["assets"]["red"]["file:checksum"].startswith("1220")
+
+
+# ----- truth and what lies around
+
+
+def test_truth_is_a_sum_over_the_fine_cells(small):
+    land = make_land(SMALL)
+    surface = around.place_surface(SMALL, land)
+    for year in SMALL.years:
+        fine = CLASS[land.material(year)][surface]
+        with rasterio.open(small / "truth" / f"sealed_share_{year}.tif") as file:
+            assert file.bounds == tuple(map(float, SMALL.bounds)) and file.res == (20, 20)
+            share = file.read(1)
+        r, c = 37, 61
+        assert share[r, c] == round((fine[4 * r : 4 * r + 4, 4 * c : 4 * c + 4] == 1).sum() / 16 * 10000)
+        assert share.sum() / 10000 * 16 == pytest.approx((fine == 1).sum(), rel=1e-4)
+
+
+def test_towns_grow_at_the_rate_asked_for():
+    spec = Spec(seed=2, years=(2017, 2018, 2019, 2020), size_km=5, growth=0.01)
+    land = make_land(spec)
+    area = np.bincount(land.surface.ravel(), minlength=len(land.before)) * 25.0
+    sealed = [area[CLASS[land.material(y)] == 1].sum() for y in spec.years]
+    rates = np.diff(sealed) / sealed[0]
+    assert (np.abs(rates - 0.01) < 0.0025).all()
+    gone = area[(CLASS[land.before] == 1) & (CLASS[land.after] != 1)].sum()
+    assert 0 < gone < 0.3 * (sealed[-1] - sealed[0])
+
+
+def test_no_growth_is_no_change():
+    land = make_land(Spec(seed=2, years=(2017, 2018), size_km=2, growth=0))
+    assert (land.material(2017) == land.material(2018)).all()
+
+
+def test_labels_are_86_per_cent_right_and_have_the_real_codes(small):
+    with rasterio.open(small / "labels" / "s2glc_2017.tif") as file:
+        assert file.res == (10, 10) and file.crs.to_epsg() == 3035
+        labels = file.read(1)
+    assert set(np.unique(labels)) <= {0, 62, 73, 75, 82, 83, 102, 103, 104, 105, 106, 121, 123, 162, 255}
+    assert (labels == 0).any() and (labels == 255).any()
+    spec, land = SMALL, make_land(SMALL)
+    assert (around.make_labels(spec, land) == labels).all()
+    perfect = around.make_labels(spec, land, overall=1.0)
+    known = (labels > 0) & (labels < 255)
+    assert (labels == perfect)[known].mean() == pytest.approx(0.86, abs=0.01)
+
+
+def test_regions_have_real_codes_and_sum_to_the_whole(small):
+    with (small / "truth" / "regions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(re.fullmatch(r"[A-Z]{2}[0-9A-Z]{0,3}", r["geo"]) and len(r["geo"]) == int(r["level"]) + 2 for r in rows)
+    side = SMALL.bounds[2] - SMALL.bounds[0]
+    for level, year in itertools.product("0123", ("2017", "2018")):
+        at = [r for r in rows if r["level"] == level and r["year"] == year and r["basis"] == "majority"]
+        assert sum(int(r["area_m2"]) for r in at) == side * side
+    for r in rows:
+        parts = sum(int(r[k]) for k in ("sealed_artificial_natural_m2", "green_m2", "other_m2"))
+        assert abs(parts - int(r["area_m2"])) <= 4
+
+
+def test_regions_gain_and_loss_explain_the_stock(small):
+    with (small / "truth" / "regions.csv").open() as file:
+        rows = {(r["geo"], r["year"], r["basis"]): r for r in csv.DictReader(file)}
+    for (geo, year, basis), r in rows.items():
+        if year == "2018":
+            before = rows[geo, "2017", basis]
+            for d in ("artificial", "artificial_natural"):
+                change = int(r[f"sealed_{d}_m2"]) - int(before[f"sealed_{d}_m2"])
+                assert abs(int(r[f"gain_{d}_m2"]) - int(r[f"loss_{d}_m2"]) - change) <= 2
+
+
+def test_one_region_lies_beyond_all_scenes_and_one_is_an_enclave(small):
+    with (small / "truth" / "regions.csv").open() as file:
+        areas = {r["geo"]: int(r["area_m2"]) for r in csv.DictReader(file) if r["level"] == "3"}
+    assert 0 in areas.values() and sum(v > 0 for v in areas.values()) >= 4
+    db = sqlite3.connect(small / "regions" / "nuts.gpkg")
+    geometry = dict(db.execute("SELECT NUTS_ID, geom FROM nuts WHERE LEVL_CODE = 3"))
+    parts = {code: int(np.frombuffer(blob, "<u4", 1, 8 + 5)[0]) for code, blob in geometry.items()}
+    assert max(parts.values()) >= 2, "an enclave or an island makes a region of several parts"
+    columns = [row[1] for row in db.execute("PRAGMA table_info(nuts)")]
+    assert columns == ["fid", "geom", "NUTS_ID", "LEVL_CODE", "CNTR_CODE", "NAME_LATN"]
+
+
+def test_reference_points_carry_the_truth_and_their_weights(small):
+    with (small / "reference" / "points.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {r["stratum"] for r in rows} <= set(around.STRATA)
+    with rasterio.open(small / "truth" / "class_2018.tif") as file:
+        for r in rows[::17]:
+            assert next(file.sample([(float(r["x"]), float(r["y"]))]))[0] == int(r["label_2018"])
+    cells = {r["stratum"]: int(r["stratum_cells"]) for r in rows}
+    assert sum(cells.values()) == 100 * 100
+
+
+def test_an_interpreter_errs_as_often_as_told():
+    truth = {2017: around.Truth(np.zeros(0), np.full((60, 60), 3, np.uint8), {}, {})}
+    labels = [row[-1] for row in around.draw_points(SMALL, truth, 3000, 1, 0.1)]
+    assert np.mean(np.array(labels) != 3) == pytest.approx(0.1, abs=0.02)
+
+
+def test_warp_agrees_with_proj():
+    from pyproj import Transformer
+
+    box = SMALL.land_bounds
+    x, y = np.linspace(box[0], box[2], 7), np.linspace(box[1], box[3], 5)
+    wx, wy = Warp(3035, 32633, box).lattice(x, y)
+    gx, gy = np.meshgrid(x, y)
+    px, py = Transformer.from_crs(3035, 32633, always_xy=True).transform(gx, gy)
+    assert np.hypot(wx - px, wy - py).max() < 0.001
+
+
+def test_a_world_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(around, "write_reference", fail)
+    with pytest.raises(OSError, match="No space"):
+        make_world(tmp_path / "world", SMALL, jobs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(small, capsys):
+    before = (small / "world.json").read_bytes()
+    assert make_main([str(small), "--size-km", "1"]) == 1
+    assert "expected none" in capsys.readouterr().err
+    assert (small / "world.json").read_bytes() == before
+
+
+# ----- the servers
+
+
+def test_right_keys_read_an_object_whole_and_by_range(served):
+    key, size, data = one_object(served)
+    bucket = store(served)
+    assert bytes(obstore.get(bucket, key).bytes()) == data and len(data) == size
+    assert bytes(obstore.get_range(bucket, key, start=1000, end=1500)) == data[1000:1500]
+    assert obstore.head(bucket, key)["size"] == size
+
+
+def test_a_range_is_answered_with_206(served):
+    key, _, _ = one_object(served)
+    served.s3.reset_counts()
+    obstore.get_range(store(served), key, start=0, end=10)
+    counts = served.s3.counts()
+    assert counts["by_status"] == {"206": 1} and counts["bytes"] == 10 and counts["requests"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["key", "secret"])
+def test_wrong_keys_are_refused(served, wrong):
+    key, _, _ = one_object(served)
+    with pytest.raises(PermissionDeniedError):
+        obstore.get(store(served, **{wrong: "wrong"}), key).bytes()
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_a_search_pages_completely(served, limit):
+    search = pystac_client.Client.open(served.stac_url).search(
+        collections=[served.collection], bbox=[11.5, 52.2, 12.7, 53.2], limit=limit
+    )
+    assert sorted(i.id for i in search.items()) == sorted(i["id"] for i in items(served.out))
+
+
+def test_a_search_by_time_and_place_finds_what_lies_there(served):
+    search = pystac_client.Client.open(served.stac_url).search(
+        collections=[served.collection],
+        datetime="2017-01-01/2017-12-31",
+        intersects={"type": "Point", "coordinates": [2.0, 48.0]},
+    )
+    assert list(search.items()) == []
+    search = pystac_client.Client.open(served.stac_url).search(
+        collections=[served.collection], datetime="2017-01-01T00:00:00Z/2017-12-31T23:59:59Z"
+    )
+    assert {i.datetime.year for i in search.items()} == {2017}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("429", Exception), ("503", Exception), ("reset", Exception), ("cut", Exception), ("hang", Exception),
+        ("404", FileNotFoundError), ("expired", PermissionDeniedError), ("403", PermissionDeniedError),
+    ],
+)  # fmt: skip
+def test_a_fault_happens_as_often_as_ordered_and_then_no_more(served, kind, error):
+    key, _, data = one_object(served)
+    served.s3.rules = [Fault(kind, "B12_20m", times=1, seconds=0.2)]
+    try:
+        with pytest.raises(error):
+            obstore.get(store(served), key).bytes()
+        assert bytes(obstore.get(store(served), key).bytes()) == data
+    finally:
+        served.s3.rules = []
+
+
+@pytest.mark.parametrize("kind", ["short", "corrupt"])
+def test_harmed_bytes_come_without_an_error(served, kind):
+    key, size, data = one_object(served)
+    served.s3.rules = [Fault(kind)]
+    try:
+        got = bytes(obstore.get(store(served), key).bytes())
+    finally:
+        served.s3.rules = []
+    assert got != data and (len(got) < size) == (kind == "short")
+
+
+def test_a_slow_answer_is_slow_and_right(served):
+    key, _, data = one_object(served)
+    served.s3.rules = [Fault("slow", seconds=0.6)]
+    try:
+        began = time.monotonic()
+        assert bytes(obstore.get(store(served), key).bytes()) == data
+        assert time.monotonic() - began > 0.5
+    finally:
+        served.s3.rules = []
+
+
+def test_faults_may_begin_late_and_strike_by_chance(served):
+    key, _, _ = one_object(served)
+    served.s3.rules = [Fault("503", skip=2)]
+    bucket, fine = store(served), 0
+    try:
+        for _ in range(4):
+            try:
+                obstore.get_range(bucket, key, start=0, end=5)
+                fine += 1
+            except Exception:  # noqa: BLE001
+                break
+        assert fine == 2
+        served.s3.rules = [Fault("503", probability=0.5)]
+        served.s3.reset_counts()
+        for _ in range(60):
+            try:
+                obstore.get_range(bucket, key, start=0, end=5)
+            except Exception:  # noqa: BLE001
+                continue
+        assert 12 < served.s3.counts()["faults"]["503"] < 48
+    finally:
+        served.s3.rules = []
+
+
+def test_a_page_of_the_catalogue_can_be_cut(served):
+    served.stac.rules = [Fault("cut", "search", skip=1, times=1)]
+    try:
+        with pytest.raises(Exception, match=r"(?i)read|broken|incomplete|json|connection"):
+            search = pystac_client.Client.open(served.stac_url).search(collections=[served.collection], limit=3)
+            list(search.items())
+    finally:
+        served.stac.rules = []
+
+
+def test_a_rule_that_makes_no_sense_is_refused(served):
+    with pytest.raises(ValueError, match="expected one of"):
+        Fault("flood")
+
+
+def test_earth_search_is_served_with_addresses_that_work(newer):
+    with serve(newer, items="earthsearch.json") as it:
+        client = pystac_client.Client.open(it.stac_url)
+        found = list(client.search(collections=["sentinel-2-c1-l2a"], limit=4).items())
+        assert len(found) == len(items(newer, "earthsearch.json")) / 2
+        with (
+            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+            rasterio.open(found[0].assets["swir22"].href) as file,
+        ):
+            assert file.read(1).max() > 1000
+        assert it.http.counts()["requests"] > 0
+
+
+# ----- the judge
+
+
+def perfect_run(world, folder):
+    """Copy the truth as if it were a run."""
+    for year in (2017, 2018):
+        (folder / f"lc_{year}_class.tif").write_bytes((world / "truth" / f"class_{year}.tif").read_bytes())
+    return folder
+
+
+def test_a_perfect_run_is_judged_perfect(small, tmp_path):
+    result = judge.judge_run(small, perfect_run(small, tmp_path))
+    assert result["years"]["2018"]["right"] == 1
+    assert all(c["iou"] == 1 for c in (result["years"]["2017"][n] for n in judge.CLASSES) if c["iou"] is not None)
+    change = result["change"]["2017-2018"]["artificial"]["gain"]
+    assert change["mapped_ha"] == change["true_ha"] > 0 and change["false_ha"] == change["missed_ha"] == 0
+
+
+def test_scores_on_paper():
+    truth = np.array([[1, 1, 1, 3, 3, 3, 3, 4]], np.uint8)
+    mapped = np.array([[1, 1, 3, 1, 3, 3, 0, 4]], np.uint8)
+    s = judge.scores(mapped, truth)
+    assert s["cells"] == 7 and s["right"] == pytest.approx(5 / 7)
+    assert s["artificial"]["iou"] == pytest.approx(2 / 4)
+    assert s["artificial"]["users"] == pytest.approx(2 / 3) and s["artificial"]["producers"] == pytest.approx(2 / 3)
+    assert s["green"]["area_error"] == pytest.approx((3 - 3) / 3) and s["natural"]["iou"] is None
+
+
+def test_change_on_paper():
+    t0, t1 = np.array([[3, 3, 1, 1, 3]]), np.array([[1, 3, 1, 3, 3]])
+    m0, m1 = np.array([[3, 3, 1, 1, 0]]), np.array([[3, 1, 1, 3, 1]])
+    c = judge.judge_change(m0, m1, t0, t1, (1,))
+    assert (c["gain"]["mapped_ha"], c["gain"]["true_ha"], c["gain"]["false_ha"], c["gain"]["missed_ha"]) == (
+        0.04,
+        0.04,
+        0.04,
+        0.04,
+    )
+    assert (c["loss"]["mapped_ha"], c["loss"]["false_ha"]) == (0.04, 0.0)
+
+
+def test_reliability_of_honest_and_of_timid_probabilities():
+    rng = np.random.default_rng(1)
+    p = rng.random(200_000)
+    truth = rng.random(200_000) < p
+    assert judge.reliability(p, truth)["slope"] == pytest.approx(1, abs=0.02)
+    timid = 0.5 + (p - 0.5) / 2
+    assert judge.reliability(timid, truth)["slope"] == pytest.approx(2, abs=0.04)
+    assert judge.reliability(p + 0.1, truth)["bias"] == pytest.approx(0.1, abs=0.01)
+
+
+def test_intervals_are_counted_over_all_tables(small, tmp_path):
+    truth = judge.read_region_truth(small)
+    true = truth["XA", 2018, "majority"]["sealed_artificial_m2"] / 1e6
+    head = ["lc_flow", "landcover", "definition", "method", "unit", "geo", "time_from", "TIME_PERIOD"]
+    head += ["OBS_VALUE", "OBS_LCI95", "OBS_UCI95", "COVERAGE"]
+    for k, (low, high) in enumerate([(0.5, 1.5), (0.9, 1.1), (1.2, 1.4), (0.2, 3.0)]):
+        row = ["STK", "IMP", "artificial", "estimated", "KM2", "XA", 2018, 2018, true * 1.1, true * low, true * high, 1]
+        around.write_csv(tmp_path / f"d{k}" / "impervious_nuts.csv", head, [row])
+    found = judge.judge_run(small, tmp_path)["tables"]["estimated artificial STK"]
+    assert found["figures"] == 4 and found["covering"] == 0.75
+    assert found["mean_error_km2"] == pytest.approx(0.1 * true)
+
+
+def test_draws_differ_and_are_written(small, tmp_path):
+    assert judge.main([str(small), "--draws", "2", "--to", str(tmp_path), "--points", "20"]) == 0
+    one, two = ((tmp_path / f"draw_00{k}" / "points.csv").read_text() for k in (1, 2))
+    assert one != two and one.splitlines()[0] == two.splitlines()[0]
+
+
+def test_an_empty_run_is_refused(small, tmp_path, capsys):
+    assert judge.main([str(small), "--run", str(tmp_path)]) == 1
+    assert "expected one of them" in capsys.readouterr().err
+
+
+def test_the_forest_measures_a_world(small):
+    result = difficulty.measure(small, samples=3000)
+    year = result["years"]["2018"]
+    assert 0.5 < year["right"] < 1 and year["seen"] > 0.5
+    assert set(result["met"]) == {"right", "repeat", "overstates"}
+
+
+def test_median_of_what_is_there():
+    nan = np.nan
+    stack = np.array([[[1.0, nan, 5.0]], [[3.0, nan, nan]], [[2.0, 4.0, 7.0]]])
+    np.testing.assert_array_equal(difficulty.median(stack), [[2.0, 4.0, 6.0]])
+
+
+def test_nothing_of_a_world_lies_in_the_repository():
+    top = Path(__file__).parent
+    assert not list(top.rglob("*.jp2"))
