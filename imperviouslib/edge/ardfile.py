@@ -100,6 +100,13 @@ class ArdFile:
     def read(self, period: str, part: Grid) -> np.ndarray:
         """Read all features of a period: array (feature, row, col), uint16, reflectance x 10000, 0 = no data or outside."""
         t = self._index(period)
+        missing = next((feature for feature in self.features if feature not in self._file), None)
+        if missing:
+            raise ArdError(
+                sentence(
+                    f"File '{self.path}'", f"no variable {missing}", "all features", "Write it again with r.s2.ard."
+                )
+            )
         if self._file[self.features[0]].dtype.kind == "f":
             raise ArdError(sentence(f"File '{self.path}'", "float32 features", "uint16", "Write it without -f."))
         out = np.zeros((len(self.features), *part.shape), dtype=np.uint16)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from imperviouslib.core.errors import InputError, sentence
+
 
 def temporary_path(path: Path) -> Path:
     """Return a name in the same folder, so that a rename is atomic, and with the same ending, so that drivers know it."""
@@ -46,6 +48,31 @@ def appearing_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_place(path: Path, option: str) -> None:
+    """Raise InputError where nothing can be written at `path`: better now than after the work.
+
+    The folders above need not be there yet; the nearest one that is must be a folder that may be written to.
+    """
+    above = next(p for p in path.expanduser().absolute().parents if p.exists())
+    if not above.is_dir():
+        found = "a file"
+    elif not os.access(above, os.W_OK | os.X_OK):
+        found = "no permission to write"
+    else:
+        return
+    raise InputError(sentence(f"Option <{option}>, '{above}'", found, "a folder to write in", "Choose another place."))
+
+
+def read_text(path: Path, kind: str) -> str:
+    """Read a text that people write; raise InputError where it is in another encoding."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as err:
+        raise InputError(
+            sentence(f"{kind} '{path}'", "bytes that are no UTF-8", "text in UTF-8", "Write the file in that encoding.")
+        ) from err
 
 
 def write_json(path: Path, content: Any) -> None:

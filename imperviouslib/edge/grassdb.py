@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -142,6 +143,19 @@ def check_free(names: Iterable[str], element: str = "raster") -> None:
         raise InputError(
             sentence(
                 f"Map <{taken[0]}>", "that it exists", "a new name", "Use --overwrite to replace it, or another output."
+            )
+        )
+
+
+def check_prefix(prefix: str, option: str) -> None:
+    """Raise InputError where maps cannot be named after a prefix: r.mapcalc takes letters, digits, `_` and `.` only."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", prefix):
+        raise InputError(
+            sentence(
+                f"Option <{option}>",
+                f"'{prefix}'",
+                "a name of letters, digits, _ and . that begins with a letter",
+                "Choose such a name.",
             )
         )
 

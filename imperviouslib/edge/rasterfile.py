@@ -90,7 +90,7 @@ def grid_of(dataset: rasterio.io.DatasetReader, res_m: int) -> Grid:
     """Return the grid of an open dataset, or raise GridError where it does not lie on the one grid."""
     t = dataset.transform
     edges = (t.c, t.f + t.e * dataset.height, t.c + t.a * dataset.width, t.f)
-    exact = t.a == res_m and t.e == -res_m and not t.b and not t.d and all(float(edge).is_integer() for edge in edges)
+    exact = t.a == res_m and t.e == -res_m and not t.b and not t.d and not any(float(edge) % res_m for edge in edges)
     if not exact or not same_crs(dataset.crs):
         raise GridError(
             sentence(

@@ -28,6 +28,8 @@ _DISK_ERRORS = {
     errno.EACCES: "no permission",
     errno.EPERM: "no permission",
     errno.EROFS: "a read-only file system",
+    errno.ENOTDIR: "a file above it where a folder must be",
+    errno.EISDIR: "a folder of that name",
 }
 
 
@@ -84,7 +86,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
             sentence(
                 f"File '{err.filename or 'of the output'}'",
                 _DISK_ERRORS[err.errno],
-                "room and permission to write",
+                "room and permission to read and write",
                 "Mend that and run the same command again.",
             )
         )

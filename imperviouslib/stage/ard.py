@@ -18,6 +18,7 @@ from imperviouslib.core.scenes import DEFAULT_BANDS, parse_years
 from imperviouslib.edge import grassdb
 from imperviouslib.edge.ardcheck import check_ard
 from imperviouslib.edge.ardfile import ArdFile, ArdWriter
+from imperviouslib.edge.files import check_place, read_text
 
 _FINEST = 20
 """Label pixels a cell and side at most."""
@@ -29,6 +30,9 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         return _check(Path(options["input"]).expanduser(), options["format"])
     area = grassdb.region_grid()
     prefix, output = options["input"], Path(options["output"]).expanduser().absolute()
+    check_place(output, "output")
+    if options["plot"]:
+        check_place(Path(options["plot"]) / "picture", "plot")
     periods = _resolve_periods(prefix, options["years"])
     features = _resolve_features(prefix, periods, options["features"])
     maps = {
@@ -129,7 +133,7 @@ def _legend(text: str) -> Legend:
         raise LegendError(
             sentence("Option <legend>", f"'{text}'", f"{', '.join(LEGENDS)} or a file", "Check the name.")
         )
-    return parse_legend(path.read_text(encoding="utf-8"), path.name)
+    return parse_legend(read_text(path, "Legend"), path.name)
 
 
 class _Labels:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +38,7 @@ from imperviouslib.core.outline import count_cells
 from imperviouslib.core.scenes import parse_years
 from imperviouslib.core.table import MAPPED_METHODS, Flow, Row, Run, Stock, Table, Zone
 from imperviouslib.edge import grassdb, tablefile, zones
+from imperviouslib.edge.files import check_place, read_text
 from imperviouslib.edge.zones import ZonesMap
 
 RAW, CONSISTENT = MAPPED_METHODS
@@ -103,6 +103,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
     grid = grassdb.region_grid()
     output = Path(options["output"])
+    grassdb.check_prefix(options["prefix"], "prefix")
     _check_output(output)
     temporary = Temporary()
     with contextlib.ExitStack() as stack:
@@ -151,12 +152,7 @@ def _check_output(output: Path) -> None:
         )
     if output.exists() and not output.is_dir():
         raise InputError(sentence(f"Option <output>, '{output}'", "a file", "a folder", "Choose another name."))
-    above = next(path for path in output.absolute().parents if path.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        found = "no permission to write" if above.is_dir() else "a file"
-        raise InputError(
-            sentence(f"Option <output>, '{above}'", found, "a folder to write in", "Choose another place.")
-        )
+    check_place(output, "output")
 
 
 # The maps of the years
@@ -227,7 +223,7 @@ def _resolve_legend(name: str) -> Legend:
         raise InputError(
             sentence("Option <legend>", f"no file '{name}'", f"{', '.join(LEGENDS)} or a file", "Check the name.")
         )
-    return parse_legend(Path(name).read_text(encoding="utf-8"), name)
+    return parse_legend(read_text(Path(name), "Legend"), name)
 
 
 def _codes(name: str, source: str, grid: Grid) -> list[int]:

@@ -30,6 +30,7 @@ from imperviouslib.core.scenes import (
     resolve_newest,
 )
 from imperviouslib.edge import archivefile, grassdb, objects, pool, stac, warp
+from imperviouslib.edge.files import check_place
 
 _SAMPLES = 16
 """Points a side over a tile's part of the area by which coverage is judged."""
@@ -76,6 +77,9 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     years = parse_years(options["years"])
     bands = _parse_bands(options["bands"])
     archive = Path(options["output"]).expanduser().absolute()
+    check_place(archive / "tile", "output")
+    if not flags["n"]:
+        grassdb.check_prefix(options["prefix"], "prefix")
     scenes = _find(options, area, years, bands)
     choices = _choose(scenes, options, area, years, bands)
     holes = _holes(choices, years)
@@ -136,7 +140,10 @@ def _parse_bands(text: str) -> tuple[str, ...]:
     if wrong or len(set(bands)) != len(bands) or not bands:
         raise InputError(
             sentence(
-                "Option <bands>", f"'{text}'", "some of " + ", ".join(BANDS) + ", each once", "SCL comes by itself."
+                "Option <bands>",
+                f"'{text}'",
+                "some of " + ", ".join(BANDS) + ", each once",
+                "Correct it; SCL comes by itself.",
             )
         )
     return bands
@@ -189,8 +196,9 @@ def _find(options: Mapping[str, str], area: Area, years: Sequence[int], bands: S
             sentence(
                 f"Search in '{options['stac'].split('?', 1)[0]}'",
                 f"{seen} items, {parsed} of them scenes of Sentinel-2 L2A, none left",
-                f"scenes of {options['years']} within {options['window']} and at most {clouds:g} % cloud over the area",
-                "Widen <window>, <clouds> or <years>, or check the region with g.region -l.",
+                f"scenes of {options['years']} within {options['window']} and at most {clouds:g} % cloud over the area"
+                + (f" in tiles {', '.join(sorted(tiles))}" if tiles else ""),
+                "Widen <window>, <clouds>, <years> or <tiles>, or check the region with g.region -l.",
             )
         )
     return resolve_newest(kept.values())

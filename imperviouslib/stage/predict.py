@@ -43,6 +43,7 @@ class Output:
 
 def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
+    grassdb.check_prefix(options["output"], "output")
     folder = Path(options["model"])
     card = read_model(folder)
     with ArdFile.open(options["input"]) as ard:

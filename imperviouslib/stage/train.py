@@ -22,6 +22,7 @@ from imperviouslib.core.patches import TEST, TRAIN, VALIDATION, Ground
 from imperviouslib.core.scenes import parse_years
 from imperviouslib.edge import grassdb
 from imperviouslib.edge.ardfile import ArdFile
+from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
 from imperviouslib.edge.split import split_blocks
 
@@ -54,6 +55,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     # Validation and test windows are larger than patches: less of them is halo.
     size = patch * max(1, _WINDOW // patch)
     folder = Path(options["output"])
+    check_place(folder, "output")
     check_model_free(folder, overwrite=grassdb.overwrite())
     with ArdFile.open(options["input"]) as ard:
         periods = _resolve_periods(ard, options["years"])

@@ -21,7 +21,7 @@ from imperviouslib.core.grid import BLOCK, Grid
 from imperviouslib.core.periods import Period, resolve_periods
 from imperviouslib.core.scenes import SCL, parse_years
 from imperviouslib.edge import alignment, archivefile, grassdb
-from imperviouslib.edge.files import write_json
+from imperviouslib.edge.files import check_place, write_json
 from imperviouslib.edge.rasterfile import TiffWriter, open_on_grid, read_part
 
 ONE = "one"
@@ -43,9 +43,12 @@ class SceneFiles:
 def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     """Read the archive, choose tiles, composite each period, bring it into the mapset."""
     archive = Path(options["input"]).expanduser().absolute()
+    if options["report"]:
+        check_place(Path(options["report"]), "report")
     bands = tuple(band.strip().upper() for band in options["bands"].split(",") if band.strip())
     if flags["c"]:
         return _check(archive, options)
+    grassdb.check_prefix(options["output"], "output")
     area = grassdb.region_grid()
     scenes = _read(archive, bands, area)
     years = _resolve_years(options["years"], scenes, archive)
