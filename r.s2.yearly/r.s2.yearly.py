@@ -43,9 +43,8 @@
 # % type: string
 # % required: no
 # % multiple: yes
-# % options: year,season,month
 # % answer: year
-# % description: Periods of the composites
+# % description: Periods of the composites: year, season, month, or windows such as leaf:05-01/09-30
 # %end
 # %option
 # % key: bands
@@ -67,10 +66,19 @@
 # % key: method
 # % type: string
 # % required: no
-# % options: median,largest
+# % options: median,medoid,best,latest,largest
 # % answer: median
 # % description: Composite
-# % descriptions: median;median of the clear observations;largest;the scene with the most bytes of each tile, unmasked, as the prototype made it
+# % descriptions: median;median of the clear observations, band by band;medoid;the clear observation whose spectrum is nearest to all others;best;the clear observation with the best score: far from clouds, in the middle of the period;latest;the last clear observation;largest;the scene with the most bytes of each tile, unmasked, as the prototype made it
+# %end
+# %option
+# % key: mask
+# % type: string
+# % required: no
+# % options: scl,dates
+# % answer: dates
+# % description: What tells clouds and shadows
+# % descriptions: scl;the scene classification;dates;the scene classification, but what it calls cloud on all dates, such as a bright roof, is none
 # %end
 # %option
 # % key: dilate
@@ -83,7 +91,12 @@
 # %option G_OPT_F_OUTPUT
 # % key: report
 # % required: no
-# % description: JSON report of tiles, holes and alignment
+# % description: JSON report of tiles, holes and periods; with -c of the check
+# %end
+# %option G_OPT_V_OUTPUT
+# % key: tilemap
+# % required: no
+# % description: Vector map of the tiles, with the years that each has and lacks
 # %end
 # %option G_OPT_M_NPROCS
 # %end
@@ -102,7 +115,11 @@
 # %end
 # %flag
 # % key: l
-# % description: Link the composites as files instead of importing them (folder <input>/composites)
+# % description: Link the composites as files instead of importing them
+# %end
+# %flag
+# % key: q
+# % description: Also map the spread of dates and the quality
 # %end
 # %rules
 # % required: output,-c

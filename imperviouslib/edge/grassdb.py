@@ -228,9 +228,9 @@ def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = Fa
     run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=(replace or overwrite()) or None)
 
 
-def rename(old: str, new: str) -> None:
-    """Give a map of the current mapset its final name; a map of that name is replaced."""
-    run("g.rename", raster=f"{old},{new}", overwrite=True)
+def rename(names: Mapping[str, str]) -> None:
+    """Give maps of the current mapset their final names, old to new; maps of these names are replaced."""
+    run("g.rename", raster=",".join(f"{old},{new}" for old, new in names.items()), overwrite=True)
 
 
 def import_polygons(features: Sequence[Mapping[str, Any]], name: str) -> None:
@@ -403,7 +403,7 @@ def link_file(path: Path, name: str) -> None:
 
 
 def mosaic(parts: Sequence[str], name: str, *, replace: bool = False) -> None:
-    """Join maps into a virtual map (r.buildvrt), or name a single one; where maps overlap, the first that is not NULL counts."""
+    """Join maps into a virtual map (r.buildvrt), or name a single one; where maps overlap, the last that is not NULL counts."""
     overwriting = (replace or overwrite()) or None
     if len(parts) > 1:
         run("r.buildvrt", input=",".join(parts), output=name, overwrite=overwriting)

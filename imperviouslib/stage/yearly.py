@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,17 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core.archive import Sidecar
-from imperviouslib.core.composite import NO_SCENE, STATISTIC, clear, median, merge_overpasses, resolve_common_tiles
+from imperviouslib.core.composite import (
+    NO_SCENE,
+    STATISTICS,
+    Observations,
+    clear,
+    cloud_distance,
+    false_alarms,
+    margin,
+    resolve_common_tiles,
+    score,
+)
 from imperviouslib.core.errors import InputError, sentence
 from imperviouslib.core.grid import BLOCK, Grid
 from imperviouslib.core.periods import Period, resolve_periods
@@ -24,8 +36,15 @@ from imperviouslib.edge import alignment, archivefile, grassdb
 from imperviouslib.edge.files import check_place, write_json
 from imperviouslib.edge.rasterfile import TiffWriter, open_on_grid, read_part
 
-ONE = "one"
-"""Statistic of method=largest: the value of one scene."""
+_LAYERS = 64
+"""Layers of a whole block held at a time; where there are more, the block is worked on in quarters or sixteenths."""
+_FORMS = {"count": ("uint8", NO_SCENE), "spread": ("uint16", 65535), "quality": ("uint8", 255)}
+"""Type and no data of the GeoTIFFs; features are uint16 with 0."""
+_TITLES = {
+    "count": "Clear observations",
+    "spread": "Days between the first and the last clear observation",
+    "quality": "Quality of the composite, 0-100",
+}
 
 
 @dataclass(frozen=True)
@@ -40,61 +59,129 @@ class SceneFiles:
         return self.bands[SCL]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a composite what it is, but for its scenes."""
+
+    method: str
+    mask: str
+    """scl or dates."""
+    dilate: int
+    """Cells."""
+    tiles: str
+    bands: tuple[str, ...]
+    quality: bool
+    """Also map the spread of dates and the quality."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What goes into the provenance."""
+        if self.method == "largest":
+            return {"method": self.method, "tiles": self.tiles}
+        return {"method": self.method, "mask": self.mask, "dilate": self.dilate, "tiles": self.tiles}
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features, in the order of the bands."""
+        return tuple(f"{band}_{STATISTICS[self.method]}" for band in self.bands)
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of all maps of a period, without prefix and period."""
+        return (*self.features, "count", *(("spread", "quality") if self.quality else ()))
+
+
 def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     """Read the archive, choose tiles, composite each period, bring it into the mapset."""
     archive = Path(options["input"]).expanduser().absolute()
     if options["report"]:
         check_place(Path(options["report"]), "report")
-    bands = tuple(band.strip().upper() for band in options["bands"].split(",") if band.strip())
     if flags["c"]:
         return _check(archive, options)
     grassdb.check_prefix(options["output"], "output")
+    recipe = _recipe(options, flags)
     area = grassdb.region_grid()
-    scenes = _read(archive, bands, area)
+    scenes = _read(archive, recipe.bands, area)
     years = _resolve_years(options["years"], scenes, archive)
+    periods = resolve_periods(years, [word.strip() for word in options["period"].split(",") if word.strip()])
     tiles, holes = _resolve_tiles(options["tiles"], scenes, years)
     report: dict[str, Any] = {
         "tiles": sorted(tiles),
         "holes": [{"year": y, "tile": t} for y, t in holes],
+        "scenes": {
+            str(year): dict(sorted(Counter(s.any.tile for s in scenes if s.any.year == year).items())) for year in years
+        },
         "periods": {},
         "version": __version__,
     }
-    settings = {"method": options["method"], "dilate": int(options["dilate"]), "tiles": options["tiles"]}
+    if options["tilemap"]:
+        _write_tilemap(options["tilemap"], scenes, years, tiles)
     made: list[tuple[Period, list[str]]] = []
-    for period in resolve_periods(years, options["period"].split(",")):
+    for period in periods:
         used = [s for s in scenes if s.any.tile in tiles and period.holds(s.any.sensed_utc)]
         if not used:
             grassdb.warning(f"No scene in {period.name}: no composite.")
             continue
-        compose = _largest if options["method"] == "largest" else _median
-        names, summary = compose(period, used, bands, area, options, settings, link=flags["l"])
+        if recipe.method == "largest":
+            names, summary = _largest(period, used, recipe, area, options["output"])
+        else:
+            # What SCL mistakes is seen over many dates: all scenes of the year are heard, also for a month.
+            heard = [s for s in scenes if s.any.tile in tiles and s.any.year == period.year]
+            names, summary = _compose(
+                period, used, heard, recipe, area, options["output"], threads=int(options["nprocs"]), link=flags["l"]
+            )
         made.append((period, names))
         report["periods"][period.name] = summary
     lines = [f"{name}|{period.first} 00:00:00|{period.after} 00:00:00" for period, names in made for name in names]
-    grassdb.register(options["output"], f"Composites ({options['method']})", lines)
+    grassdb.register(options["output"], f"Composites ({recipe.method})", lines)
     if options["report"]:
-        write_json(Path(options["report"]), report)
+        write_json(Path(options["report"]).expanduser(), report)
     _print(report, options["format"])
     return 0
 
 
+def _recipe(options: Mapping[str, str], flags: Mapping[str, bool]) -> Recipe:
+    bands = tuple(dict.fromkeys(band.strip().upper() for band in options["bands"].split(",") if band.strip()))
+    if not bands or SCL in bands:
+        raise InputError(
+            sentence(
+                "Option <bands>", f"'{options['bands']}'", "bands with reflectance such as B12,B11,B04", "Correct it."
+            )
+        )
+    largest = options["method"] == "largest"
+    if largest and flags["q"]:
+        raise InputError(
+            sentence(
+                "Flag -q", "method=largest", "a method that takes cells from several scenes", "Leave one of them out."
+            )
+        )
+    return Recipe(options["method"], options["mask"], int(options["dilate"]), options["tiles"], bands, flags["q"])
+
+
 def _check(archive: Path, options: Mapping[str, str]) -> int:
-    """Test that all files of the archive lie on the one grid, whole and of the right type."""
-    sidecars = list(archivefile.read_archive(archive))
-    if not sidecars:
+    """Test that all files of the archive lie on the one grid, whole and of the right type, and the years on each other."""
+    sidecars, findings, shifts = alignment.check_archive(archive, grassdb.percent)
+    if not sidecars and not findings:
         raise InputError(_empty(archive))
-    findings = []
-    for number, sidecar in enumerate(sidecars, start=1):
-        findings += alignment.check_file(sidecar)
-        grassdb.percent(number, len(sidecars))
+    report = {"files": len(sidecars), "findings": findings, "shifts": shifts}
     if options["report"]:
-        write_json(Path(options["report"]), {"files": len(sidecars), "findings": findings})
+        write_json(Path(options["report"]).expanduser(), report)
     if options["format"] == "json":
-        print(json.dumps({"files": len(sidecars), "findings": findings}, indent=1))
-    else:
-        for finding in findings:
-            print(finding)
-        print(f"{len(sidecars)} files, {len(findings)} findings")
+        print(json.dumps(report, indent=1))
+        return 1 if findings else 0
+    for finding in findings:
+        print(finding)
+    for shift in shifts:
+        if shift["judged"]:
+            print(
+                f"tile {shift['tile']}: {shift['year']} against {shift['reference']} in {shift['band']}: {shift['rows']:+.2f} rows, "
+                f"{shift['cols']:+.2f} columns ({shift['windows']} windows, scatter {shift['scatter']:.2f})"
+            )
+        else:
+            print(
+                f"tile {shift['tile']}: {shift['year']} against {shift['reference']}: too little clear ground to tell a shift"
+            )
+    print(f"{len(sidecars)} files, {len(findings)} findings")
     return 1 if findings else 0
 
 
@@ -199,16 +286,25 @@ def _resolve_tiles(
 
 
 def _provenance(
-    period: Period, feature: str, used: Sequence[SceneFiles], settings: Mapping[str, Any], area: Grid
+    period: Period,
+    feature: str,
+    used: Sequence[SceneFiles],
+    recipe: Recipe,
+    area: Grid,
+    heard: Sequence[SceneFiles] = (),
 ) -> dict[str, Any]:
     scenes = [
-        {"id": s.any.scene, "tile": s.any.tile, "sensed_utc": s.any.sensed_utc, "baseline": s.any.baseline, "offset": _offset(s), "rule": _rule(s), "sha256": {b: f.output_sha256 for b, f in sorted(s.bands.items())}}
+        {"id": s.any.scene, "tile": s.any.tile, "sensed_utc": s.any.sensed_utc, "baseline": s.any.baseline, "offset": _offset(s), "rule": _rule(s), "sha256": {b: s.bands[b].output_sha256 for b in sorted((*recipe.bands, SCL))}}
         for s in used
     ]  # fmt: skip
-    return {
-        "period": period.name, "feature": feature, "method": settings["method"], "settings": dict(settings), "scenes": scenes,
+    content = {
+        "period": period.name, "feature": feature, "method": recipe.method, "settings": recipe.settings, "scenes": scenes,
         "grid": {"bounds": list(area.bounds), "res_m": area.res_m}, "version": __version__,
     }  # fmt: skip
+    if recipe.mask == "dates" and len(heard) > len(used):
+        text = " ".join(sorted(s.any.output_sha256 for s in heard))
+        content["heard"] = {"scenes": len(heard), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    return content
 
 
 def _reflectance(scene: SceneFiles) -> Sidecar:
@@ -223,99 +319,171 @@ def _rule(scene: SceneFiles) -> str:
     return _reflectance(scene).offset_rule
 
 
-def _median(
+def _is_there(names: Mapping[str, str], provenance: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether all maps of a period are there, made in this very way; raise InputError where one was made in another.
+
+    Maps get their name last, so one that has it is whole. Some without the others are what a killed run leaves: the period is made again.
+    """
+    if grassdb.overwrite():
+        return False
+    there = [feature for feature, name in names.items() if grassdb.exists(name)]
+    for feature in there:
+        if grassdb.read_provenance(names[feature]) != provenance[feature]:
+            raise InputError(
+                sentence(
+                    f"Map <{names[feature]}>",
+                    "one made of other scenes, of another region or in another way",
+                    "none, or one that this very command has made",
+                    "Use --overwrite to replace it, or another output.",
+                )
+            )
+    return len(there) == len(names)
+
+
+def _compose(
     period: Period,
     used: Sequence[SceneFiles],
-    bands: Sequence[str],
+    heard: Sequence[SceneFiles],
+    recipe: Recipe,
     area: Grid,
-    options: Mapping[str, str],
-    settings: Mapping[str, Any],
+    prefix: str,
     *,
+    threads: int,
     link: bool,
 ) -> tuple[list[str], dict[str, Any]]:
     """Composite one period block by block and bring its maps into the mapset."""
-    features = [f"{band}_{STATISTIC}" for band in bands]
-    names = {feature: grassdb.map_name(options["output"], period.name, feature) for feature in (*features, "count")}
-    provenance = {feature: _provenance(period, feature, used, settings, area) for feature in names}
-    if all(grassdb.exists(name) for name in names.values()) and not grassdb.overwrite():
-        if any(grassdb.read_provenance(name) != provenance[feature] for feature, name in names.items()):
-            grassdb.check_free(names.values())
+    names = {feature: grassdb.map_name(prefix, period.name, feature) for feature in recipe.maps}
+    provenance = {feature: _provenance(period, feature, used, recipe, area, heard) for feature in names}
+    if _is_there(names, provenance):
         grassdb.message(f"Composite of {period.name} is there already.")
         return list(names.values()), _summary(names["count"], area, used)
-    folder = (
-        Path(options["input"]).expanduser().absolute() / "composites" / options["output"]
-        if link
-        else grassdb.temporary_folder()
-    )
-    folder.mkdir(parents=True, exist_ok=True)
     grassdb.message(f"Composite of {period.name} from {len(used)} scenes...")
-    blocks = list(area.blocks(BLOCK))
+    folder = grassdb.linked_folder() if link else grassdb.temporary_folder()
     paths = {feature: folder / f"{name}.tif" for feature, name in names.items()}
-    with contextlib.ExitStack() as stack:
-        writers = {
-            f: stack.enter_context(
-                TiffWriter(path, area, "uint8" if f == "count" else "uint16", nodata=NO_SCENE if f == "count" else 0)
-            )
-            for f, path in paths.items()
-        }
-        with ThreadPoolExecutor(max(1, int(options["nprocs"]))) as threads:
-            work = threads.map(lambda part: compose_block(part, used, bands, int(options["dilate"])), blocks)
-            for number, (part, (planes, count)) in enumerate(zip(blocks, work, strict=True), start=1):
-                for feature, plane in zip(features, planes, strict=True):
-                    writers[feature].write(plane, part)
-                writers["count"].write(count, part)
-                grassdb.percent(number, len(blocks))
+    _write_planes(paths, period, used, heard, recipe, area, threads)
+    history = (
+        f"r.s2.yearly {' '.join(f'{k}={v}' for k, v in recipe.settings.items())}, {len(used)} scenes: "
+        + " ".join(s.any.scene for s in used)
+    )
+    # The names come last: whatever carries one is whole, and a killed run leaves nothing that looks finished.
     for feature, name in names.items():
-        grassdb.import_tiff(paths[feature], name, link=link)
+        part = f"{name}_part"
+        grassdb.import_tiff(paths[feature], part, link=link, replace=True)
         if not link:
             paths[feature].unlink()
         band = feature.partition("_")[0]
         grassdb.describe(
-            name,
-            title=f"Clear observations, {period.name}"
-            if feature == "count"
-            else f"Median reflectance x 10000 of {band}, {period.name}",
-            history=f"r.s2.yearly method=median dilate={settings['dilate']}, {len(used)} scenes: "
-            + " ".join(s.any.scene for s in used),
+            part,
+            title=f"{_TITLES.get(feature) or f'{recipe.method.capitalize()} of {band}, reflectance x 10000'}, {period.name}",
+            history=history,
             provenance=provenance[feature],
-            semantic_label=None if feature == "count" else "S2_" + band.removeprefix("B").lstrip("0"),
+            units=None if feature in _FORMS else "reflectance x 10000",
+            semantic_label=None if feature in _FORMS else "S2_" + band.removeprefix("B").lstrip("0"),
         )
-        grassdb.run("r.colors", map=name, color="viridis" if feature == "count" else "grey.eq")
+        grassdb.run("r.colors", map=part, color="viridis" if feature in _FORMS else "grey.eq")
+    grassdb.rename({f"{name}_part": name for name in names.values()})
     grassdb.run(
-        "i.group", group=grassdb.map_name(options["output"], period.name), input=",".join(names[f] for f in features)
+        "i.group", group=grassdb.map_name(prefix, period.name), input=",".join(names[f] for f in recipe.features)
     )
     return list(names.values()), _summary(names["count"], area, used)
 
 
-def compose_block(
-    part: Grid, used: Sequence[SceneFiles], bands: Sequence[str], cells: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Composite one block.
+def _write_planes(
+    paths: Mapping[str, Path],
+    period: Period,
+    used: Sequence[SceneFiles],
+    heard: Sequence[SceneFiles],
+    recipe: Recipe,
+    area: Grid,
+    threads: int,
+) -> None:
+    """Write the GeoTIFFs of a period; some blocks are in work at a time, whatever the extent."""
+    blocks = list(area.blocks(BLOCK))
+    with contextlib.ExitStack() as stack:
+        writers = {}
+        for feature, path in paths.items():
+            dtype, nodata = _FORMS.get(feature, ("uint16", 0))
+            writers[feature] = stack.enter_context(TiffWriter(path, area, dtype, nodata=nodata))
+        pool = stack.enter_context(ThreadPoolExecutor(max(1, threads)))
+        work = _in_order(
+            pool, lambda part: compose_block(part, period, used, heard, recipe), blocks, max(1, threads) + 1
+        )
+        for number, (part, planes) in enumerate(zip(blocks, work, strict=True), start=1):
+            for feature, writer in writers.items():
+                writer.write(planes[feature], part)
+            grassdb.percent(number, len(blocks))
 
-    Returns: medians (band, row, col), uint16, 0 = never clear; counts (row, col), uint8, 255 = no scene
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Grid], Any], parts: Iterable[Grid], ahead: int
+) -> Iterator[Any]:
+    """Yield results in the order of the parts; no more than `ahead` are in work or waiting, so that memory stays bounded."""
+    waiting: deque = deque()
+    try:
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def compose_block(
+    block: Grid, period: Period, used: Sequence[SceneFiles], heard: Sequence[SceneFiles], recipe: Recipe
+) -> dict[str, np.ndarray]:
+    """Composite one block. A cell's values do not depend on the block: enough of the surroundings is read.
+
+    Returns: by feature, array (row, col): reflectance x 10000, uint16, 0 = never clear; count, uint8, 255 = no scene; spread, uint16,
+    65535 = never clear; quality, uint8, 255 = never clear
     """
-    around = part.grown(cells)
-    here = [scene for scene in used if scene.any.grid.intersection(part)]
+    out = {feature: np.empty(block.shape, _FORMS.get(feature, ("uint16", 0))[0]) for feature in recipe.maps}
+    layers = len({s.any.datatake for s in used}) * len(recipe.bands)
+    step = BLOCK if layers <= _LAYERS else BLOCK // 2 if layers <= 4 * _LAYERS else BLOCK // 4
+    for part in block.blocks(step):
+        for feature, plane in _compose_part(part, period, used, heard, recipe).items():
+            out[feature][part.slices_in(block)] = plane
+    return out
+
+
+def _compose_part(
+    part: Grid, period: Period, used: Sequence[SceneFiles], heard: Sequence[SceneFiles], recipe: Recipe
+) -> dict[str, np.ndarray]:
+    scored = recipe.method == "best" or recipe.quality
+    around = part.grown(margin(recipe.dilate, recipe.mask, scored=scored))
     inner = part.slices_in(around)
-    masks, covered = [], np.zeros(part.shape, bool)
-    for scene in here:
-        scl = _read_band(scene, SCL, around)
-        masks.append(clear(scl, cells)[inner])
-        covered |= scl[inner] > 0
-    overpasses = [scene.any.datatake for scene in here]
-    planes = np.zeros((len(bands), *part.shape), np.uint16)
-    seen = np.zeros((len(set(overpasses)), *part.shape), bool)
-    for number, band in enumerate(bands):
-        stack = np.zeros((len(here), *part.shape), np.uint16)
-        for layer, scene, mask in zip(stack, here, masks, strict=True):
-            np.copyto(layer, _read_band(scene, band, part), where=mask)
-        # Where two tiles overlap, one overpass is one observation.
-        stack = merge_overpasses(stack, overpasses)
-        seen = stack > 0 if number == 0 else seen & (stack > 0)
-        planes[number] = median(stack)
-    count = np.minimum(seen.sum(axis=0), NO_SCENE - 1).astype(np.uint8)
-    count[~covered & (count == 0)] = NO_SCENE
-    return planes, count
+    by_time = {s.any.scene: s for s in (*used, *(heard if recipe.mask == "dates" else ()))}
+    near = sorted(
+        (s for s in by_time.values() if s.any.grid.intersection(around)),
+        key=lambda s: (s.any.sensed_utc, s.any.tile, s.any.scene),
+    )
+    scl = np.stack([_read_band(s, SCL, around) for s in near]) if near else np.zeros((0, *around.shape), np.uint8)
+    alarms = false_alarms(scl) if recipe.mask == "dates" else [None] * len(near)
+    wanted = {s.any.scene for s in used}
+    here = [(s, *classes) for s, *classes in zip(near, scl, alarms, strict=True) if s.any.scene in wanted]
+    days = {s.any.datatake: date.fromisoformat(s.any.sensed_utc[:10]).toordinal() for s, *_ in reversed(here)}
+    observations = Observations(len(recipe.bands), [s.any.datatake for s, *_ in here], part.shape, scored=scored)
+    covered = np.zeros(part.shape, bool)
+    for scene, classes, alarm in here:
+        covered |= classes[inner] > 0
+        mask = clear(classes, recipe.dilate, alarm)[inner]
+        if not mask.any():
+            continue
+        worth = None
+        if scored:
+            worth = score(cloud_distance(classes, alarm)[inner], period.off_centre(scene.any.sensed_utc))
+        observations.add(
+            scene.any.datatake, np.stack([_read_band(scene, band, part) for band in recipe.bands]), mask, worth
+        )
+    count = observations.count()
+    planes = {"count": np.where(covered | (count > 0), np.minimum(count, NO_SCENE - 1), NO_SCENE).astype(np.uint8)}
+    if recipe.quality:
+        planes["spread"] = observations.spread([days[name] for name in observations.overpasses])
+        planes["quality"] = observations.quality()
+    # Last, because it uses up the observations.
+    return planes | dict(zip(recipe.features, observations.compose(recipe.method), strict=True))
 
 
 def _read_band(scene: SceneFiles, band: str, part: Grid) -> np.ndarray:
@@ -325,49 +493,75 @@ def _read_band(scene: SceneFiles, band: str, part: Grid) -> np.ndarray:
 
 
 def _largest(
-    period: Period,
-    used: Sequence[SceneFiles],
-    bands: Sequence[str],
-    area: Grid,
-    options: Mapping[str, str],
-    settings: Mapping[str, Any],
-    *,
-    link: bool,
+    period: Period, used: Sequence[SceneFiles], recipe: Recipe, area: Grid, prefix: str
 ) -> tuple[list[str], dict[str, Any]]:
     """Join the scene with the most bytes of each tile into a virtual mosaic, as the prototype did."""
     best: dict[str, SceneFiles] = {}
     for scene in used:
         other = best.get(scene.any.tile)
-        if other is None or (_bytes(scene, bands), scene.any.scene) > (_bytes(other, bands), other.any.scene):
+        if other is None or (_bytes(scene, recipe.bands), scene.any.scene) > (
+            _bytes(other, recipe.bands),
+            other.any.scene,
+        ):
             best[scene.any.tile] = scene
     chosen = [best[tile] for tile in sorted(best)]
-    names = {band: grassdb.map_name(options["output"], period.name, f"{band}_{ONE}") for band in bands}
-    count = grassdb.map_name(options["output"], period.name, "count")
-    grassdb.check_free([*names.values(), count])
-    for band, name in names.items():
-        parts = [grassdb.map_name(options["output"], period.name, scene.any.tile, band) for scene in chosen]
-        for part, scene in zip(parts, chosen, strict=True):
-            grassdb.link_file(scene.bands[band].path, part)
-        grassdb.mosaic(parts, name)
+    names = {feature: grassdb.map_name(prefix, period.name, feature) for feature in recipe.maps}
+    provenance = {feature: _provenance(period, feature, chosen, recipe, area) for feature in names}
+    history = "r.s2.yearly method=largest: " + " ".join(s.any.scene for s in chosen)
+    if _is_there(names, provenance):
+        grassdb.message(f"Mosaic of {period.name} is there already.")
+        return list(names.values()), _summary(names["count"], area, chosen)
+    for feature, band in zip(recipe.features, recipe.bands, strict=True):
+        scenes = [grassdb.map_name(prefix, period.name, scene.any.tile, band) for scene in chosen]
+        for name, scene in zip(scenes, chosen, strict=True):
+            grassdb.link_file(scene.bands[band].path, name)
+        part = f"{names[feature]}_part"
+        grassdb.mosaic(scenes, part, replace=True)
         grassdb.describe(
-            name,
-            title=f"{band} of the largest scenes, {period.name}",
-            history="r.s2.yearly method=largest: " + " ".join(s.any.scene for s in chosen),
-            provenance=_provenance(period, f"{band}_{ONE}", chosen, settings, area),
+            part,
+            title=f"{band} of the largest scenes, reflectance x 10000, {period.name}",
+            history=history,
+            provenance=provenance[feature],
+            units="reflectance x 10000",
+            semantic_label="S2_" + band.removeprefix("B").lstrip("0"),
         )
+        # Stretched by the range: a histogram would read the virtual map, which takes long where tiles overlap.
+        grassdb.run("r.colors", map=part, color="grey")
+        grassdb.rename({part: names[feature]})
+    part = f"{names['count']}_part"
+    seen = " || ".join(f"isnull({names[feature]})" for feature in recipe.features)
+    grassdb.run("r.mapcalc", grid=area, expression=f"{part} = if({seen}, null(), 1)", overwrite=True)
+    grassdb.describe(part, title=f"Observations, {period.name}", history=history, provenance=provenance["count"])
+    grassdb.rename({part: names["count"]})
     grassdb.run(
-        "r.mapcalc",
-        grid=area,
-        expression=f"{count} = if(isnull({names[bands[0]]}), null(), 1)",
-        overwrite=grassdb.overwrite() or None,
+        "i.group", group=grassdb.map_name(prefix, period.name), input=",".join(names[f] for f in recipe.features)
     )
-    grassdb.describe(
-        count,
-        title=f"Observations, {period.name}",
-        history="r.s2.yearly method=largest",
-        provenance=_provenance(period, "count", chosen, settings, area),
-    )
-    return [*names.values(), count], _summary(count, area, chosen)
+    return list(names.values()), _summary(names["count"], area, chosen)
+
+
+def _write_tilemap(name: str, scenes: Sequence[SceneFiles], years: Sequence[int], tiles: set[str]) -> None:
+    """Draw the ground that the archive holds of each tile, with the years it has and lacks, as a vector map."""
+    features = []
+    for tile in sorted({s.any.tile for s in scenes}):
+        of_tile = [s.any for s in scenes if s.any.tile == tile]
+        west, south = min(s.grid.west for s in of_tile), min(s.grid.south for s in of_tile)
+        east, north = max(s.grid.east for s in of_tile), max(s.grid.north for s in of_tile)
+        there = {s.year for s in of_tile}
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        features.append(
+            {
+                "type": "Feature",
+                "properties": {
+                    "tile": tile,
+                    "used": int(tile in tiles),
+                    "scenes": sum(s.year in years for s in of_tile),
+                    "years": ",".join(str(year) for year in years if year in there),
+                    "lacks": ",".join(str(year) for year in years if year not in there),
+                },
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+            }
+        )
+    grassdb.import_polygons(features, name)
 
 
 def _bytes(scene: SceneFiles, bands: Sequence[str]) -> int:
@@ -390,6 +584,8 @@ def _print(report: Mapping[str, Any], form: str) -> None:
         print(json.dumps(report, indent=1))
         return
     print("tiles: " + ", ".join(report["tiles"]))
+    for hole in report["holes"]:
+        print(f"tile {hole['tile']} is missing in {hole['year']}")
     for name, summary in report["periods"].items():
         print(
             f"{name}: {summary['scenes']} scenes, {100 * summary['coverage']:.1f} % of the region seen, {summary['mean_count']:.1f} clear observations a cell"

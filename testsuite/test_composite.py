@@ -1,0 +1,266 @@
+"""Composites on arrays: medians, masks, overpasses, methods, periods, shifts."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imperviouslib.core.composite import (
+    Observations,
+    clear,
+    cloud_distance,
+    dilate,
+    false_alarms,
+    margin,
+    median,
+    medoid,
+    network,
+    opened,
+    resolve_common_tiles,
+)
+from imperviouslib.core.errors import InputError
+from imperviouslib.core.periods import resolve_periods
+from imperviouslib.core.shift import find_shift
+from testsuite.archive_ground import smooth_ground
+
+
+def _nanmedian(stack):
+    """What NumPy says: halves up, 0 where nothing is clear."""
+    values = np.where(stack > 0, stack, np.nan).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        middle = np.nanmedian(values, axis=0)
+    return np.where(np.isnan(middle), 0, np.floor(middle + 0.5)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("scenes", range(1, 26))
+def test_median_equals_numpy(scenes):
+    rng = np.random.default_rng(scenes)
+    stack = rng.integers(1, 65536, (scenes, 37, 23)).astype(np.uint16)
+    stack[rng.random(stack.shape) < rng.random((37, 23))] = 0
+    stack[:, 0, 0] = 0
+    stack[:, 0, 1] = 65535
+    expected = _nanmedian(stack)
+    assert np.array_equal(median(stack), expected)
+    assert expected[0, 0] == 0 and expected[0, 1] == 65535
+
+
+@pytest.mark.parametrize("n", range(1, 10))
+def test_network_sorts_all_zeros_and_ones(n):
+    # Knuth's 0-1 principle: a network that sorts these sorts everything.
+    for word in itertools.product((0, 1), repeat=n):
+        values = list(word)
+        for i, j in network(n):
+            values[i], values[j] = min(values[i], values[j]), max(values[i], values[j])
+        assert values == sorted(word)
+
+
+def test_median_of_no_scene_is_no_data():
+    assert not median(np.zeros((0, 3, 4), np.uint16)).any()
+
+
+def test_dilation_widens_by_a_square():
+    mask = np.zeros((7, 9), bool)
+    mask[3, 4] = True
+    for cells in (0, 1, 2, 3):
+        expected = np.zeros_like(mask)
+        expected[3 - cells : 4 + cells, 4 - cells : 5 + cells] = True
+        assert np.array_equal(dilate(mask, cells), expected)
+
+
+def test_only_clouds_of_three_cells_are_widened():
+    scl = np.full((20, 20), 5, np.uint8)
+    scl[2:4, 2:12] = 9  # two cells wide, a roof
+    scl[10:13, 10:13] = 8  # three cells, a cloud
+    mask = ~clear(scl, 1)
+    expected = np.zeros_like(mask)
+    expected[2:4, 2:12] = True
+    expected[9:14, 9:14] = True
+    assert np.array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("code", range(12))
+def test_classes_that_show_the_ground(code):
+    shown = clear(np.full((3, 3), code, np.uint8), 0)
+    assert shown.all() == (code in (2, 4, 5, 6, 7)) and shown.any() == shown.all()
+
+
+def test_opening_keeps_what_holds_a_square_of_three():
+    mask = np.zeros((12, 12), bool)
+    mask[1:4, 1:4] = True
+    mask[6, :] = True
+    assert opened(mask).sum() == 9
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 3), st.sampled_from(["scl", "dates"]), st.integers(0, 2**32 - 1))
+def test_masks_do_not_depend_on_the_cut(cells, mask, seed):
+    rng = np.random.default_rng(seed)
+    coarse = rng.choice([0, 3, 4, 5, 8, 9], (4, 14, 14), p=[0.05, 0.1, 0.35, 0.3, 0.1, 0.1])
+    scl = coarse.repeat(5, axis=1).repeat(5, axis=2).astype(np.uint8)
+
+    def masks(part):
+        alarms = false_alarms(part) if mask == "dates" else [None] * len(part)
+        return np.stack([clear(s, cells, a) for s, a in zip(part, alarms, strict=True)])
+
+    whole, far = masks(scl), margin(cells, mask)
+    inner = slice(30, 40)
+    around = slice(30 - far, 40 + far)
+    cut = masks(scl[:, around, around])
+    assert np.array_equal(cut[:, far : far + 10, far : far + 10], whole[:, inner, inner])
+
+
+def test_second_opinion_keeps_a_roof_and_drops_a_cloud():
+    scl = np.full((6, 60, 60), 5, np.uint8)
+    scl[:, 30:34, 30:34] = 9  # a roof: cloud on each date
+    for date in range(6):
+        scl[date, 5 + 6 * date : 9 + 6 * date, 5:9] = 9  # a cloud that moves
+    scl[5, :, 40:] = 9  # a bank of cloud, far enough from the roof's surroundings to leave them quiet
+    alarms = false_alarms(scl)
+    assert alarms[:, 30:34, 30:34].all()
+    expected = np.zeros_like(alarms)
+    expected[:, 30:34, 30:34] = True
+    assert np.array_equal(alarms, expected)
+    assert clear(scl[0], 1, alarms[0])[28:36, 28:36].all()
+    assert not clear(scl[0], 1)[29:35, 29:35].any()
+
+
+def test_second_opinion_is_silent_below_a_closed_cloud_and_on_few_dates():
+    closed = np.full((6, 40, 40), 9, np.uint8)
+    assert not false_alarms(closed).any()
+    few = np.full((2, 40, 40), 5, np.uint8)
+    few[:, 10:13, 10:13] = 9
+    assert not false_alarms(few).any()
+    # A roof below a cloud is not seen: only its quiet dates count.
+    roof = np.full((5, 60, 60), 5, np.uint8)
+    roof[:, 30:33, 30:33] = 9
+    roof[4] = 9
+    assert false_alarms(roof)[:4, 30:33, 30:33].all() and not false_alarms(roof)[4].any()
+
+
+def test_distance_to_clouds():
+    scl = np.full((60, 60), 5, np.uint8)
+    scl[:, :3] = 9
+    assert np.array_equal(cloud_distance(scl)[30], np.minimum(np.maximum(np.arange(60) - 2, 0), 25))
+    assert (cloud_distance(np.full((5, 5), 4, np.uint8)) == 25).all()
+
+
+def _observations(values, overpasses=None, scores=None):
+    """Observations of one cell in three bands."""
+    names = overpasses or [str(i) for i in range(len(values))]
+    made = Observations(3, names, (1, 1), scored=scores is not None)
+    for i, (name, value) in enumerate(zip(names, values, strict=True)):
+        planes = np.array(value, np.uint16).reshape(3, 1, 1)
+        worth = np.full((1, 1), scores[i], np.uint8) if scores else None
+        made.add(name, planes, np.ones((1, 1), bool), worth)
+    return made
+
+
+def test_an_overpass_counts_once_where_tiles_overlap():
+    made = _observations([(5, 5, 5), (9, 9, 9), (7, 7, 7)], overpasses=["a", "a", "b"])
+    assert made.count().item() == 2
+    assert made.compose("median")[:, 0, 0].tolist() == [6, 6, 6]
+
+
+def test_the_second_tile_fills_what_the_first_does_not_see():
+    made = _observations([(0, 0, 0), (9, 8, 7)], overpasses=["a", "a"])
+    assert made.count().item() == 1
+    assert made.compose("median")[:, 0, 0].tolist() == [9, 8, 7]
+
+
+def test_a_cell_without_one_band_is_not_clear_in_any():
+    made = _observations([(5, 0, 5), (7, 7, 7)])
+    assert made.count().item() == 1
+    assert made.compose("median")[:, 0, 0].tolist() == [7, 7, 7]
+
+
+def test_methods_choose_as_told():
+    values = [(10, 10, 10), (12, 11, 10), (11, 10, 11), (90, 80, 70), (0, 0, 0)]
+    scores = [50, 60, 55, 200, 150]
+    assert _observations(values, scores=scores).compose("best")[:, 0, 0].tolist() == [90, 80, 70]
+    assert _observations(values).compose("latest")[:, 0, 0].tolist() == [90, 80, 70]
+    assert _observations(values).compose("medoid")[:, 0, 0].tolist() == [11, 10, 11]
+    nothing = [(0, 0, 0), (0, 0, 0)]
+    for method in ("median", "medoid", "best", "latest"):
+        assert _observations(nothing, scores=[1, 1]).compose(method)[:, 0, 0].tolist() == [0, 0, 0]
+
+
+def test_medoid_equals_a_search_through_all_pairs():
+    rng = np.random.default_rng(3)
+    cube = rng.integers(1, 4000, (3, 7, 40, 5)).astype(np.uint16)
+    cube[:, rng.random((7, 40, 5)) < 0.4] = 0
+    found = medoid(cube)
+    for row, col in np.ndindex(40, 5):
+        seen = np.flatnonzero(cube[0, :, row, col])
+        if len(seen):
+            spectra = cube[:, seen, row, col].astype(float)
+            sums = [np.sqrt(((spectra - spectra[:, [k]]) ** 2).sum(axis=0)).sum() for k in range(len(seen))]
+            assert sums[list(seen).index(found[row, col])] == pytest.approx(min(sums), rel=1e-5)
+
+
+def test_spread_and_quality():
+    made = _observations([(5, 5, 5), (0, 0, 0), (7, 7, 7)], scores=[200, 0, 200])
+    assert made.spread([100, 130, 160]).item() == 60
+    assert made.quality().item() == 67  # 100 (1 - 1 / (1 + 2))
+    empty = _observations([(0, 0, 0)], scores=[0])
+    assert (empty.spread([100]).item(), empty.quality().item()) == (65535, 255)
+
+
+def test_common_tiles_and_holes():
+    years = {2017: {"A", "B"}, 2018: {"B"}, 2019: {"B", "C"}}
+    assert resolve_common_tiles(years) == ({"B"}, [(2017, "C"), (2018, "A"), (2018, "C"), (2019, "A")])
+    assert resolve_common_tiles({}) == (set(), [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "day", "inside"),
+    [
+        ("year", "2020", "2020-01-01", True),
+        ("year", "2020", "2020-12-31", True),
+        ("year", "2020", "2021-01-01", False),
+        ("month", "2020-02", "2020-02-29", True),
+        ("month", "2020-12", "2020-12-31", True),
+        ("season", "2020-summer", "2020-08-31", True),
+        ("season", "2020-summer", "2020-09-01", False),
+        ("leaf:05-01/09-30", "2020-leaf", "2020-09-30", True),
+        ("leaf:05-01/09-30", "2020-leaf", "2020-04-30", False),
+    ],
+)
+def test_periods_hold_their_days(kind, name, day, inside):
+    period = next(p for p in resolve_periods([2020], [kind]) if p.name == name)
+    assert period.holds(f"{day}T10:20:31Z") is inside
+
+
+def test_periods_follow_each_other_without_gap():
+    months = resolve_periods([2019, 2020], ["month"])
+    assert all(a.after == b.first for a, b in itertools.pairwise(months))
+    assert months[0].first.isoformat() == "2019-01-01" and months[-1].after.isoformat() == "2021-01-01"
+
+
+@pytest.mark.parametrize(
+    "kind", ["week", "leaf:09-30/05-01", "leaf:05-01", "summer:05-01/09-30", "leaf:05-01/09-31", "Leaf:05-01/09-30"]
+)
+def test_unknown_periods_are_refused(kind):
+    with pytest.raises(InputError, match="Option <period>"):
+        resolve_periods([2020], [kind])
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(0, 0), (0.3, -0.45), (1.25, 0.6), (-3.5, 2.1)])
+def test_a_shift_is_found_to_a_tenth_of_a_cell(rows, cols):
+    # Ground and its shifted copy, by the shift theorem: exact for any fraction.
+    ground = smooth_ground((256, 384)).astype(float)
+    wave = np.fft.fftfreq(256)[:, None] * rows + np.fft.fftfreq(384)[None] * cols
+    moved = np.fft.ifft2(np.fft.fft2(ground) * np.exp(-2j * np.pi * wave)).real
+    moved = moved * 1.2 + 50 + np.random.default_rng(99).normal(0, 25, ground.shape)
+    found = find_shift(ground, moved)
+    assert found.windows == 6
+    assert (found.rows, found.cols) == pytest.approx((rows, cols), abs=0.1)
+
+
+def test_ground_that_is_hardly_known_gives_no_shift():
+    ground = smooth_ground((128, 128))
+    ground[:, 60:] = 0
+    assert find_shift(ground, ground) is None
