@@ -258,8 +258,7 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
             for part in out.parts():
                 values = taps.take(part)
                 if band != SCL:
-                    # Valid is never 0: results below 1 become 1.
-                    values = np.where(values > 0, np.clip(np.rint(values) + offset_dn, 1, 65535), 0).astype(np.uint16)
+                    values = warp.reflectance(values, offset_dn)
                 valid_cells += int(np.count_nonzero(values))
                 out.write(values, part)
         _verify(hidden, target, valid_cells)

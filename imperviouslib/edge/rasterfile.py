@@ -32,7 +32,7 @@ def _profile(grid: Grid, dtype: str, count: int, nodata: float | None) -> dict:
     return {
         "driver": "GTiff", "height": grid.height, "width": grid.width, "count": count, "dtype": dtype, "crs": _CRS,
         "transform": rasterio.Affine(*grid.transform), "nodata": nodata, "tiled": True, "blockxsize": TILE,
-        "blockysize": TILE, "compress": "deflate", "zlevel": 4, "predictor": 2 if np.dtype(dtype).kind in "ui" else 3,
+        "blockysize": TILE, "compress": "zstd", "zstd_level": 1, "predictor": 2 if np.dtype(dtype).kind in "ui" else 3,
         "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
 

@@ -178,17 +178,13 @@ def warp(pixels: np.ndarray, source: Source, origin: tuple[int, int], part: Grid
     return Warper(pixels, source, origin, method).take(part)
 
 
-_PAD = 4
-"""Pixels without data around those given, so that every tap can be read without a test of bounds."""
-
-
 _STRIP = 64
 _LEAST = np.float32(1e-3)
 """Cubic undershoots beside bright edges; a cell that has data stays above 0, which means none."""
 
 
 class Warper:
-    """The pixels of one band, ready to be taken from part by part; memory is that of the pixels in float32."""
+    """The pixels of one band, ready to be taken from part by part."""
 
     def __init__(self, pixels: np.ndarray, source: Source, origin: tuple[int, int], method: str) -> None:
         self._coordinates, self._taps = coordinates(source), Taps(pixels, method, origin)
@@ -219,108 +215,130 @@ def resample(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, method: str
 
 
 class Taps:
-    """Pixels with a rim of no data, in the type in which the method computes."""
+    """Pixels of one band from which values are taken; positions count from the source's corner, the pixels begin at `origin`."""
 
     def __init__(self, pixels: np.ndarray, method: str, origin: tuple[int, int] = (0, 0)) -> None:
         if method not in METHODS:
             raise ValueError(method)
         self.dtype = pixels.dtype if method == "nearest" else np.dtype(np.float32)
-        self._method = method
-        height, width = pixels.shape
-        # Positions count from the source's corner, which is not always that of these pixels. Fractions are taken before the
-        # difference is, so that they are the same to the last bit whatever part of the source is at hand.
-        self._rows, self._cols = (origin[0], origin[0] + height), (origin[1], origin[1] + width)
-        self._stride = width + 2 * _PAD
-        self._padded = np.zeros((height + 2 * _PAD, self._stride), self.dtype)
-        self._padded[_PAD:-_PAD, _PAD:-_PAD] = pixels
-        self._flat = self._padded.ravel()
+        self._pixels, self._method, self._origin = pixels, method, origin
 
     def take(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Return the values at positions; see `resample`."""
+        """Return the values at positions; see `resample`. The positions should lie together: all pixels between them are copied."""
         if not rows.size:
             return np.zeros(rows.shape, self.dtype)
-        # Beyond the rim all is no data, wherever it lies.
-        rows = rows.clip(self._rows[0] - 1.0, self._rows[1] + 1.0) if self._leaves(rows, self._rows) else rows
-        cols = cols.clip(self._cols[0] - 1.0, self._cols[1] + 1.0) if self._leaves(cols, self._cols) else cols
         if self._method == "nearest":
-            return self._nearest(rows, cols)
-        # Whole numbers are kept as floats as long as possible: mixed types cost several times as much.
+            pixels, first_row, first_col = self._between_all(np.floor(rows), np.floor(cols), 0)
+            return self._nearest(pixels, rows, cols, first_row, first_col)
+        # Whole numbers are kept as floats as long as possible: mixed types cost several times as much. Fractions are taken from the
+        # positions in the source, so that they are the same to the last bit whatever part of it is at hand.
         y, x = rows - 0.5, cols - 0.5
         top, left = np.floor(y), np.floor(x)
         y -= top
         x -= left
         y, x = y.astype(np.float32), x.astype(np.float32)
-        top += _PAD - self._rows[0]
-        left += _PAD - self._cols[0]
-        window = slice(int(top.min()) - 1, int(top.max()) + 3), slice(int(left.min()) - 1, int(left.max()) + 3)
-        top *= self._stride
+        pixels, first_row, first_col = self._between_all(top, left, 3)
+        if not pixels.any():
+            return np.zeros(rows.shape, self.dtype)
+        flat, stride = pixels.astype(np.float32).ravel(), pixels.shape[1]
+        top -= first_row
+        top *= stride
         top += left
+        top -= first_col
         index = top.astype(np.intp)
-        value = self._cubic(index, y, x) if self._method == "cubic" else self._bilinear(index, y, x)
-        if self._padded[window].all():
-            return value
-        return self._mend(value, self._nearest(rows, cols) > 0, index, y, x)
+        value = _cubic(flat, stride, index, y, x) if self._method == "cubic" else _bilinear(flat, stride, index, y, x)
+        if not pixels.all():
+            near = self._nearest(pixels, rows, cols, first_row, first_col) > 0
+            self._mend(value, near, flat, stride, index, y, x)
+        return value
 
-    def _mend(self, value: np.ndarray, near: np.ndarray, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def _between_all(self, rows: np.ndarray, cols: np.ndarray, reach: int) -> tuple[np.ndarray, int, int]:
+        """Cut the pixels around positions, with no data where there are none. Returns: (array, its first row, its first column)."""
+        window: list[int] = []
+        for positions in (rows, cols):
+            window += [int(positions.min()) - reach, int(positions.max()) + reach + 1]
+        top, bottom, left, right = window
+        (row, col), (height, width) = self._origin, self._pixels.shape
+        if row <= top and col <= left and bottom <= row + height and right <= col + width:
+            return self._pixels[top - row : bottom - row, left - col : right - col], top, left
+        cut = np.zeros((bottom - top, right - left), self._pixels.dtype)
+        first, last = max(top, row), min(bottom, row + height)
+        west, east = max(left, col), min(right, col + width)
+        if first < last and west < east:
+            cut[first - top : last - top, west - left : east - left] = self._pixels[
+                first - row : last - row, west - col : east - col
+            ]
+        return cut, top, left
+
+    @staticmethod
+    def _nearest(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, first_row: int, first_col: int) -> np.ndarray:
+        index = np.floor(rows)
+        index -= first_row
+        index *= pixels.shape[1]
+        index += np.floor(cols)
+        index -= first_col
+        return pixels.ravel().take(index.astype(np.intp))
+
+    def _mend(
+        self,
+        value: np.ndarray,
+        near: np.ndarray,
+        flat: np.ndarray,
+        stride: int,
+        index: np.ndarray,
+        y: np.ndarray,
+        x: np.ndarray,
+    ) -> None:
         """Correct the cells of which a tap has no data; the others keep their value to the last bit."""
         reach = (-1, 0, 1, 2) if self._method == "cubic" else (0, 1)
         broken = np.zeros(index.shape, bool)
         for i in reach:
             for j in reach:
-                broken |= self._flat.take(index + (i * self._stride + j)) == 0
+                broken |= flat.take(index + (i * stride + j)) == 0
         at, y, x = index[broken], y[broken], x[broken]
         total, weight = np.zeros(at.shape, np.float32), np.zeros(at.shape, np.float32)
         for i, wy in enumerate((1 - y, y)):
             for j, wx in enumerate((1 - x, x)):
-                pixel = self._flat.take(at + (i * self._stride + j))
+                pixel = flat.take(at + (i * stride + j))
                 total += wy * wx * pixel
                 weight += np.where(pixel > 0, wy * wx, np.float32(0))
         value[broken] = total / np.maximum(weight, np.float32(1e-6))
         value[~near] = 0
-        return value
 
-    @staticmethod
-    def _leaves(positions: np.ndarray, within: tuple[int, int]) -> bool:
-        edges = positions[0], positions[-1], positions[:, 0], positions[:, -1]
-        return min(edge.min() for edge in edges) < within[0] or max(edge.max() for edge in edges) >= within[1]
 
-    def _nearest(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        index = np.floor(rows)
-        index += _PAD - self._rows[0]
-        index *= self._stride
-        index += np.floor(cols)
-        index += _PAD - self._cols[0]
-        return self._flat.take(index.astype(np.intp))
-
-    def _bilinear(self, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        value, below = self._between(index, x), self._between(index + self._stride, x)
-        below -= value
-        below *= y
-        value += below
-        return value
-
-    def _between(self, index: np.ndarray, x: np.ndarray) -> np.ndarray:
-        value, right = self._flat.take(index), self._flat[1:].take(index)
+def _bilinear(flat: np.ndarray, stride: int, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Interpolate between the pixel at `index`, its right neighbour and the two below."""
+    lines = []
+    for first in (0, stride):
+        value, right = flat[first:].take(index), flat[first + 1 :].take(index)
         right -= value
         right *= x
         value += right
-        return value
+        lines.append(value)
+    value, below = lines
+    below -= value
+    below *= y
+    value += below
+    return value
 
-    def _cubic(self, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        of_x = _keys(x)
-        value = np.zeros(index.shape, np.float32)
-        index = index - (self._stride + 1)
-        for weight in _keys(y):
-            line = self._flat.take(index)
-            line *= of_x[0]
-            for j in range(1, 4):
-                tap = self._flat[j:].take(index)
-                tap *= of_x[j]
-                line += tap
-            line *= weight
-            value += line
-            index += self._stride
-        return np.maximum(value, _LEAST, out=value)
+
+def _cubic(flat: np.ndarray, stride: int, index: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Convolve the 4 x 4 pixels around; the pixel at `index` is the second of the second row."""
+    index = index - (stride + 1)
+    of_x = _keys(x)
+    value = np.zeros(index.shape, np.float32)
+    tap = np.empty(index.shape, np.float32)
+    for i, weight in enumerate(_keys(y)):
+        line = flat[i * stride :].take(index)
+        line *= of_x[0]
+        for j in range(1, 4):
+            # All indices lie within, by the cut; the mode only spares the copy that a check before writing to `tap` takes.
+            flat[i * stride + j :].take(index, out=tap, mode="clip")
+            tap *= of_x[j]
+            line += tap
+        line *= weight
+        value += line
+    return np.maximum(value, _LEAST, out=value)
 
 
 def _keys(t: np.ndarray) -> list[np.ndarray]:
@@ -332,6 +350,25 @@ def _keys(t: np.ndarray) -> list[np.ndarray]:
         ((2 - np.float32(1.5) * t) * t + half) * t,
         (half * t - half) * t * t,
     ]
+
+
+def reflectance(values: np.ndarray, offset_dn: int) -> np.ndarray:
+    """Round values, add the offset of the processing baseline and keep valid cells valid; `values` is used up.
+
+    values : array (row, col), float32 or unsigned integer, 0 = no data
+    Returns: array (row, col), uint16, reflectance x 10000, 0 = no data; results below 1 become 1
+    """
+    if values.dtype != np.float32:
+        values = values.astype(np.float32)
+    valid = values > 0
+    np.rint(values, out=values)
+    if offset_dn:
+        values += np.float32(offset_dn)
+    np.clip(values, 1, 65535, out=values)
+    result = values.astype(np.uint16)
+    if not valid.all():
+        result[~valid] = 0
+    return result
 
 
 def halve(pixels: np.ndarray) -> np.ndarray:

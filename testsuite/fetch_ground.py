@@ -1,0 +1,118 @@
+"""Small worlds for the tests of r.s2.fetch, their Earth Search twin, and one place over which they fetch."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+
+from imperviouslib.core.grid import Grid
+from testsuite.archive.make import make_world
+from testsuite.archive.products import multihash, write_bytes
+from testsuite.archive.spec import Spec
+
+
+def small_world(folder: Path, **settings: Any) -> Path:
+    """Make a world of 3 km with two dates a year before 2022 and after, in both of which one place is seen."""
+    spec = Spec(**{"seed": 5, "years": (2021, 2022), "size_km": 3.0, "dates": 2, **settings})
+    return make_world(folder, spec, jobs=2, points=1)
+
+
+def area(world: Path, km: float | None = None) -> Grid:
+    """Return the world's place, or its middle."""
+    west, south, east, north = json.loads((world / "world.json").read_text())["bounds"]
+    if km is None:
+        return Grid(west, south, east, north)
+    half, x, y = round(km * 500 / 20) * 20, (west + east) // 40 * 20, (south + north) // 40 * 20
+    return Grid(x - half, y - half, x + half, y + half)
+
+
+def items(world: Path) -> list[dict[str, Any]]:
+    """Return the world's items."""
+    return json.loads((world / "stac" / "items.json").read_text())["features"]
+
+
+def local_items(world: Path, chosen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return items whose links are paths on this machine."""
+    local = copy.deepcopy(chosen)
+    for item in local:
+        for asset in item["assets"].values():
+            asset["href"] = asset["href"].replace("s3://", f"{world / 'objects'}/")
+    return local
+
+
+def earth_search(
+    world: Path, folder: Path, chosen: list[dict[str, Any]], *, collection: str, applied: bool, claims: bool | None
+) -> Path:
+    """Write items and objects as Earth Search has them: GeoTIFFs, red at 10 m, its own names, and its raster:offset of -0.1.
+
+    applied : whether the offset is gone from the pixels; claims : what the items say of that, None nothing
+    Returns: the item collection; checksums are there for c1 only
+    """
+    out = []
+    for item in chosen:
+        facts = item["properties"]
+        baseline, name = (
+            facts["processing:version"],
+            f"S2_{item['id'][11:26]}_{facts['grid:code']}_{facts['processing:version'][:2]}",
+        )
+        assets = {}
+        for key, band, res in (("swir22", "B12", 20), ("swir16", "B11", 20), ("red", "B04", 10), ("scl", "SCL", 20)):
+            source = world / "objects" / item["assets"][f"{band}_20m"]["href"].removeprefix("s3://")
+            with rasterio.Env(GDAL_NUM_THREADS=1), rasterio.open(source) as file:
+                pixels, profile = file.read(1), file.profile
+            if band != "SCL" and applied and baseline >= "04":
+                pixels = np.where(pixels > 0, np.clip(pixels.astype(int) - 1000, 1, None), 0).astype(np.uint16)
+            transform = profile["transform"]
+            if res == 10:
+                pixels, transform = pixels.repeat(2, 0).repeat(2, 1), transform @ rasterio.Affine.scale(0.5)
+            path = folder / name / f"{band}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with rasterio.open(
+                path, "w", driver="COG", height=pixels.shape[0], width=pixels.shape[1], count=1, dtype=pixels.dtype, nodata=0,
+                crs=profile["crs"], transform=transform, compress="deflate", blocksize=512,
+            ) as file:  # fmt: skip
+                file.write(pixels, 1)
+            content = path.read_bytes()
+            assets[key] = {
+                "href": str(path), "type": "image/tiff; application=geotiff; profile=cloud-optimized", "gsd": res,
+                "proj:transform": [res, 0, transform.c, 0, -res, transform.f], "eo:bands": [{"name": key, "common_name": key}],
+                # Written on every item, whatever was done to the pixels.
+                "raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": -0.1, "spatial_resolution": res}],
+            }  # fmt: skip
+            if collection == "sentinel-2-c1-l2a":
+                import hashlib
+
+                assets[key] |= {
+                    "file:size": len(content),
+                    "file:checksum": "1220" + hashlib.sha256(content).hexdigest(),
+                }
+        out.append(
+            {
+                "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": collection, "geometry": item["geometry"],
+                "properties": {
+                    "datetime": facts["datetime"], "platform": facts["platform"], "grid:code": facts["grid:code"],
+                    "eo:cloud_cover": facts["eo:cloud_cover"], "s2:nodata_pixel_percentage": facts["statistics"]["nodata"],
+                    "s2:processing_baseline": baseline, "s2:product_uri": item["id"] + ".SAFE",
+                    "s2:datatake_id": facts["eopf:datatake_id"], "s2:datastrip_id": facts["eopf:datastrip_id"],
+                    **({} if claims is None else {"earthsearch:boa_offset_applied": claims}),
+                },
+                "links": [], "assets": assets,
+            }
+        )  # fmt: skip
+    path = folder / f"{collection}.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": out}))
+    return path
+
+
+def rewritten(world: Path, item: dict[str, Any], band: str, change) -> None:
+    """Change the bytes of an object of a world and its entry in the item, checksum and size included."""
+    asset = item["assets"][f"{band}_20m"]
+    path = world / "objects" / asset["href"].removeprefix("s3://")
+    content = change(path.read_bytes())
+    write_bytes(path, content)
+    asset |= {"file:size": len(content), "file:checksum": multihash(content)}
