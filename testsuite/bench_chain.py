@@ -1,4 +1,4 @@
-"""One measurement a stage, on made arrays: each against the plain way of doing the same. See bench.py for how to add more."""
+"""One measurement for each stage that has no file of its own, on made arrays, against the plain way of doing the same. See bench.py for how to add more."""
 
 from __future__ import annotations
 
@@ -103,31 +103,6 @@ def windows_with_halo() -> tuple[float, float]:
             run(np.resize(whole, (1, height, width, 3)))
 
     return best_of(ours, 2), best_of(lambda: run(whole), 2)
-
-
-@case("change", "counts of two maps in 100 regions, 2000 x 2000, against v.rast.stats of one, seconds", target=1)
-def counts_by_region() -> tuple[float, float]:
-    import grass.script as gs
-
-    from imperviouslib.core.grid import Grid
-    from imperviouslib.edge import zones
-
-    side = 2000
-    with grass_session():
-        gs.run_command("g.region", n=side * 20, s=0, w=0, e=side * 20, res=20, quiet=True)
-        gs.mapcalc("before = 1 + (row() / 7 + col() / 11) % 4", quiet=True)
-        gs.mapcalc("after = 1 + (row() / 7 + col() / 13) % 4", quiet=True)
-        gs.run_command("v.mkgrid", map="regions", grid=(10, 10), quiet=True)
-        gs.run_command("v.to.rast", input="regions", output="zone", use="cat", quiet=True)
-        grid = Grid(0, 0, side * 20, side * 20)
-        ours = best_of(lambda: zones.count("zone", ["before", "after"], grid), 2)
-        theirs = best_of(
-            lambda: gs.run_command(
-                "v.rast.stats", flags="c", map="regions", raster="after", column_prefix="a", method="sum", quiet=True
-            ),
-            2,
-        )
-    return ours, theirs
 
 
 @case("dashboard", "open and check a table of made regions and years, seconds", target=2)
