@@ -451,7 +451,7 @@ def _grow(land: Land, spec: Spec, plan: _Plan) -> None:
         for _ in range(4000):
             if done >= goal * 0.97:
                 break
-            kind = str(rng.choice(["homes", "hall", "infill"], p=[0.5, 0.35, 0.15]))
+            kind = str(rng.choice(["homes", "hall", "infill"], p=[0.38, 0.52, 0.10]))
             if not len(sites[kind]):
                 continue
             at = int(rng.choice(sites[kind]))

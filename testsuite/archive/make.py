@@ -130,9 +130,9 @@ def _spoil(part: Path, items: list[dict[str, Any]], spec: Spec) -> dict[str, str
 
 
 def _again(spec: Spec, all_passes: list[Pass]) -> set[datetime]:
-    """Choose the acquisitions that were processed again: one every second year, of those before baseline 04.00 that see the whole place."""
+    """Choose the acquisitions that were processed again: one every third year, of those before baseline 04.00 that see the whole place."""
     chosen = set()
-    for year in spec.years[::2]:
+    for year in spec.years[::3]:
         whole = [p for p in all_passes if p.sensed.year == year and p.edge is None and float(p.baseline) < 4]
         if whole:
             chosen.add(sorted(whole, key=lambda p: p.cover)[len(whole) // 2].sensed)

@@ -35,21 +35,21 @@ class Material:
 
 
 SOIL = (0.152, 0.298, 0.262)
-STUBBLE = (0.128, 0.295, 0.208)
+STUBBLE = (0.118, 0.295, 0.208)
 LITTER = (0.065, 0.165, 0.110)
 DRY_GRASS = (0.110, 0.323, 0.216)
 
 MATERIALS: tuple[Material, ...] = (
-    Material("roof_tile", 62, (0.170, 0.345, 0.340), spread=0.25, texture=0.10),
-    Material("roof_dark", 62, (0.088, 0.155, 0.148), spread=0.32, texture=0.10),
-    Material("roof_bright", 62, (0.290, 0.345, 0.275), spread=0.25, texture=0.08),
-    Material("hall", 62, (0.175, 0.210, 0.180), spread=0.30, texture=0.08),
-    Material("asphalt", 62, (0.095, 0.145, 0.138), spread=0.20, texture=0.08),
-    Material("concrete", 62, (0.170, 0.230, 0.190), spread=0.22, texture=0.10),
+    Material("roof_tile", 62, (0.152, 0.345, 0.340), spread=0.25, texture=0.10),
+    Material("roof_dark", 62, (0.098, 0.155, 0.148), spread=0.32, texture=0.10),
+    Material("roof_bright", 62, (0.245, 0.335, 0.265), spread=0.22, texture=0.08),
+    Material("hall", 62, (0.155, 0.210, 0.175), spread=0.28, texture=0.08),
+    Material("asphalt", 62, (0.103, 0.152, 0.140), spread=0.20, texture=0.08),
+    Material("concrete", 62, (0.158, 0.230, 0.190), spread=0.22, texture=0.10),
     Material("paving", 62, (0.132, 0.225, 0.195), spread=0.22, texture=0.10),
     Material("rail", 62, (0.110, 0.180, 0.165), spread=0.12, texture=0.08),
-    Material("rock", 121, (0.215, 0.345, 0.315), spread=0.18, texture=0.12, moist=0.2),
-    Material("gravel_bank", 121, (0.165, 0.260, 0.230), spread=0.15, texture=0.12, moist=0.3),
+    Material("rock", 121, (0.200, 0.345, 0.320), spread=0.11, texture=0.12, moist=0.2),
+    Material("gravel_bank", 121, (0.170, 0.280, 0.252), spread=0.11, texture=0.12, moist=0.3),
     Material("cereal", 73, SOIL, (0.040, 0.190, 0.092), (60, 125, 172, 197), 0.13, 0.10, 0.30),
     Material("rape", 73, SOIL, (0.055, 0.200, 0.100), (55, 105, 165, 190), 0.13, 0.10, 0.30),
     Material("maize", 73, SOIL, (0.048, 0.171, 0.084), (135, 185, 250, 275), 0.13, 0.10, 0.30),

@@ -117,7 +117,7 @@ def passes(spec: Spec) -> list[Pass]:
         calendar.sort()
         whole = [c for c in calendar if c[2] == 22]
         part = [c for c in calendar if c[2] != 22]
-        n_part = spec.dates // 4
+        n_part = spec.dates * 3 // 8
         n_whole = spec.dates - n_part
         picked = []
         for group, n in ((whole, n_whole), (part, n_part)):
@@ -126,10 +126,10 @@ def passes(spec: Spec) -> list[Pass]:
             picked += [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
         picked.sort()
         # Cover rises from clear to nearly closed, in an order that has nothing to do with the season.
-        cover = ((np.arange(len(picked)) + rng.uniform(0.2, 0.8, len(picked))) / len(picked)) ** 1.9
+        cover = ((np.arange(len(picked)) + rng.uniform(0.2, 0.8, len(picked))) / len(picked)) ** 2.3
         cover = rng.permutation(np.clip(cover, 0.01, 0.95))
         for (when, satellite, orbit, absolute), share in zip(picked, cover, strict=True):
-            edge = None if orbit == 22 else float(rng.uniform(0.35, 0.8) if orbit == 65 else rng.uniform(0.2, 0.65))
+            edge = None if orbit == 22 else float(rng.uniform(0.3, 0.65) if orbit == 65 else rng.uniform(0.35, 0.7))
             out.append(Pass(when, satellite, orbit, absolute, float(share) if spec.clouds else 0.0, edge))
     return out
 
@@ -262,8 +262,9 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     )
     out[:, 5] = material == CODE["water"]
     out[:, 6] = material == CODE["roof_dark"]
-    # Plants and soil vary from step to step; a field more than a street.
-    out[:, 7] = out[:, 3] * np.where(living[:, 0] > 0, 1.9, 0.7)
+    # Plants and soil vary from step to step; a field more than a street or a wood.
+    tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
+    out[:, 7] = out[:, 3] * np.where(tree, 0.45, np.where(living[:, 0] > 0, 1.9, 0.35))
     return out
 
 
@@ -304,7 +305,7 @@ def sky(spec: Spec, when: Pass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not spec.clouds:
         return (np.zeros(shape, np.float32),) * 3
     threshold = np.quantile(field, 1 - when.cover)
-    thick = np.clip((field - threshold) / 0.38, 0, 1)
+    thick = np.clip((field - threshold) / 0.24, 0, 1)
     # The sun stands in the south-east in the morning, so shadows fall to the north-west, farther the higher the cloud.
     height = rng.uniform(600, 2200)
     low = 1.0 + 0.012 * abs(when.day - 172)
@@ -351,7 +352,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     coarse = (north - south) // 200, (east - west) // 200
     shower = view.sample(fractal(day_rng, coarse, 200, 9000, 3.0), 200)
     bands = np.empty((3, *view.valid.shape), np.float32)
-    gain = ((1.0, 0.55, 1.0), (0.85, -0.45, 0.10), (0.85, -0.60, 0.60))
+    gain = ((1.0, 0.55, 1.4), (0.85, -0.45, 0.10), (0.85, -0.60, 0.60))
     for b in range(3):
         g = gain[b]
         lasting = rough * (g[0] * t[0] + g[1] * t[1]) + seen[..., 7] * g[2] * t[2]
@@ -394,6 +395,8 @@ def classify(red, water, leaf, dark, thick, shade, cirrus, t, rng: np.random.Gen
     """
     # Faults stay in their places: what is taken for cloud on one date is so on most.
     habit, today = t[2], rng.random(red.shape, np.float32) < 0.1
+    # The classification is smoother than the image.
+    leaf = ndimage.gaussian_filter(leaf, 0.7)
     scl = np.where(leaf > 0.42, 4, 5).astype(np.uint8)
     scl[(dark > 0.5) & (habit > 0) & ~today] = 2
     scl[(np.abs(leaf - 0.42) < 0.03) & (habit > 0.5)] = 7

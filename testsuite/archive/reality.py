@@ -1,0 +1,331 @@
+"""Set the made world beside real pixels: `python -m testsuite.archive.reality DATA --picture FILE`.
+
+DATA is a folder with packs of real Sentinel-2 pixels and spectra (see doc/archive.md for their public sources); what is absent is named
+and left out. Compared: per class the mean and standard deviation of B04, B11, B12 and their correlations (bound: within 25 %), per
+landscape the variogram at 20 to 320 m (bound: within a factor of 1.5).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from scipy import ndimage
+
+from testsuite.archive.land import make_land
+from testsuite.archive.materials import BANDS, CLASS, CODE, CROPS, MATERIALS
+from testsuite.archive.sensor import Pass, View, observe, surface_reflectance, textures, tile_window
+from testsuite.archive.spec import TILES, Spec
+
+LAGS_M = (20, 40, 80, 160, 320)
+CLASS_BOUND, VARIOGRAM_BOUND = 0.25, 1.5
+
+
+@dataclass
+class Stats:
+    """What is compared of one class or landscape."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+    correlation: np.ndarray
+    """B04-B11, B04-B12, B11-B12."""
+    variogram: np.ndarray | None = None
+    """(band, lag), reflectance squared."""
+    image: np.ndarray | None = field(default=None, repr=False)
+    """(band, row, col), for the picture."""
+
+
+def of_pixels(values: np.ndarray) -> Stats:
+    """Describe pixels. values : array (band, pixel), reflectance 0-1."""
+    values = values[:, np.isfinite(values).all(axis=0)]
+    c = np.corrcoef(values)
+    return Stats(values.mean(axis=1), values.std(axis=1), np.array([c[0, 1], c[0, 2], c[1, 2]]))
+
+
+def of_image(image: np.ndarray, res_m: float = 20.0) -> Stats:
+    """Describe an image with its variogram. image : array (band, row, col), NaN no data."""
+    s = of_pixels(image.reshape(3, -1))
+    s.variogram = np.array([[semivariance(band, lag / res_m) for lag in LAGS_M] for band in image])
+    s.image = image
+    return s
+
+
+def semivariance(band: np.ndarray, lag: float) -> float:
+    """Return half the mean squared difference at a lag in pixels, along rows and columns; NaN where the image is too small."""
+    k = max(1, round(lag))
+    if k >= 0.8 * min(band.shape):
+        return float("nan")
+    d = np.concatenate([(band[k:] - band[:-k]).ravel(), (band[:, k:] - band[:, :-k]).ravel()])
+    return float(np.nanmean(d * d) / 2)
+
+
+def average(all_stats: list[Stats]) -> Stats:
+    """Average several descriptions."""
+    pick = max((s for s in all_stats if s.image is not None), key=lambda s: s.image.shape[1], default=None)
+    variograms = [s.variogram for s in all_stats if s.variogram is not None]
+    return Stats(
+        np.mean([s.mean for s in all_stats], axis=0),
+        np.mean([s.sd for s in all_stats], axis=0),
+        np.mean([s.correlation for s in all_stats], axis=0),
+        np.nanmean(variograms, axis=0) if variograms else None,
+        None if pick is None else pick.image,
+    )
+
+
+def _halved(band: np.ndarray, n: int = 2) -> np.ndarray:
+    """Average n x n pixels."""
+    r, c = band.shape[0] // n * n, band.shape[1] // n * n
+    return np.nanmean(band[:r, :c].reshape(r // n, n, c // n, n), axis=(1, 3))
+
+
+# ----- the real side
+
+
+def real_fields(data: Path) -> dict[str, Stats]:
+    """Read fields, grass and houses in Flanders, summer 2018 (WorldCereal)."""
+    import xarray
+
+    folder = data / "s2_l2a_worldcereal_be"
+    ten, twenty, output = (
+        xarray.open_dataset(next(folder.glob(f"{n}*.nc")), mask_and_scale=False)
+        for n in ("S2_L2A_10m", "S2_L2A_20m", "OUTPUT")
+    )
+    days = [str(d)[:10] for d in twenty["timestamp"].values]
+    code = output["LC"].values.squeeze()
+    parts = np.stack([code[i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    images = []
+    for number, day in enumerate(days):
+        if "2018-06-20" <= day <= "2018-09-25" and np.isin(twenty["SCL"].values[number], (4, 5, 6, 7)).mean() > 0.97:
+            images.append(
+                np.stack(
+                    [_halved(ten["B04"].values[number]), twenty["B11"].values[number], twenty["B12"].values[number]]
+                )
+                / 1e4
+            )
+    out = {"landscape: fields": average([of_image(i) for i in images])}
+    for name, value in (("fields", 11), ("grass", 13), ("built", 60)):
+        at = (parts == value).all(axis=0)
+        out[name] = average([of_pixels(i[:, at]) for i in images])
+    return out
+
+
+def real_towns(data: Path) -> dict[str, Stats]:
+    """Read Rennes, Bordeaux and Paris (OSCD; top of atmosphere, so the red of haze is in it)."""
+    found = []
+    for city in ("rennes", "bordeaux", "paris"):
+        folder = data / "s2_l1c_oscd_france" / city / "imgs_2"
+        bands = []
+        for band in BANDS:
+            with rasterio.open(next(p for p in sorted(folder.iterdir()) if band in p.name)) as file:
+                bands.append(file.read(1) / 1e4)
+        bands[0] = _halved(bands[0])
+        rows, cols = min(b.shape[0] for b in bands), min(b.shape[1] for b in bands)
+        found.append(of_image(np.stack([b[:rows, :cols] for b in bands])))
+    return {"landscape: town": average(found)}
+
+
+def real_forest(data: Path) -> dict[str, Stats]:
+    """Read forest of September 2019 (Czech chips) and of August and September 2015 (Slovenia, by its land cover)."""
+    out = {}
+    chips = []
+    for path in sorted((data / "s2_l2a_czech_2019_2020" / "2019-09").glob("*.tif")):
+        with rasterio.open(path) as file:
+            bands = file.read([4, 11, 12]).astype(float) / 1e4
+        bands[:, bands[0] == 0] = np.nan
+        with np.errstate(all="ignore"):
+            # Pixels of 10 m in Web Mercator are some 6.5 m on this ground.
+            chips.append(of_image(np.stack([_halved(b, 3) for b in bands])))
+    if chips:
+        out["landscape: forest"] = average(chips)
+    folder = data / "s2_l1c_slovenia_eopatch"
+    cover = np.load(folder / "LULC.npy")[..., 0]
+    scenes = np.load(folder / "REFERENCE_SCENES_2015.npy")[2:4][..., [3, 11, 12]]
+    out["forest"] = average([of_pixels(s[cover == 2].T) for s in scenes])
+    return out
+
+
+def real_spectra(data: Path) -> dict[str, Stats]:
+    """Read the spectra of the Berlin-Urban-Gradient library by class."""
+    library = json.loads((data / "spectra" / "berlin_s2_b4_b11_b12.json").read_text())
+    groups = {
+        "spectra: roof": lambda n, s: s["level_3"] == "roof", "spectra: pavement": lambda n, s: s["level_3"] == "pavement",
+        "spectra: low vegetation": lambda n, s: s["level_3"] == "low vegetation",
+        "spectra: tree": lambda n, s: "tree" in s["level_2"] + s["level_3"], "spectra: soil": lambda n, s: "soil" in s["level_2"] + s["level_3"] + n,
+    }  # fmt: skip
+    out = {}
+    for name, rule in groups.items():
+        values = np.array([[s["B4"], s["B11"], s["B12"]] for n, s in library.items() if rule(n, s)]).T
+        if values.size and values.shape[1] > 2:
+            out[name] = of_pixels(values)
+    return out
+
+
+# ----- the made side
+
+
+class Made:
+    """A made world seen without clouds."""
+
+    def __init__(self, seed: int = 3, size_km: float = 14) -> None:
+        self.spec = Spec(seed=seed, size_km=size_km, years=(2017, 2018), clouds=False)
+        self.land = make_land(self.spec)
+        self.view = View.make(self.spec, self.land, tile_window(self.spec, TILES[1]))
+        self.view.hold(self.land, textures(self.spec))
+        material = self.land.material(2018)
+        groups = {
+            "fields": np.isin(material, CROPS), "grass": material == CODE["meadow"], "built": CLASS[material] == 1,
+            "forest": np.isin(material, [CODE["broadleaf"], CODE["conifer"]]),
+        }  # fmt: skip
+        part = self.view.share @ np.stack([g.astype(np.float32) for g in groups.values()], 1)
+        self.part = {n: part[:, i].reshape(self.view.valid.shape) for i, n in enumerate(groups)}
+
+    def scene(self, day: str) -> np.ndarray:
+        """Take a scene. Returns: array (band, row, col)."""
+        when = Pass(datetime.fromisoformat(day + "T10:10:31").replace(tzinfo=UTC), "A", 22, 1, 0.0, None)
+        return observe(self.view, self.land, when).bands
+
+    def windows(self, group: str, size: int, least: float, number: int = 6) -> list[tuple[slice, slice]]:
+        """Find the windows that hold the most of a group, none overlapping."""
+        density = ndimage.uniform_filter(self.part[group] * self.view.valid, size)
+        half = size // 2
+        density[:half] = density[-half:] = 0
+        density[:, :half] = density[:, -half:] = 0
+        out = []
+        while len(out) < number and density.max() > least:
+            r, c = np.unravel_index(density.argmax(), density.shape)
+            out.append((slice(r - half, r + half), slice(c - half, c + half)))
+            density[max(0, r - size) : r + size, max(0, c - size) : c + size] = 0
+        return out
+
+    def all(self) -> dict[str, Stats]:
+        """Describe the same classes and landscapes as the real side."""
+        summer = [self.scene(d) for d in ("2018-06-28", "2018-07-15", "2018-08-05", "2018-09-21")]
+        autumn = [self.scene("2018-09-10")]
+        out: dict[str, Stats] = {}
+        for name, least, images in (
+            ("fields", 0.9, summer),
+            ("grass", 0.9, summer),
+            ("built", 0.6, summer),
+            ("forest", 0.95, autumn),
+        ):
+            at = (self.part[name] > least) & self.view.valid
+            out[name] = average([of_pixels(i[:, at]) for i in images])
+        for name, group, size, least, images in (
+            ("landscape: fields", "fields", 32, 0.85, summer), ("landscape: town", "built", 60, 0.35, summer),
+            ("landscape: forest", "forest", 50, 0.80, autumn),
+        ):  # fmt: skip
+            found = [of_image(i[:, r, c]) for i in images for r, c in self.windows(group, size, least)]
+            if found:
+                out[name] = average(found)
+        july = Pass(datetime(2017, 6, 20, 10, 10, 31, tzinfo=UTC), "A", 22, 1, 0.0, None)
+        surface = surface_reflectance(self.spec, self.land, july)[:, :3].T
+        area = np.bincount(self.land.surface.ravel(), minlength=surface.shape[1])
+        names = np.array([m.name for m in MATERIALS])[self.land.material(2018)]
+        for name, kinds in (
+            ("spectra: roof", ("roof_tile", "roof_dark", "roof_bright", "hall")), ("spectra: pavement", ("asphalt", "concrete", "paving")),
+            ("spectra: low vegetation", ("meadow", "lawn", "natural_grass", "maize", "beet")), ("spectra: tree", ("broadleaf", "conifer")),
+            ("spectra: soil", ("rock", "gravel_bank")),
+        ):  # fmt: skip
+            # Each kind of roof counts as much as another, as in a library.
+            chosen = [surface[:, (names == k) & (area > 8)] for k in kinds]
+            n = min(400, *(c.shape[1] for c in chosen if c.shape[1]))
+            out[name] = of_pixels(
+                np.concatenate([c[:, :: max(1, c.shape[1] // n)][:, :n] for c in chosen if c.shape[1]], axis=1)
+            )
+        return out
+
+
+def compare(real: dict[str, Stats], made: dict[str, Stats]) -> tuple[list[str], dict[str, float]]:
+    """Set both sides beside each other. Returns: lines for people, and the share of the figures within their bounds."""
+    lines, met = [], {"mean": [], "sd": [], "correlation": [], "variogram": []}
+    for name in sorted(set(real) & set(made)):
+        r, m = real[name], made[name]
+        lines.append(name)
+        for kind in ("mean", "sd", "correlation"):
+            a, b = getattr(r, kind), getattr(m, kind)
+            fine = np.abs(b - a) <= CLASS_BOUND * np.abs(a)
+            if not name.startswith("landscape"):
+                met[kind] += fine.tolist()
+            cells = "  ".join(f"{x:.3f} {y:.3f}{' ' if ok else '!'}" for x, y, ok in zip(a, b, fine, strict=True))
+            lines.append(
+                f"  {kind:12s} {'4-11 4-12 11-12' if kind == 'correlation' else 'B04 B11 B12':16s} real made  {cells}"
+            )
+        if r.variogram is not None and m.variogram is not None:
+            for number, band in enumerate(BANDS):
+                ratio = m.variogram[number] / r.variogram[number]
+                known = np.isfinite(ratio)
+                fine = (ratio < VARIOGRAM_BOUND) & (ratio > 1 / VARIOGRAM_BOUND)
+                met["variogram"] += fine[known].tolist()
+                cells = "  ".join(
+                    f"{1e4 * a:.1f} {1e4 * b:.1f}{' ' if ok else '!'}"
+                    for a, b, ok, k in zip(r.variogram[number], m.variogram[number], fine, known, strict=True)
+                    if k
+                )
+                lines.append(f"  variogram    {band} x 1e4 at 20-320 m: real made  {cells}")
+    shares = {k: float(np.mean(v)) for k, v in met.items() if v}
+    lines += [f"within bounds, {k}: {100 * v:.0f} % of {len(met[k])} figures" for k, v in shares.items()]
+    return lines, shares
+
+
+def draw(real: dict[str, Stats], made: dict[str, Stats], path: Path) -> None:
+    """Draw real and made landscapes side by side, with their variograms."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    names = [n for n in sorted(set(real) & set(made)) if n.startswith("landscape")]
+    fig, axes = plt.subplots(len(names), 3, figsize=(12, 4 * len(names)), squeeze=False)
+    for row, name in zip(axes, names, strict=True):
+        for ax, stats, title in ((row[0], real[name], "real"), (row[1], made[name], "made")):
+            size = min(60, *stats.image.shape[1:])
+            image = np.nan_to_num(stats.image[::-1, :size, :size]).transpose(1, 2, 0)
+            ax.imshow(np.clip(image / [0.30, 0.40, 0.20], 0, 1), interpolation="nearest")
+            ax.set(title=f"{name.split(': ')[1]}, {title} (B12 B11 B04, {size * 20} m)", xticks=[], yticks=[])
+        for number, band in enumerate(BANDS):
+            row[2].loglog(LAGS_M, 1e4 * real[name].variogram[number], "o-", color=f"C{number}", label=f"{band} real")
+            row[2].loglog(LAGS_M, 1e4 * made[name].variogram[number], "s--", color=f"C{number}", label=f"{band} made")
+        row[2].set(title="semivariance x 10000", xlabel="lag, m")
+        row[2].legend(fontsize=7)
+    fig.tight_layout()
+    fig.savefig(path, dpi=80)
+    plt.close(fig)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m testsuite.archive.reality", description="Set the made world beside real pixels."
+    )
+    parser.add_argument("data", type=Path, help="folder with the packs of real pixels")
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--size-km", type=float, default=14)
+    parser.add_argument("--picture", type=Path)
+    a = parser.parse_args(arguments)
+    real: dict[str, Stats] = {}
+    for read in (real_fields, real_towns, real_forest, real_spectra):
+        try:
+            real |= read(a.data)
+        except (OSError, StopIteration) as error:
+            print(f"Left out {read.__name__}: {error or 'no such pack'}", file=sys.stderr)
+    if not real:
+        print(
+            f"ERROR: Folder '{a.data}': found no pack of real pixels, expected at least one. See doc/archive.md.",
+            file=sys.stderr,
+        )
+        return 1
+    made = Made(a.seed, a.size_km).all()
+    print("\n".join(compare(real, made)[0]))
+    if a.picture:
+        draw(real, made, a.picture)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
