@@ -21,7 +21,7 @@ import rasterio
 from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, parse_item
-from imperviouslib.edge import pool, stac
+from imperviouslib.edge import objects, pool, stac
 from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
 from imperviouslib.edge.objects import Patience, get_object, s3_settings
 from testsuite import TOP
@@ -52,9 +52,11 @@ def keys(served, monkeypatch):
     for name, value in served.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", "/nonexistent")
+    for gate in (served.s3, served.stac):
+        gate.rules = []
+        gate.reset_counts()
     yield served
     served.s3.rules, served.stac.rules = [], []
-    served.s3.reset_counts()
 
 
 def scene_of(world, word):
@@ -107,7 +109,7 @@ def test_an_object_may_be_a_file(world, prefix):
     item = local_items(world, items(world)[:1])[0]
     asset = parse_item(item).assets["B12"]
     assert len(get_object(dataclasses.replace(asset, href=prefix + asset.href), QUICK)) == asset.size
-    with pytest.raises(FetchError, match="found 5 bytes|checksum"):
+    with pytest.raises(FetchError, match="checksum"):
         get_object(dataclasses.replace(asset, checksum="1620" + "0" * 64), QUICK)
     with pytest.raises(FetchError, match="No such file"):
         get_object(Asset(asset.href + "x"), QUICK)
@@ -145,14 +147,14 @@ def test_a_server_that_names_a_wait_gets_it_and_waits_grow(keys, world):
     assert all(abs(wait - 2 ** (n + 1)) <= 0.2 * 2 ** (n + 1) for n, wait in enumerate(waits[1:]))
 
 
-def test_a_cut_body_is_gone_on_with(keys, world):
+def test_a_cut_body_is_gone_on_with(keys, world, monkeypatch):
+    monkeypatch.setattr(objects, "_CHUNK", 512)
     asset = scene_of(world, "N0500_R022_T33UUU").assets["B12"]
-    keys.s3.reset_counts()
     keys.s3.rules = [Fault("cut", "B12", times=2)]
     assert len(get_object(asset, QUICK)) == asset.size
-    # Half, half of the rest, the rest: nothing came twice.
+    # Half, half of the rest, the rest: at most a chunk of each came twice.
     assert keys.s3.counts()["requests"] == 3
-    assert keys.s3.counts()["bytes"] == asset.size
+    assert asset.size <= keys.s3.counts()["bytes"] <= asset.size + 2 * 512
 
 
 @pytest.mark.parametrize(
@@ -324,7 +326,7 @@ def test_a_write_that_fails_leaves_no_file(world, tmp_path):
     """A limit on the size of files stands for a full disk."""
     script = (
         "import resource, sys, pickle\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))\n"
         "from imperviouslib.edge.archivefile import fetch_scene\n"
         "try:\n    print([o.error for o in fetch_scene(pickle.loads(sys.stdin.buffer.read()))])\n"
         "except OSError as err:\n    print('OSError', err)\n"
@@ -336,7 +338,7 @@ def test_a_write_that_fails_leaves_no_file(world, tmp_path):
     done = subprocess.run([sys.executable, "-c", script], input=pickle.dumps(task), capture_output=True, cwd=TOP)
     assert b"rror" in done.stdout or done.returncode, done.stdout
     assert "B12.tif" not in {path.name for path in tmp_path.rglob("*")}
-    assert not [path for path in tmp_path.rglob("*.part*")]
+    assert not list(tmp_path.rglob("*.part*"))
     assert "B12" in missing_bands(task)
 
 
@@ -373,14 +375,29 @@ def test_reprocessed_with_an_offset_is_the_same_reflectance(world, reflectance):
     assert (old == new).all() and old.max() > 0
 
 
-def test_no_false_step_at_the_change_of_baseline(world, reflectance):
-    """From 04.00 on the objects' numbers are 1000 higher than reflectance; the files' are not."""
-    for item in local_items(world, [i for i in items(world) if "N0400_R022_T32UPD_20220607" in i["id"]]):
-        found, offset = reflectance(item)
-        with rasterio.open(item["assets"]["B12_20m"]["href"]) as file:
-            raw = file.read(1)
-        assert offset["dn"] == -1000
-        assert np.median(found[0][found[0] > 0]) == pytest.approx(np.median(raw[raw > 0]) - 1000, abs=60)
+def test_no_false_step_at_the_change_of_baseline(world, tmp_path):
+    """From 04.00 on the objects' numbers are 1000 higher than reflectance; the files' are not. Pixels are looked up by pyproj."""
+    from pyproj import Transformer
+
+    for version, step in (("N0301", 0), ("N0400", 1000)):
+        item = local_items(world, [i for i in items(world) if f"{version}_R022_T32UPD_20" in i["id"]])[-1]
+        task = task_of(world, tmp_path, scene=parse_item(item), resampling="nearest")
+        assert [o.error for o in fetch_scene(task)] == [""] * 4
+        folder = next(tmp_path.rglob(f"{item['id']}"))
+        for band in ("B12", "B11", "B04"):
+            with rasterio.open(folder / f"{band}.tif") as file:
+                found, transform = file.read(1), file.transform
+            with rasterio.open(item["assets"][f"{band}_20m"]["href"]) as file:
+                raw, to_pixel, crs = file.read(1), ~file.transform, file.crs
+            rows, cols = np.mgrid[: found.shape[0], : found.shape[1]]
+            x, y = transform.c + 20 * (cols + 0.5), transform.f - 20 * (rows + 0.5)
+            east, north = Transformer.from_crs(3035, crs, always_xy=True).transform(x, y)
+            pixel_cols, pixel_rows = to_pixel.a * east + to_pixel.c, to_pixel.e * north + to_pixel.f
+            inside = (pixel_rows > 0) & (pixel_rows < raw.shape[0]) & (pixel_cols > 0) & (pixel_cols < raw.shape[1])
+            expected = raw[pixel_rows[inside].astype(int), pixel_cols[inside].astype(int)].astype(int)
+            expected = np.where(expected > 0, np.maximum(expected - step, 1), 0)
+            assert inside.mean() > 0.9
+            assert (found[inside] == expected).all()
 
 
 @pytest.mark.parametrize(
@@ -469,7 +486,10 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
         whole = {p.parent.name + p.stem for p in archive.rglob("*.json")}
         keys.s3.reset_counts()
         process = run_in_source_tree(command)
-        time.sleep(1.0 + dice.random() * 1.2)
+        # From the first request on, which comes late where the machine is busy.
+        while keys.s3.counts()["requests"] == 0 and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(dice.random() * 1.2)
         done = process.poll() is not None
         process.kill()
         process.wait()
@@ -487,8 +507,8 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
     keys.s3.rules = []
     assert run_in_source_tree(command).wait() == 0
     assert len(digests(archive)) == files
-    # What was half-written is cleared away in time; what is younger may belong to another run.
-    assert max(asked.values()) >= 1
+    # The runs were killed in the midst of their work, not before it.
+    assert sum(asked.values()) > files
 
 
 def digests_of_whole(archive):
@@ -556,9 +576,9 @@ def test_a_catalogue_that_is_cut_for_good_is_an_error(keys, monkeypatch):
 
 
 class _Lying(http.server.BaseHTTPRequestHandler):
-    """A catalogue that gives five items and no next page, whatever is asked for."""
+    """A catalogue that gives ten items and no next page, whatever is asked for."""
 
-    everything: list[dict] = []
+    everything = ()
 
     def log_message(self, *_):
         pass
@@ -713,7 +733,7 @@ def test_the_tool_fetches_for_a_vector_map_or_a_box_and_imports(tool, keys, worl
     gs.run_command("v.in.region", output="place", quiet=True)
     gs.run_command("g.region", n=40, s=0, w=0, e=40, res=20, quiet=True)
     options = {"stac": keys.stac_url, "years": "2021", "clouds": 100, "scenes": 1, "tiles": "33UUU", "bands": "B04"}
-    status, out, err = tool("-i", area="place", output=tmp_path / "a", **options)
+    status, _, err = tool("-i", area="place", output=tmp_path / "a", **options)
     assert status == 0, err
     sidecar = json.loads(next((tmp_path / "a").rglob("B04.json")).read_text())
     assert sidecar["grid"]["bounds"] == list(area(world, 2).bounds)
@@ -721,7 +741,7 @@ def test_the_tool_fetches_for_a_vector_map_or_a_box_and_imports(tool, keys, worl
     from imperviouslib.edge.warp import lonlat_bounds
 
     box = ",".join(f"{degrees:.6f}" for degrees in lonlat_bounds(grid))
-    status, out, err = tool("-n", bbox=box, output=tmp_path / "b", **options)
+    status, _, err = tool("-n", bbox=box, output=tmp_path / "b", **options)
     assert status == 0, err
     sidecar = json.loads(next((tmp_path / "b").rglob("B04.json")).read_text())
     assert Grid(*sidecar["grid"]["bounds"]).contains(grid)
@@ -740,6 +760,7 @@ def test_the_tool_reports_what_failed_and_mends_it_with_the_next_run(tool, keys,
     }
     keys.s3.rules = [Fault("404", "20210925.*B11_20m")]
     status, out, err = tool(**options)
+    assert out, err
     assert status == 1 and "4 scenes, 16 files: 14 fetched, 0 were there, 2 failed" in out
     assert err.count("HTTP status 404") >= 2 and "Traceback" not in err
     status, out, err = tool("-k", **options)
@@ -772,7 +793,7 @@ def test_expired_keys_stop_the_run_and_keep_what_is_there(tool, keys, tmp_path):
 )  # fmt: skip
 def test_bad_input_gets_one_line(tool, keys, monkeypatch, change, found):
     options = {"stac": keys.stac_url, "output": "/tmp/never", "years": "2021", "clouds": "100", **change}
-    status, out, err = tool(**options)
+    status, _, err = tool(**options)
     errors = [line for line in err.splitlines() if line.startswith("ERROR")]
     assert status == 1 and len(errors) == 1, err
     assert found in " ".join(err.split()) and "Traceback" not in err

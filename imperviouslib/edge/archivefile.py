@@ -243,6 +243,7 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
     method, offset_dn, rule, confirmed = task.settings(band)["resampling"], 0, "classes have none", False
     if band != SCL:
         offset_dn, rule, confirmed = _resolve_offset(task, pixels, low_dn)
+        pixels = warp.corrected(pixels, offset_dn)
     if warp.is_fine(source):
         pixels, source = warp.halve(pixels), warp.halved(source)
         row, col = row // 2, col // 2
@@ -258,7 +259,7 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
             for part in out.parts():
                 values = taps.take(part)
                 if band != SCL:
-                    values = warp.reflectance(values, offset_dn)
+                    values = warp.rounded(values)
                 valid_cells += int(np.count_nonzero(values))
                 out.write(values, part)
         _verify(hidden, target, valid_cells)

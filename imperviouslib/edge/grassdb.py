@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import textwrap
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ verbose = gs.verbose
 warning = gs.warning
 
 _PROVENANCE = "impervious.json"
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def percent(done: int, total: int) -> None:
@@ -387,8 +389,20 @@ def codes(name: str, grid: Grid) -> list[int]:
                 "Convert it with r.mapcalc.",
             )
         )
-    fine = Grid(*grid.bounds, int(cell_size(name))) if grid.res_m % max(1, int(cell_size(name))) == 0 else grid
-    return sorted(int(word) for word in read("r.stats", grid=fine, flags="n", input=name).split())
+    # Aligned to the map itself, so that each of its pixels within the grid is met, whatever their size.
+    env = os.environ.copy()
+    env["GRASS_REGION"] = gs.region_env(align=name, n=grid.north, s=grid.south, e=grid.east, w=grid.west)
+    return sorted(int(word) for word in gs.read_command("r.stats", env=env, flags="n", input=name, quiet=True).split())
+
+
+def nests(name: str, res_m: int) -> bool:
+    """Tell whether a map's pixels are `res_m` metres, or a multiple of that, and lie at multiples of their own size."""
+    info = gs.raster_info(name)
+    sizes = (info["ewres"], info["nsres"])
+    return all(abs(size - round(size)) < 1e-6 and round(size) % res_m == 0 for size in sizes) and all(
+        abs(edge - round(edge / size) * size) < 1e-6
+        for edge, size in ((info["west"], sizes[0]), (info["north"], sizes[1]))
+    )
 
 
 def cell_size(name: str) -> float:
@@ -451,7 +465,9 @@ def remove(names: Iterable[str], element: str = "raster") -> None:
 
 def temporary_folder() -> Path:
     """Return a folder for files of this process within the mapset, removed by GRASS when the session ends."""
-    return Path(gs.tempdir())
+    # GRASS numbers these folders by process alone, so two threads must not ask at once.
+    with _ONE_AT_A_TIME:
+        return Path(gs.tempdir())
 
 
 def linked_folder() -> Path:

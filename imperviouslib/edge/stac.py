@@ -24,7 +24,7 @@ CATALOGUES: dict[str, tuple[str, str]] = {
 }
 PAGE = 100
 """Items a page: every known server grants as many."""
-_TRIES = 4
+_TRIES = 3
 
 
 def is_file(stac: str) -> bool:
@@ -196,7 +196,9 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
     from pystac_client.stac_api_io import StacApiIO
     from urllib3 import Retry
 
-    retry = Retry(total=6, backoff_factor=0.5, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None)
+    retry = Retry(
+        total=6, connect=2, backoff_factor=0.5, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None
+    )
     try:
         with warnings.catch_warnings():
             # Servers that do not list every conformance class answer all the same, and what they leave out is tested below.

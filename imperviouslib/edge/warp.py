@@ -352,18 +352,33 @@ def _keys(t: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def reflectance(values: np.ndarray, offset_dn: int) -> np.ndarray:
-    """Round values, add the offset of the processing baseline and keep valid cells valid; `values` is used up.
+def corrected(pixels: np.ndarray, offset_dn: int) -> np.ndarray:
+    """Add the offset of the processing baseline to pixels; `pixels` is used up.
 
-    values : array (row, col), float32 or unsigned integer, 0 = no data
-    Returns: array (row, col), uint16, reflectance x 10000, 0 = no data; results below 1 become 1
+    pixels : array (row, col), uint16, 0 = no data
+    offset_dn : int, 0 or negative
+    Returns: array like pixels, reflectance x 10000, 0 = no data; results below 1 become 1, so valid is never 0
+
+    This comes before any resampling, so that the same ground gives the same cells to the last digit before and after baseline 04.00.
     """
-    if values.dtype != np.float32:
-        values = values.astype(np.float32)
+    if offset_dn:
+        valid = pixels > 0
+        np.maximum(pixels, 1 - offset_dn, out=pixels)
+        pixels -= np.uint16(-offset_dn)
+        if not valid.all():
+            pixels[~valid] = 0
+    return pixels
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Round resampled values to uint16, valid cells to at least 1; `values` is used up.
+
+    values : array (row, col), float32 or uint16, 0 = no data
+    """
+    if values.dtype == np.uint16:
+        return values
     valid = values > 0
     np.rint(values, out=values)
-    if offset_dn:
-        values += np.float32(offset_dn)
     np.clip(values, 1, 65535, out=values)
     result = values.astype(np.uint16)
     if not valid.all():
