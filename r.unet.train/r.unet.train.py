@@ -38,7 +38,7 @@
 # % type: string
 # % key_desc: list or range
 # % label: Years whose features are trained on, e.g. 2017,2019 or 2017-2019
-# % description: The label year alone if not given; labels are those of the label year in any case
+# % description: All years of the file if not given; labels are those of the label year in any case
 # % guisection: Training
 # %end
 

@@ -23,8 +23,8 @@ run yearly  r.s2.yearly input=scenes output=s2 years="$YEARS" report=yearly.json
 # Composites and labels as one HDF5 file.
 run ard     r.s2.ard input=s2 years="$YEARS" labels=s2glc label_year="$FIRST" output=demo.h5
 
-# Learn on the year of the labels, then map every year.
-run train   r.unet.train input=demo.h5 output=model years="$FIRST" seed=1
+# Learn the labels of one year from the pictures of all years, then map every year.
+run train   r.unet.train input=demo.h5 output=model seed=1
 run predict r.unet.predict input=demo.h5 model=model output=lc years="$YEARS" nprocs="$NPROCS"
 
 # Change, and the table of regions. The vintage is fixed here, so that two runs can be compared.

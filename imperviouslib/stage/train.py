@@ -87,8 +87,8 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     net = unet.build_unet(unet.NetSpec(len(described["features"]), mean, deviation, depth, filters))
     validation = list(_batches(ground, VALIDATION, size=size, halo=halo))
     cells = sum(ground.cells(TRAIN, index) for index in range(len(periods)))
-    # An epoch sees about twice as many cells as there are, and is never so short that its validation tells little.
-    steps = int(np.clip(2 * cells // (patch * patch * batch), 12, 1000))
+    # An epoch sees about twice as much ground as there is, in whichever period, and is never so short that its validation tells little.
+    steps = int(np.clip(2 * cells // len(periods) // (patch * patch * batch), 12, 1000))
     plan = unet.FitPlan(epochs, steps, seed)
     history = unet.fit(
         net,
@@ -145,21 +145,25 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
 
 
 def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
-    """Choose the periods whose features are trained on: the label year's, or those of the years asked for."""
+    """Choose the periods whose features are trained on: all, or those of the years asked for.
+
+    The labels are those of one year, but the land changes by a fraction of a per cent a year, while weather and phenology change the
+    picture of all of it: a net that saw one year alone maps another year's dry fields as sealed.
+    """
     if ard.label_year is None:
         raise TrainingError(
             sentence(
                 f"File '{ard.path}'", "no labels", "labels of one year", "Write it again with labels= of r.s2.ard."
             )
         )
-    years = parse_years(text) if text else (ard.label_year,)
+    years = parse_years(text) if text else ard.years
     periods = tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in years)
     missing = sorted(set(years) - set(ard.years))
     if missing:
         raise TrainingError(
             sentence(
                 f"File '{ard.path}'",
-                f"no features of {missing[0]}" + ("" if text else ", the year of the labels"),
+                f"no features of {missing[0]}",
                 "features of the years to train on, here " + ", ".join(map(str, sorted(set(ard.years)))),
                 "Give years= that it has, or write it again with r.s2.ard.",
             )
