@@ -158,12 +158,12 @@ def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
         )
     years = parse_years(text) if text else ard.years
     periods = tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in years)
-    missing = sorted(set(years) - set(ard.years))
+    missing = sorted({*years, *(() if text else (ard.label_year,))} - set(ard.years))
     if missing:
         raise TrainingError(
             sentence(
                 f"File '{ard.path}'",
-                f"no features of {missing[0]}",
+                f"no features of {missing[0]}" + ("" if text else ", the year of the labels"),
                 "features of the years to train on, here " + ", ".join(map(str, sorted(set(ard.years)))),
                 "Give years= that it has, or write it again with r.s2.ard.",
             )
