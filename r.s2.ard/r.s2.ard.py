@@ -50,7 +50,7 @@
 # %option G_OPT_R_INPUT
 # % key: labels
 # % required: no
-# % description: Land cover map, 20 m or finer
+# % description: Land cover map of any resolution
 # % guisection: Labels
 # %end
 # %option
@@ -66,7 +66,27 @@
 # % type: string
 # % required: no
 # % answer: s2glc
-# % description: Legend: s2glc, prototype, clcplus, or a file of lines 'code class'
+# % description: Legend: s2glc, prototype, clcplus, worldcover, corine, or a file of lines 'code class' or of rules of r.reclass
+# % guisection: Labels
+# %end
+# %option G_OPT_F_OUTPUT
+# % key: rules
+# % required: no
+# % description: File for the legend as rules of r.reclass, to be read, edited and given as legend
+# % guisection: Labels
+# %end
+# %option G_OPT_R_INPUT
+# % key: clean
+# % required: no
+# % description: Second land cover map: labels on which it does not agree are left out
+# % guisection: Labels
+# %end
+# %option
+# % key: clean_legend
+# % type: string
+# % required: no
+# % answer: corine
+# % description: Legend of the second map
 # % guisection: Labels
 # %end
 # %option

@@ -29,7 +29,16 @@ class Labels:
     shares: np.ndarray
     """(class, row, col), uint8, share of each class among the known pixels, per cent, 255 = no data."""
     tied: int
-    """Cells in which two or more classes were equally frequent."""
+    """Cells with a label in which two or more classes were equally frequent."""
+
+    def without(self, drop: np.ndarray) -> Labels:
+        """Return the labels with the cells of a mask (row, col) turned to no data."""
+        return Labels(
+            np.where(drop, NODATA, self.label).astype(np.uint8),
+            np.where(drop, NO_SHARE, self.purity).astype(np.uint8),
+            np.where(drop, NO_SHARE, self.shares).astype(np.uint8),
+            self.tied,
+        )
 
 
 def tie_hash(part: Grid) -> np.ndarray:
@@ -57,8 +66,12 @@ def majority(classes: np.ndarray, part: Grid, factor: int, ties: str = "balanced
     >>> [majority(two, Grid(0, 0, 20, 20), 2, t).label.item() for t in ("lowest", "highest")]
     [1, 3]
     """
-    blocks = classes.reshape(part.height, factor, part.width, factor)
-    counts = np.stack([(blocks == c.code).sum(axis=(1, 3)) for c in CLASSES]).astype(np.int32)
+    counts = np.zeros((len(CLASSES), *part.shape), np.int32)
+    for row in range(factor):
+        for col in range(factor):
+            pixels = classes[row::factor, col::factor]
+            for count, c in zip(counts, CLASSES, strict=True):
+                count += pixels == c.code
     known = counts.sum(axis=0)
     most = counts.max(axis=0)
     leading = (counts == most) & (most > 0)

@@ -6,6 +6,7 @@ classes, so that one run serves every definition.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from imperviouslib.core.errors import LegendError, sentence
@@ -118,42 +119,105 @@ CLCPLUS = Legend(
 )  # fmt: skip
 """CLC+ Backbone, 2018 and later."""
 
-LEGENDS: dict[str, Legend] = {legend.name: legend for legend in (S2GLC, PROTOTYPE, CLCPLUS)}
+WORLDCOVER = Legend(
+    "worldcover",
+    {0: 0, 10: 3, 20: 3, 30: 3, 40: 3, 50: 1, 60: 2, 70: 4, 80: 4, 90: 4, 95: 3, 100: 4, 255: 0},
+    {
+        10: "Tree cover", 20: "Shrubland", 30: "Grassland", 40: "Cropland", 50: "Built-up", 60: "Bare, sparse vegetation",
+        70: "Snow and ice", 80: "Permanent water", 90: "Herbaceous wetland", 95: "Mangroves", 100: "Moss and lichen",
+    },
+)  # fmt: skip
+"""ESA WorldCover, 2020 and 2021."""
+
+_CORINE = (
+    (111, 1, "Continuous urban fabric"), (112, 1, "Discontinuous urban fabric"), (121, 1, "Industrial or commercial"),
+    (122, 1, "Roads and railways"), (123, 1, "Ports"), (124, 1, "Airports"), (131, 2, "Mineral extraction"), (132, 2, "Dumps"),
+    (133, 2, "Construction"), (141, 3, "Green urban areas"), (142, 3, "Sport and leisure"), (211, 3, "Arable, not irrigated"),
+    (212, 3, "Arable, irrigated"), (213, 3, "Rice"), (221, 3, "Vineyards"), (222, 3, "Fruit trees"), (223, 3, "Olives"),
+    (231, 3, "Pastures"), (241, 3, "Annual with permanent crops"), (242, 3, "Complex cultivation"),
+    (243, 3, "Agriculture with natural vegetation"), (244, 3, "Agro-forestry"), (311, 3, "Broad-leaved forest"),
+    (312, 3, "Coniferous forest"), (313, 3, "Mixed forest"), (321, 3, "Natural grassland"), (322, 3, "Moors and heathland"),
+    (323, 3, "Sclerophyllous vegetation"), (324, 3, "Woodland-shrub"), (331, 2, "Beaches, dunes, sands"), (332, 2, "Bare rock"),
+    (333, 2, "Sparsely vegetated"), (334, 3, "Burnt areas"), (335, 4, "Glaciers and snow"), (411, 4, "Inland marshes"),
+    (412, 4, "Peatbogs"), (421, 4, "Salt marshes"), (422, 4, "Salines"), (423, 4, "Intertidal flats"), (511, 4, "Water courses"),
+    (512, 4, "Water bodies"), (521, 4, "Coastal lagoons"), (522, 4, "Estuaries"), (523, 4, "Sea"),
+)  # fmt: skip
+CORINE = Legend(
+    "corine",
+    {
+        **{code: target for code, target, _ in _CORINE},
+        **{number: target for number, (_, target, _) in enumerate(_CORINE, start=1)},
+        **dict.fromkeys((0, 48, 128, 255, 990, 995, 999), 0),
+    },
+    {code: title for code, _, title in _CORINE},
+)
+"""CORINE Land Cover by its codes (111-523) and by the values of its rasters (1-44), which are the same classes counted."""
+
+LEGENDS: dict[str, Legend] = {legend.name: legend for legend in (S2GLC, PROTOTYPE, CLCPLUS, WORLDCOVER, CORINE)}
 
 
 def parse_legend(text: str, name: str) -> Legend:
-    """Read a legend from text: one line `code class [title]`, class by number 0-4 or by key; # begins a comment.
+    """Read a legend from text; # begins a comment. Lines are `code class [title]`, class by number 0-4 or by key, or rules of r.reclass.
 
     >>> parse_legend("1 artificial sealed land\\n2 3\\n9 nodata", "mine").codes
     {1: 1, 2: 3, 9: 0}
+    >>> parse_legend("1 4 thru 6 = 1 Sealed\\n9 = NULL", "mine").codes
+    {1: 1, 4: 1, 5: 1, 6: 1, 9: 0}
     """
-    keys = {"nodata": NODATA, **{c.key: c.code for c in CLASSES}}
     codes: dict[int, int] = {}
     titles: dict[int, str] = {}
     for number, raw in enumerate(text.splitlines(), start=1):
-        words = raw.split("#", 1)[0].split(None, 2)
-        if not words:
+        line = raw.split("#", 1)[0].strip()
+        if not line:
             continue
         thing = f"Legend '{name}', line {number}"
-        if len(words) < 2 or not words[0].isdigit() or not (words[1].isdigit() or words[1] in keys):
+        found = _parse_rule(line) if "=" in line else _parse_line(line)
+        if found is None:
             raise LegendError(
                 sentence(
                     thing,
                     f"'{raw.strip()}'",
-                    "'code class [title]', class 0-4 or " + ", ".join(keys),
+                    "'code class [title]', class 0-4 or " + ", ".join(_KEYS) + ", or a rule of r.reclass",
                     "Correct the line.",
                 )
             )
-        code = int(words[0])
-        if code in codes:
-            raise LegendError(
-                sentence(thing, f"code {code} a second time", "each code once", "Remove one of the two lines.")
-            )
-        codes[code] = int(words[1]) if words[1].isdigit() else keys[words[1]]
-        if len(words) == 3:
-            titles[code] = words[2].strip()
+        for code in found[0]:
+            if code in codes:
+                raise LegendError(
+                    sentence(thing, f"code {code} a second time", "each code once", "Remove one of the two lines.")
+                )
+            codes[code] = found[1]
+            # The title of a rule is the class's, that of a line the code's own.
+            if found[2] and "=" not in line:
+                titles[code] = found[2]
     if not codes:
         raise LegendError(
             sentence(f"Legend '{name}'", "no line with a code", "at least one", "Write 'code class' lines.")
         )
     return Legend(name, codes, titles)
+
+
+_KEYS = {"nodata": NODATA, "NULL": NODATA, **{c.key: c.code for c in CLASSES}}
+
+
+def _parse_class(word: str) -> int | None:
+    return int(word) if word.isdigit() else _KEYS.get(word)
+
+
+def _parse_line(line: str) -> tuple[list[int], int, str] | None:
+    words = line.split(None, 2)
+    target = _parse_class(words[1]) if len(words) > 1 else None
+    if target is None or not words[0].isdigit():
+        return None
+    return [int(words[0])], target, words[2].strip() if len(words) == 3 else ""
+
+
+def _parse_rule(line: str) -> tuple[list[int], int, str] | None:
+    left, _, right = line.partition("=")
+    words = right.split(None, 1)
+    target = _parse_class(words[0]) if words else None
+    ranges = re.findall(r"(\d+)(?:\s+thru\s+(\d+))?", left)
+    if target is None or not ranges or not re.fullmatch(r"(\s*\d+(\s+thru\s+\d+)?(?=\s|$))+\s*", left):
+        return None
+    codes = [code for first, last in ranges for code in range(int(first), int(last or first) + 1)]
+    return codes, target, words[1].strip() if len(words) == 2 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +16,92 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.edge.ardfile import CHUNK, ArdFile
 
 _LARGEST_DN = 20000
-"""Reflectance above 2 does not occur on land; more hints at another scaling."""
+"""Reflectance above 2 does not occur on land; where more than a thousandth of the cells is above it, the scaling is another one."""
+_FEW = 0.001
 
 
-def check_ard(path: Path, expected: Grid | None = None) -> dict[str, Any]:
-    """Read a file in full.
+def check_ard(
+    path: Path, expected: Grid | None = None, percent: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
+    """Read a file in full, strip by strip.
 
     expected : the grid that the file should have, if any
     Returns: {"findings": [...], "periods": {name: {feature: share without data, ...}}, "label": {...}, "digest": ...}; raises ArdError where the
     file cannot be opened at all
     """
     findings: list[str] = []
-    report: dict[str, Any] = {"file": str(path), "findings": findings, "periods": {}}
+    report: dict[str, Any] = {"file": str(path), "findings": findings, "periods": {}, "digest": ""}
     with ArdFile.open(path) as ard, h5py.File(path, "r") as handle:
-        report |= {"digest": ard.digest, "grid": {"bounds": list(ard.grid.bounds), "res_m": ard.grid.res_m}}
-        if expected is not None and ard.grid != expected:
-            findings.append(f"grid {ard.grid.bounds} differs from the region {expected.bounds}")
-        findings += _structure(handle, ard)
-        if findings and any("shape" in finding or "missing" in finding for finding in findings):
-            return report
-        strips = list(_strips(ard.grid))
-        for index, period in enumerate(ard.periods):
-            digest, empty, summary = hashlib.sha256(), dict.fromkeys(ard.features, 0), {}
-            try:
-                for part in strips:
-                    planes, count = ard.read(period, part), ard.read_count(period, part)
-                    for feature, plane in zip(ard.features, planes, strict=True):
-                        digest.update(np.ascontiguousarray(plane, "<u2"))
-                        empty[feature] += int(np.count_nonzero(plane == 0))
-                        if plane.max() > _LARGEST_DN:
-                            summary[f"{feature}_max"] = int(plane.max())
-                    digest.update(np.ascontiguousarray(count))
-            except ArdError as err:
-                findings.append(str(err))
-                continue
-            cells = ard.grid.height * ard.grid.width
-            report["periods"][period] = {feature: round(n / cells, 6) for feature, n in empty.items()}
-            findings += [f"period {period}: {key} is {value}, above {_LARGEST_DN}" for key, value in summary.items()]
-            if all(n == cells for n in empty.values()):
-                findings.append(f"period {period}: no cell has data")
-            if digest.hexdigest() != ard.digests[index]:
-                findings.append(f"period {period}: its cells are not those that were written")
-        if ard.has_label:
-            findings += _label(handle, ard, strips, report)
+        try:
+            _check(ard, handle, expected, report, percent)
+        except Exception as err:  # noqa: BLE001 - damage shows as any error of h5py and NumPy, and each is a finding
+            findings.append(str(err) if isinstance(err, ArdError) else f"damaged: {type(err).__name__}: {err}")
     return report
+
+
+def _check(
+    ard: ArdFile, handle: h5py.File, expected: Grid | None, report: dict[str, Any], percent: Callable[[int, int], None]
+) -> None:
+    findings = report["findings"]
+    report |= {
+        "digest": ard.digest,
+        "grid": {"bounds": list(ard.grid.bounds), "res_m": ard.grid.res_m},
+        "features": list(ard.features),
+        "type": "float32" if ard.is_float else "uint16",
+    }
+    if expected is not None and ard.grid != expected:
+        findings.append(f"grid {ard.grid.bounds} differs from the region {expected.bounds}")
+    stored = handle.attrs.get("metadata_digest")
+    if ard.metadata_digest() != stored:
+        findings.append("what describes the cells (names, axes, attributes) is not what was written")
+    wrong = _structure(handle, ard)
+    findings += wrong
+    if any("shape" in finding or "missing" in finding or "digests" in finding for finding in wrong):
+        return
+    strips = list(_strips(ard.grid))
+    steps = len(strips) * (len(ard.periods) + ard.has_label)
+    for index, period in enumerate(ard.periods):
+        _check_period(
+            ard, period, ard.digests[index], strips, report, lambda n, i=index: percent(i * len(strips) + n, steps)
+        )
+    if ard.has_label:
+        _check_label(ard, handle, strips, report)
+        percent(steps, steps)
+
+
+def _check_period(
+    ard: ArdFile, period: str, expected: str, strips: list[Grid], report: dict[str, Any], step: Callable[[int], None]
+) -> None:
+    findings = report["findings"]
+    digest, cells = hashlib.sha256(), ard.grid.height * ard.grid.width
+    empty, bright = dict.fromkeys(ard.features, 0), dict.fromkeys(ard.features, 0)
+    unseen = 0
+    for number, part in enumerate(strips, start=1):
+        try:
+            planes, count = ard.read(period, part), ard.read_count(period, part)
+        except ArdError as err:
+            findings.append(f"period {period}: {err}")
+            return
+        for feature, plane in zip(ard.features, planes, strict=True):
+            digest.update(np.ascontiguousarray(plane, "<u2"))
+            empty[feature] += int(np.count_nonzero(plane == 0))
+            bright[feature] += int(np.count_nonzero(plane > _LARGEST_DN))
+        digest.update(np.ascontiguousarray(count))
+        seen = (count > 0) & (count < 255)
+        unseen += int(np.count_nonzero(seen & (planes == 0).all(axis=0)))
+        step(number)
+    report["periods"][period] = {feature: round(n / cells, 6) for feature, n in empty.items()}
+    findings += [
+        f"period {period}: {feature} is above {_LARGEST_DN} in {n} cells, so it is not reflectance x 10000"
+        for feature, n in bright.items()
+        if n > _FEW * cells
+    ]
+    if unseen:
+        findings.append(f"period {period}: {unseen} cells have clear observations and no value")
+    if all(n == cells for n in empty.values()):
+        findings.append(f"period {period}: no cell has data")
+    if digest.hexdigest() != expected:
+        findings.append(f"period {period}: its cells are not those that were written")
 
 
 def _strips(grid: Grid) -> list[Grid]:
@@ -72,7 +115,7 @@ def _strips(grid: Grid) -> list[Grid]:
 def _structure(handle: h5py.File, ard: ArdFile) -> list[str]:
     findings = []
     shape = (len(ard.periods), *ard.grid.shape)
-    wanted = {**dict.fromkeys(ard.features, (shape, "<u2")), "count": (shape, "|u1")}
+    wanted = {**dict.fromkeys(ard.features, (shape, "<f4" if ard.is_float else "<u2")), "count": (shape, "|u1")}
     if "label" in handle:
         wanted |= dict.fromkeys(("label", "purity", *(f"share_{c.key}" for c in CLASSES)), (shape[1:], "|u1"))
     for name, (size, kind) in wanted.items():
@@ -94,6 +137,8 @@ def _structure(handle: h5py.File, ard: ArdFile) -> list[str]:
             findings.append(
                 f"{name}: chunks {variable.chunks} with {variable.compression}, expected {chunks} with gzip, shuffle and fletcher32"
             )
+        elif variable.id.get_num_chunks() != np.prod([-(-n // c) for n, c in zip(size, chunks, strict=True)]):
+            findings.append(f"{name}: {variable.id.get_num_chunks()} chunks are there, some were never written")
         if variable.attrs.get("grid_mapping") not in ("crs", b"crs"):
             findings.append(f"{name}: no grid mapping")
     half, grid = ard.grid.res_m / 2, ard.grid
@@ -107,32 +152,35 @@ def _structure(handle: h5py.File, ard: ArdFile) -> list[str]:
         findings.append(f"{len(ard.digests)} digests for {len(ard.periods)} periods")
     if len(set(ard.periods)) != len(ard.periods):
         findings.append("a period occurs twice")
+    if any(period[:4] != str(year) for period, year in zip(ard.periods, ard.years, strict=False)):
+        findings.append("time: not the years of the periods")
     return findings
 
 
-def _label(handle: h5py.File, ard: ArdFile, strips: list[Grid], report: dict[str, Any]) -> list[str]:
-    findings, digest = [], hashlib.sha256()
-    cells = dict.fromkeys(range(len(CLASSES) + 1), 0)
+def _check_label(ard: ArdFile, handle: h5py.File, strips: list[Grid], report: dict[str, Any]) -> None:
+    findings, digest = report["findings"], hashlib.sha256()
+    cells = np.zeros(256, np.int64)
+    odd = 0
     for part in strips:
         try:
             label, purity = ard.read_label(part), ard.read_purity(part)
             shares = [ard.read_share(c.key, part) for c in CLASSES]
         except ArdError as err:
-            return [str(err)]
+            findings.append(f"labels: {err}")
+            return
         for plane in (label, purity, *shares):
             digest.update(np.ascontiguousarray(plane))
-        for code, n in zip(*np.unique(label, return_counts=True), strict=True):
-            cells[int(code)] = cells.get(int(code), 0) + int(n)
-        if ((purity > 100) & (label > 0)).any():
-            findings.append("purity: above 100 % where there is a label")
-    unknown = sorted(set(cells) - set(range(len(CLASSES) + 1)))
-    if unknown:
-        findings.append(f"label: code {unknown[0]}, expected 0-{len(CLASSES)}")
+        cells += np.bincount(label.ravel(), minlength=256)
+        odd += int(np.count_nonzero((label > 0) & ((purity > 100) | (np.max(shares, axis=0) != purity))))
+    if odd:
+        findings.append(f"purity: not the largest share, or above 100 %, in {odd} cells that have a label")
+    unknown = np.flatnonzero(cells[len(CLASSES) + 1 :])
+    if unknown.size:
+        findings.append(f"label: code {int(unknown[0]) + len(CLASSES) + 1}, expected 0-{len(CLASSES)}")
     if digest.hexdigest() != handle["label"].attrs.get("digest"):
         findings.append("label: its cells are not those that were written")
     report["label"] = {
         "year": ard.label_year,
         "legend": ard.legend,
-        "cells": {"nodata": cells[0], **{c.key: cells[c.code] for c in CLASSES}},
+        "cells": {"nodata": int(cells[0]), **{c.key: int(cells[c.code]) for c in CLASSES}},
     }
-    return findings

@@ -54,37 +54,48 @@ class ArdFile:
     def open(cls, path: Path | str) -> Iterator[ArdFile]:
         """Open a file for reading; raise ArdError where it is missing, damaged, incomplete or of another contract."""
         path = Path(path)
-        again = "Write it again with r.s2.ard."
         if not path.is_file():
             raise ArdError(sentence(f"File '{path}'", "no such file", "an HDF5 file of r.s2.ard", "Check the name."))
         try:
             handle = h5py.File(path, "r")
         except OSError as err:
-            raise ArdError(sentence(f"File '{path}'", "no whole HDF5 file", "one written by r.s2.ard", again)) from err
+            raise ArdError(
+                sentence(
+                    f"File '{path}'", "no whole HDF5 file", "one written by r.s2.ard", "Write it again with r.s2.ard."
+                )
+            ) from err
         with handle:
-            contract = handle.attrs.get("contract")
-            if contract is None:
-                raise ArdError(
-                    sentence(f"File '{path}'", "an HDF5 file of some other origin", "one of r.s2.ard", again)
+            yield cls._describe(path, handle)
+
+    @classmethod
+    def _describe(cls, path: Path, handle: h5py.File) -> ArdFile:
+        again = "Write it again with r.s2.ard."
+        try:
+            contract, complete = handle.attrs.get("contract"), handle.attrs.get("complete")
+            number = None if contract is None else int(contract)
+        except Exception as err:
+            raise ArdError(
+                sentence(f"File '{path}'", f"damaged metadata ({err})", "the contract of r.s2.ard", again)
+            ) from err
+        if number is None:
+            raise ArdError(sentence(f"File '{path}'", "an HDF5 file of some other origin", "one of r.s2.ard", again))
+        if number != CONTRACT:
+            raise ArdError(
+                sentence(
+                    f"File '{path}'",
+                    f"contract {number}",
+                    f"contract {CONTRACT}",
+                    "Use the version of the suite that wrote it, or write it again.",
                 )
-            if int(contract) != CONTRACT:
-                raise ArdError(
-                    sentence(
-                        f"File '{path}'",
-                        f"contract {contract}",
-                        f"contract {CONTRACT}",
-                        "Use the version of the suite that wrote it, or write it again.",
-                    )
-                )
-            if not handle.attrs.get("complete"):
-                raise ArdError(sentence(f"File '{path}'", "a file that was not finished", "a complete one", again))
-            try:
-                ard = cls(path, handle)
-            except (KeyError, ValueError, OSError) as err:
-                raise ArdError(
-                    sentence(f"File '{path}'", f"damaged metadata ({err})", "the contract of r.s2.ard", again)
-                ) from err
-            yield ard
+            )
+        if not complete:
+            raise ArdError(sentence(f"File '{path}'", "a file that was not finished", "a complete one", again))
+        try:
+            return cls(path, handle)
+        except Exception as err:
+            raise ArdError(
+                sentence(f"File '{path}'", f"damaged metadata ({err})", "the contract of r.s2.ard", again)
+            ) from err
 
     @property
     def digest(self) -> str:
@@ -93,12 +104,24 @@ class ArdFile:
         return hashlib.sha256(" ".join((*self.digests, str(label))).encode()).hexdigest()
 
     @property
+    def is_float(self) -> bool:
+        """Tell whether the features are float32 reflectance with NaN."""
+        return self._file[self.features[0]].dtype.kind == "f"
+
+    def metadata_digest(self) -> str:
+        """Return SHA-256 over all that describes the cells: names, shapes, types, attributes, axes, periods."""
+        return _metadata_digest(self._file)
+
+    @property
     def has_label(self) -> bool:
         """Tell whether the file carries labels."""
         return "label" in self._file
 
     def read(self, period: str, part: Grid) -> np.ndarray:
-        """Read all features of a period: array (feature, row, col), uint16, reflectance x 10000, 0 = no data or outside."""
+        """Read all features of a period: array (feature, row, col), uint16, reflectance x 10000, 0 = no data or outside.
+
+        A file with float32 features gives the same numbers: its steps are finer than theirs.
+        """
         t = self._index(period)
         missing = next((feature for feature in self.features if feature not in self._file), None)
         if missing:
@@ -107,11 +130,15 @@ class ArdFile:
                     f"File '{self.path}'", f"no variable {missing}", "all features", "Write it again with r.s2.ard."
                 )
             )
-        if self._file[self.features[0]].dtype.kind == "f":
-            raise ArdError(sentence(f"File '{self.path}'", "float32 features", "uint16", "Write it without -f."))
         out = np.zeros((len(self.features), *part.shape), dtype=np.uint16)
         for plane, feature in zip(out, self.features, strict=True):
-            self._fill(plane, self._file[feature], part, t)
+            if self.is_float:
+                values = np.full(part.shape, np.nan, dtype=np.float32)
+                self._fill(values, self._file[feature], part, t)
+                known = (values > 0) & (values < np.float32(65535.5 * SCALE))
+                plane[known] = np.rint(values[known].astype(np.float64) / SCALE).astype(np.uint16)
+            else:
+                self._fill(plane, self._file[feature], part, t)
         return out
 
     def read_count(self, period: str, part: Grid) -> np.ndarray:
@@ -157,7 +184,7 @@ class ArdFile:
         rows, cols = common.slices_in(self.grid)
         try:
             out[common.slices_in(part)] = variable[rows, cols] if t is None else variable[t, rows, cols]
-        except OSError as err:
+        except (OSError, RuntimeError, ValueError, TypeError) as err:
             raise ArdError(
                 sentence(
                     f"File '{self.path}'",
@@ -185,6 +212,7 @@ class ArdWriter:
             as_float,
         )
         self._digests = [hashlib.sha256() for _ in self.periods]
+        self._copied: dict[int, str] = {}
 
     def __enter__(self) -> ArdWriter:
         self._appearing = appearing(self.path)
@@ -270,6 +298,17 @@ class ArdWriter:
         self._digests[t].update(count)
         self._file["count"][t, rows, cols] = count
 
+    def copy_period(self, source: ArdFile) -> None:
+        """Take a period, whole and compressed as it is, from another file on the same grid that holds it as its only one."""
+        t = self.periods.index(source.periods[0])
+        for name in (*self.features, "count"):
+            here, there = self._file[name], source._file[name]
+            for number in range(there.id.get_num_chunks()):
+                offset = there.id.get_chunk_info(number).chunk_offset
+                mask, content = there.id.read_direct_chunk(offset)
+                here.id.write_direct_chunk((t, *offset[1:]), content, mask)
+        self._copied[t] = source.digests[0]
+
     def start_label(self, *, year: int, legend: str) -> None:
         """Create the label variables, which `write_label` then fills."""
         for name in ("label", "purity", *(f"share_{c.key}" for c in CLASSES)):
@@ -299,7 +338,9 @@ class ArdWriter:
     def finish(self, provenance: Mapping[str, Any]) -> None:
         """Write what describes the file; the mark of completion comes last."""
         handle = self._file
-        handle["time"].attrs["digests"] = _json([digest.hexdigest() for digest in self._digests])
+        handle["time"].attrs["digests"] = _json(
+            [self._copied.get(t, digest.hexdigest()) for t, digest in enumerate(self._digests)]
+        )
         if "label" in handle:
             handle["label"].attrs["digest"] = self._label_digest.hexdigest()
         handle.attrs["contract"] = CONTRACT
@@ -307,12 +348,45 @@ class ArdWriter:
         handle.attrs["grid"] = _json({"bounds": list(self.grid.bounds), "res_m": self.grid.res_m})
         handle.attrs["provenance"] = _json(dict(provenance))
         handle.attrs["version"] = __version__
+        handle.attrs["metadata_digest"] = _metadata_digest(handle)
         handle.flush()
         handle.attrs["complete"] = 1
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
         self._file.close()
         return self._appearing.__exit__(kind, error, trace)
+
+
+def _metadata_digest(handle: h5py.File) -> str:
+    """Return SHA-256 over all that describes the cells; a damaged name, axis or attribute changes it."""
+    digest = hashlib.sha256()
+
+    def add(*words: Any) -> None:
+        for word in words:
+            content = word.tobytes() if isinstance(word, np.ndarray | np.generic) else str(word).encode()
+            digest.update(len(content).to_bytes(8, "little") + content)
+
+    def add_attributes(item: Any) -> None:
+        for key in sorted(item.attrs):
+            # The tables of the dimension scales hold addresses; what they say is in `dims`. The rest is written after this.
+            if key in ("DIMENSION_LIST", "REFERENCE_LIST", "metadata_digest", "complete"):
+                continue
+            value = item.attrs[key]
+            add(key, value.dtype.str if hasattr(value, "dtype") else type(value).__name__, value)
+
+    add_attributes(handle)
+    for name in sorted(handle):
+        variable = handle[name]
+        add(name, variable.dtype.str, variable.shape, variable.chunks, variable.compression, variable.shuffle)
+        add(variable.fletcher32, variable.fillvalue)
+        add_attributes(variable)
+        for dimension in variable.dims:
+            add(*(scale.name for scale in dimension.values()))
+        if name == "period":
+            add(*variable.asstr()[:])
+        elif variable.ndim < 2:
+            add(variable[()])
+    return digest.hexdigest()
 
 
 def _plain_wkt(crs: pyproj.CRS) -> str:

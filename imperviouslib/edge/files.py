@@ -75,6 +75,11 @@ def read_text(path: Path, kind: str) -> str:
         ) from err
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all that is in it."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole, keys sorted, so that equal content gives equal bytes."""
     with appearing(path) as part:

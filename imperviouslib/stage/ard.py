@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imperviouslib.core.errors import InputError, LegendError, sentence
+from imperviouslib.core.errors import ArdError, InputError, LegendError, sentence
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.labels import majority
+from imperviouslib.core.labels import Labels, majority
 from imperviouslib.core.legend import CLASSES, LEGENDS, Legend, parse_legend
 from imperviouslib.core.scenes import DEFAULT_BANDS, parse_years
 from imperviouslib.edge import grassdb
 from imperviouslib.edge.ardcheck import check_ard
 from imperviouslib.edge.ardfile import ArdFile, ArdWriter
-from imperviouslib.edge.files import check_place, read_text
+from imperviouslib.edge.files import appearing, check_place, read_text, remove_folder
 
 _FINEST = 20
 """Label pixels a cell and side at most."""
@@ -38,10 +39,13 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     maps = {
         (period, feature): _composite(prefix, period, feature) for period in periods for feature in (*features, "count")
     }
-    legend = _legend(options["legend"])
-    labels = _Labels(options["labels"], legend, options["ties"], area) if options["labels"] else None
+    labels = _labels(options, area)
+    if labels and not any(period[:4] == options["label_year"] for period in periods):
+        grassdb.warning(
+            f"The labels are of {options['label_year']}, and no composite is: they cannot be used for training. Check <label_year> and <years>."
+        )
     try:
-        tied = _write(output, area, periods, features, maps, labels, options, as_float=flags["f"])
+        tied = _write(output, area, periods, features, maps, labels, int(options["label_year"]), as_float=flags["f"])
     finally:
         if labels:
             labels.close()
@@ -52,7 +56,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
 
 
 def _check(path: Path, form: str) -> int:
-    report = check_ard(path, grassdb.region_grid() if grassdb.has_grid_region() else None)
+    report = check_ard(path, grassdb.region_grid() if grassdb.has_grid_region() else None, grassdb.percent)
     if form == "json":
         print(json.dumps(report, indent=1))
     else:
@@ -108,10 +112,19 @@ def _resolve_periods(prefix: str, years: str) -> tuple[str, ...]:
 def _resolve_features(prefix: str, periods: Sequence[str], text: str) -> tuple[str, ...]:
     """Take the features asked for, else all that the first period has, the prototype's bands first."""
     if text:
-        return tuple(word.strip() for word in text.split(",") if word.strip())
+        return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     start = grassdb.map_name(prefix, periods[0]) + "_"
     names = (name.removeprefix(start) for name in grassdb.search_rasters(f"{start}*"))
     found = [name for name in names if re.fullmatch(r"B[0-9A-Z]{2}_[a-z0-9]+(_[a-z0-9]+)?", name)]
+    if not found:
+        raise InputError(
+            sentence(
+                "Option <input>",
+                f"no map <{start}B..>",
+                "features such as B12_p50",
+                "Run r.s2.yearly, or name <features>.",
+            )
+        )
     return tuple(
         sorted(found, key=lambda f: (DEFAULT_BANDS.index(f[:3]) if f[:3] in DEFAULT_BANDS else len(DEFAULT_BANDS), f))
     )
@@ -136,20 +149,40 @@ def _legend(text: str) -> Legend:
     return parse_legend(read_text(path, "Legend"), path.name)
 
 
-class _Labels:
-    """A label map in classes of the suite: reclassed natively, read at its own resolution, brought to cells by majority."""
+def _labels(options: Mapping[str, str], area: Grid) -> _Labels | None:
+    """Prepare the labels that the options ask for, and write their rules where asked."""
+    if not options["labels"]:
+        lonely = next((key for key in ("clean", "rules") if options[key]), None)
+        if lonely:
+            raise InputError(
+                sentence(f"Option <{lonely}>", "no <labels>", "a map of labels", "Give labels=, or leave it out.")
+            )
+        return None
+    legend = _legend(options["legend"])
+    second = _legend(options["clean_legend"]) if options["clean"] else None
+    if options["rules"]:
+        with appearing(Path(options["rules"]).expanduser().absolute()) as part:
+            part.write_text(legend.rules(), encoding="utf-8")
+    labels = _Labels(_ClassMap(options["labels"], "labels", legend, area), options["ties"])
+    if second:
+        try:
+            labels.second = _ClassMap(options["clean"], "clean", second, area)
+        except BaseException:
+            labels.close()
+            raise
+    return labels
 
-    def __init__(self, name: str, legend: Legend, ties: str, area: Grid) -> None:
-        self.name, self.legend, self.ties = grassdb.find_map(name, option="labels"), legend, ties
+
+class _ClassMap:
+    """A land cover map in classes of the suite: reclassed natively, read at its own resolution."""
+
+    def __init__(self, name: str, option: str, legend: Legend, area: Grid) -> None:
+        self.name, self.legend = grassdb.find_map(name, option=option), legend
         codes, cell_m = grassdb.codes(self.name, area), grassdb.cell_size(self.name)
+        over = "Check the region with g.region -l."
         if not codes:
             raise InputError(
-                sentence(
-                    f"Map <{self.name}>",
-                    "no cell within the region",
-                    "labels over the region",
-                    "Check the region with g.region -l.",
-                )
+                sentence(f"Map <{self.name}>", "no cell within the region", "land cover over the region", over)
             )
         unknown = [code for code in codes if code not in legend.codes]
         if unknown:
@@ -163,27 +196,64 @@ class _Labels:
             )
         if all(legend.codes[code] == 0 for code in codes):
             raise InputError(
-                sentence(
-                    f"Map <{self.name}>",
-                    "no data only within the region",
-                    "labels over the region",
-                    "Check the region with g.region -l.",
-                )
+                sentence(f"Map <{self.name}>", "no data only within the region", "land cover over the region", over)
             )
-        self.factor = min(_FINEST, max(1, round(area.res_m / cell_m)))
-        if area.res_m % self.factor:
-            self.factor = next(f for f in range(self.factor, 0, -1) if area.res_m % f == 0)
-        self._classes = grassdb.temporary_name("labels")
+        self.factor = next(
+            f for f in range(min(_FINEST, max(1, round(area.res_m / cell_m))), 0, -1) if area.res_m % f == 0
+        )
+        if not grassdb.nests(self.name, area.res_m // self.factor):
+            grassdb.warning(
+                f"Map <{self.name}>: its cells do not nest in the grid; each cell takes its nearest pixels, which may lie half a pixel off."
+            )
+        self._classes = grassdb.temporary_name(option)
         grassdb.run("r.reclass", input=self.name, output=self._classes, rules="-", stdin=legend.rules())
 
-    def read(self, part: Grid) -> Any:
-        """Return the labels of a part of the grid."""
-        fine = Grid(*part.bounds, part.res_m // self.factor)
-        return majority(grassdb.read_cells(self._classes, fine), part, self.factor, self.ties)
+    def read(self, part: Grid) -> np.ndarray:
+        """Return classes of pixels, `factor` a cell and side: array, int32, 1-4, 0 = no data."""
+        return grassdb.read_cells(self._classes, Grid(*part.bounds, part.res_m // self.factor))
 
     def close(self) -> None:
         """Remove the reclassed map."""
         grassdb.remove([self._classes])
+
+
+class _Labels:
+    """Labels of cells by majority; where a second map is given, only those on which it agrees."""
+
+    def __init__(self, first: _ClassMap, ties: str) -> None:
+        self.first, self.ties = first, ties
+        self.second: _ClassMap | None = None
+        self.dropped = dict.fromkeys((c.code for c in CLASSES), 0)
+
+    def read(self, part: Grid) -> Labels:
+        """Return the labels of a part of the grid."""
+        found = majority(self.first.read(part), part, self.first.factor, self.ties)
+        if self.second is None:
+            return found
+        other = majority(self.second.read(part), part, self.second.factor, self.ties).label
+        drop = (found.label != other) & (found.label > 0) & (other > 0)
+        for code in self.dropped:
+            self.dropped[code] += int(np.count_nonzero(drop & (found.label == code)))
+        return found.without(drop)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What goes into the file."""
+        told: dict[str, Any] = {**_told(self.first), "ties": self.ties}
+        if self.second:
+            told["clean"] = _told(self.second)
+        return told
+
+    def close(self) -> None:
+        """Remove what was made on the way."""
+        for one in (self.first, self.second):
+            if one:
+                one.close()
+
+
+def _told(one: _ClassMap) -> dict[str, Any]:
+    codes = {str(code): target for code, target in one.legend.codes.items()}
+    return {"map": one.name, "legend": one.legend.name, "codes": codes, "factor": one.factor}
 
 
 def _write(
@@ -193,56 +263,88 @@ def _write(
     features: Sequence[str],
     maps: Mapping[tuple[str, str], str],
     labels: _Labels | None,
-    options: Mapping[str, str],
+    label_year: int,
     *,
     as_float: bool,
 ) -> dict[str, int]:
-    """Write the file strip by strip; return how many labelled cells were tied."""
+    """Write the file; return how many labelled cells were tied.
+
+    Each period is first written whole into a file of its own in a folder beside the output. A run that was stopped takes them from
+    there, and joining them copies the compressed chunks. The folder goes when the output is there.
+    """
+    folder = output.with_name(f".{output.name}.parts")
+    told = {period: _scenes(maps[period, features[0]], period) for period in periods}
+    parts = {period: folder / f"{period}.h5" for period in periods}
+    steps, step = 4 * len(periods), 0
+    for period in periods:
+        if _is_there(parts[period], area, period, features, told[period], as_float=as_float):
+            grassdb.message(f"Period {period} is there from a run that was stopped.")
+        else:
+            _write_part(parts[period], area, period, features, maps, told[period], as_float=as_float)
+        step += 3
+        grassdb.percent(step, steps)
     tied = {"tied": 0, "cells": 0, **{c.key: 0 for c in CLASSES}}
-    with ArdWriter(output, area, periods, features, as_float=as_float) as ard:
-        strips = list(ard.strips())
-        steps, step = len(strips) * (len(periods) + bool(labels)), 0
+    whole = folder / "whole.h5"
+    with ArdWriter(whole, area, periods, features, as_float=as_float) as ard:
         for period in periods:
-            for part in strips:
-                planes = np.stack([grassdb.read_cells(maps[period, feature], part) for feature in features])
-                count = grassdb.read_cells(maps[period, "count"], part, nodata=255)
-                ard.write_period(
-                    period, part, np.clip(planes, 0, 65535).astype(np.uint16), np.clip(count, 0, 255).astype(np.uint8)
-                )
-                step += 1
-                grassdb.percent(step, steps)
+            with ArdFile.open(parts[period]) as part:
+                ard.copy_period(part)
+        provenance: dict[str, Any] = dict(told)
         if labels:
-            ard.start_label(year=int(options["label_year"]), legend=labels.legend.name)
-            for part in strips:
-                found = labels.read(part)
-                ard.write_label(part, found.label, found.purity, found.shares)
+            ard.start_label(year=label_year, legend=labels.first.legend.name)
+            for strip in ard.strips():
+                found = labels.read(strip)
+                ard.write_label(strip, found.label, found.purity, found.shares)
                 tied["tied"] += found.tied
                 for c in CLASSES:
                     tied[c.key] += int(np.count_nonzero(found.label == c.code))
-                step += 1
-                grassdb.percent(step, steps)
             tied["cells"] = sum(tied[c.key] for c in CLASSES)
-        provenance: dict[str, Any] = {
-            period: _scenes(maps[period, features[0]], period, maps[period, features[0]]) for period in periods
-        }
-        if labels:
-            provenance["labels"] = {
-                "map": labels.name,
-                "legend": labels.legend.name,
-                "codes": {str(k): v for k, v in labels.legend.codes.items()},
-                "ties": labels.ties,
-                "factor": labels.factor,
-            }
+            provenance["labels"] = labels.provenance
         ard.finish(provenance)
+    whole.replace(output)
+    remove_folder(folder)
+    grassdb.percent(steps, steps)
     return tied
 
 
-def _scenes(name: str, period: str, feature: str) -> dict[str, Any]:
+def _write_part(
+    path: Path,
+    area: Grid,
+    period: str,
+    features: Sequence[str],
+    maps: Mapping[tuple[str, str], str],
+    told: Mapping[str, Any],
+    *,
+    as_float: bool,
+) -> None:
+    with ArdWriter(path, area, [period], features, as_float=as_float) as ard:
+        for strip in ard.strips():
+            planes = np.stack([grassdb.read_cells(maps[period, feature], strip) for feature in features])
+            count = grassdb.read_cells(maps[period, "count"], strip, nodata=255)
+            ard.write_period(
+                period, strip, np.clip(planes, 0, 65535).astype(np.uint16), np.clip(count, 0, 255).astype(np.uint8)
+            )
+        ard.finish({period: told})
+
+
+def _is_there(
+    path: Path, area: Grid, period: str, features: Sequence[str], told: Mapping[str, Any], *, as_float: bool
+) -> bool:
+    """Tell whether a stopped run left this period whole, from these very scenes. Maps that do not tell their scenes are read again."""
+    if "scenes" not in told or not path.is_file():
+        return False
+    try:
+        with ArdFile.open(path) as ard:
+            same = (ard.grid, ard.periods, ard.features, ard.is_float) == (area, (period,), tuple(features), as_float)
+            return same and ard.provenance == {period: told} and not check_ard(path)["findings"]
+    except ArdError:
+        return False
+
+
+def _scenes(name: str, period: str) -> dict[str, Any]:
     known = grassdb.read_provenance(name)
-    return {key: known[key] for key in ("scenes", "method", "settings", "version") if key in known} or {
-        "map": feature,
-        "period": period,
-    }
+    keys = ("scenes", "heard", "method", "settings", "grid", "version")
+    return {key: known[key] for key in keys if key in known} or {"map": name, "period": period}
 
 
 def _plot(path: Path, folder: Path) -> None:
@@ -250,21 +352,39 @@ def _plot(path: Path, folder: Path) -> None:
     from imperviouslib.edge import picture
 
     with ArdFile.open(path) as ard:
+        thin = partial(_thinned, grid=ard.grid, cells=picture.LARGEST)
         for period in ard.periods:
-            planes = ard.read(period, ard.grid)
-            if len(planes) >= 3:
-                picture.false_colour(
-                    folder / f"composite_{period}.png",
-                    planes[:3],
-                    f"{period}: {', '.join(ard.features[:3])} as red, green, blue",
-                )
+            planes = thin(partial(ard.read, period))
+            title = f"{period}: {', '.join(ard.features[:3])} as red, green, blue"
+            if len(planes) < 3:
+                title = f"{period}: {ard.features[0]}"
+            picture.false_colour(
+                folder / f"composite_{period}.png",
+                planes[:3] if len(planes) >= 3 else planes[[0, 0, 0]],
+                title,
+                ard.grid,
+            )
             picture.counts(
-                folder / f"count_{period}.png", ard.read_count(period, ard.grid), f"{period}: clear observations"
+                folder / f"count_{period}.png",
+                thin(partial(ard.read_count, period)),
+                f"{period}: clear observations",
+                ard.grid,
             )
         if ard.has_label:
             picture.classes(
-                folder / "labels.png", ard.read_label(ard.grid), f"Labels of {ard.label_year} ({ard.legend})"
+                folder / "labels.png", thin(ard.read_label), f"Labels of {ard.label_year} ({ard.legend})", ard.grid
             )
+
+
+def _thinned(read: Callable[[Grid], np.ndarray], *, grid: Grid, cells: int) -> np.ndarray:
+    """Read every n-th row and column of a file strip by strip, so that the longer side has at most `cells`."""
+    step = max(1, -(-max(grid.shape) // cells))
+    strips = []
+    for top in range(0, grid.height, 256 * step):
+        bottom = min(grid.height, top + 256 * step)
+        part = Grid(grid.west, grid.north - bottom * grid.res_m, grid.east, grid.north - top * grid.res_m, grid.res_m)
+        strips.append(read(part)[..., ::step, ::step])
+    return np.concatenate(strips, axis=-2)
 
 
 def _report(
@@ -292,6 +412,8 @@ def _report(
                 "tied_share": round(share, 6),
                 "ties": labels.ties,
             }
+            if labels.second:
+                content["labels"]["cleaned"] = {c.key: labels.dropped[c.code] for c in CLASSES}
         print(json.dumps(content, indent=1))
         return
     print(
@@ -303,3 +425,11 @@ def _report(
             + ", ".join(f"{c.key} {tied[c.key]}" for c in CLASSES)
             + f"; {100 * share:.2f} % of the cells tied, settled {labels.ties}"
         )
+        if labels.second:
+            print(
+                "cleaned away: "
+                + ", ".join(
+                    f"{c.key} {labels.dropped[c.code]} ({100 * labels.dropped[c.code] / max(1, labels.dropped[c.code] + tied[c.key]):.1f} %)"
+                    for c in CLASSES
+                )
+            )

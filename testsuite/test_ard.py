@@ -1,0 +1,192 @@
+"""r.s2.ard in a real GRASS session: maps and labels in, one file out."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import rasterio
+
+from imperviouslib.core.grid import Grid
+from imperviouslib.edge.ardcheck import check_ard
+from imperviouslib.edge.ardfile import ArdFile
+from testsuite.archive_ground import even_scene, write_scene
+
+GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 40 * 20, 3_282_000 + 30 * 20)
+
+
+@pytest.fixture
+def grass(mapset):
+    """Commands in a session of this process; region on GRID. `ok` says what is expected; `.said` is the message on one line."""
+
+    def run(*command, ok=True, **env):
+        done = subprocess.run(
+            [str(word) for word in command], env={**os.environ, **env}, capture_output=True, text=True, timeout=300,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        done.said = " ".join(done.stderr.split())
+        assert (done.returncode == 0) == ok, done.stderr + done.stdout
+        return done
+
+    run("g.region", f"w={GRID.west}", f"s={GRID.south}", f"e={GRID.east}", f"n={GRID.north}", "res=20")
+    return run
+
+
+def _composites(grass, years=(2017, 2018), prefix="s2"):
+    """Composites as r.s2.yearly names them, by r.mapcalc: values by row and column, one NULL, one never seen."""
+    for year in years:
+        for number, band in enumerate(("B12", "B11", "B04")):
+            grass(
+                "r.mapcalc",
+                f"expression={prefix}_{year}_{band}_p50 = if(row() == 1, null(), {year} + {100 * number} + 3 * row() + col())",
+            )
+        grass("r.mapcalc", f"expression={prefix}_{year}_count = if(row() == 1, if(col() == 1, null(), 0), 2)")
+
+
+def _labels(grass, path, codes, res_m=10, name="s2glc", west=GRID.west, north=GRID.north):
+    profile = {
+        "driver": "GTiff", "height": codes.shape[0], "width": codes.shape[1], "count": 1, "dtype": "uint8", "crs": "EPSG:3035",
+        "transform": rasterio.Affine(res_m, 0, west, 0, -res_m, north),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as out:
+        out.write(codes.astype("uint8"), 1)
+    grass("r.in.gdal", f"input={path}", f"output={name}", "--o", "--q")
+
+
+def test_maps_and_labels_into_one_file(grass, tmp_path):
+    from imperviouslib.edge import grassdb
+
+    _composites(grass)
+    codes = np.random.default_rng(1).choice([62, 75, 82, 121, 162, 0, 255], (60, 80))
+    _labels(grass, tmp_path / "labels.tif", codes)
+    path, rules = tmp_path / "made.h5", tmp_path / "rules.txt"
+    command = ("r.s2.ard", "input=s2", "labels=s2glc", f"output={path}")
+    done = grass(*command, f"rules={rules}", f"plot={tmp_path / 'plots'}", "format=json")
+    report = json.loads(done.stdout)
+    assert report["periods"] == ["2017", "2018"] and report["features"] == ["B12_p50", "B11_p50", "B04_p50"]
+    assert check_ard(path, GRID)["findings"] == []
+    rows, cols = np.mgrid[1:31, 1:41]
+    with ArdFile.open(path) as ard:
+        expected = np.where(rows == 1, 0, 2018 + 100 + 3 * rows + cols)
+        assert np.array_equal(ard.read("2018", GRID)[1], expected)
+        count = ard.read_count("2018", GRID)
+        assert count[0, 0] == 255 and (count[0, 1:] == 0).all() and (count[1:] == 2).all()
+        label = ard.read_label(GRID)
+        green, purity = ard.read_share("green", GRID), ard.read_purity(GRID)
+        assert ard.provenance["labels"]["codes"]["62"] == 1 and ard.provenance["labels"]["ties"] == "balanced"
+    assert report["labels"]["cells"]["green"] == (label == 3).sum()
+    pictures = sorted(p.name for p in (tmp_path / "plots").iterdir())
+    assert pictures == ["composite_2017.png", "composite_2018.png", "count_2017.png", "count_2018.png", "labels.png"]
+    assert not list(tmp_path.glob(".*"))
+
+    # GRASS itself, reclassing by the very rules and counting cells, finds the same shares and, where one class leads, the same label.
+    grass("r.reclass", "input=s2glc", "output=classes", f"rules={rules}")
+    fine = Grid(*GRID.bounds, 10)
+    classes = grassdb.read_cells("classes", fine)
+    parts = np.stack([classes[i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    counts = np.stack([(parts == c).sum(axis=0) for c in (1, 2, 3, 4)])
+    known, ordered = counts.sum(axis=0), np.sort(counts, axis=0)
+    leads = (ordered[-1] > ordered[-2]) & (known >= 2)
+    assert np.array_equal(label[leads], (counts.argmax(axis=0) + 1)[leads]) and leads.sum() > 500
+    assert np.array_equal(green[known >= 2], np.rint(100 * counts[2] / np.maximum(known, 1))[known >= 2])
+    assert (label[known < 2] == 0).all() and (purity[known < 2] == 255).all()
+
+    # The rules, edited, are a legend; a second map that calls all green other leaves no green label.
+    rules.write_text(rules.read_text().replace("121 = 2", "121 = 1"))
+    grass("r.mapcalc", "expression=second = if(row() > 15, 512, 312)")
+    done = grass(*command, f"legend={rules}", "clean=second", "--overwrite")
+    with ArdFile.open(path) as ard:
+        cleaned = ard.read_label(GRID)
+    assert 2 not in cleaned and set(np.unique(cleaned[:15])) == {0, 3} and set(np.unique(cleaned[15:])) == {0, 4}
+    assert "cleaned away: artificial" in done.stdout and "(100.0 %)" in done.stdout
+    assert not grass("g.list", "type=raster", "pattern=*labels*").stdout
+
+
+def test_check_of_a_file_from_the_command_line(grass, tmp_path):
+    _composites(grass, years=(2017,))
+    path = tmp_path / "made.h5"
+    grass("r.s2.ard", "input=s2", f"output={path}", "-f")
+    done = grass("r.s2.ard", "-c", f"input={path}", "format=json")
+    assert json.loads(done.stdout)["findings"] == [] and json.loads(done.stdout)["type"] == "float32"
+    assert "0 findings" in grass("r.s2.ard", "-c", f"input={path}").stdout
+    content = bytearray(path.read_bytes())
+    with ArdFile.open(path) as ard:
+        at = ard._file["B11_p50"].id.get_chunk_info(0).byte_offset
+    content[at + 50] ^= 1
+    path.write_bytes(content)
+    done = grass("r.s2.ard", "-c", f"input={path}", ok=False)
+    assert "1 findings" in done.stdout and "a damaged part of /B11_p50" in done.stdout
+    path.write_bytes(content[:1000])
+    assert "found no whole HDF5 file" in grass("r.s2.ard", "-c", f"input={path}", ok=False).said
+
+
+def test_bad_input_is_one_clear_line(grass, tmp_path):
+    output = f"output={tmp_path / 'a.h5'}"
+    assert "no map <s2_*_count>" in grass("r.s2.ard", "input=s2", output, ok=False).said
+    _composites(grass, years=(2017,))
+    _labels(grass, tmp_path / "labels.tif", np.full((60, 80), 99))
+    _labels(grass, tmp_path / "far.tif", np.full((60, 80), 62), name="far", west=GRID.west + 100_000)
+    _labels(grass, tmp_path / "empty.tif", np.full((60, 80), 255), name="empty")
+    grass("r.mapcalc", "expression=floating = 62.0")
+    twice = tmp_path / "twice.txt"
+    twice.write_text("99 1\n99 3\n")
+    for options, said in [
+        (["years=2017,2019"], "none of 2019"),
+        (["features=B08_p50"], "s2_2017_B08_p50"),
+        (["labels=nothing"], "no raster map <nothing>"),
+        (["labels=s2glc"], "code 99, expected a code of the legend 's2glc'"),
+        (["labels=far"], "no cell within the region"),
+        (["labels=empty"], "no data only within the region"),
+        (["labels=floating"], "expected an integer map (CELL)"),
+        (["labels=s2glc", f"legend={twice}"], "code 99 a second time"),
+        (["labels=s2glc", "legend=clc"], "Option <legend>: found 'clc'"),
+        (["clean=s2glc"], "Option <clean>: found no <labels>"),
+        (["labels=empty", "legend=clcplus", "clean=nothing"], ""),
+    ]:  # fmt: skip
+        done = grass("r.s2.ard", "input=s2", output, *options, ok=False)
+        assert said in done.said and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob(".*"))
+    grass("g.region", "res=10")
+    assert "expected 20 x 20 m" in grass("r.s2.ard", "input=s2", output, ok=False).said
+
+
+def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
+    _composites(grass, years=(2017,))
+    codes = np.array([[111, 312], [512, 331]]).repeat(4, 0).repeat(4, 1)[:6] // 10  # 100 m, by number below
+    numbers = np.where(codes == 11, 1, np.where(codes == 31, 24, np.where(codes == 51, 41, 30)))
+    _labels(grass, tmp_path / "corine.tif", numbers, res_m=100, name="corine")
+    path = tmp_path / "a.h5"
+    done = grass("r.s2.ard", "input=s2", "labels=corine", "legend=corine", "label_year=2018", f"output={path}")
+    assert "The labels are of 2018, and no composite is" in done.said
+    with ArdFile.open(path) as ard:
+        label = ard.read_label(GRID)
+    assert (label[:20, :20] == 1).all() and (label[:20, 20:] == 3).all() and (label[20:, :20] == 4).all()
+    _labels(grass, tmp_path / "off.tif", np.full((70, 90), 62), name="off", west=GRID.west - 33, north=GRID.north + 33)
+    done = grass("r.s2.ard", "input=s2", "labels=off", f"output={path}", "--overwrite")
+    assert "do not nest in the grid" in done.said
+
+
+def test_a_stopped_run_goes_on_with_the_periods_it_had(grass, tmp_path):
+    archive = tmp_path / "archive"
+    for year in (2017, 2018, 2019):
+        write_scene(archive, "32UPD", f"{year}-06-01", GRID, even_scene(GRID, year))
+    grass("r.s2.yearly", f"input={archive}", "output=s2", "-l")
+    path = tmp_path / "made.h5"
+    command = ["r.s2.ard", "input=s2", f"output={path}"]
+    parts = tmp_path / ".made.h5.parts"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (parts / "2017.h5").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not path.exists() and (parts / "2017.h5").exists()
+    done = grass(*command)
+    assert "Period 2017 is there from a run that was stopped." in done.said
+    assert check_ard(path, GRID)["findings"] == [] and not parts.exists()
+    with ArdFile.open(path) as ard:
+        assert [int(ard.read(str(year), GRID)[0, 0, 0]) for year in (2017, 2018, 2019)] == [2017, 2018, 2019]
+        assert ard.provenance["2018"]["scenes"][0]["id"].startswith("S2A_MSIL2A_2018")
