@@ -18,7 +18,7 @@ import rasterio
 from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
 
-from testsuite.archive import around, difficulty, judge
+from testsuite.archive import around, difficulty, judge, picture, reality
 from testsuite.archive.faults import Fault
 from testsuite.archive.fields import Warp
 from testsuite.archive.land import make_land
@@ -647,6 +647,33 @@ def test_median_of_what_is_there():
     nan = np.nan
     stack = np.array([[[1.0, nan, 5.0]], [[3.0, nan, nan]], [[2.0, 4.0, 7.0]]])
     np.testing.assert_array_equal(difficulty.median(stack), [[2.0, 4.0, 6.0]])
+
+
+def test_semivariance_on_paper():
+    ramp = np.tile(np.arange(6.0), (6, 1))
+    # Steps of 1 along rows, of 0 along columns: half of the mean of 1 and 0.
+    assert reality.semivariance(ramp, 1) == pytest.approx((0.5 * 1 + 0.5 * 0) / 2)
+    assert np.isnan(reality.semivariance(ramp, 5))
+
+
+def test_a_world_beside_itself_is_within_all_bounds():
+    image = np.random.default_rng(1).random((3, 40, 40))
+    same = {"landscape: noise": reality.of_image(image), "noise": reality.of_pixels(image.reshape(3, -1))}
+    assert set(reality.compare(same, same)[1].values()) == {1.0}
+    other = {k: reality.of_image(image * 2) for k in same}
+    shares = reality.compare(same, other)[1]
+    assert shares["mean"] == 0 and shares["variogram"] == 0
+
+
+def test_real_pixels_that_are_not_there_are_named(tmp_path, capsys):
+    assert reality.main([str(tmp_path)]) == 1
+    assert "expected at least one" in capsys.readouterr().err
+
+
+def test_a_world_can_be_drawn(small, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert picture.main([str(small), str(tmp_path / "world.png")]) == 0
+    assert (tmp_path / "world.png").stat().st_size > 10000
 
 
 def test_nothing_of_a_world_lies_in_the_repository():

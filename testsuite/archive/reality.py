@@ -92,10 +92,10 @@ def real_fields(data: Path) -> dict[str, Stats]:
     import xarray
 
     folder = data / "s2_l2a_worldcereal_be"
-    ten, twenty, output = (
-        xarray.open_dataset(next(folder.glob(f"{n}*.nc")), mask_and_scale=False)
-        for n in ("S2_L2A_10m", "S2_L2A_20m", "OUTPUT")
-    )
+    paths = [sorted(folder.glob(f"{start}*.nc")) for start in ("S2_L2A_10m", "S2_L2A_20m", "OUTPUT")]
+    if not all(paths):
+        raise FileNotFoundError(f"no pack '{folder.name}'")
+    ten, twenty, output = (xarray.open_dataset(found[0], mask_and_scale=False) for found in paths)
     days = [str(d)[:10] for d in twenty["timestamp"].values]
     code = output["LC"].values.squeeze()
     parts = np.stack([code[i::2, j::2] for i in (0, 1) for j in (0, 1)])
@@ -312,8 +312,8 @@ def main(arguments: list[str] | None = None) -> int:
     for read in (real_fields, real_towns, real_forest, real_spectra):
         try:
             real |= read(a.data)
-        except (OSError, StopIteration) as error:
-            print(f"Left out {read.__name__}: {error or 'no such pack'}", file=sys.stderr)
+        except (OSError, ImportError) as error:
+            print(f"Left out {read.__name__}: {error}", file=sys.stderr)
     if not real:
         print(
             f"ERROR: Folder '{a.data}': found no pack of real pixels, expected at least one. See doc/archive.md.",

@@ -1,0 +1,99 @@
+"""Draw a world: `python -m testsuite.archive.picture WORLD FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import rasterio
+
+from testsuite.archive.difficulty import composite, read_items, read_scene, read_truth, read_world
+from testsuite.archive.materials import CLASS_OF_S2GLC
+
+COLOURS = np.array([(255, 255, 255), (178, 24, 43), (171, 164, 153), (77, 146, 33), (67, 124, 190)], np.uint8)
+
+
+def stretched(image: np.ndarray) -> np.ndarray:
+    """Make a picture of B04, B11, B12, no data black. image : array (band, row, col). Returns: array (row, col, 3), 0-1."""
+    return np.clip(np.nan_to_num(image[::-1]).transpose(1, 2, 0) / [0.30, 0.40, 0.20], 0, 1)
+
+
+def draw(world: Path, path: Path) -> None:
+    """Draw one scene, a year's composite, truth, labels, growth and regions."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    facts, place = read_world(world)
+    first, last = facts["years"][0], facts["years"][-1]
+    image, count = composite(world, first, place)
+    scene = next(
+        s
+        for i in read_items(world, first)
+        if (s := read_scene(world, i, place)) is not None and np.isfinite(s).mean() > 0.2
+    )
+    before, after = read_truth(world, first), read_truth(world, last)
+    table = np.zeros(256, np.uint8)
+    for code, target in CLASS_OF_S2GLC.items():
+        table[code] = target
+    with rasterio.open(world / "labels" / f"s2glc_{first}.tif") as file:
+        labels = table[file.read(1)]
+    with rasterio.open(world / "truth" / "zones.tif") as file:
+        zones = file.read(1)
+    growth = COLOURS[before].astype(float) / 255 * 0.35 + 0.65
+    growth[(before != 1) & (after == 1)] = (0.85, 0.0, 0.1)
+    growth[(before == 1) & (after != 1)] = (0.0, 0.3, 0.9)
+    middle = before.shape[0] // 2, before.shape[1] // 2
+    town = np.unravel_index(np.argmax(_density(before == 1)), before.shape)
+    near = tuple(slice(max(0, t - 75), t + 75) for t in town)
+    panels = (
+        (stretched(scene), "One scene of one tile, where clear (B12 B11 B04)"),
+        (stretched(image), f"Median of {first}"),
+        (count, f"Clear observations, {first}"),
+        (COLOURS[before], f"Truth {first}: artificial, natural, green, other"),
+        (COLOURS[labels], "Label map, 86 % right"),
+        (growth, f"New (red) and lost (blue) sealed land {first}-{last}"),
+        (stretched(image)[near], "A town: 3 km of the composite"),
+        (COLOURS[before][near], "... and its truth"),
+        (zones, "Regions of level 3"),
+    )
+    fig, axes = plt.subplots(3, 3, figsize=(12, 12.6))
+    for ax, (data, title) in zip(axes.flat, panels, strict=True):
+        cmap = "tab20" if "Regions" in title else "viridis"
+        ax.imshow(data, interpolation="nearest", cmap=cmap)
+        ax.set_title(title, fontsize=9)
+        ax.set(xticks=[], yticks=[])
+    fig.suptitle(
+        f"Seed {facts['settings']['seed']}, {middle[0] * 40 / 1000:g} x {middle[1] * 40 / 1000:g} km", fontsize=10
+    )
+    fig.tight_layout()
+    fig.savefig(path, dpi=50)
+    plt.close(fig)
+
+
+def _density(mask: np.ndarray) -> np.ndarray:
+    """Return the share of true cells around each cell."""
+    from scipy import ndimage
+
+    return ndimage.uniform_filter(mask.astype(np.float32), 75)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw."""
+    parser = argparse.ArgumentParser(prog="python -m testsuite.archive.picture", description="Draw a world.")
+    parser.add_argument("world", type=Path)
+    parser.add_argument("file", type=Path)
+    a = parser.parse_args(arguments)
+    try:
+        draw(a.world, a.file)
+    except OSError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
