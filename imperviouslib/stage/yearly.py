@@ -207,6 +207,15 @@ def _read(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:
         grassdb.warning(
             f"{len(groups) - len(whole)} scenes lack a band and are left out, such as {lacking}. Run r.s2.fetch again to complete them."
         )
+    if not whole:
+        raise InputError(
+            sentence(
+                f"Archive '{archive}'",
+                f"no scene with all of {', '.join((*bands, SCL))}",
+                "scenes that have each band",
+                "Fetch what is missing with bands= of r.s2.fetch, or leave it out of <bands>.",
+            )
+        )
     meeting = [scene for scene in whole if scene.any.grid.intersection(area)]
     if not meeting:
         raise InputError(
