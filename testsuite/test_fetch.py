@@ -508,7 +508,7 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
     assert run_in_source_tree(command).wait() == 0
     assert len(digests(archive)) == files
     # The runs were killed in the midst of their work, not before it.
-    assert sum(asked.values()) > files
+    assert len(asked) > rounds / 2
 
 
 def digests_of_whole(archive):
@@ -677,7 +677,7 @@ def tool(mapset, world, keys):
 def maps():
     import grass.script as gs
 
-    return sorted(gs.list_strings("raster"))
+    return sorted(name.split("@")[0] for name in gs.list_strings("raster"))
 
 
 def test_the_tool_lists_fetches_links_and_fetches_no_more(tool, keys, tmp_path, expected):
@@ -788,7 +788,7 @@ def test_expired_keys_stop_the_run_and_keep_what_is_there(tool, keys, tmp_path):
         ({"years": "2021,2020"}, "Option <years>"), ({"window": "1-1/2-2"}, "Option <window>"), ({"bands": "B99"}, "Option <bands>"),
         ({"stac": "missing.json"}, "no file 'missing.json'"), ({"clouds": "0"}, "none left"), ({"years": "2019"}, "none left"),
         ({"stac": "http://127.0.0.1:9/"}, "Catalogue 'http://127.0.0.1:9/'"), ({"bbox": "1,2,3"}, "Option <bbox>"),
-        ({"bbox": "0,0,1,1"}, "none left"), ({"area": "nothing"}, "vector map <nothing>"), ({"output": "/proc/x"}, "File '/proc/x"),
+        ({"bbox": "0,0,1,1"}, "none left"), ({"area": "nothing"}, "vector map <nothing>"), ({"output": "/proc/x"}, "Option <output>: found '/proc/x'"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_line(tool, keys, monkeypatch, change, found):

@@ -11,6 +11,7 @@ import fcntl
 import functools
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core.archive import SIDECAR, SUFFIX, Sidecar, band_path, parse_sidecar, resolve_action
-from imperviouslib.core.errors import AccessError, FetchError, ImperviousError, OffsetError, sentence
+from imperviouslib.core.errors import AccessError, FetchError, ImperviousError, InputError, OffsetError, sentence
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
 from imperviouslib.edge import warp
@@ -88,6 +89,20 @@ def read_archive(archive: Path) -> Iterator[Sidecar]:
         sidecar = parse_sidecar(content, path) if content else None
         if sidecar and sidecar.path.is_file() and sidecar.path.stat().st_size == sidecar.output_size:
             yield sidecar
+
+
+def check_writable(archive: Path) -> None:
+    """Raise InputError where the archive folder cannot be made or written to, before anything is fetched."""
+    try:
+        archive.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=archive):
+            pass
+    except OSError as err:
+        raise InputError(
+            sentence(
+                "Option <output>", f"'{archive}': {err.strerror}", "a folder that can be written to", "Name another."
+            )
+        ) from err
 
 
 def missing_bands(task: Task) -> tuple[str, ...]:

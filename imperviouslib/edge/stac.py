@@ -176,7 +176,7 @@ def search(
             if attempt + 1 == _TRIES:
                 raise CatalogueError(
                     sentence(
-                        f"Catalogue '{address}'",
+                        f"Catalogue '{address.split('?', 1)[0]}'",
                         f"{found}, {_TRIES} times",
                         f"all items of {collection} for {first} to {last}",
                         "Check the address and the network, and run the same command again.",

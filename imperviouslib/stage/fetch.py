@@ -94,6 +94,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     if flags["l"]:
         _list(tasks, due, choices, holes, _workers(options, tasks), options["format"])
         return 0
+    archivefile.check_writable(archive)
     for year, tile in holes:
         grassdb.warning(f"Tile {tile} has no usable scene in {year}.")
     errors = _fetch(due, _workers(options, due))
