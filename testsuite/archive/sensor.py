@@ -126,10 +126,10 @@ def passes(spec: Spec) -> list[Pass]:
             picked += [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
         picked.sort()
         # Cover rises from clear to nearly closed, in an order that has nothing to do with the season.
-        cover = ((np.arange(len(picked)) + rng.uniform(0.2, 0.8, len(picked))) / len(picked)) ** 2.3
+        cover = ((np.arange(len(picked)) + rng.uniform(0.2, 0.8, len(picked))) / len(picked)) ** 2.15
         cover = rng.permutation(np.clip(cover, 0.01, 0.95))
         for (when, satellite, orbit, absolute), share in zip(picked, cover, strict=True):
-            edge = None if orbit == 22 else float(rng.uniform(0.3, 0.65) if orbit == 65 else rng.uniform(0.35, 0.7))
+            edge = None if orbit == 22 else float(rng.uniform(0.25, 0.5) if orbit == 65 else rng.uniform(0.5, 0.75))
             out.append(Pass(when, satellite, orbit, absolute, float(share) if spec.clouds else 0.0, edge))
     return out
 
