@@ -21,7 +21,7 @@ test:     ## Set up, then run every test
 	@tools/setup.sh test
 	@$(PYTHON3) -m pytest
 
-check:    ## Lint, rules between rooms, and the quick tests
+check:    ## Lint, rules between rooms, and the tests that need no GRASS session
 	@tools/setup.sh test
 	@$(PYTHON3) -m ruff check .
 	@$(PYTHON3) -m ruff format --check .
@@ -44,9 +44,9 @@ serve:    ## Serve the world in OUT= by a STAC API and an S3 server on this mach
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.archive.serve "$(OUT)"
 
-judge:    ## Compare the table of a run, RUN=DIR, with the truth of the world of SEED= and GROWTH=
+judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or else of SEED= and GROWTH=
 	@tools/setup.sh demo
-	@$(PYTHON3) -m testsuite.archive.judge --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)"
+	@$(PYTHON3) -m testsuite.archive.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)"
 
 matrix:   ## Run set-up and tests in a bare Debian 12 and a bare Debian 13 (needs root; ON="bookworm trixie")
 	@tools/matrix.sh $(ON)

@@ -32,6 +32,13 @@ def _grass_config(what):
 sys.path.append(_grass_config("python_path"))
 
 
+def pytest_collection_modifyitems(items):
+    """`make check` leaves out what takes long: all tests that start GRASS."""
+    for item in items:
+        if {"location", "grass_env", "source_tools"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def location(tmp_path_factory):
     path = tmp_path_factory.mktemp("grassdata") / "eu"
