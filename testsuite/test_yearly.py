@@ -18,6 +18,7 @@ from imperviouslib.core.periods import resolve_periods
 from imperviouslib.edge.alignment import check_archive
 from imperviouslib.edge.archivefile import read_archive
 from imperviouslib.edge.files import sha256_file
+from imperviouslib.edge.rasterfile import OpenRasters
 from imperviouslib.stage.yearly import Recipe, _in_order, _read, _resolve_tiles, compose_block
 from testsuite.archive_ground import BANDS, even_scene, smooth_ground, write_scene
 
@@ -68,9 +69,10 @@ def _composed(archive, area, *, period="2018", kind="year", method="median", mas
     span = next(p for p in resolve_periods([2018], [kind]) if p.name == period)
     used = [s for s in scenes if span.holds(s.any.sensed_utc)]
     out = {}
-    for block in area.blocks():
-        for feature, plane in compose_block(block, span, used, scenes, recipe).items():
-            out.setdefault(feature, np.zeros(area.shape, plane.dtype))[block.slices_in(area)] = plane
+    with OpenRasters(most=5) as rasters:
+        for block in area.blocks():
+            for feature, plane in compose_block(block, span, used, scenes, recipe, rasters).items():
+                out.setdefault(feature, np.zeros(area.shape, plane.dtype))[block.slices_in(area)] = plane
     return out
 
 
@@ -315,7 +317,7 @@ def _broken(path, how):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("truncated", "its sidecar says"), ("changed", "not those that were written"), ("gone", "no such file"), ("shifted", "no multiple of the cell size"),
+        ("truncated", "its sidecar says"), ("changed", "not those that were written"), ("gone", "no such file"), ("shifted", "multiples of 20 m"),
         ("one cell off", "its sidecar says"), ("re-typed", "type float32, expected uint16"), ("foreign CRS", "EPSG:32632"),
         ("other no data", "no data is 65535.0, expected 0"), ("coarser", "cells of 30 x 30 m"),
     ],

@@ -77,7 +77,7 @@ def clear(scl: np.ndarray, cells: int, alarms: np.ndarray | None = None) -> np.n
     Clouds narrower than three cells (60 m) are not widened: SCL calls many bright roofs cloud, and widening each of them would take
     a town away in exactly the class that is measured.
     """
-    bad, cloudy = _IS_UNUSABLE[scl], _IS_CLOUDY[scl]
+    bad, cloudy = _IS_UNUSABLE.take(scl), _IS_CLOUDY.take(scl)
     if alarms is not None:
         bad &= ~(alarms & cloudy)
         cloudy &= ~alarms
@@ -170,10 +170,12 @@ class Observations:
         self.cube = np.zeros((bands, len(self.overpasses), *shape), np.uint16)
         self.score = np.zeros((len(self.overpasses), *shape), np.uint8) if scored else None
 
-    def add(self, overpass: str, planes: np.ndarray, mask: np.ndarray, worth: np.ndarray | None = None) -> None:
+    def add(
+        self, overpass: str, planes: Sequence[np.ndarray], mask: np.ndarray, worth: np.ndarray | None = None
+    ) -> None:
         """Add one scene.
 
-        planes : array (band, row, col), uint16, 0 = no data
+        planes : array (row, col) of each band, uint16, 0 = no data
         mask : array (row, col), bool, clear
         worth : array (row, col), uint8, as `score` gives it
         """
@@ -182,8 +184,9 @@ class Observations:
         take = mask & (target[0] == 0)
         for plane in planes:
             take &= plane > 0
+        # A product with 0 or 1 is several times quicker than a masked copy; what is taken is 0 so far.
         for plane, layer in zip(planes, target, strict=True):
-            np.copyto(layer, plane, where=take)
+            layer += np.multiply(plane, take, dtype=np.uint16)
         if self.score is not None and worth is not None:
             np.copyto(self.score[at], worth, where=take)
 

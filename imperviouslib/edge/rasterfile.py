@@ -7,6 +7,8 @@ exception. Every read here is therefore made with one GDAL thread, in which a fa
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,14 +130,23 @@ def same_crs(crs: rasterio.CRS | None) -> bool:
 def open_on_grid(path: Path, res_m: int) -> Iterator[tuple[rasterio.io.DatasetReader, Grid]]:
     """Open a raster that must lie on the grid; raise InputError where it is no raster, GridError where it is off."""
     with rasterio.Env(**_READ):
-        try:
-            dataset = rasterio.open(path)
-        except rasterio.errors.RasterioIOError as err:
-            raise InputError(
-                sentence(f"File '{path}'", "no raster that can be read", "a GeoTIFF", "Remove it and make it again.")
-            ) from err
+        dataset, grid = _open_on_grid(path, res_m)
         with dataset:
-            yield dataset, grid_of(dataset, res_m)
+            yield dataset, grid
+
+
+def _open_on_grid(path: Path, res_m: int) -> tuple[rasterio.io.DatasetReader, Grid]:
+    try:
+        dataset = rasterio.open(path)
+    except rasterio.errors.RasterioIOError as err:
+        raise InputError(
+            sentence(f"File '{path}'", "no raster that can be read", "a GeoTIFF", "Remove it and make it again.")
+        ) from err
+    try:
+        return dataset, grid_of(dataset, res_m)
+    except GridError:
+        dataset.close()
+        raise
 
 
 def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: int = 0) -> np.ndarray:
@@ -161,6 +172,36 @@ def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: 
         ) from err
     out[common.slices_in(part)] = data
     return out
+
+
+class OpenRasters:
+    """Rasters on the grid that stay open between reads, since opening costs more than reading a small part; each thread has its own.
+
+    At most `most` stay open a thread. Use it as a context manager; it closes them all.
+    """
+
+    def __init__(self, most: int = 200) -> None:
+        self._most = most
+        self._threads: dict[int, OrderedDict[Path, tuple[rasterio.io.DatasetReader, Grid]]] = {}
+
+    def __enter__(self) -> OpenRasters:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for opened in self._threads.values():
+            for dataset, _grid in opened.values():
+                dataset.close()
+
+    def read(self, path: Path, part: Grid) -> np.ndarray:
+        """Read a part as `read_part` does; raises as `open_on_grid` does."""
+        opened = self._threads.setdefault(threading.get_ident(), OrderedDict())
+        with rasterio.Env(**_READ):
+            if path not in opened:
+                opened[path] = _open_on_grid(path, part.res_m)
+                if len(opened) > self._most:
+                    opened.popitem(last=False)[1][0].close()
+            opened.move_to_end(path)
+            return read_part(*opened[path], part)
 
 
 @dataclass(frozen=True)

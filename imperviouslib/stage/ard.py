@@ -17,7 +17,7 @@ from imperviouslib.core.labels import Labels, majority
 from imperviouslib.core.legend import CLASSES, LEGENDS, Legend, parse_legend
 from imperviouslib.core.scenes import DEFAULT_BANDS, parse_years
 from imperviouslib.edge import grassdb
-from imperviouslib.edge.ardcheck import check_ard
+from imperviouslib.edge.ardcheck import check_ard, check_ard_apart
 from imperviouslib.edge.ardfile import ArdFile, ArdWriter
 from imperviouslib.edge.files import appearing, check_place, read_text, remove_folder
 
@@ -56,7 +56,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
 
 
 def _check(path: Path, form: str) -> int:
-    report = check_ard(path, grassdb.region_grid() if grassdb.has_grid_region() else None, grassdb.percent)
+    report = check_ard_apart(path, grassdb.region_grid() if grassdb.has_grid_region() else None)
     if form == "json":
         print(json.dumps(report, indent=1))
     else:

@@ -34,7 +34,7 @@ from imperviouslib.core.periods import Period, resolve_periods
 from imperviouslib.core.scenes import SCL, parse_years
 from imperviouslib.edge import alignment, archivefile, grassdb
 from imperviouslib.edge.files import check_place, write_json
-from imperviouslib.edge.rasterfile import TiffWriter, open_on_grid, read_part
+from imperviouslib.edge.rasterfile import OpenRasters, TiffWriter
 
 _LAYERS = 64
 """Layers of a whole block held at a time; where there are more, the block is worked on in quarters or sixteenths."""
@@ -407,15 +407,16 @@ def _write_planes(
     threads: int,
 ) -> None:
     """Write the GeoTIFFs of a period; some blocks are in work at a time, whatever the extent."""
-    blocks = list(area.blocks(BLOCK))
+    blocks = list(_blocks(area))
     with contextlib.ExitStack() as stack:
         writers = {}
+        rasters = stack.enter_context(OpenRasters())
         for feature, path in paths.items():
             dtype, nodata = _FORMS.get(feature, ("uint16", 0))
             writers[feature] = stack.enter_context(TiffWriter(path, area, dtype, nodata=nodata))
         pool = stack.enter_context(ThreadPoolExecutor(max(1, threads)))
         work = _in_order(
-            pool, lambda part: compose_block(part, period, used, heard, recipe), blocks, max(1, threads) + 1
+            pool, lambda part: compose_block(part, period, used, heard, recipe, rasters), blocks, max(1, threads) + 1
         )
         for number, (part, planes) in enumerate(zip(blocks, work, strict=True), start=1):
             for feature, writer in writers.items():
@@ -440,8 +441,21 @@ def _in_order(
             future.cancel()
 
 
+def _blocks(area: Grid) -> Iterator[Grid]:
+    """Cut an area into blocks from its own north-western corner, where the tiles of files begin that are cut to it: fewer are decoded twice."""
+    step = BLOCK * area.res_m
+    for north in range(area.north, area.south, -step):
+        for west in range(area.west, area.east, step):
+            yield Grid(west, max(area.south, north - step), min(area.east, west + step), north, area.res_m)
+
+
 def compose_block(
-    block: Grid, period: Period, used: Sequence[SceneFiles], heard: Sequence[SceneFiles], recipe: Recipe
+    block: Grid,
+    period: Period,
+    used: Sequence[SceneFiles],
+    heard: Sequence[SceneFiles],
+    recipe: Recipe,
+    rasters: OpenRasters,
 ) -> dict[str, np.ndarray]:
     """Composite one block. A cell's values do not depend on the block: enough of the surroundings is read.
 
@@ -452,13 +466,18 @@ def compose_block(
     layers = len({s.any.datatake for s in used}) * len(recipe.bands)
     step = BLOCK if layers <= _LAYERS else BLOCK // 2 if layers <= 4 * _LAYERS else BLOCK // 4
     for part in block.blocks(step):
-        for feature, plane in _compose_part(part, period, used, heard, recipe).items():
+        for feature, plane in _compose_part(part, period, used, heard, recipe, rasters).items():
             out[feature][part.slices_in(block)] = plane
     return out
 
 
 def _compose_part(
-    part: Grid, period: Period, used: Sequence[SceneFiles], heard: Sequence[SceneFiles], recipe: Recipe
+    part: Grid,
+    period: Period,
+    used: Sequence[SceneFiles],
+    heard: Sequence[SceneFiles],
+    recipe: Recipe,
+    rasters: OpenRasters,
 ) -> dict[str, np.ndarray]:
     scored = recipe.method == "best" or recipe.quality
     around = part.grown(margin(recipe.dilate, recipe.mask, scored=scored))
@@ -468,7 +487,11 @@ def _compose_part(
         (s for s in by_time.values() if s.any.grid.intersection(around)),
         key=lambda s: (s.any.sensed_utc, s.any.tile, s.any.scene),
     )
-    scl = np.stack([_read_band(s, SCL, around) for s in near]) if near else np.zeros((0, *around.shape), np.uint8)
+    scl = (
+        np.stack([rasters.read(s.bands[SCL].path, around) for s in near])
+        if near
+        else np.zeros((0, *around.shape), np.uint8)
+    )
     alarms = false_alarms(scl) if recipe.mask == "dates" else [None] * len(near)
     wanted = {s.any.scene for s in used}
     here = [(s, *classes) for s, *classes in zip(near, scl, alarms, strict=True) if s.any.scene in wanted]
@@ -484,7 +507,7 @@ def _compose_part(
         if scored:
             worth = score(cloud_distance(classes, alarm)[inner], period.off_centre(scene.any.sensed_utc))
         observations.add(
-            scene.any.datatake, np.stack([_read_band(scene, band, part) for band in recipe.bands]), mask, worth
+            scene.any.datatake, [rasters.read(scene.bands[band].path, part) for band in recipe.bands], mask, worth
         )
     count = observations.count()
     planes = {"count": np.where(covered | (count > 0), np.minimum(count, NO_SCENE - 1), NO_SCENE).astype(np.uint8)}
@@ -493,12 +516,6 @@ def _compose_part(
         planes["quality"] = observations.quality()
     # Last, because it uses up the observations.
     return planes | dict(zip(recipe.features, observations.compose(recipe.method), strict=True))
-
-
-def _read_band(scene: SceneFiles, band: str, part: Grid) -> np.ndarray:
-    sidecar = scene.bands[band]
-    with open_on_grid(sidecar.path, part.res_m) as (dataset, grid):
-        return read_part(dataset, grid, part)
 
 
 def _largest(
