@@ -227,8 +227,10 @@ def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: M
         types = ",".join(f"{name} double precision" for name in names if name not in present)
         grassdb.run("v.db.addcolumn", map=target, columns=types)
     for level in levels:
+        # Areas only: by default v.rast.stats draws the centroids too, and where an area holds no cell's centre, its centroid takes
+        # a cell away from the neighbour.
         _hushed(
-            "v.rast.stats", map=target, where=where_level(source, level), raster=",".join(columns.values()),
+            "v.rast.stats", map=target, type="area", where=where_level(source, level), raster=",".join(columns.values()),
             column_prefix=",".join(columns), method="sum", flags="c",
         )  # fmt: skip
 
