@@ -245,6 +245,20 @@ def test_what_is_not_whole_or_not_as_wanted_is_fetched_again(keys, world, tmp_pa
     assert sum(path.endswith(".jp2") for path in keys.s3.counts()["by_path"]) == len(again)
 
 
+def test_what_a_killed_run_left_is_cleared_away_when_it_is_old(keys, world, tmp_path):
+    task = task_of(world, tmp_path)
+    fetch_scene(task)
+    folder = next(tmp_path.rglob("B11.tif")).parent
+    old, young, other = (folder / name for name in (".B11.0.part.tif", ".B11.1.part.tif", ".B12.2.part.tif"))
+    for left in (old, young, other):
+        left.write_bytes(b"x")
+    for left in (old, other):
+        os.utime(left, (1, 1))
+    (folder / "B11.json").unlink()
+    fetch_scene(task)
+    assert (old.exists(), young.exists(), other.exists()) == (False, True, True)
+
+
 KINDS = ("429", "503", "403", "404", "reset", "cut", "short", "corrupt", "hang")
 
 

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, 
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import sha256_file, temporary_path, write_json
 from imperviouslib.edge.objects import Patience, get_object
-from imperviouslib.edge.rasterfile import TiffWriter, decode_object, describe_object, open_on_grid
+from imperviouslib.edge.rasterfile import TILE, TiffWriter, decode_object, describe_object, open_on_grid, read_part
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,7 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
     valid_cells = 0
     taps = warp.Warper(pixels, source, (row, col), method)
     del pixels
+    _clear_away(path)
     hidden = temporary_path(path)
     with contextlib.ExitStack() as lock:
         lock.callback(hidden.unlink, missing_ok=True)
@@ -298,6 +300,14 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
     return Outcome(scene.id, band, read_bytes=size, valid_cells=valid_cells)
 
 
+def _clear_away(path: Path) -> None:
+    """Remove what killed runs left of a file; what is younger than an hour may be another run's."""
+    for left in path.parent.glob(f".*{path.stem}.*.part*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a lock of a folder; it ends with the process. File systems that know no locks go without."""
@@ -314,8 +324,10 @@ def _verify(path: Path, target: Grid, valid_cells: int) -> None:
     """Read the written file in full; a disk that loses bytes must not leave a sidecar."""
     found = 0
     with open_on_grid(path, target.res_m) as (dataset, grid):
-        for _, window in dataset.block_windows(1):
-            found += int(np.count_nonzero(dataset.read(1, window=window)))
+        for row in range(0, target.height, TILE):
+            south = max(target.north - (row + TILE) * target.res_m, target.south)
+            strip = Grid(target.west, south, target.east, target.north - row * target.res_m, target.res_m)
+            found += int(np.count_nonzero(read_part(dataset, grid, strip)))
     if grid != target or found != valid_cells:
         raise FetchError(
             sentence(

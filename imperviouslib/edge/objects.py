@@ -35,7 +35,7 @@ _KEY_FAULTS = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureD
 """S3 error codes that no second attempt can mend."""
 _FEW = 3
 """Attempts where an answer is definite but servers are known to give it falsely now and then (403, 404)."""
-_CHUNK = 1 << 16
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)

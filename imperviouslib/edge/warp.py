@@ -150,13 +150,16 @@ def source_coordinates(source: Source, part: Grid) -> tuple[np.ndarray, np.ndarr
 def source_window(source: Source, part: Grid, margin: int = 3) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Return the source's pixels ((row, row), (col, col)) that cells of `part` may need, or None where there are none."""
     found = coordinates(source)
-    edges: list[tuple[np.ndarray, np.ndarray]] = []
-    blocks = list(found.blocks(part))
-    rim_rows, rim_cols = {blocks[0][0], blocks[-1][0]}, {blocks[0][1], blocks[-1][1]}
-    for row, col, _, inner in blocks:
-        # The coordinates are monotonous, so the rim of the part holds their extremes.
-        if row in rim_rows or col in rim_cols:
-            edges.append(tuple(array[inner] for array in found.of_block(row, col)))
+    # The coordinates are monotonous, so the rim of the part holds their extremes: four strips of one cell.
+    res, (west, south, east, north) = part.res_m, part.bounds
+    rim = (
+        (west, north - res, east, north), (west, south, east, south + res), (west, south, west + res, north), (east - res, south, east, north)
+    )  # fmt: skip
+    edges = [
+        tuple(array[inner] for array in found.of_block(row, col))
+        for strip in rim
+        for row, col, _, inner in found.blocks(Grid(*strip, res))
+    ]
     window = []
     for axis, size in ((0, source.height), (1, source.width)):
         low = int(np.floor(min(edge[axis].min() for edge in edges))) - margin
