@@ -1,0 +1,64 @@
+"""Zones in GRASS: the sums that v.rast.stats writes are the counts that feed the table, slivers between outlines included."""
+
+import numpy as np
+import pytest
+
+# A square of 5 x 5 cells, and a neighbour's sliver 2 m wide within it: the sliver holds no cell's centre, but its centroid lies in a cell.
+OUTLINES = """\
+B 5
+ 0 0
+ 0 100
+ 100 100
+ 100 0
+ 0 0
+B 5
+ 41 5
+ 41 95
+ 43 95
+ 43 5
+ 41 5
+C 1 1
+ 80 50
+ 1 1
+C 1 1
+ 42 50
+ 1 2
+"""
+
+
+@pytest.fixture
+def square_with_a_sliver(mapset, tmp_path):
+    import grass.script as gs
+
+    (tmp_path / "outlines.txt").write_text(OUTLINES)
+    gs.run_command(
+        "v.in.ascii", input=tmp_path / "outlines.txt", output="regions", format="standard", flags="n", quiet=True
+    )
+    gs.run_command("v.db.addtable", map="regions", columns="NUTS_ID text", quiet=True)
+    gs.run_command("v.db.update", map="regions", column="NUTS_ID", query_column="'Z' || cat", quiet=True)
+    gs.run_command("g.region", n=100, s=0, w=0, e=100, res=20, quiet=True)
+    gs.mapcalc("ones = 1", quiet=True)
+    return "regions"
+
+
+def test_the_centroid_of_a_sliver_takes_no_cell_from_its_neighbour(square_with_a_sliver):
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.edge import zones
+
+    grid = Grid(0, 0, 100, 100)
+    source = zones.read_zones(square_with_a_sliver, "NUTS_ID")
+    zones.rasterise(source, 0, "zones", grid)
+    assert zones.count("zones", ["ones"], grid) == {1: {(1,): 5 * 5}}
+    zones.upload_sums(source, "regions", [0], {"one": "ones"})
+    assert zones.read_columns("regions", source.key, ["one_sum"])[1]["one_sum"] == 5 * 5
+
+
+def test_cells_are_read_back_as_written(mapset):
+    import grass.script as gs
+
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.edge import grassdb
+
+    gs.run_command("g.region", n=60, s=0, w=0, e=60, res=20, quiet=True)
+    gs.mapcalc("numbers = if(row() == 2 && col() == 2, null(), 10 * row() + col())", quiet=True)
+    assert np.array_equal(grassdb.read_cells("numbers", Grid(0, 0, 60, 60)), [[11, 12, 13], [21, 0, 23], [31, 32, 33]])
