@@ -343,12 +343,14 @@ def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     coarse = Grid(*grid.bounds, RES_M)
     coarse = Grid(*coarse.snapped_out(step).bounds, RES_M * step)
     raster = temporary_name("fetch_area")
-    try:
-        # Dense rasterizing takes every cell that is touched: small areas must not vanish.
-        run("v.to.rast", grid=coarse, flags="d", input=full, type="area", output=raster, use="val", value=1)
-        mask = read_cells(raster, coarse) == 1
-    finally:
-        remove([raster])
+    mask = np.zeros(coarse.shape, bool)
+    # An area is where cell centres lie in it; its outline, densely drawn, adds what is smaller than a cell.
+    for kind, flags in (("area", ""), ("boundary", "d")):
+        try:
+            run("v.to.rast", grid=coarse, flags=flags, input=full, type=kind, output=raster, use="val", value=1)
+            mask |= read_cells(raster, coarse) == 1
+        finally:
+            remove([raster])
     return Grid(*coarse.bounds, RES_M), mask
 
 
@@ -432,12 +434,20 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     """
     if not lines:
         return
-    present = {line.split("@", 1)[0] for line in read("t.list", type="strds", columns="name").splitlines()}
-    if dataset not in present:
+    # Another mapset on the search path may have one of the same name; ours is in the current one.
+    mapset = gs.gisenv()["MAPSET"]
+    present = {tuple(line.split("|")) for line in read("t.list", type="strds", columns="name,mapset").splitlines()}
+    if (dataset, mapset) not in present:
         run("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
     # An empty dataset is an error to t.rast.list; it has no maps, and that is all that counts here.
     listed = gs.read_command(
-        "t.rast.list", input=dataset, columns="name", flags="u", quiet=True, errors="ignore", stderr=subprocess.DEVNULL
+        "t.rast.list",
+        input=f"{dataset}@{mapset}",
+        columns="name",
+        flags="u",
+        quiet=True,
+        errors="ignore",
+        stderr=subprocess.DEVNULL,
     )
     known = set((listed or "").split())
     lines = [line for line in lines if line.split("|", 1)[0] not in known]
@@ -446,7 +456,7 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     path = temporary_folder() / f"register_{os.getpid()}.txt"
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     try:
-        run("t.register", input=dataset, type="raster", file=str(path), overwrite=True)
+        run("t.register", input=f"{dataset}@{mapset}", type="raster", file=str(path), overwrite=True)
     finally:
         path.unlink()
 
