@@ -5,8 +5,10 @@ Processor seconds are compared, of the process and what it started: they bear co
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import json
 import os
 import resource
 import subprocess
@@ -14,12 +16,17 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import rasterio
 
+from imperviouslib.core import composite
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.periods import resolve_periods
+from testsuite.archive.make import make_world
+from testsuite.archive.spec import Spec
 from testsuite.archive_ground import BANDS, write_scene
 from testsuite.bench import case, grass_session
 
@@ -175,6 +182,7 @@ sys.path.append(subprocess.check_output(["grass", "--config", "python_path"], te
 from testsuite.bench import grass_session
 from testsuite.archive_ground import BANDS
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.periods import resolve_periods
 with grass_session():
     from imperviouslib.stage.yearly import Recipe, _read, _write_planes
@@ -204,3 +212,91 @@ def memory() -> tuple[float, None]:
 def memory_grows() -> tuple[float, float]:
     # The archive covers a part of the larger region; the blocks outside it are work too.
     return _memory_mb(4 * SIDE), _memory_mb(2 * SIDE)
+
+
+PLACE_KM, DATES = 4, 10
+
+
+def _made_world(clouds: bool) -> tuple[Path, Grid]:
+    """Make a small world and fetch its scenes from its own files, once a run; without clouds, and without noise, it is the truth.
+
+    Returns: the archive folder, which has the world beside it, and the place
+    """
+    key = f"world {clouds}"
+    if key not in _made:
+        _made[f"folder {clouds}"] = folder = tempfile.TemporaryDirectory(prefix="bench")
+        world = make_world(Path(folder.name) / "world", Spec(3, (2018,), PLACE_KM, DATES, 0.003, clouds, clouds))
+        items = json.loads((world / "stac" / "items.json").read_text(encoding="utf-8"))
+        for item in items["features"]:
+            for asset in item["assets"].values():
+                asset["href"] = asset["href"].replace("s3://", f"{world}/objects/", 1)
+        (world / "items.json").write_text(json.dumps(items), encoding="utf-8")
+        west, south, east, north = json.loads((world / "world.json").read_text(encoding="utf-8"))["bounds"]
+        subprocess.run(["g.region", f"w={west}", f"s={south}", f"e={east}", f"n={north}", "res=20"], check=True)
+        subprocess.run(
+            ["r.s2.fetch", "-n", f"stac={world / 'items.json'}", f"output={folder.name}/archive", "years=2018", "clouds=100", "scenes=99", "window=01-01/12-31", "nprocs=2"],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _made[key] = Path(folder.name) / "archive", Grid(west, south, east, north)
+    return _made[key]
+
+
+def _composite(archive: Path, area: Grid, mask: str, *, codes: bool = True, scene: str = "") -> np.ndarray:
+    """Composite the made world, or one scene of it; without `codes` SCL is not believed. Returns: (band, row, col), int, 0 = never clear."""
+    from imperviouslib.edge.rasterfile import OpenRasters
+    from imperviouslib.stage.yearly import Recipe, _read, compose_block
+
+    scenes = _read(archive, BANDS, area)
+    used = [s for s in scenes if scene in s.any.scene]
+    (period,) = resolve_periods([2018], ["year"])
+    recipe = Recipe("median", mask, 1, "all", BANDS, False)
+    off = {"_IS_UNUSABLE": np.arange(256) == 0, "_IS_CLOUDY": np.zeros(256, bool)}
+    believed = contextlib.nullcontext() if codes else mock.patch.multiple(composite, **off)
+    with OpenRasters() as rasters, believed:
+        planes = compose_block(area, period, used, scenes, recipe, rasters)
+    return np.stack([planes[feature] for feature in recipe.features]).astype(int)
+
+
+def _errors() -> dict[str, dict[str, tuple[float, float]]]:
+    """Measure both masks and single scenes: name to class to (share seen, mean error of reflectance x 10000); printed once."""
+    if "errors" not in _made:
+        with grass_session():
+            archive, area = _made_world(True)
+            truth = _composite(*_made_world(False), "scl", codes=False)
+            with rasterio.open(archive.parent / "world" / "truth" / "class_2018.tif") as file:
+                classes = file.read(1)
+            ground = {c.key: classes == c.code for c in CLASSES}
+            ground["bright roofs"] = (classes == 1) & (truth[2] > 2300)
+            pictures = {"scl": [_composite(archive, area, "scl")], "dates": [_composite(archive, area, "dates")]}
+            names = sorted({path.parent.name for path in archive.glob("*/*/*/SCL.json")})
+            pictures["single scene"] = [_composite(archive, area, "scl", scene=name) for name in names]
+        out: dict[str, dict[str, tuple[float, float]]] = {}
+        for name, planes in pictures.items():
+            out[name] = {}
+            for key, where in ground.items():
+                seen = [(p > 0).all(axis=0) & where for p in planes]
+                apart = np.concatenate([np.abs(p - truth)[:, s].ravel() for p, s in zip(planes, seen, strict=True)])
+                share = float(np.mean([s.sum() for s in seen]) / max(1, where.sum()))
+                out[name][key] = share, float(apart.mean())
+                print(
+                    f"  {name:<13}{key:<13}{where.sum():7} cells  seen {100 * share:6.2f} %  mean error {apart.mean():6.1f}"
+                )
+        _made["errors"] = out
+    return _made["errors"]
+
+
+@case("yearly", "built-up cells that no date shows, mask=dates against mask=scl, shares", target=0.5)
+def unseen_built_up() -> tuple[float, float]:
+    errors = _errors()
+    return 1 - errors["dates"]["artificial"][0], 1 - errors["scl"]["artificial"][0]
+
+
+@case("yearly", "bright roofs that mask=dates does not show, share", target=0.02)
+def unseen_roofs() -> tuple[float, None]:
+    return 1 - _errors()["dates"]["bright roofs"][0], None
+
+
+@case("yearly", "error of built-up in the composite against single scenes, reflectance x 10000", target=0.5)
+def composite_error() -> tuple[float, float]:
+    errors = _errors()
+    return errors["dates"]["artificial"][1], errors["single scene"]["artificial"][1]

@@ -344,8 +344,8 @@ def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     coarse = Grid(*coarse.snapped_out(step).bounds, RES_M * step)
     raster = temporary_name("fetch_area")
     mask = np.zeros(coarse.shape, bool)
-    # An area is where cell centres lie in it; its outline, densely drawn, adds what is smaller than a cell.
-    for kind, flags in (("area", ""), ("boundary", "d")):
+    # An area is where cell centres lie in it; its outline, densely drawn, adds slivers, its centroid what is smaller than a cell.
+    for kind, flags in (("area", ""), ("boundary", "d"), ("centroid", "")):
         try:
             run("v.to.rast", grid=coarse, flags=flags, input=full, type=kind, output=raster, use="val", value=1)
             mask |= read_cells(raster, coarse) == 1
