@@ -54,7 +54,7 @@ matrix:   ## Run set-up and tests in a bare Debian 12 and a bare Debian 13 (need
 install:  ## Install the tools into your GRASS (TOOLS="r.s2.ard ..." picks)
 	@tools/install.sh $(TOOLS)
 
-env:      ## Print the line that puts the suite's Python first on PATH: eval "$$(make -s env)"
+env:      ## Print the line that puts the Python with the packages first on PATH, to be evaluated by a shell
 	@echo "export PATH=\"$$(tools/setup.sh --where)/bin:\$$PATH\""
 
 clean:    ## Remove what was made here: build/ and caches; the virtual environment stays
