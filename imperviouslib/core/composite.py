@@ -77,7 +77,10 @@ def clear(scl: np.ndarray, cells: int, alarms: np.ndarray | None = None) -> np.n
     Clouds narrower than three cells (60 m) are not widened: SCL calls many bright roofs cloud, and widening each of them would take
     a town away in exactly the class that is measured.
     """
-    bad, cloudy = _IS_UNUSABLE.take(scl), _IS_CLOUDY.take(scl)
+    bad = _IS_UNUSABLE.take(scl)
+    if not cells and alarms is None:
+        return ~bad
+    cloudy = _IS_CLOUDY.take(scl)
     if alarms is not None:
         bad &= ~(alarms & cloudy)
         cloudy &= ~alarms

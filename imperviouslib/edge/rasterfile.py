@@ -154,10 +154,9 @@ def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: 
 
     Returns: array (row, col) of the dataset's type
     """
-    out = np.full(part.shape, fill, dtype=dataset.dtypes[0])
     common = grid.intersection(part)
     if common is None:
-        return out
+        return np.full(part.shape, fill, dtype=dataset.dtypes[0])
     rows, cols = common.slices_in(grid)
     try:
         data = dataset.read(1, window=Window(cols.start, rows.start, common.width, common.height))
@@ -170,6 +169,9 @@ def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: 
                 "Remove it and its sidecar, and fetch again.",
             )
         ) from err
+    if common == part:
+        return data
+    out = np.full(part.shape, fill, dtype=dataset.dtypes[0])
     out[common.slices_in(part)] = data
     return out
 
