@@ -23,7 +23,15 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core.archive import SIDECAR, SUFFIX, Sidecar, band_path, parse_sidecar, resolve_action
-from imperviouslib.core.errors import AccessError, FetchError, ImperviousError, InputError, OffsetError, sentence
+from imperviouslib.core.errors import (
+    AccessError,
+    FetchError,
+    GridError,
+    ImperviousError,
+    InputError,
+    OffsetError,
+    sentence,
+)
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
 from imperviouslib.edge import warp
@@ -322,19 +330,21 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _verify(path: Path, target: Grid, valid_cells: int) -> None:
     """Read the written file in full; a disk that loses bytes must not leave a sidecar."""
-    found = 0
-    with open_on_grid(path, target.res_m) as (dataset, grid):
+    found, same = 0, False
+    # GDAL keeps the failure of a late write to itself: a full disk shows here and nowhere else.
+    with contextlib.suppress(InputError, GridError), open_on_grid(path, target.res_m) as (dataset, grid):
+        same = grid == target
         for row in range(0, target.height, TILE):
             south = max(target.north - (row + TILE) * target.res_m, target.south)
             strip = Grid(target.west, south, target.east, target.north - row * target.res_m, target.res_m)
             found += int(np.count_nonzero(read_part(dataset, grid, strip)))
-    if grid != target or found != valid_cells:
+    if not same or found != valid_cells:
         raise FetchError(
             sentence(
-                f"File '{path}'",
-                f"{found} valid cells on {grid.bounds}",
-                f"{valid_cells} on {target.bounds}",
-                "Check the disk and run the same command again.",
+                f"File in '{path.parent}'",
+                f"{found} valid cells after writing",
+                f"the {valid_cells} that were written",
+                "Make room on the disk and run the same command again.",
             )
         )
 
