@@ -101,7 +101,7 @@ def grass_exec(location, grass_env):
 def mapset(location, source_tools):
     """A session of this process in a new mapset; environment and current folder are as before when it ends."""
     import grass.script as gs
-    import grass.script.setup  # GRASS 8.2.1 does not import it by itself
+    import grass.script.setup  # noqa: F401 - GRASS 8.2.1 does not import it by itself
 
     before, here = os.environ.copy(), Path.cwd()
     path = location / f"test{next(_number)}"
