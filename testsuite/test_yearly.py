@@ -195,7 +195,7 @@ def test_bad_input_is_one_clear_line(grass, tmp_path):
     for options, said in [
         (["years=2017-2019"], "no whole scene over the region in 2017, expected scenes in each of 2017-2019. Fetch 2017 with r.s2.fetch"),
         (["tiles=31UDS"], "Option <tiles>: found 31UDS, expected tiles of the archive: 32UPD, 33UUU."),
-        (["bands=B8A"], "none of which meets the region"),
+        (["bands=B8A"], "expected scenes that have each band"),
         (["period=week"], "Option <period>: found 'week'"),
         (["bands=SCL"], "Option <bands>"),
         (["method=largest", "-q"], "Flag -q"),
