@@ -47,7 +47,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
         ).strip()
     )
     print(session.run("r.s2.yearly", "-c", "input=archive").strip())
-    print(session.run("r.s2.yearly", "input=archive", "output=s2", f"years={years}").strip())
+    print(session.run("r.s2.yearly", "input=archive", "output=s2", f"years={years}", "mask=scl").strip())
     labels, legend = write_labels(data_dir / PACK, work_dir)
     session.run(
         "r.import", f"input={labels}", "output=cover", "resolution=value", "resolution_value=10", "extent=region", "--q"
