@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh [-y] [demo|test]: bring what the suite needs onto a Debian system, and nothing that is there already.
 #   demo   GRASS, its development files, a compiler's front end for g.extension, the Python packages (default)
-#   test   the same and Chromium, for the tests of the dashboard
+#   test   the same, Chromium for the tests of the dashboard, and GDAL's programs as foreign readers
 #   --where   print the folder of the virtual environment and do nothing
 # Says first what is missing and asks; -y, ASSUME_YES=1, CI or no terminal mean yes. PYTHON= names another interpreter than
 # /usr/bin/python3, VENV= another folder for the packages. They lie outside the checkout, since g.extension copies that whole.
@@ -49,6 +49,8 @@ release=$(grass --config version 2>/dev/null || { . /etc/os-release && [ "${VERS
 case $release in 8.[0-3]*) have svn || need subversion ;; esac
 [ -n "${PYTHON:-}" ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
 [ "$what" = demo ] || have chromium || need chromium
+# The tests let the system's own GDAL read what the suite writes.
+[ "$what" = demo ] || have gdalinfo || need gdal-bin
 
 # --- Python packages, by pip
 packages_ready() { have "$python" && lock_and_folder && [ -e "$venv/.complete" ]; }
