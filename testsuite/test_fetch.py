@@ -498,7 +498,7 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
     dice, kills = random.Random(4), 0
     asked: dict[str, int] = {}
     while kills < rounds:
-        whole = {p.parent.name + p.stem for p in archive.rglob("*.json")}
+        whole = {p.parent.name + p.stem for p in archive.rglob("[!.]*.json")}
         keys.s3.reset_counts()
         process = run_in_source_tree(command)
         # From the first request on, which comes late where the machine is busy.
@@ -517,7 +517,7 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
         digests_of_whole(archive)
         if done and kills < rounds:
             # All is there before the kills are spent: begin again with half of it gone.
-            for sidecar in sorted(archive.rglob("*.json"))[::2]:
+            for sidecar in sorted(archive.rglob("[!.]*.json"))[::2]:
                 sidecar.unlink()
     keys.s3.rules = []
     assert run_in_source_tree(command).wait() == 0
@@ -527,7 +527,7 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
 
 
 def digests_of_whole(archive):
-    for sidecar in Path(archive).rglob("*.json"):
+    for sidecar in Path(archive).rglob("[!.]*.json"):
         content = json.loads(sidecar.read_text())
         assert hashlib.sha256(sidecar.with_suffix(".tif").read_bytes()).hexdigest() == content["output"]["sha256"]
 

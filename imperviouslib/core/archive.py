@@ -16,6 +16,8 @@ from imperviouslib.core.scenes import Scene
 SIDECAR = 1
 """Version of the sidecar's form."""
 SUFFIX = ".json"
+SIDECARS = f"[!.]*{SUFFIX}"
+"""Pattern of sidecars within a scene's folder: names that begin with a dot are what killed runs left half-written."""
 
 
 def band_path(archive: Path, scene: Scene, band: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import rasterio.errors
 
-from imperviouslib.core.archive import SUFFIX, Sidecar, parse_sidecar
+from imperviouslib.core.archive import SIDECARS, SUFFIX, Sidecar, parse_sidecar
 from imperviouslib.core.composite import clear
 from imperviouslib.core.errors import ImperviousError
 from imperviouslib.core.grid import Grid
@@ -35,7 +35,7 @@ def check_archive(
     Returns: the sidecars that could be read, what is wrong, and the shifts of years (tile, year, reference, rows, cols, scatter, windows)
     """
     sidecars, findings = [], []
-    paths = sorted(archive.glob(f"*/*/*/*{SUFFIX}"))
+    paths = sorted(archive.glob(f"*/*/*/{SIDECARS}"))
     for number, path in enumerate(paths, start=1):
         content = read_sidecar(path)
         sidecar = parse_sidecar(content, path) if content else None
@@ -48,8 +48,8 @@ def check_archive(
     known = {sidecar.path for sidecar in sidecars}
     findings += [
         f"{path}: no sidecar, so it was never finished"
-        for path in sorted(archive.glob("*/*/*/*.tif"))
-        if path not in known and not path.name.startswith(".") and not path.with_suffix(SUFFIX).exists()
+        for path in sorted(archive.glob("*/*/*/[!.]*.tif"))
+        if path not in known and not path.with_suffix(SUFFIX).exists()
     ]
     broken = {finding.split(": ")[0] for finding in findings}
     shifts = _shifts([sidecar for sidecar in sidecars if str(sidecar.path) not in broken])

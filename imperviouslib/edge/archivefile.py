@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from imperviouslib import __version__
-from imperviouslib.core.archive import SIDECAR, SUFFIX, Sidecar, band_path, parse_sidecar, resolve_action
+from imperviouslib.core.archive import SIDECAR, SIDECARS, SUFFIX, Sidecar, band_path, parse_sidecar, resolve_action
 from imperviouslib.core.errors import (
     AccessError,
     FetchError,
@@ -93,7 +93,7 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
 
 def read_archive(archive: Path) -> Iterator[Sidecar]:
     """Yield the sidecars whose GeoTIFF is there with the size it had, by tile, year, scene and band."""
-    for path in sorted(archive.glob(f"*/*/*/*{SUFFIX}")):
+    for path in sorted(archive.glob(f"*/*/*/{SIDECARS}")):
         content = read_sidecar(path)
         sidecar = parse_sidecar(content, path) if content else None
         if sidecar and sidecar.path.is_file() and sidecar.path.stat().st_size == sidecar.output_size:
@@ -233,7 +233,7 @@ def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple
     offset, rule = resolve_claim(scene, 900 if low is None else low, told[1] if told else None)
     others = {
         content["offset"]["dn"]
-        for path in band_path(task.archive, scene, SCL).parent.glob(f"*{SUFFIX}")
+        for path in band_path(task.archive, scene, SCL).parent.glob(SIDECARS)
         if (content := read_sidecar(path))
         and content.get("band") != SCL
         and content.get("baseline") == scene.baseline_text
