@@ -277,9 +277,11 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
     taps = warp.Warper(pixels, source, (row, col), method)
     del pixels
     _clear_away(path)
-    hidden = temporary_path(path)
+    sidecar = path.with_suffix(SUFFIX)
+    hidden, hidden_sidecar = temporary_path(path), temporary_path(sidecar)
     with contextlib.ExitStack() as lock:
         lock.callback(hidden.unlink, missing_ok=True)
+        lock.callback(hidden_sidecar.unlink, missing_ok=True)
         with TiffWriter(hidden, target, "uint8" if band == SCL else "uint16") as out:
             for part in out.parts():
                 values = taps.take(part)
@@ -302,9 +304,11 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
         }  # fmt: skip
         # Another run may be at the same file: the two go into place one pair after the other.
         lock.enter_context(_locked(path.parent))
-        path.with_suffix(SUFFIX).unlink(missing_ok=True)
+        write_json(hidden_sidecar, content)
+        sidecar.unlink(missing_ok=True)
+        # One right after the other: all that may fail lies behind.
         hidden.replace(path)
-        write_json(path.with_suffix(SUFFIX), content)
+        hidden_sidecar.replace(sidecar)
     return Outcome(scene.id, band, read_bytes=size, valid_cells=valid_cells)
 
 

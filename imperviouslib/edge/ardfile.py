@@ -7,6 +7,7 @@ doc/design.md, section 2.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -195,6 +196,42 @@ class ArdFile:
             ) from err
 
 
+class _Sink(io.FileIO):
+    """A file whose first error waits until Python asks for it: HDF5 itself breaks down over a write that fails."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`, or nothing once a write has failed."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while len(rest) and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as err:
+            self._keep(err)
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size, unless a write has failed."""
+        try:
+            if self.error is None:
+                return super().truncate(size)
+        except OSError as err:
+            self._keep(err)
+        return size or 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Read; what was not written reads as zeros."""
+        found = super().readinto(buffer) or 0
+        memoryview(buffer).cast("B")[found:] = bytes(len(buffer) - found)
+        return len(buffer)
+
+    def _keep(self, err: OSError) -> None:
+        err.filename = str(self.name)
+        self.error = err
+
+
 class ArdWriter:
     """Write a file of the contract; it appears under its name only when `finish` was reached and the `with` block ends well.
 
@@ -219,7 +256,8 @@ class ArdWriter:
         part = self._appearing.__enter__()
         try:
             # Not "latest": Debian 12's readers must open the file.
-            self._file = h5py.File(part, "w", libver=("earliest", "v110"), track_order=True)
+            self._sink = _Sink(part, "w+")
+            self._file = h5py.File(self._sink, "w", libver=("earliest", "v110"), track_order=True)
             self._create()
         except BaseException as err:
             self._appearing.__exit__(type(err), err, err.__traceback__)
@@ -297,6 +335,7 @@ class ArdWriter:
         count = np.ascontiguousarray(count, dtype="u1")
         self._digests[t].update(count)
         self._file["count"][t, rows, cols] = count
+        self._check_disk()
 
     def copy_period(self, source: ArdFile) -> None:
         """Take a period, whole and compressed as it is, from another file on the same grid that holds it as its only one."""
@@ -307,6 +346,7 @@ class ArdWriter:
                 offset = there.id.get_chunk_info(number).chunk_offset
                 mask, content = there.id.read_direct_chunk(offset)
                 here.id.write_direct_chunk((t, *offset[1:]), content, mask)
+            self._check_disk()
         self._copied[t] = source.digests[0]
 
     def start_label(self, *, year: int, legend: str) -> None:
@@ -334,6 +374,7 @@ class ArdWriter:
             plane = np.ascontiguousarray(plane, dtype="u1")
             self._label_digest.update(plane)
             self._file[name][rows, cols] = plane
+        self._check_disk()
 
     def finish(self, provenance: Mapping[str, Any]) -> None:
         """Write what describes the file; the mark of completion comes last."""
@@ -351,10 +392,23 @@ class ArdWriter:
         handle.attrs["metadata_digest"] = _metadata_digest(handle)
         handle.flush()
         handle.attrs["complete"] = 1
+        handle.flush()
+        self._check_disk()
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
         self._file.close()
+        self._sink.close()
+        failed = self._sink.error
+        if kind is None and failed is not None:
+            kind, error, trace = type(failed), failed, failed.__traceback__
+            self._appearing.__exit__(kind, error, trace)
+            raise failed
         return self._appearing.__exit__(kind, error, trace)
+
+    def _check_disk(self) -> None:
+        """Raise the error that a write has met, if any."""
+        if self._sink.error is not None:
+            raise self._sink.error
 
 
 def _metadata_digest(handle: h5py.File) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -63,6 +64,26 @@ def check_place(path: Path, option: str) -> None:
     else:
         return
     raise InputError(sentence(f"Option <{option}>, '{above}'", found, "a folder to write in", "Choose another place."))
+
+
+@contextlib.contextmanager
+def alone(folder: Path, thing: str) -> Iterator[None]:
+    """Hold a folder for this process; raise InputError where another run holds it. File systems that know no locks go without."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        os.close(handle)
+        raise InputError(
+            sentence(thing, "another run that writes it now", "one at a time", "Run it again when that has ended.")
+        ) from err
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_text(path: Path, kind: str) -> str:

@@ -84,7 +84,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
             raise
         _stop(
             sentence(
-                f"File '{err.filename or 'of the output'}'",
+                f"File '{err.filename}'" if err.filename else "A file of the output",
                 _DISK_ERRORS[err.errno],
                 "room and permission to read and write",
                 "Mend that and run the same command again.",

@@ -19,7 +19,7 @@ from imperviouslib.core.scenes import DEFAULT_BANDS, parse_years
 from imperviouslib.edge import grassdb
 from imperviouslib.edge.ardcheck import check_ard, check_ard_apart
 from imperviouslib.edge.ardfile import ArdFile, ArdWriter
-from imperviouslib.edge.files import appearing, check_place, read_text, remove_folder
+from imperviouslib.edge.files import alone, appearing, check_place, read_text, remove_folder
 
 _FINEST = 20
 """Label pixels a cell and side at most."""
@@ -45,7 +45,10 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
             f"The labels are of {options['label_year']}, and no composite is: they cannot be used for training. Check <label_year> and <years>."
         )
     try:
-        tied = _write(output, area, periods, features, maps, labels, int(options["label_year"]), as_float=flags["f"])
+        with alone(_parts_folder(output), f"Output '{output}'"):
+            tied = _write(
+                output, area, periods, features, maps, labels, int(options["label_year"]), as_float=flags["f"]
+            )
     finally:
         if labels:
             labels.close()
@@ -256,6 +259,10 @@ def _told(one: _ClassMap) -> dict[str, Any]:
     return {"map": one.name, "legend": one.legend.name, "codes": codes, "factor": one.factor}
 
 
+def _parts_folder(output: Path) -> Path:
+    return output.with_name(f".{output.name}.parts")
+
+
 def _write(
     output: Path,
     area: Grid,
@@ -272,7 +279,7 @@ def _write(
     Each period is first written whole into a file of its own in a folder beside the output. A run that was stopped takes them from
     there, and joining them copies the compressed chunks. The folder goes when the output is there.
     """
-    folder = output.with_name(f".{output.name}.parts")
+    folder = _parts_folder(output)
     told = {period: _scenes(maps[period, features[0]], period) for period in periods}
     parts = {period: folder / f"{period}.h5" for period in periods}
     steps, step = 4 * len(periods), 0

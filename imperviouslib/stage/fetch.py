@@ -111,7 +111,8 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         raise FetchError(
             sentence(
                 f"{len(errors)} of {sum(len(t.bands) for t in tasks)} files",
-                next(iter(errors.values())),
+                # The first fault stands for all; each has had its own warning, with its own next step.
+                next(iter(errors.values())).partition(", expected ")[0].replace(": found ", " with ", 1),
                 "all to be fetched",
                 "Run the same command again to fetch just what is missing, or use -k to go on without.",
             )
