@@ -15,7 +15,16 @@ import numpy as np
 import rasterio
 
 from testsuite.real._chain import Session
-from testsuite.real._items import bilinear, file_band, made_classes, read_band, set_region, write_collection, write_item
+from testsuite.real._items import (
+    bilinear,
+    file_band,
+    halved,
+    made_classes,
+    read_band,
+    set_region,
+    write_collection,
+    write_item,
+)
 
 PACK = "s2_l1c_jp2_cerdanya"
 SENSED = "2015-07-26T10:50:26"
@@ -55,14 +64,6 @@ def main(data_dir: Path, work_dir: Path) -> int:
     line = session.fail("r.s2.fetch", f"stac={catalogue}", "output=harmed_archive", *_WORDS)
     print(f"without its last byte: {line}")
     return 0 if good and "decoded" in line and not list((work_dir / "harmed_archive").rglob("B11.tif")) else 1
-
-
-def halved(band):
-    """Average a 10 m band to 20 m, two by two, as r.s2.fetch does before it warps."""
-    cells = band.cells.astype(float)
-    rows, cols = (n // 2 for n in cells.shape)
-    mean = cells[: 2 * rows, : 2 * cols].reshape(rows, 2, cols, 2).mean(axis=(1, 3))
-    return replace(band, cells=mean, transform=band.transform * rasterio.Affine.scale(2))
 
 
 if __name__ == "__main__":
