@@ -803,7 +803,7 @@ def test_expired_keys_stop_the_run_and_keep_what_is_there(tool, keys, tmp_path):
         ({"years": "2021,2020"}, "Option <years>"), ({"window": "1-1/2-2"}, "Option <window>"), ({"bands": "B99"}, "Option <bands>"),
         ({"stac": "missing.json"}, "no file 'missing.json'"), ({"clouds": "0"}, "none left"), ({"years": "2019"}, "none left"),
         ({"stac": "http://127.0.0.1:9/"}, "Catalogue 'http://127.0.0.1:9/'"), ({"bbox": "1,2,3"}, "Option <bbox>"),
-        ({"bbox": "0,0,1,1"}, "none left"), ({"area": "nothing"}, "vector map <nothing>"), ({"output": "/proc/x"}, "Option <output>: found '/proc/x'"),
+        ({"bbox": "0,0,1,1"}, "none left"), ({"area": "nothing"}, "vector map <nothing>"), ({"output": "/dev/null/x"}, "Option <output>, '/dev/null': found a file"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_line(tool, keys, monkeypatch, change, found):

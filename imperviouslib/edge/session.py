@@ -59,7 +59,12 @@ def _create(mapset: Path) -> None:
     location = mapset.parent
     commands = []
     if not (location / "PERMANENT" / "DEFAULT_WIND").is_file():
-        location.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            location.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise InputError(
+                sentence(f"Mapset '{mapset}'", f"'{err.strerror}'", "that it can be made", _ENDING)
+            ) from err
         commands.append(["grass", "-c", f"EPSG:{EPSG}", "-e", str(location)])
     if mapset.name != "PERMANENT" and not (mapset / "WIND").is_file():
         commands.append(["grass", "-c", "-e", str(mapset)])
