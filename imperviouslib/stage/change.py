@@ -108,7 +108,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     temporary = Temporary()
     with contextlib.ExitStack() as stack:
         stack.enter_context(
-            alone(grassdb.temporary_folder() / f"change_{options['prefix']}", f"Maps <{options['prefix']}_*>")
+            alone(grassdb.temporary_folder().parent / f"change_{options['prefix']}", f"Maps <{options['prefix']}_*>")
         )
         stack.callback(temporary.remove)
         series = _resolve_series(options, grid, temporary)
