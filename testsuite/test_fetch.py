@@ -71,7 +71,7 @@ def task_of(world, archive, word="N0500_R022_T33UUU", **changes):
 def digests(archive):
     """Return band files, relative, to their checksums; each must have a sidecar that agrees."""
     found = {}
-    for path in sorted(Path(archive).rglob("*.tif")):
+    for path in sorted(Path(archive).rglob("[!.]*.tif")):
         content = json.loads(path.with_suffix(".json").read_text())
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert content["output"] == {"file": path.name, "size": path.stat().st_size, "sha256": digest}
