@@ -340,7 +340,7 @@ def spoil_ard(work):
     write_ard(work / "far.h5", far)
     write_ard(work / "green.h5", AREA, classes=np.full(AREA.shape, 3, np.uint8))
     write_ard(work / "unlabelled.h5", AREA, classes=np.zeros(AREA.shape, np.uint8))
-    small = np.where(np.indices(AREA.shape).max(axis=0) < 12, make_classes(AREA.shape), 0).astype(np.uint8)
+    small = np.where(np.indices(AREA.shape).max(axis=0) < 24, make_classes(AREA.shape), 0).astype(np.uint8)
     write_ard(work / "small.h5", AREA, classes=small)
     write_ard(work / "late.h5", AREA, years=(2018, 2019), label_year=2017)
 
@@ -444,23 +444,23 @@ TABLE = [
     Row(FETCH, "catalogue a folder", {"stac": "scenes"}, "Option <stac>", "scenes", "file", "Check"),
     Row(FETCH, "catalogue empty", {"stac": "empty.json"}, "'empty.json'", "no item", "item collection", "Write"),
     Row(FETCH, "items of another kind", {"stac": "other.json"}, "Search in 'other.json'", "1 item", "scenes of", "Widen"),
-    Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "", "all items", "Check", stac=(Fault("cut", SEARCH),)),
-    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "", "all items", "Check", stac=(Fault("short", SEARCH),)),
+    Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "cut in its middle", "all items", "Check", stac=(Fault("cut", SEARCH),)),
+    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "no whole JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
     Row(FETCH, "catalogue closed", {}, "Catalogue 'http", "403", "all items", "Check", stac=(Fault("403", "."),)),
     Row(FETCH, "no such catalogue", {}, "Catalogue 'http", "404", "all items", "Check", stac=(Fault("404", "."),)),
     # Keys.
     Row(FETCH, "no keys", {}, "Bucket 'eodata'", "no keys", "AWS_SECRET_ACCESS_KEY", KEYS, env=NO_KEYS),
-    Row(FETCH, "wrong secret", {}, "Object 's3://eodata", "", "keys", KEYS, env={"AWS_SECRET_ACCESS_KEY": "wrong"}),
-    Row(FETCH, "unknown key", {}, "Object 's3://eodata", "", "keys", KEYS, env={"AWS_ACCESS_KEY_ID": "nobody"}),
-    Row(FETCH, "expired keys", {}, "Object 's3://eodata", "", "keys", KEYS, s3=(Fault("expired"),)),
-    Row(FETCH, "access denied", {}, "Object 's3://eodata", "", "keys", KEYS, s3=(Fault("403"),)),
+    Row(FETCH, "wrong secret", {}, "Object 's3://eodata", "403 (SignatureDoesNotMatch)", "keys", KEYS, env={"AWS_SECRET_ACCESS_KEY": "wrong"}),
+    Row(FETCH, "unknown key", {}, "Object 's3://eodata", "HTTP status 40", "keys", KEYS, env={"AWS_ACCESS_KEY_ID": "nobody"}),
+    Row(FETCH, "expired keys", {}, "Object 's3://eodata", "403 (ExpiredToken)", "keys", KEYS, s3=(Fault("expired"),)),
+    Row(FETCH, "access denied", {}, "Object 's3://eodata", "403 (AccessDenied)", "keys", KEYS, s3=(Fault("403"),)),
     # Objects.
-    Row(FETCH, "objects gone", {}, "files", "", "", "Run the same command", s3=(Fault("404"),)),
-    Row(FETCH, "objects cut", {}, "files", "", "", "Run the same command", s3=(Fault("cut", "jp2"),)),
-    Row(FETCH, "objects short", {}, "files", "", "", "Run the same command", s3=(Fault("short", "jp2"),)),
-    Row(FETCH, "objects corrupt", {}, "files", "checksum", "", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
+    Row(FETCH, "objects gone", {}, "files", "404 (NoSuchKey) after 1 try", "all to be fetched", "Run the same command", s3=(Fault("404"),)),
+    Row(FETCH, "objects cut", {}, "files", "Object \'s3://eodata", "all to be fetched", "Run the same command", s3=(Fault("cut", "jp2"),)),
+    Row(FETCH, "objects short", {}, "files", "Object \'s3://eodata", "all to be fetched", "Run the same command", s3=(Fault("short", "jp2"),)),
+    Row(FETCH, "objects corrupt", {}, "files", "checksum", "all to be fetched", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
     *(
-        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files", found, "", "Run the same command")
+        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files", found, "all to be fetched", "Run the same command")
         for name, found in (
             ("noraster", "no raster"), ("nothing", "0 bytes"), ("truncated", "cannot be decoded"), ("corrupt", "no raster"),
             ("size", "bytes"), ("checksum", "checksum"), ("lost", "No such file"),
@@ -477,12 +477,12 @@ TABLE = [
     Row(YEARLY, "year not fetched", {"years": "2017-2019"}, "Archive", "2019", "2017-2019", "Fetch 2019"),
     Row(YEARLY, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     Row(YEARLY, "years doubled", {"years": "2018,2018"}, "Option <years>", "2018,2018", "ascending", "Sort"),
-    Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "B08", "", "Fetch"),
+    Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "all of B08, SCL", "each band", "Fetch"),
     Row(YEARLY, "classes as a band", {"bands": "SCL"}, "Option <bands>", "SCL", "B12,B11,B04", "Correct"),
     Row(YEARLY, "tile unknown", {"tiles": "31TDH"}, "Option <tiles>", "31TDH", "32UPD", "Correct"),
     Row(YEARLY, "period unknown", {"period": "decade"}, "Option <period>", "decade", "season", "Correct"),
     Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", "several", "Leave"),
-    Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "", "", "--overwrite"),
+    Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "in another way", "this very command", "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),
     Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "a name of letters", "Choose"),
     # Composites and labels.
@@ -519,10 +519,10 @@ TABLE = [
         )
     ),
     *(
-        Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "", found, expected, then)
+        Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "Current region" if name == "far" else "'lacking.h5'", found, expected, then)
         for tool in (TRAIN, PREDICT)
         for what, name, found, expected, then in (
-            ("elsewhere", "far", "no cell of 'far.h5'", "some", "g.region"), ("lacking a feature", "lacking", "B11_p50", "", "Write it again"),
+            ("elsewhere", "far", "no cell of 'far.h5'", "some", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "all features", "Write it again"),
         )
     ),
     Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
@@ -533,9 +533,9 @@ TABLE = [
     Row(PREDICT, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     # What is trained on.
     Row(TRAIN, "no labels", {"input": "nolabel.h5"}, "File 'nolabel.h5'", "no labels", "labels", "Write it again"),
-    Row(TRAIN, "labels all no data", {"input": "unlabelled.h5"}, "unlabelled.h5", "", "", ""),
-    Row(TRAIN, "one class only", {"input": "green.h5"}, "green.h5", "class", "two", ""),
-    Row(TRAIN, "too little ground", {"input": "small.h5"}, "", "", "", ""),
+    Row(TRAIN, "labels all no data", {"input": "unlabelled.h5"}, "unlabelled.h5", "no labelled cell", "two classes", "Take"),
+    Row(TRAIN, "one class only", {"input": "green.h5"}, "green.h5", "only class 3", "two classes", "Take"),
+    Row(TRAIN, "too little ground", {"input": "small.h5"}, "Ground with labels", "blocks of 16", "at least", "Take more ground"),
     Row(TRAIN, "patch no multiple", {"patch": 17}, "Option <patch>", "17", "multiple of 2^depth", "Take 16"),
     Row(TRAIN, "output below a file", {"output": "a_file/model"}, "a_file", "a file", "folder", "Choose"),
     # The model folder.
@@ -567,17 +567,17 @@ TABLE = [
     Row(CHANGE, "maps of fractions", {"input": None, "classes": "half,half", "years": YEARS}, "Map <half", "floating", "whole", "Make"),
     Row(CHANGE, "maps without a cell", {"input": None, "classes": "never,far", "years": YEARS}, "Current region", "no cell", "some", "Set"),
     Row(CHANGE, "maps fewer than years", {"input": None, "classes": "five", "years": YEARS}, "Option <years>", "2 years for 1", "one year a map", "List"),
-    Row(CHANGE, "shares beyond a hundred", {"input": None, "shares": "half,much", "years": YEARS}, "hare", "101.5", "", ""),
+    Row(CHANGE, "shares beyond a hundred", {"input": None, "shares": "half,much", "years": YEARS}, "Option <shares>", "0.5 to 101.5", "from 0 to 100", "Rescale"),
     Row(CHANGE, "vintage no date", {"vintage": "2026-02-30"}, "Option <vintage>", "2026-02-30", "YYYY-MM-DD", "Correct"),
     Row(CHANGE, "zones missing", {"zones": "none"}, "Option <zones>", "no vector map <none>", "existing map", "Check"),
     Row(CHANGE, "zones without the column", {"column": "CODE"}, "Zones map <nuts", "columns", "a column CODE", "Name yours"),
-    Row(CHANGE, "zones with a code twice", {"zones": "doubled"}, "", "'XX1' 2 times", "once", ""),
-    Row(CHANGE, "zones without a code", {"zones": "nameless"}, "", "no code", "", ""),
+    Row(CHANGE, "zones with a code twice", {"zones": "doubled"}, "Option <zones>", "code 'XX1' 2 times", "once", "Join"),
+    Row(CHANGE, "zones without a code", {"zones": "nameless"}, "Option <zones>, category 2", "no code", "a code for each region", "Correct"),
     Row(CHANGE, "zones without areas", {"zones": "points"}, "Zones map <points", "no areas", "areas", "Import"),
     Row(CHANGE, "zones in degrees", {"zones": "lonlat"}, "Zones map <lonlat", "degrees", "EPSG:3035", "v.import"),
     Row(CHANGE, "zones outside the region", {"zones": "outside"}, "Zones map <outside", "no region with a cell", "one", "Set"),
     Row(CHANGE, "zones that overlap", {"zones": "overlapping"}, "Zones map <over", "XX1 and XX2", "not overlap", "Correct"),
-    Row(CHANGE, "zones with a formula", {"zones": "formula"}, "", "'=1+1'", "", ""),
+    Row(CHANGE, "zones with a formula", {"zones": "formula"}, "Option <zones>", "code '=1+1'", "letters and digits", "Correct"),
     Row(CHANGE, "folder there already", {"output": "table"}, "Folder 'table'", "exists", "new name", "--overwrite"),
     Row(CHANGE, "folder below a file", {"output": "a_file/table"}, "a_file", "a file", "folder", "Choose"),
     Row(CHANGE, "map there already", {"prefix": "ch"}, "Map <ch_", "exists", "new name", "--overwrite"),

@@ -264,6 +264,10 @@ def _short(err: Exception) -> str:
     status = getattr(err, "status_code", None)
     if status:
         return f"HTTP status {status}"
+    if "IncompleteRead" in str(err):
+        return "an answer cut in its middle"
+    if isinstance(err, json.JSONDecodeError):
+        return "an answer that is no whole JSON"
     text = scrub(str(err).strip().split("\n", 1)[0])
     # A message that repeats an address may repeat a token in it.
     text = re.sub(r"\?\S*", "", text)
