@@ -6,6 +6,7 @@ PYTHON3 := tools/in-venv python3
 OUT ?= build/archive
 SEED ?= 1
 GROWTH ?= 0.003
+JOBS ?= 2
 
 .PHONY: help demo test check bench real archive serve judge matrix install env clean
 
@@ -17,9 +18,9 @@ demo:     ## Set up, then run the whole chain on a small made world and show it 
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.demo $(if $(DASHBOARD),--dashboard) $(if $(AGAIN),--again)
 
-test:     ## Set up, then run every test
+test:     ## Set up, then run every test (JOBS=2 at a time)
 	@tools/setup.sh test
-	@$(PYTHON3) -m pytest
+	@$(PYTHON3) -m pytest -n $(JOBS) --dist loadfile
 
 check:    ## Lint, rules between rooms, and the tests that need no GRASS session
 	@tools/setup.sh test
@@ -48,7 +49,7 @@ judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or e
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.archive.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)"
 
-matrix:   ## Run set-up and tests in a bare Debian 12 and a bare Debian 13 (needs root; ON="bookworm trixie")
+matrix:   ## Set up in a bare Debian 12 and 13, then test and demo there without a network (needs root; ON="bookworm trixie")
 	@tools/matrix.sh $(ON)
 
 install:  ## Install the tools into your GRASS (TOOLS="r.s2.ard ..." picks)

@@ -67,12 +67,15 @@ def check_place(path: Path, option: str) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path, thing: str) -> Iterator[None]:
-    """Hold a folder for this process; raise InputError where another run holds it. File systems that know no locks go without."""
+def alone(folder: Path, thing: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold a folder for this process; where another run holds it, wait for that to end, or else raise InputError.
+
+    File systems that know no locks go without.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as err:
         os.close(handle)
         raise InputError(

@@ -5,13 +5,14 @@ The user's region and mask are never changed: every call that reads or writes ce
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import textwrap
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from imperviouslib import __version__
 from imperviouslib.core.errors import GridError, InputError, sentence
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
+from imperviouslib.edge.files import alone
 
 message = gs.message
 verbose = gs.verbose
@@ -434,6 +436,12 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     """
     if not lines:
         return
+    # The mapset's temporal database takes one writer at a time.
+    with alone(_shared_folder() / "registering", "Temporal database", wait=True):
+        _register(dataset, title, lines)
+
+
+def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
     # Another mapset on the search path may have one of the same name; ours is in the current one.
     mapset = gs.gisenv()["MAPSET"]
     present = {tuple(line.split("|")) for line in read("t.list", type="strds", columns="name,mapset").splitlines()}
@@ -459,6 +467,18 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
         run("t.register", input=f"{dataset}@{mapset}", type="raster", file=str(path), overwrite=True)
     finally:
         path.unlink()
+
+
+@contextlib.contextmanager
+def writing(prefix: str) -> Iterator[None]:
+    """Hold the maps `<prefix>_*` of the current mapset for this process; raise InputError where another run writes them now."""
+    with alone(_shared_folder() / f"writing_{prefix}", f"Maps <{prefix}_*>"):
+        yield
+
+
+def _shared_folder() -> Path:
+    """Return the folder for passing files that all processes of this mapset see."""
+    return temporary_folder().parent
 
 
 def temporary_name(stem: str) -> str:

@@ -38,7 +38,7 @@ from imperviouslib.core.outline import count_cells
 from imperviouslib.core.scenes import parse_years
 from imperviouslib.core.table import MAPPED_METHODS, Flow, Row, Run, Stock, Table, Zone
 from imperviouslib.edge import grassdb, tablefile, zones
-from imperviouslib.edge.files import alone, check_place, read_text
+from imperviouslib.edge.files import check_place, read_text
 from imperviouslib.edge.zones import ZonesMap
 
 RAW, CONSISTENT = MAPPED_METHODS
@@ -107,9 +107,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     _check_output(output)
     temporary = Temporary()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(
-            alone(grassdb.temporary_folder().parent / f"change_{options['prefix']}", f"Maps <{options['prefix']}_*>")
-        )
+        stack.enter_context(grassdb.writing(options["prefix"]))
         stack.callback(temporary.remove)
         series = _resolve_series(options, grid, temporary)
         definitions, methods = _resolve_definitions(options, series), _resolve_methods(options, series)

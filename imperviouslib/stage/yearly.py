@@ -111,14 +111,32 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         "scenes": {
             str(year): dict(sorted(Counter(s.any.tile for s in scenes if s.any.year == year).items())) for year in years
         },
-        "periods": {},
         "version": __version__,
     }
-    if options["tilemap"]:
-        _write_tilemap(options["tilemap"], scenes, years, tiles)
-    made: list[tuple[Period, list[str]]] = []
+    with grassdb.writing(options["output"]):
+        if options["tilemap"]:
+            _write_tilemap(options["tilemap"], scenes, years, tiles)
+        here = [scene for scene in scenes if scene.any.tile in tiles]
+        report["periods"] = _make(periods, here, recipe, area, options, link=flags["l"])
+    if options["report"]:
+        write_json(Path(options["report"]).expanduser(), report)
+    _print(report, options["format"])
+    return 0
+
+
+def _make(
+    periods: Sequence[Period],
+    scenes: Sequence[SceneFiles],
+    recipe: Recipe,
+    area: Grid,
+    options: Mapping[str, str],
+    *,
+    link: bool,
+) -> dict[str, Any]:
+    """Make the maps of each period that has scenes, register them, and return a summary per period."""
+    summaries, lines = {}, []
     for period in periods:
-        used = [s for s in scenes if s.any.tile in tiles and period.holds(s.any.sensed_utc)]
+        used = [scene for scene in scenes if period.holds(scene.any.sensed_utc)]
         if not used:
             grassdb.warning(f"No scene in {period.name}: no composite.")
             continue
@@ -126,18 +144,14 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
             names, summary = _largest(period, used, recipe, area, options["output"])
         else:
             # What SCL mistakes is seen over many dates: all scenes of the year are heard, also for a month.
-            heard = [s for s in scenes if s.any.tile in tiles and s.any.year == period.year]
+            heard = [scene for scene in scenes if scene.any.year == period.year]
             names, summary = _compose(
-                period, used, heard, recipe, area, options["output"], threads=int(options["nprocs"]), link=flags["l"]
+                period, used, heard, recipe, area, options["output"], threads=int(options["nprocs"]), link=link
             )
-        made.append((period, names))
-        report["periods"][period.name] = summary
-    lines = [f"{name}|{period.first} 00:00:00|{period.after} 00:00:00" for period, names in made for name in names]
+        summaries[period.name] = summary
+        lines += [f"{name}|{period.first} 00:00:00|{period.after} 00:00:00" for name in names]
     grassdb.register(options["output"], f"Composites ({recipe.method})", lines)
-    if options["report"]:
-        write_json(Path(options["report"]).expanduser(), report)
-    _print(report, options["format"])
-    return 0
+    return summaries
 
 
 def _recipe(options: Mapping[str, str], flags: Mapping[str, bool]) -> Recipe:
