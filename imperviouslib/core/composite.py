@@ -257,30 +257,62 @@ def network(n: int) -> tuple[tuple[int, int], ...]:
     return tuple(pairs)
 
 
+@functools.lru_cache(maxsize=64)
+def middle_network(n: int) -> tuple[tuple[int, int, bool, bool], ...]:
+    """Return what of `network` the two values about the middle, (n - 1) // 2 and the next, depend on.
+
+    Returns: (i, j, low, high) each: compare i and j, and keep the lesser at i where `low`, the greater at j where `high`
+
+    >>> middle_network(3)
+    ((0, 2, True, True), (0, 1, False, True), (1, 2, True, True))
+    """
+    wanted, steps = {(n - 1) // 2, (n - 1) // 2 + 1}, []
+    for i, j in reversed(network(n)):
+        if {i, j} & wanted:
+            steps.append((i, j, i in wanted, j in wanted))
+            wanted |= {i, j}
+    return tuple(reversed(steps))
+
+
 def median(stack: np.ndarray) -> np.ndarray:
     """Return the median of the valid values of each cell.
 
     stack : array (scene, row, col), uint16, 0 = not clear; it is used as working memory and holds nothing of use afterwards
     Returns: array (row, col), uint16, 0 = no valid value; of an even number the mean of the middle two, halves up
+
+    Every other value that is not clear is made the greatest there is, the others stay the least. So the middle of what is clear lies at the
+    same place in each cell, and only that place need be sorted out.
     """
     n, height, width = stack.shape
     out = np.zeros((height, width), dtype=np.uint16)
-    if not n:
-        return out
-    for start in range(0, height, _ROWS):
-        part = stack[:, start : start + _ROWS]
-        # 0 becomes 65535 by unsigned wrap-around, so what is not clear sorts behind all that is.
-        part -= 1
-        low = np.empty_like(part[0])
-        for i, j in network(n):
-            np.minimum(part[i], part[j], out=low)
-            np.maximum(part[i], part[j], out=part[j])
-            part[i] = low
-        count = (part != np.uint16(65535)).sum(axis=0, dtype=np.int64)
-        first = np.take_along_axis(part, np.maximum(count - 1, 0)[np.newaxis] // 2, axis=0)[0].astype(np.uint32)
-        second = np.take_along_axis(part, np.minimum(count // 2, n - 1)[np.newaxis], axis=0)[0].astype(np.uint32)
-        middle = (first + second + 3) // 2  # both carry one less than the value; 3 = 2 x 1 + 1 to round halves up
-        out[start : start + _ROWS] = np.where(count > 0, np.minimum(middle, 65535), 0)
+    for start in range(0, height, _ROWS) if n else ():
+        layers = list(stack[:, start : start + _ROWS])
+        shape = layers[0].shape
+        # 1 where the next value that is not clear is to be the greatest; in the end, where two values share the middle.
+        turn = np.full(shape, 1 - n % 2, np.uint16)
+        for layer in layers:
+            missing = (layer == 0).astype(np.uint16)
+            layer -= missing & turn  # 0 - 1 is 65535
+            turn ^= missing
+        spare = np.empty(shape, np.uint16)
+        for i, j, low, high in middle_network(n):
+            a, b = layers[i], layers[j]
+            if low and high:
+                np.minimum(a, b, out=spare)
+                np.maximum(a, b, out=b)
+                layers[i], spare = spare, a
+            elif low:
+                np.minimum(a, b, out=a)
+            else:
+                np.maximum(a, b, out=b)
+        first = layers[(n - 1) // 2]
+        if n > 1:
+            # Where nothing is clear this is 65535 - 0 + 1, which is 0.
+            half = layers[(n - 1) // 2 + 1] - first + 1
+            half >>= 1
+            half *= turn
+            first = first + half
+        out[start : start + _ROWS] = first
     return out
 
 
