@@ -42,7 +42,7 @@ def run_all(
                 # No more are handed over than keep the workers busy: these are all that a crash brings into doubt.
                 with contextlib.suppress(BrokenProcessPool):
                     while left and len(pending) <= nprocs:
-                        pending[pool.submit(work, left[0])] = left[0]
+                        pending[pool.submit(_run, work, left[0])] = left[0]
                         left.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -52,7 +52,7 @@ def run_all(
                     yield pending.pop(future), _result(future)
         for suspect in suspects:
             with _pool(1) as pool:
-                future = pool.submit(work, suspect)
+                future = pool.submit(_run, work, suspect)
                 wait([future])
                 died = isinstance(future.exception(), BrokenProcessPool)
                 yield suspect, WorkerDiedError("its worker process died") if died else _result(future)
@@ -93,10 +93,28 @@ def _begin(parent: int) -> None:
         os._exit(1)
 
 
+_state = {"working": False, "ending": False}
+"""Of a worker process: in the midst of a task; told to end."""
+
+
 def _leave(*_: object) -> None:
-    """Leave by an exception, so that files half-written are removed on the way."""
+    """End the worker; leave a task by an exception, so that files half-written are removed on the way."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if not _state["working"]:
+        os._exit(1)
+    _state["ending"] = True
     raise SystemExit(1)
+
+
+def _run(work: Callable[[Task], Result], task: Task) -> Result:
+    """Do one task in a worker; the executor would take the exception of `_leave` for a result and go on waiting."""
+    _state["working"] = True
+    try:
+        return work(task)
+    finally:
+        _state["working"] = False
+        if _state["ending"]:
+            os._exit(1)
 
 
 def _attempt(work: Callable[[Task], Result], task: Task) -> Result | Exception:

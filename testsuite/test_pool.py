@@ -1,0 +1,32 @@
+"""Worker processes: what becomes of them where a run is left early."""
+
+import contextlib
+import multiprocessing
+import time
+from pathlib import Path
+
+from imperviouslib.edge import pool
+
+
+def _write_slowly(path: Path) -> Path:
+    """Hold a file half-written for a minute, but for the first one."""
+    if path.name == "0":
+        return path
+    path.touch()
+    try:
+        time.sleep(60)
+    finally:
+        path.unlink()
+    return path
+
+
+def test_a_run_that_is_left_early_ends_at_once_and_tidies_up(tmp_path):
+    """Of two workers one is idle and ends; the other leaves its task, and must not wait for one that never comes."""
+    started = time.monotonic()
+    with contextlib.closing(pool.run_all(_write_slowly, [tmp_path / str(n) for n in range(2)], 2)) as results:
+        assert next(results)[1] == tmp_path / "0"
+        while not list(tmp_path.iterdir()) and time.monotonic() < started + 30:
+            time.sleep(0.01)
+        assert list(tmp_path.iterdir())
+    assert time.monotonic() < started + 40
+    assert not list(tmp_path.iterdir()) and not multiprocessing.active_children()
