@@ -47,6 +47,13 @@
 # % multiple: yes
 # % description: Features such as B12_p50, in the order of the model's input (default: all)
 # %end
+# %option
+# % key: stack
+# % type: string
+# % required: no
+# % multiple: yes
+# % description: Composites of each year to stack as its features, such as year,spring,summer or 04,06,09 (default: each is a period of its own)
+# %end
 # %option G_OPT_R_INPUT
 # % key: labels
 # % required: no

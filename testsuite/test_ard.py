@@ -105,6 +105,37 @@ def test_maps_and_labels_into_one_file(grass, tmp_path):
     assert not grass("g.list", "type=raster", "pattern=*labels*").stdout
 
 
+def test_composites_within_a_year_stack_as_its_features(grass, tmp_path):
+    """Cell values tell year, part and band; the year's count is the least of what is stacked."""
+    for year in (2017, 2018):
+        for number, part in enumerate(("", "_spring", "_07")):
+            for band, base in (("B12", 100), ("B04", 200)):
+                grass("r.mapcalc", f"expression=s2_{year}{part}_{band}_p50 = {year} + {1000 * number + base}")
+            grass(
+                "r.mapcalc", f"expression=s2_{year}{part}_count = if(col() == 1 && {number} == 1, null(), {3 - number})"
+            )
+    path = tmp_path / "made.h5"
+    done = grass("r.s2.ard", "input=s2", "stack=year,spring,07", f"output={path}", "format=json")
+    features = ["B12_p50", "B04_p50", "B12_p50_spring", "B04_p50_spring", "B12_p50_07", "B04_p50_07"]
+    report = json.loads(done.stdout)
+    assert (report["periods"], report["features"]) == (["2017", "2018"], features)
+    with ArdFile.open(path) as ard:
+        assert ard.read("2018", GRID)[:, 5, 5].tolist() == [2118, 2218, 3118, 3218, 4118, 4218]
+        count = ard.read_count("2018", GRID)
+        assert (count[:, 0] == 255).all() and (count[:, 1:] == 1).all()
+        assert set(ard.provenance["2018"]["stack"]) == {"year", "spring", "07"}
+    assert check_ard(path, GRID)["findings"] == []
+    grass("r.s2.ard", "input=s2", "stack=07", "features=B04_p50", "years=2018", f"output={path}", "--overwrite")
+    with ArdFile.open(path) as ard:
+        assert ard.features == ("B04_p50_07",) and ard.periods == ("2018",)
+    # Without a stack each composite is a period of its own.
+    grass("r.s2.ard", "input=s2", "years=2018", f"output={path}", "--overwrite")
+    with ArdFile.open(path) as ard:
+        assert ard.periods == ("2018", "2018-07", "2018-spring")
+    said = grass("r.s2.ard", "input=s2", "stack=07,autumn", f"output={path}", "--overwrite", ok=False).said
+    assert "Composites <s2>: found no 2017-autumn, expected 07, autumn in each year" in said
+
+
 def test_check_of_a_file_from_the_command_line(grass, tmp_path):
     _composites(grass, years=(2017,))
     path = tmp_path / "made.h5"

@@ -198,7 +198,7 @@ write({path!r})
 """
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(100 if "IMPERVIOUS_SOAK" in os.environ else 10))
 def test_killed_writer_leaves_no_file_under_the_final_name(tmp_path, number):
     path = tmp_path / "killed.h5"
     process = subprocess.Popen(
@@ -306,13 +306,13 @@ def test_check_finds_a_flipped_bit(small_file, tmp_path, number):
     assert is_found(small_file, flip(small_file.read_bytes(), number), tmp_path / "flipped.h5")
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(100 if "IMPERVIOUS_SOAK" in os.environ else 10))
 def test_check_finds_a_truncation(small_file, tmp_path, number):
     assert is_found(small_file, truncate(small_file.read_bytes(), number), tmp_path / "cut.h5")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("SOAK"), reason="the long form of the two tests above: set SOAK=1")
+@pytest.mark.skipif("IMPERVIOUS_SOAK" not in os.environ, reason="the long form of the two tests above: make soak")
 def test_soak_of_damage(small_file, tmp_path):
     content = small_file.read_bytes()
     missed = [n for n in range(1000) if not is_found(small_file, flip(content, n), tmp_path / "flipped.h5")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,31 @@ _FINEST = 20
 """Label pixels a cell and side at most."""
 
 
+@dataclass(frozen=True)
+class _Sources:
+    """The maps that each period of the file is made of."""
+
+    periods: tuple[str, ...]
+    features: tuple[str, ...]
+    maps: Mapping[tuple[str, str], str]
+    """By period and feature."""
+    counts: Mapping[str, tuple[str, ...]]
+    """By period; where composites are stacked, a cell's least count is that of the year."""
+    parts: Mapping[str, Mapping[str, str]]
+    """By period: what is stacked (season, month, window; "" the whole period) to a map that tells its scenes."""
+
+
 def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     """Check a file, or gather the composites and labels of the region into one."""
     if flags["c"]:
         return _check(Path(options["input"]).expanduser(), options["format"])
     area = grassdb.region_grid()
-    prefix, output = options["input"], Path(options["output"]).expanduser().absolute()
+    output = Path(options["output"]).expanduser().absolute()
     check_place(output, "output")
     if options["plot"]:
         check_place(Path(options["plot"]) / "picture", "plot")
-    periods = _resolve_periods(prefix, options["years"])
-    features = _resolve_features(prefix, periods, options["features"])
-    maps = {
-        (period, feature): _composite(prefix, period, feature) for period in periods for feature in (*features, "count")
-    }
+    sources = _resolve_sources(options)
+    periods = sources.periods
     labels = _labels(options, area)
     if labels and not any(period[:4] == options["label_year"] for period in periods):
         grassdb.warning(
@@ -46,15 +58,13 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         )
     try:
         with alone(_parts_folder(output), f"Output '{output}'"):
-            tied = _write(
-                output, area, periods, features, maps, labels, int(options["label_year"]), as_float=flags["f"]
-            )
+            tied = _write(output, area, sources, labels, int(options["label_year"]), as_float=flags["f"])
     finally:
         if labels:
             labels.close()
     if options["plot"]:
         _plot(output, Path(options["plot"]).expanduser())
-    _report(output, area, periods, features, labels, tied, options["format"])
+    _report(output, area, sources, labels, tied, options["format"])
     return 0
 
 
@@ -112,13 +122,50 @@ def _resolve_periods(prefix: str, years: str) -> tuple[str, ...]:
     return tuple(period for period in found if period[:4] in wanted)
 
 
-def _resolve_features(prefix: str, periods: Sequence[str], text: str) -> tuple[str, ...]:
-    """Take the features asked for, else all that the first period has, the prototype's bands first."""
+def _resolve_sources(options: Mapping[str, str]) -> _Sources:
+    """Find the maps: each composite a period of its own, or those of a year stacked as features of that year."""
+    prefix = options["input"]
+    found = _resolve_periods(prefix, options["years"])
+    stack = tuple(dict.fromkeys(word.strip() for word in options["stack"].split(",") if word.strip()))
+    periods = tuple(dict.fromkeys(name[:4] for name in found)) if stack else found
+    maps: dict[tuple[str, str], str] = {}
+    counts, parts, features = {}, {}, ()
+    for period in periods:
+        names = {part: _stacked_name(period, part) for part in stack} or {"": period}
+        missing = next((name for name in names.values() if name not in found), None)
+        if missing:
+            raise InputError(
+                sentence(
+                    f"Composites <{prefix}>",
+                    f"no {missing}",
+                    f"{', '.join(stack)} in each year",
+                    f"Run r.s2.yearly for it, or change <stack> or <years>; there are {', '.join(found)}.",
+                )
+            )
+        if not features:
+            base = {part: _resolve_features(prefix, name, options["features"]) for part, name in names.items()}
+            # A season's or month's features carry its name, the year's do not: B12_p50_summer, B12_p50.
+            features = tuple(
+                (f if part in ("", "year") else f"{f}_{part}", part, f) for part in base for f in base[part]
+            )
+        for feature, part, plain in features:
+            maps[period, feature] = _composite(prefix, names[part], plain)
+        counts[period] = tuple(_composite(prefix, name, "count") for name in names.values())
+        parts[period] = {part: maps[period, next(f for f, p, _ in features if p == part)] for part in names}
+    return _Sources(periods, tuple(feature for feature, *_ in features), maps, counts, parts)
+
+
+def _stacked_name(year: str, part: str) -> str:
+    return year if part == "year" else f"{year}-{part}"
+
+
+def _resolve_features(prefix: str, period: str, text: str) -> tuple[str, ...]:
+    """Take the features asked for, else all that a period has, the prototype's bands first."""
     if text:
         return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    start = grassdb.map_name(prefix, periods[0]) + "_"
+    start = grassdb.map_name(prefix, period) + "_"
     names = (name.removeprefix(start) for name in grassdb.search_rasters(f"{start}*"))
-    found = [name for name in names if re.fullmatch(r"B[0-9A-Z]{2}_[a-z0-9]+(_[a-z0-9]+)?", name)]
+    found = [name for name in names if re.fullmatch(r"B[0-9A-Z]{2}_[a-z0-9]+", name)]
     if not found:
         raise InputError(
             sentence(
@@ -264,15 +311,7 @@ def _parts_folder(output: Path) -> Path:
 
 
 def _write(
-    output: Path,
-    area: Grid,
-    periods: Sequence[str],
-    features: Sequence[str],
-    maps: Mapping[tuple[str, str], str],
-    labels: _Labels | None,
-    label_year: int,
-    *,
-    as_float: bool,
+    output: Path, area: Grid, sources: _Sources, labels: _Labels | None, label_year: int, *, as_float: bool
 ) -> dict[str, int]:
     """Write the file; return how many labelled cells were tied.
 
@@ -280,14 +319,15 @@ def _write(
     there, and joining them copies the compressed chunks. The folder goes when the output is there.
     """
     folder = _parts_folder(output)
-    told = {period: _scenes(maps[period, features[0]], period) for period in periods}
+    periods, features = sources.periods, sources.features
+    told = {period: _scenes(sources.parts[period], period) for period in periods}
     parts = {period: folder / f"{period}.h5" for period in periods}
     steps, step = 4 * len(periods), 0
     for period in periods:
         if _is_there(parts[period], area, period, features, told[period], as_float=as_float):
             grassdb.message(f"Period {period} is there from a run that was stopped.")
         else:
-            _write_part(parts[period], area, period, features, maps, told[period], as_float=as_float)
+            _write_part(parts[period], area, period, sources, told[period], as_float=as_float)
         step += 3
         grassdb.percent(step, steps)
     tied = {"tied": 0, "cells": 0, **{c.key: 0 for c in CLASSES}}
@@ -315,23 +355,22 @@ def _write(
 
 
 def _write_part(
-    path: Path,
-    area: Grid,
-    period: str,
-    features: Sequence[str],
-    maps: Mapping[tuple[str, str], str],
-    told: Mapping[str, Any],
-    *,
-    as_float: bool,
+    path: Path, area: Grid, period: str, sources: _Sources, told: Mapping[str, Any], *, as_float: bool
 ) -> None:
-    with ArdWriter(path, area, [period], features, as_float=as_float) as ard:
+    with ArdWriter(path, area, [period], sources.features, as_float=as_float) as ard:
         for strip in ard.strips():
-            planes = np.stack([grassdb.read_cells(maps[period, feature], strip) for feature in features])
-            count = grassdb.read_cells(maps[period, "count"], strip, nodata=255)
-            ard.write_period(
-                period, strip, np.clip(planes, 0, 65535).astype(np.uint16), np.clip(count, 0, 255).astype(np.uint8)
+            planes = np.stack(
+                [grassdb.read_cells(sources.maps[period, feature], strip) for feature in sources.features]
             )
+            ard.write_period(period, strip, np.clip(planes, 0, 65535).astype(np.uint16), _count(sources, period, strip))
         ard.finish({period: told})
+
+
+def _count(sources: _Sources, period: str, strip: Grid) -> np.ndarray:
+    """Return the least count of what is stacked; 255 where one of them has no scene."""
+    counts = np.stack([grassdb.read_cells(name, strip, nodata=255) for name in sources.counts[period]])
+    least = np.where((counts == 255).any(axis=0), 255, counts.min(axis=0))
+    return np.clip(least, 0, 255).astype(np.uint8)
 
 
 def _is_there(
@@ -348,7 +387,18 @@ def _is_there(
         return False
 
 
-def _scenes(name: str, period: str) -> dict[str, Any]:
+def _scenes(parts: Mapping[str, str], period: str) -> dict[str, Any]:
+    """Tell of what a period is made; of a stack, each part by its name, and the scenes of all."""
+    if "" in parts:
+        return _origin(parts[""], period)
+    origins = {part: _origin(name, _stacked_name(period, part)) for part, name in parts.items()}
+    if any("scenes" not in origin for origin in origins.values()):
+        return {"stack": origins}
+    scenes = {scene["id"]: scene for origin in origins.values() for scene in origin["scenes"]}
+    return {"stack": origins, "scenes": [scenes[name] for name in sorted(scenes)]}
+
+
+def _origin(name: str, period: str) -> dict[str, Any]:
     known = grassdb.read_provenance(name)
     keys = ("scenes", "heard", "method", "settings", "grid", "version")
     return {key: known[key] for key in keys if key in known} or {"map": name, "period": period}
@@ -397,12 +447,12 @@ def _thinned(read: Callable[[Grid], np.ndarray], *, grid: Grid, cells: int) -> n
 def _report(
     output: Path,
     area: Grid,
-    periods: Sequence[str],
-    features: Sequence[str],
+    sources: _Sources,
     labels: _Labels | None,
     tied: Mapping[str, int],
     form: str,
 ) -> None:
+    periods, features = sources.periods, sources.features
     share = tied["tied"] / tied["cells"] if tied["cells"] else 0.0
     if form == "json":
         content: dict[str, Any] = {
