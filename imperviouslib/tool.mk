@@ -1,13 +1,14 @@
 # What the Makefile of each tool shares; included after Script.make, with PGM set.
 # The library goes into etc/$(PGM): from beside the tool's folder when the suite is built, and from beside the original
 # folder, which g.extension names in SOURCE_URL, when one tool is installed alone. Only the build needs it, not the install.
+# The list of Python packages goes with it, for those who have nothing but the installed tools.
 LIBRARY := $(firstword $(wildcard ../imperviouslib $(SOURCE_URL)/../imperviouslib))
 
 default: script library
 
 library: | $(ETCDIR)
 	rm -rf $(ETCDIR)/imperviouslib
-	cp -r $(LIBRARY) $(ETCDIR)/
+	cp -r $(LIBRARY) $(LIBRARY)/../requirements.txt $(ETCDIR)/
 	find $(ETCDIR)/imperviouslib -name __pycache__ -prune -exec rm -rf {} +
 
 # GRASS 8.4 asks a remote server while it makes a page and stops where there is none: then join the plain parts.

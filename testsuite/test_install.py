@@ -109,6 +109,19 @@ def test_tool_installs_alone_from_its_folder_and_is_removed(tool, checkout, addo
     assert not _left(base)
 
 
+def test_without_the_packages_a_tool_says_how_to_get_them(installed, grass_env):
+    """The list of packages lies beside the installed library, since the suite's folder may be gone."""
+    tool = "r.s2.ard"
+    env = {**grass_env, "GRASS_ADDON_BASE": str(installed), "PATH": "/usr/bin:/bin"}
+    env.pop("GRASS_ADDON_PATH")
+    done = _grass(env, tool, "-c", "input=none.h5")
+    wanted = installed / "etc" / tool / "requirements.txt"
+    said = "".join(done.stderr.split())
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "Pythonpackage<h5py>:foundnone" in said and f"pipinstall-r{wanted}," in said, done.stderr
+    assert wanted.read_text() == (TOP / "requirements.txt").read_text()
+
+
 def test_suite_installs_from_a_zip(checkout, addons, without_heavy, tmp_path):
     base, env = addons
     packed = shutil.make_archive(str(tmp_path / "main"), "zip", root_dir=checkout.parent, base_dir=checkout.name)

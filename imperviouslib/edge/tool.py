@@ -21,6 +21,8 @@ from grass.exceptions import CalledModuleError
 from imperviouslib.core.errors import ImperviousError, sentence
 
 DEBUG_VARIABLE = "IMPERVIOUS_DEBUG"
+_REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
+"""Beside the library, in the source tree as well as in an installed tool."""
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "tensorflow": "tensorflow-cpu"}
 _DISK_ERRORS = {
     errno.ENOSPC: "a full disk",
@@ -69,7 +71,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
                 f"Python package <{_DISTRIBUTIONS.get(package, package)}>",
                 "none",
                 "it to be installed for the python3 that runs this tool",
-                "Run python3 -m pip install -r requirements.txt, with the file from the suite.",
+                f"Run python3 -m pip install -r {_REQUIREMENTS}, best in a virtual environment.",
             )
         )
     except CalledModuleError as err:
