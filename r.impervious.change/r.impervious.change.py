@@ -66,7 +66,7 @@
 # % required: no
 # % key_desc: name
 # % label: Legend of the class maps, applied with r.reclass
-# % description: s2glc, prototype, clcplus or a file with lines 'code class'
+# % description: s2glc, prototype, clcplus, worldcover, corine, or a file with lines 'code class' or rules of r.reclass
 # % guisection: Input
 # %end
 

@@ -444,7 +444,10 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
 def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
     # Another mapset on the search path may have one of the same name; ours is in the current one.
     mapset = gs.gisenv()["MAPSET"]
-    present = {tuple(line.split("|")) for line in read("t.list", type="strds", columns="name,mapset").splitlines()}
+    # The first call in a mapset makes its temporal database, and warns that there is none.
+    silent = {**os.environ, "GRASS_VERBOSE": "-1"}
+    listed = gs.read_command("t.list", type="strds", columns="name,mapset", env=silent)
+    present = {tuple(line.split("|")) for line in listed.splitlines()}
     if (dataset, mapset) not in present:
         run("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
     # An empty dataset is an error to t.rast.list; it has no maps, and that is all that counts here.
