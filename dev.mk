@@ -5,14 +5,15 @@ PYTHON3 := tools/in-venv python3
 
 OUT ?= build/archive
 SEED ?= 1
+PORT ?= 8000
 GROWTH ?= 0.003
 JOBS ?= 2
 
-.PHONY: help demo test check bench real archive serve judge matrix install env clean
+.PHONY: help demo test check bench real archive serve judge dashboard matrix install env clean
 
 help:     ## List these targets
 	@echo "r.impervious: sealed land per NUTS region and year, from Sentinel-2"
-	@grep -hE '^[a-z]+: .*## ' dev.mk | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z]+: .*## ' dev.mk | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 demo:     ## Set up, then run the whole chain on a small made world and show it (DASHBOARD=1 opens the dashboard)
 	@tools/setup.sh demo
@@ -40,14 +41,22 @@ real:     ## Run the chain on real data packs in DATA=DIR; absent packs are skip
 archive:  ## Make a world of known truth in OUT= from SEED=, its sealed land growing by the share GROWTH= a year
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.archive.make "$(OUT)" --seed "$(SEED)" --growth "$(GROWTH)"
+	@echo "Serve it with: make serve OUT=$(OUT)"
 
 serve:    ## Serve the world in OUT= by a STAC API and an S3 server on this machine, until Ctrl-C
 	@tools/setup.sh demo
+	@echo "For another terminal: the lines 'export ...' below, then r.s2.fetch with stac= the address of the STAC API. Ctrl-C ends it."
 	@$(PYTHON3) -m testsuite.archive.serve "$(OUT)"
 
-judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or else of SEED= and GROWTH=
+judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or else of the one of SEED= and GROWTH= (make archive)
+	@test -n "$(RUN)" || { echo "RUN=: found none, expected the folder of a run. The demo's: make judge RUN=build/demo WORLD=build/demo/archive" >&2; exit 1; }
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.archive.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)"
+
+dashboard: ## Show the table of r.impervious.change in DATA=DIR in the browser (PORT=8000), until Ctrl-C
+	@test -n "$(DATA)" || { echo "DATA=: found none, expected the folder of a table. The demo's: make dashboard DATA=build/demo/table" >&2; exit 1; }
+	@tools/setup.sh demo
+	@$(PYTHON3) -m dashboard --data "$(DATA)" --port "$(PORT)"
 
 matrix:   ## Set up in a bare Debian 12 and 13, then test and demo there without a network (needs root; ON="bookworm trixie")
 	@tools/matrix.sh $(ON)
@@ -56,6 +65,7 @@ install:  ## Install the tools into your GRASS (TOOLS="r.s2.ard ..." picks)
 	@tools/install.sh $(TOOLS)
 
 env:      ## Print the line that puts the Python with the packages first on PATH, to be evaluated by a shell
+	@test -e "$$(tools/setup.sh --where)/.complete" || echo "The Python packages are not set up yet: make demo does it, or tools/setup.sh alone." >&2
 	@echo "export PATH=\"$$(tools/setup.sh --where)/bin:\$$PATH\""
 
 clean:    ## Remove what was made here: build/ and caches; the virtual environment stays

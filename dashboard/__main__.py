@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 
 import uvicorn
@@ -30,6 +31,16 @@ def main() -> int:
         app = create_app(args.data)
     except TableFolderError as err:
         print(f"ERROR: {err}", file=sys.stderr)
+        return 1
+    try:
+        socket.create_server((args.host, args.port)).close()
+    except (OSError, OverflowError) as err:
+        found = getattr(err, "strerror", None) or err
+        print(
+            f"ERROR: Address {args.host}:{args.port}: found '{found}', expected one that is free. "
+            "Give another --port, or end what uses it.",
+            file=sys.stderr,
+        )
         return 1
     print(f"Dashboard of '{args.data}': http://{args.host}:{args.port}/ (stop with Ctrl-C)", flush=True)
     uvicorn.run(app, host=args.host, port=args.port, ws="websockets-sansio", log_level="warning", server_header=False)

@@ -55,8 +55,8 @@
 # % type: string
 # % required: no
 # % key_desc: list or range
-# % label: Years, ascending, e.g. 2017-2019 or 2012,2015
-# % description: With input, all years found if not given
+# % label: Years, ascending, such as 2017-2019 or 2012,2015; default with input: all that are found
+# % description: With classes and shares they must be named
 # % guisection: Input
 # %end
 
@@ -65,8 +65,8 @@
 # % type: string
 # % required: no
 # % key_desc: name
-# % label: Legend of the class maps, applied with r.reclass
-# % description: s2glc, prototype, clcplus, worldcover, corine, or a file with lines 'code class' or rules of r.reclass
+# % label: Legend of the class maps: s2glc, prototype, clcplus, worldcover, corine, or a file
+# % description: A file has lines 'code class' or rules of r.reclass; default: the codes are the four classes
 # % guisection: Input
 # %end
 
@@ -120,8 +120,8 @@
 # % required: no
 # % multiple: yes
 # % options: artificial,artificial_natural
-# % label: What counts as impervious; maps and columns follow the first
-# % description: Default: artificial_natural, with shares artificial
+# % label: What counts as impervious; maps and columns follow the first (default: artificial_natural; with shares artificial)
+# % description: artificial_natural counts artificial and natural material surfaces, artificial the first alone
 # % guisection: Method
 # %end
 
@@ -141,8 +141,7 @@
 # % type: string
 # % required: no
 # % key_desc: YYYY-MM-DD
-# % label: Date of the table
-# % description: Default: today
+# % description: Date of the table, written into it (default: today)
 # % guisection: Output
 # %end
 

@@ -65,7 +65,7 @@
 # % type: integer
 # % required: no
 # % answer: 2017
-# % description: Year that the labels show
+# % description: Year that the labels show; 2017 is that of S2GLC, name it for other maps
 # % guisection: Labels
 # %end
 # %option
@@ -125,7 +125,7 @@
 # %end
 # %flag
 # % key: f
-# % description: Write features as float32 reflectance with NaN, as the prototype did
+# % description: Write features as float32 reflectance with NaN instead of integers
 # %end
 # %rules
 # % required: output,-c

@@ -69,7 +69,7 @@
 # % options: median,medoid,best,latest,largest
 # % answer: median
 # % description: Composite
-# % descriptions: median;median of the clear observations, band by band;medoid;the clear observation whose spectrum is nearest to all others;best;the clear observation with the best score: far from clouds, in the middle of the period;latest;the last clear observation;largest;the scene with the most bytes of each tile, unmasked, as the prototype made it
+# % descriptions: median;median of the clear observations, band by band;medoid;the clear observation whose spectrum is nearest to all others;best;the clear observation with the best score: far from clouds, in the middle of the period;latest;the last clear observation;largest;the scene with the most bytes of each tile, unmasked, as early yearly mosaics were made
 # %end
 # %option
 # % key: mask
@@ -111,7 +111,7 @@
 # %end
 # %flag
 # % key: c
-# % description: Check the archive's alignment only; exit status 1 when anything is off
+# % description: Check the archive only, its files and how the years lie on each other; exit status 1 when anything is off
 # %end
 # %flag
 # % key: l

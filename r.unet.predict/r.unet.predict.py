@@ -43,8 +43,7 @@
 # % key: years
 # % type: string
 # % key_desc: list or range
-# % label: Years to map, e.g. 2017,2019 or 2017-2019
-# % description: All periods of the file if not given
+# % description: Years to map, such as 2017-2019 or 2017,2019; default: all periods of the file
 # %end
 
 # %option
@@ -52,7 +51,7 @@
 # % type: string
 # % options: auto,tensorflow
 # % answer: auto
-# % description: What computes the net
+# % description: What computes the net; auto takes the best there is
 # %end
 
 # %option G_OPT_M_NPROCS

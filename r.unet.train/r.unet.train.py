@@ -37,8 +37,8 @@
 # % key: years
 # % type: string
 # % key_desc: list or range
-# % label: Years whose features are trained on, e.g. 2017,2019 or 2017-2019
-# % description: All years of the file if not given; labels are those of the label year in any case
+# % label: Years whose features are trained on, such as 2017-2019 or 2017,2019; default: all of the file
+# % description: Labels are those of the label year in any case
 # % guisection: Training
 # %end
 

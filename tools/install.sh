@@ -50,3 +50,8 @@ for tool in "${tools[@]}"; do
 done
 [ $failed -eq 0 ] || exit 1
 echo "Installed: ${tools[*]}"
+if [ -e "$("$top/tools/setup.sh" --where)/.complete" ]; then
+  echo "Start GRASS with the Python that has the packages: eval \"\$(make -s env)\" and then grass"
+else
+  echo "The Python packages that the tools need are not set up yet: tools/setup.sh does it."
+fi

@@ -62,7 +62,10 @@ def _check(ard: ArdFile, handle: h5py.File, expected: Grid | None, report: dict[
         "type": "float32" if ard.is_float else "uint16",
     }
     if expected is not None and ard.grid != expected:
-        findings.append(f"grid {ard.grid.bounds} differs from the region {expected.bounds}")
+        findings.append(
+            f"grid {ard.grid.bounds} differs from the region {expected.bounds} (west, south, east, north): set the region "
+            "to that of the file with g.region, unless another is meant"
+        )
     stored = handle.attrs.get("metadata_digest")
     if ard.metadata_digest() != stored:
         findings.append("what describes the cells (names, axes, attributes) is not what was written")

@@ -138,15 +138,18 @@ def exists(name: str, element: str = "raster") -> bool:
     return bool(gs.find_file(name, element={"raster": "cell"}.get(element, element), mapset=mapset).get("file"))
 
 
-def check_free(names: Iterable[str], element: str = "raster") -> None:
-    """Raise InputError where an output exists and may not be replaced."""
+def check_free(names: Iterable[str], element: str = "raster", option: str = "output") -> None:
+    """Raise InputError where an output exists and may not be replaced; `option` is the one that names it."""
     if overwrite():
         return
     taken = [name for name in names if exists(name, element)]
     if taken:
         raise InputError(
             sentence(
-                f"Map <{taken[0]}>", "that it exists", "a new name", "Use --overwrite to replace it, or another output."
+                f"Map <{taken[0]}>",
+                "that it exists",
+                "a new name",
+                f"Use --overwrite to replace it, or another {option}=.",
             )
         )
 

@@ -71,7 +71,8 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
                 f"Python package <{_DISTRIBUTIONS.get(package, package)}>",
                 "none",
                 "it to be installed for the python3 that runs this tool",
-                f"Run python3 -m pip install -r {_REQUIREMENTS}, best in a virtual environment.",
+                f"Run python3 -m pip install -r {_REQUIREMENTS} in a virtual environment and start GRASS with it first on PATH; "
+                "the manual page of r.impervious shows how.",
             )
         )
     except CalledModuleError as err:

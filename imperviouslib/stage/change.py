@@ -119,7 +119,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         if not pairs:
             grassdb.message(f"One year only, {series.years[0]}: the table holds stocks and no change.")
         maps = _output_maps(prefix, series, pairs, methods)
-        grassdb.check_free(maps.values())
+        grassdb.check_free(maps.values(), option="prefix")
         if not flags["n"]:
             _check_free_columns(source, prefix, series.years, pairs)
 
@@ -641,7 +641,7 @@ def _categories(name: str, titles: Mapping[int, str]) -> None:
 def _check_free_columns(source: ZonesMap, prefix: str, years: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
     """Raise InputError where columns, or the copy that would hold them, exist and may not be replaced."""
     if not zones.is_own(source):
-        grassdb.check_free([grassdb.map_name(prefix, "zones")], "vector")
+        grassdb.check_free([grassdb.map_name(prefix, "zones")], "vector", option="prefix")
         return
     keys = [("imp", year, year) for year in years] + [(kind, *pair) for pair in pairs for kind in ("new", "lost")]
     taken = [name for name in (f"{_column(*key)}_sum" for key in keys) if name in source.columns]
@@ -825,9 +825,13 @@ def _report(
         print(json.dumps({"output": str(output), "rows": counts, "maps": maps, "summary": summary}, ensure_ascii=False))
         return
     for part in summary:
-        print(f"{part['geo']} {part['name']}: impervious ({part['definition']}), {part['method']}, km2")
+        ground = "cells seen" if part["method"] == RAW else "whole region"
+        name = "" if part["name"] == part["geo"] else f" {part['name']}"
+        print(f"{part['geo']}{name}: impervious ({part['definition']}), {part['method']} ({ground}), km2")
         for what in ("stock", "gain", "loss", "net"):
             for period, value in part[what].items():
                 shown = "blank" if value is None else f"{value:+.4f}" if what == "net" else f"{value:.4f}"
                 print(f"  {what:<5} {period:<9} {shown:>14}   coverage {part['coverage'][period]:.3f}")
+    if any(None in part[what].values() for part in summary for what in ("stock", "gain", "loss", "net")):
+        print("blank: less than half of the region was seen")
     print(f"{sum(map(len, rows.values()))} rows in '{output}'")

@@ -69,6 +69,8 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
 
         for output in todo:
             _predict(ard, output, card, part, infer, link=flags["l"], step=step)
+        written = ", ".join(f"<{output.names['class']}>" for output in todo)
+        grassdb.message(f"Mapped {written}, and the probability of each class beside it.")
     return 0
 
 

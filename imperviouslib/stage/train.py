@@ -289,7 +289,7 @@ def _report(card: Card, periods: tuple[str, ...], folder: Path, form: str) -> No
                 f"{_figure(row['producers_accuracy'], 10)}{_figure(row['area_bias_pct'], 10, 1)} %"
             )
     print(
-        f"Model '{folder}': epoch {card.settings['epoch_kept']} of {card.settings['epochs_run']}, sha256 {card.model_sha256[:12]}"
+        f"Model '{folder}': epoch {card.settings['epoch_kept']} kept, of {card.settings['epochs_run']}, sha256 {card.model_sha256[:12]}"
     )
 
 

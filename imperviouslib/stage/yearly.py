@@ -380,7 +380,7 @@ def _compose(
     if _is_there(names, provenance):
         grassdb.message(f"Composite of {period.name} is there already.")
         return list(names.values()), _summary(names["count"], area, used)
-    grassdb.message(f"Composite of {period.name} from {len(used)} scenes...")
+    grassdb.message(f"Composite of {period.name} from {_scenes(len(used))}...")
     folder = grassdb.linked_folder() if link else grassdb.temporary_folder()
     paths = {feature: folder / f"{name}.tif" for feature, name in names.items()}
     _write_planes(paths, period, used, heard, recipe, area, threads)
@@ -619,6 +619,10 @@ def _summary(count: str, area: Grid, used: Sequence[SceneFiles]) -> dict[str, An
     return {"scenes": len(used), "coverage": round(seen / cells, 6), "mean_count": round(total / cells, 3)}
 
 
+def _scenes(number: int) -> str:
+    return "1 scene" if number == 1 else f"{number} scenes"
+
+
 def _print(report: Mapping[str, Any], form: str) -> None:
     if form == "json":
         print(json.dumps(report, indent=1))
@@ -628,5 +632,5 @@ def _print(report: Mapping[str, Any], form: str) -> None:
         print(f"tile {hole['tile']} is missing in {hole['year']}")
     for name, summary in report["periods"].items():
         print(
-            f"{name}: {summary['scenes']} scenes, {100 * summary['coverage']:.1f} % of the region seen, {summary['mean_count']:.1f} clear observations a cell"
+            f"{name}: {_scenes(summary['scenes'])}, {100 * summary['coverage']:.1f} % of the region seen, {summary['mean_count']:.1f} clear observations a cell"
         )
