@@ -262,7 +262,9 @@ def draw_bars(
         axis.grid(axis="y", color="#e5e5e5")
         axis.set_axisbelow(True)
     axes[0, 0].legend(frameon=False, ncols=3, fontsize=9)
-    axes[-1, 0].set_xticks(range(len(regions)), [f"{code}\n{textwrap.fill(names[code], 12)}" for code in regions], fontsize=7)
+    axes[-1, 0].set_xticks(
+        range(len(regions)), [f"{code}\n{textwrap.fill(names[code], 12)}" for code in regions], fontsize=7
+    )
     _save(figure, out)
 
 
