@@ -10,6 +10,7 @@ import csv
 import html
 import json
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -261,7 +262,9 @@ def draw_bars(
         axis.grid(axis="y", color="#e5e5e5")
         axis.set_axisbelow(True)
     axes[0, 0].legend(frameon=False, ncols=3, fontsize=9)
-    axes[-1, 0].set_xticks(range(len(regions)), [f"{code}\n{names[code]}" for code in regions], fontsize=7)
+    axes[-1, 0].set_xticks(
+        range(len(regions)), [f"{code}\n{textwrap.fill(names[code], 12)}" for code in regions], fontsize=7
+    )
     _save(figure, out)
 
 

@@ -305,7 +305,7 @@ class ArdWriter:
         chunks = tuple(min(CHUNK, n) for n in shape[-2:])
         variable = self._file.create_dataset(
             name, shape, dtype=dtype, chunks=(1, *chunks) if len(shape) == 3 else chunks,
-            compression="gzip", compression_opts=4, shuffle=True, fletcher32=True, fillvalue=fill,
+            compression="gzip", compression_opts=3, shuffle=True, fletcher32=True, fillvalue=fill,
         )  # fmt: skip
         variable.attrs["_FillValue"] = np.array([fill], dtype=dtype)
         variable.attrs["grid_mapping"] = "crs"

@@ -13,10 +13,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from rasterio.merge import merge
 
 from imperviouslib.core.legend import CLASSES, CLCPLUS
 from imperviouslib.edge.ardfile import ArdFile
+from imperviouslib.edge.rasterfile import open_on_grid
 from testsuite.real._chain import Session
 
 PACK = "labels_clcplus2018_brussels_3035"
@@ -28,6 +30,11 @@ def main(data_dir: Path, work_dir: Path) -> int:
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     tiles = sorted((data_dir / PACK).glob("*.tif"))
+    with rasterio.open(tiles[0]) as first:
+        print(f"the CRS of the tiles has the code {first.crs.to_epsg()}, and is taken for EPSG:3035 by its parameters")
+    for path in tiles:
+        with open_on_grid(path, 10):
+            pass
     mosaic, transform = merge(tiles, nodata=0)
     codes = mosaic[0]
     session = Session(work_dir)
