@@ -260,6 +260,17 @@ def _first_page(address: str, collection: str, bbox: tuple[float, ...], when: st
         return {item["id"] for page in query.pages_as_dicts() for item in page.get("features", [])}
 
 
+_FAULTS = {
+    "Failed to resolve": "no server of that name, or no network",
+    "NameResolutionError": "no server of that name, or no network",
+    "Connection refused": "a refused connection",
+    "Network is unreachable": "no network",
+    "CERTIFICATE_VERIFY_FAILED": "a certificate that cannot be verified",
+    "timed out": "no answer in time",
+}
+"""What the text of a fault of the network holds, and how a user is told: the text itself is long, and nested three deep."""
+
+
 def _short(err: Exception) -> str:
     status = getattr(err, "status_code", None)
     if status:
@@ -268,6 +279,9 @@ def _short(err: Exception) -> str:
         return "an answer cut in its middle"
     if isinstance(err, json.JSONDecodeError):
         return "an answer that is no whole JSON"
+    for sign, found in _FAULTS.items():
+        if sign in str(err):
+            return found
     text = scrub(str(err).strip().split("\n", 1)[0])
     # A message that repeats an address may repeat a token in it.
     text = re.sub(r"\?\S*", "", text)
