@@ -35,7 +35,8 @@ def main() -> int:
     try:
         socket.create_server((args.host, args.port)).close()
     except (OSError, OverflowError) as err:
-        found = getattr(err, "strerror", None) or err
+        number = getattr(err, "errno", None) or 0
+        found = os.strerror(number) if number > 0 else getattr(err, "strerror", None) or err
         print(
             f"ERROR: Address {args.host}:{args.port}: found '{found}', expected one that is free. "
             "Give another --port, or end what uses it.",
