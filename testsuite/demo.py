@@ -68,7 +68,7 @@ def install(addons: Path, sources: str) -> None:
     if stamp.is_file() and stamp.read_text() == sources:
         return
     addons.mkdir(parents=True, exist_ok=True)
-    print("$ make install", flush=True)
+    print(f"$ GRASS_ADDON_BASE={addons} make install", flush=True)
     subprocess.run([TOP / "tools" / "install.sh"], check=True, env={**os.environ, "GRASS_ADDON_BASE": str(addons)})
     stamp.write_text(sources)
 
@@ -189,7 +189,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dashboard:
         subprocess.run([sys.executable, *show[1:]], cwd=TOP, check=False)
     else:
-        print(f"Dashboard: make demo DASHBOARD=1, or tools/in-venv {' '.join(show)}")
+        where = demo.relative_to(TOP) if demo.is_relative_to(TOP) else demo
+        print(f"Dashboard: make dashboard DATA={where / 'table'}")
+        print(f"To try the tools by hand on this world: make serve OUT={where / 'archive'} (README.md says how)")
     return 0 if not (args.again and before and after != before) else 1
 
 

@@ -50,6 +50,8 @@ for tool in "${tools[@]}"; do
 done
 [ $failed -eq 0 ] || exit 1
 echo "Installed: ${tools[*]}"
+# With a folder of its own for the addons, as in the demo, the caller knows how it starts GRASS.
+[ -z "${GRASS_ADDON_BASE:-}" ] || exit 0
 if [ -e "$("$top/tools/setup.sh" --where)/.complete" ]; then
   echo "Start GRASS with the Python that has the packages: eval \"\$(make -s env)\" and then grass"
 else
