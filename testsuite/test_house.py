@@ -81,6 +81,18 @@ def test_setup_refuses_an_unknown_word_in_one_line():
     assert done.stderr.startswith("ERROR: Argument 'everything': found") and done.stderr.count("\n") == 1
 
 
+def test_install_refuses_an_unknown_tool_in_one_line():
+    done = subprocess.run([TOP / "tools" / "install.sh", "r.nonsense"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: Tool <r.nonsense>: found") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("target", "variable"), [("judge", "RUN"), ("dashboard", "DATA")])
+def test_target_asks_for_the_folder_that_it_needs(target, variable):
+    done = subprocess.run(["make", "-s", target, f"{variable}="], cwd=TOP, capture_output=True, text=True)
+    assert done.returncode and done.stderr.startswith(f"{variable}=: found none, expected the folder")
+
+
 def test_no_test_reaches_beyond_this_machine():
     with pytest.raises(PermissionError, match="expected 127"):
         socket.create_connection(("192.0.2.1", 80), timeout=1)

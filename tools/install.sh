@@ -5,6 +5,9 @@
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 all=(r.s2.fetch r.s2.yearly r.s2.ard r.unet.train r.unet.predict r.impervious.change)
+for tool in "$@"; do
+  [[ " ${all[*]} " = *" $tool "* ]] || { echo "ERROR: Tool <$tool>: found no such tool, expected some of ${all[*]}. Correct TOOLS=." >&2; exit 1; }
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

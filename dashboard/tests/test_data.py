@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import socket
 import subprocess
 import sys
 
@@ -258,3 +259,16 @@ def test_command_stops_with_one_line(arguments):
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: Table folder") and done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_command_tells_of_an_address_that_is_taken(small_folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "dashboard", "--data", str(small_folder), "--port", str(port)],
+            cwd=TOP,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"ERROR: Address 127.0.0.1:{port}: found") and done.stderr.count("\n") == 1
