@@ -54,7 +54,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     labels = _labels(options, area)
     if labels and not any(period[:4] == options["label_year"] for period in periods):
         grassdb.warning(
-            f"The labels are of {options['label_year']}, and no composite is: they cannot be used for training. Check <label_year> and <years>."
+            f"The labels are of {options['label_year']}, and no composite is: r.unet.train takes them for other years only where years= says so. Check <label_year> and <years>."
         )
     try:
         with alone(_parts_folder(output), f"Output '{output}'"):
