@@ -9,7 +9,7 @@ PORT ?= 8000
 GROWTH ?= 0.003
 JOBS ?= 2
 
-.PHONY: help demo test check bench real archive serve judge dashboard matrix install env clean
+.PHONY: help demo test check soak bench real archive serve judge dashboard matrix install env clean
 
 help:     ## List these targets
 	@echo "r.impervious: sealed land per NUTS region and year, from Sentinel-2"
@@ -29,6 +29,10 @@ check:    ## Lint, rules between rooms, and the tests that need no GRASS session
 	@$(PYTHON3) -m ruff format --check .
 	@tools/in-venv lint-imports --no-cache
 	@$(PYTHON3) -m pytest -m "not slow"
+
+soak:     ## Run the long forms of tests, about ten minutes: 200 fetches killed at random moments, 1,200 damaged files
+	@tools/setup.sh test
+	@IMPERVIOUS_SOAK=1 $(PYTHON3) -m pytest -m soak
 
 bench:    ## Measure against targets and peers (STAGE=fetch,change picks); writes build/bench.json
 	@tools/setup.sh demo

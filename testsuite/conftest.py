@@ -33,8 +33,10 @@ sys.path.append(_grass_config("python_path"))
 
 
 def pytest_collection_modifyitems(items):
-    """`make check` leaves out what takes long: all tests that start GRASS."""
+    """`make check` leaves out what takes long: all tests that start GRASS. Only `make soak` runs the longest."""
     for item in items:
+        if item.get_closest_marker("soak") and not os.environ.get("IMPERVIOUS_SOAK"):
+            item.add_marker(pytest.mark.skip(reason="make soak"))
         if {"location", "grass_env", "source_tools"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
 

@@ -1,7 +1,6 @@
 """The analysis-ready HDF5 file: contract, other readers, damage, kills."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -26,6 +25,8 @@ from testsuite.ard_damage import flip, is_found, truncate
 GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 300 * 20, 3_282_000 + 270 * 20)
 PERIODS = ("2017", "2018", "2018-summer")
 FEATURES = ("B12_p50", "B11_p50", "B04_p50")
+TENS = [*range(10), *(pytest.param(number, marks=pytest.mark.soak) for number in range(10, 100))]
+"""Ten numbers, and a hundred in the long form."""
 
 
 def make_arrays(grid=GRID, periods=PERIODS, seed=1):
@@ -198,7 +199,7 @@ write({path!r})
 """
 
 
-@pytest.mark.parametrize("number", range(100 if "IMPERVIOUS_SOAK" in os.environ else 10))
+@pytest.mark.parametrize("number", TENS)
 def test_killed_writer_leaves_no_file_under_the_final_name(tmp_path, number):
     path = tmp_path / "killed.h5"
     process = subprocess.Popen(
@@ -306,13 +307,13 @@ def test_check_finds_a_flipped_bit(small_file, tmp_path, number):
     assert is_found(small_file, flip(small_file.read_bytes(), number), tmp_path / "flipped.h5")
 
 
-@pytest.mark.parametrize("number", range(100 if "IMPERVIOUS_SOAK" in os.environ else 10))
+@pytest.mark.parametrize("number", TENS)
 def test_check_finds_a_truncation(small_file, tmp_path, number):
     assert is_found(small_file, truncate(small_file.read_bytes(), number), tmp_path / "cut.h5")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("IMPERVIOUS_SOAK" not in os.environ, reason="the long form of the two tests above: make soak")
+@pytest.mark.soak
 def test_soak_of_damage(small_file, tmp_path):
     content = small_file.read_bytes()
     missed = [n for n in range(1000) if not is_found(small_file, flip(content, n), tmp_path / "flipped.h5")]

@@ -14,7 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,16 @@ from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, 
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import sha256_file, temporary_path, write_json
 from imperviouslib.edge.objects import Patience, get_object
-from imperviouslib.edge.rasterfile import TILE, TiffWriter, decode_object, describe_object, open_on_grid, read_part
+from imperviouslib.edge.pixels import Pixels, Window, decode, get_pixels
+from imperviouslib.edge.rasterfile import (
+    TILE,
+    Source,
+    TiffWriter,
+    decode_object,
+    describe_object,
+    open_on_grid,
+    read_part,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class Task:
     resampling: str
     catalogue: str
     patience: Patience = field(default_factory=Patience)
+    threads: int = 1
+    """Threads that decode an object."""
 
     def settings(self, band: str) -> dict[str, Any]:
         """Return what a kept file must have been made with; classes are never averaged."""
@@ -62,10 +73,7 @@ class Task:
         """Cut the task for several workers: one a band, unless a claim about the offset is to be tested on all bands together."""
         if self.scene.offset_applied is not None:
             return [self]
-        return [
-            Task(self.scene, (b,), self.archive, self.area, self.resampling, self.catalogue, self.patience)
-            for b in self.bands
-        ]
+        return [replace(self, bands=(band,)) for band in self.bands]
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,8 @@ class Outcome:
     """The error is that keys or link were refused: other objects will hardly fare better."""
     read_bytes: int = 0
     valid_cells: int = 0
+    how: str = ""
+    """How much of the object was read, for people."""
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
@@ -133,7 +143,8 @@ def missing_bands(task: Task) -> tuple[str, ...]:
 
 
 def fetch_scene(task: Task) -> list[Outcome]:
-    """Fetch the bands of one scene: get, verify, decode, warp, correct, write, verify, and only then write the sidecar.
+    """Fetch the bands of one scene: get (the whole, or the parts needed), verify, decode, warp, correct, write, verify, and only then
+    write the sidecar.
 
     Returns: one outcome a band, in the order of the task. What went wrong with one band is kept as its outcome, so that the others
     finish; after keys were refused no further band is tried.
@@ -157,14 +168,14 @@ def fetch_scene(task: Task) -> list[Outcome]:
 
     low_dn = None
     if task.scene.offset_applied is not None:
-        # A claim is tested on the darkest band, so all are had before the first is written.
+        # A claim is tested on the darkest band, so all are had before the first is written, and whole: a window may hold no dark ground.
         for band in due:
             if band != SCL and (content := attempt(band, lambda b=band: _get(task, b))) is not None:
                 held[band] = content
         lows = [attempt(b, lambda b=b: _low_dn(_thinned(held[b], _name(task, b)))) for b in held]
         low_dn = min((low for low in lows if low), default=None)
     for band in due:
-        outcome = attempt(band, lambda b=band: _fetch_band(task, b, held.pop(b, None) or _get(task, b), low_dn))
+        outcome = attempt(band, lambda b=band: _fetch_band(task, b, held.pop(b, None), low_dn))
         if outcome is not None:
             outcomes[band] = outcome
     return [outcomes[band] for band in task.bands]
@@ -250,20 +261,38 @@ def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple
     return offset, rule, told is not None
 
 
-def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Outcome:
-    scene, asset, name = task.scene, _asset(task, band), _name(task, band)
-    source = describe_object(content, name)
-    extent = warp.extent(source)
-    target = task.area.intersection(extent)
+def _target(task: Task, source: Source) -> Grid | None:
+    """Return the cells of the area that a source meets."""
+    return task.area.intersection(warp.extent(source))
+
+
+def _needed(task: Task, source: Source) -> Window | None:
+    """Return the pixels of a source that the area needs, or None."""
+    target = _target(task, source)
     window = warp.source_window(source, target, margin=6) if target else None
-    if target is None or window is None:
-        return Outcome(scene.id, band, read_bytes=len(content))
+    if window is None:
+        return None
     (row, row_end), (col, col_end) = window
     # Whole pairs of pixels, so that halving 10 m pixels meets the same pairs in every window.
-    row, col = row // 2 * 2, col // 2 * 2
-    pixels = decode_object(content, name, (row, row_end), (col, col_end))
-    size = len(content)
-    del content
+    return (row // 2 * 2, row_end), (col // 2 * 2, col_end)
+
+
+def _fetch_band(task: Task, band: str, held: bytes | None, low_dn: int | None) -> Outcome:
+    scene, asset, name = task.scene, _asset(task, band), _name(task, band)
+    needed = functools.partial(_needed, task)
+    got: Pixels = (
+        decode(held, name, needed, task.threads)
+        if held
+        else get_pixels(asset, name, needed, task.patience, task.threads)
+    )
+    held = None
+    source, window, pixels = got.source, got.window, got.values
+    got = replace(got, values=None)
+    target = _target(task, source)
+    if target is None or window is None or pixels is None:
+        return Outcome(scene.id, band, read_bytes=got.moved, how=str(got))
+    row, col = window[0][0], window[1][0]
+    extent = warp.extent(source)
     method, offset_dn, rule, confirmed = task.settings(band)["resampling"], 0, "classes have none", False
     if band != SCL:
         offset_dn, rule, confirmed = _resolve_offset(task, pixels, low_dn)
@@ -296,7 +325,10 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
             "baseline": scene.baseline_text, "cloud_pct": scene.cloud_pct, "nodata_pct": scene.nodata_pct,
             "valid_cells": valid_cells, "valid_pct": round(100 * valid_cells / (target.height * target.width), 4),
             "offset": {"dn": offset_dn, "rule": rule, "metadata_read": confirmed},
-            "source": {"href": asset.href.split("?", 1)[0], "size": size, "checksum": asset.checksum},
+            "source": {
+                "href": asset.href.split("?", 1)[0], "size": got.size, "checksum": asset.checksum,
+                "read": got.how, "read_bytes": got.moved,
+            },
             "output": {"file": path.name, "size": hidden.stat().st_size, "sha256": sha256_file(hidden)},
             "grid": {"bounds": target.bounds, "res_m": target.res_m}, "extent": extent.bounds,
             "settings": task.settings(band), "catalogue": task.catalogue.split("?", 1)[0], "version": __version__,
@@ -309,7 +341,7 @@ def _fetch_band(task: Task, band: str, content: bytes, low_dn: int | None) -> Ou
         # One right after the other: all that may fail lies behind.
         hidden.replace(path)
         hidden_sidecar.replace(sidecar)
-    return Outcome(scene.id, band, read_bytes=size, valid_cells=valid_cells)
+    return Outcome(scene.id, band, read_bytes=got.moved, valid_cells=valid_cells, how=str(got))
 
 
 def _clear_away(path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Objects whole and unharmed, from S3, http(s) or a local path (obstore signs, requests gets).
+"""Objects whole and unharmed, or parts of them, from S3, http(s) or a local path (obstore signs, requests gets).
 
-One GET brings a whole object, which is then checked by size and checksum before anything reads it. Keys come from the environment
+One GET brings a whole object, which is then checked by size and checksum before anything reads it; parts come by ranged GETs with the
+same retries, and are checked to be of one version of the object. Keys come from the environment
 (the AWS variables as GDAL reads them, or the AWS profile files) and go to the library that signs, nowhere else. Signed addresses hold
 a signature, so no message and no chained exception shows one.
 """
@@ -8,6 +9,7 @@ a signature, so no message and no chained exception shows one.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import email.utils
 import functools
 import hashlib
@@ -15,7 +17,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -199,43 +201,166 @@ def _session():
     return session
 
 
-class _Download:
-    """The bytes of one object so far; a body that was cut is gone on with where it ended."""
+class PartsError(Exception):
+    """A server does not give parts of an object as asked, or the object changed between two of them: it is to be had whole."""
 
-    def __init__(self) -> None:
-        self.body = bytearray()
-        self.mark: str | None = None
 
-    def attempt(self, href: str, timeout_s: float) -> None:
-        """Get the object, or its rest; raise _TryAgainError where it did not come to its end."""
+class Remote:
+    """One object of a server: parts of it, or the whole, by one kept connection."""
+
+    def __init__(self, asset: Asset, patience: Patience, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._asset, self._patience, self._sleep = asset, patience, sleep
+        self.size: int | None = None
+        """Bytes of the whole object, known after the first part."""
+        self.moved = 0
+        """Bytes that came, those that were in vain included."""
+        self._body = bytearray()
+        self._mark: str | None = None
+        self._address, self._signed_at = "", 0.0
+
+    def begin(self, count: int) -> bytes:
+        """Return the first `count` bytes, or all where there are fewer; `whole` goes on after them. Raises as `part` does."""
+        content = self.part(0, count)
+        self._body = bytearray(content)
+        return content
+
+    def part(self, start: int, stop: int) -> bytes:
+        """Return bytes start:stop of the object, fewer only at its end.
+
+        Raises PartsError where the server gives no parts or the object changed since the first one, AccessError and FetchError as `whole` does.
+        Size and version are the same over all parts; their content can be checked against nothing.
+        """
+        got = b""
+
+        def attempt() -> None:
+            nonlocal got
+            got = self._part(start, stop)
+
+        self._persist(attempt)
+        return got
+
+    def _part(self, start: int, stop: int) -> bytes:
+        same = {"If-Match": self._mark} if self.size is not None and self._mark else {}
+        got = bytearray()
+        with self._answer({"Range": f"bytes={start}-{stop - 1}", **same}) as answer:
+            if answer.status_code in (200, 412, 416):
+                raise PartsError(f"HTTP status {answer.status_code}")
+            told = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
+            if not told:
+                raise PartsError("no Content-Range")
+            first, last, size = (int(number) for number in told.groups())
+            mark = _mark(answer)
+            # Not every server heeds If-Match.
+            if mark is None or (self.size is not None and (size, mark) != (self.size, self._mark)):
+                raise PartsError("no mark of its version, or another")
+            if self._asset.size not in (None, size) or (first, last) != (start, min(stop, size) - 1):
+                raise PartsError("another size or part than was asked for")
+            self._receive(answer, got)
+        if len(got) != last + 1 - first:
+            raise _TryAgainError(f"{len(got)} of {last + 1 - first} bytes")
+        self.size, self._mark = size, mark
+        return bytes(got)
+
+    def whole(self) -> bytes:
+        """Return the object, whole and as the catalogue describes it.
+
+        Raises AccessError where the keys are refused, and FetchError where the object cannot be had whole.
+        """
+
+        def attempt() -> None:
+            self._go_on()
+            if found := _difference(self._body, self._asset):
+                # What came whole and is wrong is not gone on with.
+                self._body.clear()
+                raise _TryAgainError(found)
+
+        self._persist(attempt)
+        self.size = len(self._body)
+        return bytes(self._body)
+
+    def _go_on(self) -> None:
+        """Get the object, or its rest where some of it came before; raise _TryAgainError where it did not come to its end."""
+        done = len(self._body)
+        if self.size == done and done:
+            return
+        more = {"Range": f"bytes={done}-", "If-Range": self._mark} if done and self._mark else {}
+        with self._answer(more) as answer:
+            goes_on = re.match(rf"bytes {done}-", answer.headers.get("Content-Range", ""))
+            if answer.status_code == 200 or not goes_on:
+                self._body.clear()
+            if answer.status_code == 206 and not goes_on:
+                raise _TryAgainError("another part than was asked for")
+            if answer.status_code not in (200, 206):
+                raise _TryAgainError("an object that has changed meanwhile")
+            self._mark = _mark(answer)
+            told = answer.headers.get("Content-Length")
+            due = len(self._body) + int(told) if told else None
+            self._receive(answer, self._body)
+        if due is not None and len(self._body) != due:
+            raise _TryAgainError(f"{len(self._body)} of {due} bytes")
+
+    @contextlib.contextmanager
+    def _answer(self, headers: Mapping[str, str]) -> Iterator[Any]:
+        """Ask once; faults of the network, also while the answer is read, become _TryAgainError."""
         import requests
         import urllib3
 
-        address = _signed(href) if href.startswith("s3://") else href
+        # Signatures hold for an hour.
+        if not self._address or time.monotonic() - self._signed_at > 1800:
+            href = self._asset.href
+            self._address = _signed(href) if href.startswith("s3://") else href
+            self._signed_at = time.monotonic()
         # Compressed transfer would make lengths and ranges speak of other bytes.
-        headers = {"Accept-Encoding": "identity"}
-        if self.body and self.mark:
-            headers |= {"Range": f"bytes={len(self.body)}-", "If-Range": self.mark}
+        headers = {"Accept-Encoding": "identity", **headers}
         try:
-            with _session().get(address, headers=headers, timeout=(15, timeout_s), stream=True) as answer:
-                if answer.status_code not in (200, 206):
+            with _session().get(
+                self._address, headers=headers, timeout=(15, self._patience.timeout_s), stream=True
+            ) as answer:
+                if answer.status_code not in (200, 206, 412, 416):
                     raise _refusal(answer)
-                goes_on = re.match(rf"bytes {len(self.body)}-", answer.headers.get("Content-Range", ""))
-                if answer.status_code == 200 or not goes_on:
-                    self.body.clear()
-                if answer.status_code == 206 and not goes_on:
-                    raise _TryAgainError("another part than was asked for")
-                # Only a strong mark tells that the rest belongs to what is here.
-                mark = answer.headers.get("ETag", "")
-                self.mark = mark if mark.startswith('"') else None
-                told = answer.headers.get("Content-Length")
-                due = len(self.body) + int(told) if told else None
-                for chunk in answer.iter_content(_CHUNK):
-                    self.body += chunk
+                yield answer
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as err:
             raise _TryAgainError(_fault(err)) from _hidden(err)
-        if due is not None and len(self.body) != due:
-            raise _TryAgainError(f"{len(self.body)} of {due} bytes")
+
+    def _receive(self, answer: Any, into: bytearray) -> None:
+        for chunk in answer.iter_content(_CHUNK):
+            into += chunk
+            self.moved += len(chunk)
+
+    def _persist(self, attempt: Callable[[], None]) -> None:
+        """Try until it succeeds, as often as patience and the kind of fault allow."""
+        patience = self._patience
+        for number in range(1, patience.tries + 1):
+            try:
+                attempt()
+                return
+            except _TryAgainError as err:
+                fault = err
+            if number >= min(fault.worth, patience.tries):
+                break
+            # A refused signature is not sent again.
+            self._address = ""
+            wait = min(patience.longest_wait_s, patience.wait_s * 2 ** (number - 1)) * random.uniform(0.8, 1.2)
+            self._sleep(max(wait, min(fault.wait_s, 10 * patience.longest_wait_s)))
+        shown = self._asset.href.split("?", 1)[0]
+        if isinstance(fault, _DeniedError):
+            s3 = shown.startswith("s3://")
+            then = _RENEW if s3 else "Renew the link or the keys and run the same command again."
+            raise AccessError(sentence(f"Object '{shown}'", str(fault), "keys that may read it", then))
+        raise FetchError(
+            sentence(
+                f"Object '{shown}'",
+                f"{fault} after {number} {'try' if number == 1 else 'tries'}",
+                _expected(self._asset),
+                "Run the same command again later.",
+            )
+        )
+
+
+def _mark(answer: Any) -> str | None:
+    """Return what tells one version of an object from another; only a strong mark does."""
+    mark = answer.headers.get("ETag", "")
+    return mark if mark.startswith('"') else None
 
 
 def _fault(err: Exception) -> str:
@@ -259,8 +384,6 @@ def _refusal(answer: Any) -> Exception:
         return _DeniedError(found, worth=1 if definite else _FEW)
     if status in (404, 410):
         return _TryAgainError(found, worth=_FEW)
-    if status == 416:
-        return _TryAgainError("an object that has changed meanwhile")
     return _TryAgainError(found, _asked_wait(answer.headers.get("Retry-After", "")))
 
 
@@ -312,32 +435,12 @@ def get_object(asset: Asset, patience: Patience, *, sleep: Callable[[float], Non
                 f"Link '{shown}'", f"scheme {scheme}://", "s3, http, https, file or a path", "Use another catalogue."
             )
         )
-    download = _Download()
-    for attempt in range(1, patience.tries + 1):
-        try:
-            download.attempt(href, patience.timeout_s)
-            found, denied, asked_wait, worth = _difference(download.body, asset), False, 0.0, patience.tries
-            if not found:
-                return bytes(download.body)
-            # What came whole and is wrong is not gone on with.
-            download = _Download()
-        except _TryAgainError as err:
-            found, denied, asked_wait, worth = str(err), isinstance(err, _DeniedError), err.wait_s, err.worth
-        if attempt >= min(worth, patience.tries):
-            break
-        wait = min(patience.longest_wait_s, patience.wait_s * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)
-        sleep(max(wait, min(asked_wait, 10 * patience.longest_wait_s)))
-    if denied:
-        then = _RENEW if scheme == "s3" else "Renew the link or the keys and run the same command again."
-        raise AccessError(sentence(f"Object '{shown}'", found, "keys that may read it", then))
-    raise FetchError(
-        sentence(
-            f"Object '{shown}'",
-            f"{found} after {attempt} {'try' if attempt == 1 else 'tries'}",
-            _expected(asset),
-            "Run the same command again later.",
-        )
-    )
+    return Remote(asset, patience, sleep=sleep).whole()
+
+
+def is_remote(asset: Asset) -> bool:
+    """Tell whether an object lies on a server."""
+    return urlsplit(asset.href).scheme in ("s3", "http", "https")
 
 
 def _expected(asset: Asset) -> str:

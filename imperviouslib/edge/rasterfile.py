@@ -7,9 +7,11 @@ exception. Every read here is therefore made with one GDAL thread, in which a fa
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,7 @@ import numpy as np
 import rasterio
 import rasterio.errors
 import rasterio.io
+from rasterio.enums import Compression
 from rasterio.windows import Window
 
 from imperviouslib.core.errors import FetchError, GridError, InputError, sentence
@@ -231,14 +234,36 @@ def describe_object(content: bytes, name: str) -> Source:
         )
 
 
-def decode_object(content: bytes, name: str, rows: tuple[int, int], cols: tuple[int, int]) -> np.ndarray:
+def decode_object(
+    content: bytes, name: str, rows: tuple[int, int], cols: tuple[int, int], *, threads: int = 1
+) -> np.ndarray:
     """Decode pixels rows[0]:rows[1], cols[0]:cols[1] of an object held in memory; only the tiles that meet them are decoded.
 
+    threads : int, rows of tiles decoded at the same time; each thread has an open file and one GDAL thread of its own
     Returns: array (row, col); raises FetchError where any of it cannot be decoded
     """
     with _open_memory(content, name) as dataset:
+        height, dtype = dataset.block_shapes[0][0], dataset.dtypes[0]
+    # Whichever thread is free takes the next row of tiles.
+    cuts = [rows[0], *range((rows[0] // height + 1) * height, rows[1], height), rows[1]]
+    out = np.empty((rows[1] - rows[0], cols[1] - cols[0]), dtype)
+
+    def decode(strip: tuple[int, int]) -> None:
+        _decode(content, name, strip, cols, out[strip[0] - rows[0] : strip[1] - rows[0]])
+
+    if threads == 1 or len(cuts) == 2:
+        decode(rows)
+        return out
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(decode, itertools.pairwise(cuts)):
+            pass
+    return out
+
+
+def _decode(content: bytes, name: str, rows: tuple[int, int], cols: tuple[int, int], out: np.ndarray) -> None:
+    with _open_memory(content, name) as dataset:
         try:
-            return dataset.read(1, window=Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0]))
+            dataset.read(1, window=Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0]), out=out)
         except rasterio.errors.RasterioIOError as err:
             raise FetchError(
                 sentence(
@@ -248,6 +273,37 @@ def decode_object(content: bytes, name: str, rows: tuple[int, int], cols: tuple[
                     "Run r.s2.fetch again; if it stays, exclude the scene.",
                 )
             ) from err
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Where some blocks of a GeoTIFF lie."""
+
+    places: tuple[tuple[int, int], ...]
+    """(start, stop) of each in bytes."""
+    deflate: bool
+    """Each is a zlib stream, which ends with a checksum."""
+
+
+def tiff_blocks(head: bytes, name: str, rows: tuple[int, int], cols: tuple[int, int]) -> Blocks | None:
+    """Find the blocks of a GeoTIFF that pixels rows[0]:rows[1], cols[0]:cols[1] meet.
+
+    head : the beginning of the file; None where it is no GeoTIFF, does not tell all of them, some block is not stored, or its
+    compression might read zeros as pixels
+    """
+    with _open_memory(head, name) as dataset:
+        if dataset.driver != "GTiff" or dataset.compression not in (Compression.deflate, Compression.zstd):
+            return None
+        (height, width), found = dataset.block_shapes[0], []
+        for row in range(rows[0] // height, -(-rows[1] // height)):
+            for col in range(cols[0] // width, -(-cols[1] // width)):
+                start, size = (
+                    dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE")
+                )
+                if not start or not size:
+                    return None
+                found.append((int(start), int(start) + int(size)))
+        return Blocks(tuple(found), dataset.compression == Compression.deflate)
 
 
 @contextlib.contextmanager
@@ -269,5 +325,5 @@ def _open_memory(content: bytes, name: str) -> Iterator[rasterio.io.DatasetReade
 
 
 __all__ = [
-    "Source", "TiffWriter", "decode_object", "describe_object", "grid_of", "open_on_grid", "read_part", "same_crs", "write_tiff",
+    "Source", "TiffWriter", "decode_object", "describe_object", "grid_of", "open_on_grid", "read_part", "same_crs", "tiff_blocks", "write_tiff",
 ]  # fmt: skip

@@ -93,8 +93,10 @@ class Coordinates:
             setattr(self, name, flat.reshape(len(knots_y) - 6, len(knots_x) - 6))
         self._row_basis = [_basis(knots_y, block) for block in range(len(y) - 1)]
         self._col_basis = [_basis(knots_x, block) for block in range(len(x) - 1)]
+        # A row of a file's tiles meets two rows of blocks, and the next one the second of them again: 1 MB a block.
+        self.of_block = functools.lru_cache(maxsize=2 * len(x))(self._of_block)
 
-    def of_block(self, row: int, col: int) -> tuple[np.ndarray, np.ndarray]:
+    def _of_block(self, row: int, col: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (rows, cols) of the cell centres of block (row, col) of `area`.
 
         Returns: two arrays (KNOT, KNOT), float64, in pixels from the source's outer corner; 0.5 is the first pixel's centre
@@ -128,7 +130,7 @@ def _basis(knots: np.ndarray, block: int) -> tuple[int, np.ndarray]:
     return int(used[0]), np.ascontiguousarray(matrix[:, used[0] : used[-1] + 1])
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)
 def coordinates(source: Source) -> Coordinates:
     """Return the coordinates of a source; all bands and dates of a tile share them."""
     return Coordinates(source)
@@ -346,13 +348,24 @@ def _cubic(flat: np.ndarray, stride: int, index: np.ndarray, y: np.ndarray, x: n
 
 def _keys(t: np.ndarray) -> list[np.ndarray]:
     """Return the four weights of Keys' cubic convolution (1981), a = -1/2, for pixels at -1, 0, 1, 2."""
-    half = np.float32(0.5)
-    return [
-        ((1 - half * t) * t - half) * t,
-        (np.float32(1.5) * t - np.float32(2.5)) * t * t + 1,
-        ((2 - np.float32(1.5) * t) * t + half) * t,
-        (half * t - half) * t * t,
-    ]
+    half, last = np.float32(0.5) * t, np.float32(1.5) * t
+    # In place, since making an array costs as much as a product.
+    before = 1 - half
+    before *= t
+    before -= np.float32(0.5)
+    before *= t
+    here = last - np.float32(2.5)
+    here *= t
+    here *= t
+    here += 1
+    after = 2 - last
+    after *= t
+    after += np.float32(0.5)
+    after *= t
+    beyond = half - np.float32(0.5)
+    beyond *= t
+    beyond *= t
+    return [before, here, after, beyond]
 
 
 def corrected(pixels: np.ndarray, offset_dn: int) -> np.ndarray:

@@ -103,7 +103,10 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     archivefile.check_writable(archive)
     for year, tile in holes:
         grassdb.warning(f"Tile {tile} has no usable scene in {year}.")
-    errors = _fetch(due, _workers(options, due))
+    workers = _workers(options, due)
+    # Where there may be fewer workers than processors, each decodes with several.
+    threads = max(1, int(options["nprocs"]) // workers)
+    errors = _fetch([replace(task, threads=threads) for task in due], workers)
     if not flags["n"]:
         _show(tasks, options["prefix"], int(options["nprocs"]), link=not flags["i"])
     _report(tasks, due, errors, holes, options["format"])
@@ -288,7 +291,7 @@ def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str
         grassdb.message("Nothing to fetch: all is there.")
         return errors
     expected = sum(task.scene.assets[band].size or 0 for task in due for band in task.bands)
-    size = f", {expected / 1e6:.1f} MB" if expected else ""
+    size = f", at most {expected / 1e6:.1f} MB" if expected else ""
     grassdb.message(f"Fetching {total} files of {len(due)} scenes{size}, with {workers} workers...")
     done, good, denied, read_bytes, start = 0, 0, 0, 0, time.monotonic()
     with contextlib.closing(
@@ -304,6 +307,8 @@ def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str
                 read_bytes += outcome.read_bytes
                 good += not outcome.error
                 denied = denied + 1 if outcome.denied else 0 if not outcome.error else denied
+                if outcome.how:
+                    grassdb.verbose(f"Scene {outcome.scene}, {outcome.band}: {outcome.how}.")
                 if outcome.error:
                     errors[outcome.scene, outcome.band] = outcome.error
             grassdb.percent(done, total)
