@@ -317,8 +317,9 @@ def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str
                 f"{done} of {total} files, {read_bytes / 1e6:.1f} MB, {read_bytes / 1e6 / spent:.1f} MB/s, {spent / done * (total - done):.0f} s left"
             )
             if denied and (not good or denied >= _MOST_DENIED):
-                _warn(errors)
-                raise AccessError(next(outcome.error for outcome in result if outcome.denied))
+                reason = next(outcome.error for outcome in result if outcome.denied)
+                _warn({key: error for key, error in errors.items() if error != reason})
+                raise AccessError(reason)
     _warn(errors)
     return errors
 
@@ -345,6 +346,8 @@ def _show(tasks: Sequence[archivefile.Task], prefix: str, nprocs: int, *, link: 
                 label = f"S2_{band.removeprefix('B').lstrip('0')}" if band != SCL else "S2_SCL"
                 title = f"{band} of {task.scene.tile}, {sensed}"
                 new.append(grassdb.Picture(path, name, title, archivefile.describe_sidecar(content), label))
+    if new:
+        grassdb.message(f"{'Linking' if link else 'Importing'} {len(new)} maps...")
     grassdb.show_scenes(new, nprocs, link=link)
     grassdb.register(prefix, f"Sentinel-2 scenes in {tasks[0].archive}", lines)
 
@@ -383,7 +386,7 @@ def _list(
         return
     for row in rows:
         print(
-            f"{row['tile']} {row['sensed_utc']} N{row['baseline']} cloud {row['cloud_pct']:5.1f} % fetch {len(row['bands_to_fetch'])} {row['bytes'] / 1e6:8.1f} MB {row['scene']}"
+            f"{row['tile']} {row['sensed_utc']} N{row['baseline']} cloud {row['cloud_pct']:5.1f} %, {len(row['bands_to_fetch'])} files to fetch {row['bytes'] / 1e6:8.1f} MB {row['scene']}"
         )
     for c in choices:
         print(f"tile {c.tile} {c.year}: {len(c.scenes)} scenes, {c.covered_pct:g} % of its part of the area covered")
@@ -391,8 +394,12 @@ def _list(
         print(f"hole: tile {tile} has no usable scene in {year}")
     more = f" and {unknown} files of unknown size" if unknown else ""
     print(
-        f"{len(rows)} scenes, {files} files to fetch, {total / 1e6:.1f} MB{more}, about {seconds / 60:.0f} min with {workers} workers"
+        f"{len(rows)} scenes, {files} files to fetch, {total / 1e6:.1f} MB{more}, {_minutes(seconds)} with {workers} worker{'s' if workers > 1 else ''}"
     )
+
+
+def _minutes(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min" if seconds >= 60 else "less than a minute"
 
 
 def _estimate_s(due: Sequence[archivefile.Task], workers: int) -> int:
