@@ -40,17 +40,17 @@ LITTER = (0.065, 0.165, 0.110)
 DRY_GRASS = (0.110, 0.323, 0.216)
 
 MATERIALS: tuple[Material, ...] = (
-    Material("roof_tile", 62, (0.165, 0.345, 0.345), spread=0.36, texture=0.10),
+    Material("roof_tile", 62, (0.165, 0.350, 0.355), spread=0.40, texture=0.10),
     Material("roof_cement", 62, (0.195, 0.290, 0.207), spread=0.15, texture=0.08),
     Material("roof_dark", 62, (0.080, 0.125, 0.120), spread=0.32, texture=0.10),
     Material("roof_bright", 62, (0.245, 0.335, 0.290), spread=0.30, texture=0.08),
-    Material("roof_white", 62, (0.360, 0.430, 0.370), spread=0.35, texture=0.06),
+    Material("roof_white", 62, (0.360, 0.450, 0.385), spread=0.35, texture=0.06),
     Material("roof_metal", 62, (0.090, 0.140, 0.132), spread=0.25, texture=0.06),
     Material("hall", 62, (0.155, 0.210, 0.175), spread=0.28, texture=0.08),
     Material("asphalt", 62, (0.096, 0.140, 0.130), spread=0.20, texture=0.08),
     Material("concrete", 62, (0.200, 0.250, 0.192), spread=0.42, texture=0.10),
     Material("paving", 62, (0.142, 0.245, 0.218), spread=0.32, texture=0.10),
-    Material("court", 62, (0.204, 0.420, 0.400), spread=0.20, texture=0.05),
+    Material("court", 62, (0.204, 0.440, 0.410), spread=0.22, texture=0.05),
     Material("rail", 62, (0.110, 0.180, 0.165), spread=0.12, texture=0.08),
     Material("rock", 121, (0.200, 0.345, 0.320), spread=0.11, texture=0.12, moist=0.2),
     Material("gravel_bank", 121, (0.170, 0.280, 0.252), spread=0.11, texture=0.12, moist=0.3),
@@ -60,8 +60,8 @@ MATERIALS: tuple[Material, ...] = (
     Material("beet", 73, SOIL, (0.055, 0.206, 0.110), (115, 165, 275, 300), 0.145, 0.10, 0.30),
     Material("fallow", 73, SOIL, (0.085, 0.260, 0.155), (100, 160, 210, 300), 0.16, 0.11, 0.30),
     Material("vineyard", 75, SOIL, (0.070, 0.205, 0.125), (110, 170, 270, 300), 0.14, 0.08, 0.30),
-    Material("broadleaf", 82, LITTER, (0.027, 0.130, 0.060), (105, 140, 275, 305), 0.15, 0.12),
-    Material("conifer", 83, (0.024, 0.088, 0.038), None, None, 0.20, 0.14),
+    Material("broadleaf", 82, LITTER, (0.027, 0.130, 0.060), (105, 140, 275, 305), 0.15, 0.10),
+    Material("conifer", 83, (0.024, 0.088, 0.038), None, None, 0.18, 0.11),
     Material("meadow", 102, DRY_GRASS, (0.055, 0.245, 0.122), None, 0.14, 0.07),
     Material("natural_grass", 102, DRY_GRASS, (0.072, 0.250, 0.140), None, 0.15, 0.10),
     Material("lawn", 102, DRY_GRASS, (0.045, 0.235, 0.108), None, 0.14, 0.08),
@@ -109,7 +109,7 @@ def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.nd
             out[at] = _ramp(now[at], begin, full) * (1 - _ramp(now[at] + early, fade, gone))
             if kind.name in FIELD:
                 # Catch crops, weeds and the next winter's seed: a field is seldom wholly bare or wholly covered.
-                weeds, sown = 0.12 + 0.20 * habit[at], 0.35 + 0.60 * habit[at]
+                weeds, sown = 0.18 + 0.20 * habit[at], 0.42 + 0.55 * habit[at]
                 after = _ramp(now[at], 205, 245) * (1 - 0.25 * drought[at])
                 winter = 1 - _ramp(now[at], begin - 20, begin - 5)
                 cover = np.maximum(weeds, sown * np.maximum(after, winter))

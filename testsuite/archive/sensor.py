@@ -38,10 +38,11 @@ SECOND_SATELLITE = datetime(2017, 7, 1, tzinfo=UTC)
 """Before it, Sentinel-2B delivered nothing."""
 SWATH_TILT = np.radians(13.5)
 """The track at 52.7 N, from north to east of the descending edge."""
-SHARPNESS = (0.41, 0.46, 0.46)
-"""Standard deviation of the optics' blur in pixels of 20 m; red is taken at 10 m and averaged, so it is sharper."""
+SHARPNESS = (0.42, 0.49, 0.49)
+"""Standard deviation of the blur in pixels of 20 m, by the optics and by the resampling to the tile's lattice; red is taken at 10 m and
+averaged, so it is sharper."""
 CLOUD = np.array([0.62, 0.46, 0.37])
-CLOUD_COVER = (0.35, 1.3)
+CLOUD_COVER = (0.30, 1.3)
 """Parameters of the beta distribution of the share of the sky that is covered at a passing."""
 LAND_PIXELS = 12
 """Of the about sixteen 5 m cells in a pixel, as many must lie on the land for the pixel to be valid."""
@@ -106,7 +107,7 @@ def tile_window(spec: Spec, tile: Tile) -> Window | None:
 
 
 def passes(spec: Spec) -> list[Pass]:
-    """Draw the acquisitions of all years: real repeat cycles, spread over the season, a third of them with the swath's edge within."""
+    """Draw the acquisitions of all years: real repeat cycles, spread over the season, up to half of them with the swath's edge within."""
     out: list[Pass] = []
     for year in spec.years:
         rng = spec.rng("passes", year)
@@ -122,7 +123,8 @@ def passes(spec: Spec) -> list[Pass]:
         calendar.sort()
         whole = [c for c in calendar if c[2] == 22]
         part = [c for c in calendar if c[2] != 22]
-        n_part = spec.dates * 3 // 8
+        # Of few dates most see all of the place, of many every other.
+        n_part = spec.dates // (2 if spec.dates > 4 else 4)
         n_whole = spec.dates - n_part
         picked = []
         for group, n in ((whole, n_whole), (part, n_part)):
@@ -244,7 +246,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     leaf = greenness(material, when.day, 6 * this_year[:, 1] + 5 * dry, np.clip(dry + 0.15 * always[:, 3], 0, 1), habit)
     out = np.empty((len(material), 8), np.float32)
     straw = stubble(material, when.day, 268 + 20 * this_year[:, 2])
-    low = np.clip(0.45 * dry - 0.05 + 0.45 * this_year[:, 0], 0, 0.8)
+    low = np.clip(0.45 * dry - 0.05 + 0.60 * this_year[:, 0], 0, 0.8)
     out[:, :3] = spectra(material, leaf, wet, straw, low)
     # Brightness differs between objects of one kind; part of it stays for good, crops and meadows change with the year.
     kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
@@ -362,16 +364,16 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     coarse = (north - south) // 200, (east - west) // 200
     shower = view.sample(fractal(day_rng, coarse, 200, 9000, 3.0), 200)
     bands = np.empty((3, *view.valid.shape), np.float32)
-    weight = ((1.0, 0.55, 1.4), (0.85, -0.45, 0.10), (0.85, -0.60, 0.60))
+    weight = ((1.0, 0.55, 1.65), (0.85, -0.45, 0.10), (0.85, -0.60, 0.60))
     for b in range(3):
         g = weight[b]
         lasting = rough * (g[0] * t[0] + g[1] * t[1]) + seen[..., 7] * g[2] * t[2]
-        bands[b] = seen[..., b] * np.exp(lasting - 0.03 * (b > 0) * shower)
+        bands[b] = seen[..., b] * np.exp(lasting - 0.02 * (b > 0) * shower)
     water, leaf = seen[..., 5], seen[..., 4]
     bands *= 1 + np.clip(0.5 * view.light, -0.15, 0.15)
     # Optics and air mix neighbours.
     fill = [float(b[view.valid].mean()) if view.valid.any() else 0.1 for b in bands]
-    haze = day_rng.gamma(3.0, 0.001) + 0.003 * when.cover
+    haze = day_rng.gamma(3.0, 0.0008) + 0.003 * when.cover
     for b in range(3):
         image = np.where(view.valid, bands[b], np.float32(fill[b]))
         image = ndimage.gaussian_filter(image, SHARPNESS[b])
@@ -379,7 +381,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
         mixed = (0.06, 0.03, 0.03)[b]
         bands[b] = image * (1 - mixed) + air * mixed + haze * (1.0, 0.25, 0.2)[b]
     # What is left of the air after its correction is much the same in all bands; their ratios are steadier.
-    gain = 1 + day_rng.normal(0, 0.008) + day_rng.normal(0, 0.004, 3)
+    gain = 1 + day_rng.normal(0, 0.006) + day_rng.normal(0, 0.003, 3)
     bands *= gain.astype(np.float32)[:, None, None]
     thick, shadow, cirrus = (view.sample(f, COARSE_M) for f in sky(spec, when))
     shade = np.clip(shadow - thick, 0, 1)
