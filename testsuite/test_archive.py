@@ -276,6 +276,22 @@ def test_a_broken_world_has_one_corrupt_object_and_one_absent_scene(newer):
     assert not local(newer, by_id[facts["absent"]]["assets"]["B12_20m"]["href"]).exists()
 
 
+def test_the_command_breaks_what_is_not_asked_to_be_intact(tmp_path):
+    for number, (more, broken) in enumerate((([], True), (["--intact"], False))):
+        out = tmp_path / str(number)
+        assert make_main([str(out), "--size-km", "1", "--years", "2018", "--dates", "2", "--jobs", "1", *more]) == 0
+        facts = json.loads((out / "world.json").read_text())
+        assert facts["settings"]["broken"] == broken and ("corrupt" in facts) == ("absent" in facts) == broken
+
+
+def test_every_year_has_clear_dates():
+    for seed in range(5):
+        found = passes(Spec(seed=seed, years=tuple(range(2017, 2024)), dates=8))
+        for year in range(2017, 2024):
+            whole = [p for p in found if p.sensed.year == year and p.edge is None]
+            assert len(whole) == 4 and sum(p.cover < 0.2 for p in whole) >= 2
+
+
 def test_earth_search_lies_in_its_own_ways(newer):
     found = items(newer, "earthsearch.json")
     first = [i for i in found if i["collection"] == "sentinel-2-l2a"]

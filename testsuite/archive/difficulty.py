@@ -18,6 +18,7 @@ from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject
 
 from testsuite.archive.materials import CLASS_OF_S2GLC
+from testsuite.archive.products import multihash
 
 BANDS = ("B04", "B11", "B12")
 MASKED = (0, 1, 3, 8, 9, 10, 11)
@@ -69,8 +70,14 @@ def read_scene(out: Path, item: dict[str, Any], place: Place) -> np.ndarray | No
     """
     transform = from_origin(place.west, place.north, 20, 20)
 
+    paths = {b: out / "objects" / item["assets"][f"{b}_20m"]["href"].removeprefix("s3://") for b in (*BANDS, "SCL")}
+    for band, path in paths.items():
+        # A corrupt object decodes without a word; only its checksum tells.
+        if not path.is_file() or multihash(path.read_bytes()) != item["assets"][f"{band}_20m"]["file:checksum"]:
+            return None
+
     def warped(band: str, how: Resampling, kind: str) -> np.ndarray:
-        path = out / "objects" / item["assets"][f"{band}_20m"]["href"].removeprefix("s3://")
+        path = paths[band]
         # One thread: with more, a broken object would read as zeros without a word.
         with rasterio.Env(GDAL_NUM_THREADS=1), rasterio.open(path) as file:
             data = np.zeros(place.shape, kind)
@@ -81,11 +88,8 @@ def read_scene(out: Path, item: dict[str, Any], place: Place) -> np.ndarray | No
             )  # fmt: skip
             return data
 
-    try:
-        scl = warped("SCL", Resampling.nearest, "uint8")
-        bands = np.stack([warped(b, Resampling.bilinear, "float32") for b in BANDS])
-    except rasterio.RasterioIOError:
-        return None
+    scl = warped("SCL", Resampling.nearest, "uint8")
+    bands = np.stack([warped(b, Resampling.bilinear, "float32") for b in BANDS])
     offset = 1000 if float(item["properties"]["processing:version"]) >= 4 else 0
     clear = ~np.isin(scl, MASKED) & (bands > 0).all(axis=0)
     return np.where(clear, (bands - offset) / 10000, np.nan).astype(np.float32)

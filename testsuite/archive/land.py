@@ -23,6 +23,26 @@ COARSE_M = 40
 STEP = COARSE_M // FINE_M
 NEVER = 9999
 PARCEL_KEYS, BLOCK_KEYS = 64 * 64, 128 * 128
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Materials by their shares."""
+
+    names: tuple[str, ...]
+    shares: tuple[float, ...]
+    """Sum to 1."""
+
+    def pick(self, chance: np.ndarray) -> np.ndarray:
+        """Choose a material. chance : array, 0-1, evenly spread. Returns: codes, same shape."""
+        codes = np.array([CODE[n] for n in self.names], np.uint8)
+        return codes[np.minimum(np.searchsorted(np.cumsum(self.shares), chance, "right"), len(codes) - 1)]
+
+
+HOUSE_ROOFS = Mix(
+    ("roof_tile", "roof_cement", "roof_dark", "roof_metal", "roof_bright"), (0.58, 0.12, 0.20, 0.06, 0.04)
+)
+WORKS_ROOFS = Mix(("hall", "roof_bright", "roof_white", "roof_metal", "roof_dark"), (0.52, 0.13, 0.04, 0.14, 0.17))
 STRIP = 256
 """Fine rows that are made at once; bounds the memory."""
 
@@ -159,7 +179,7 @@ class _Plan:
     def _settle(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> None:
         """Place the towns and villages, their outline and the roads and the railway between them."""
         area_km2 = self.shape[0] * self.shape[1] * FINE_M**2 / 1e6
-        n_towns = max(1, round(area_km2 / 75))
+        n_towns = max(1, round(area_km2 / 66))
         n_villages = max(2, round(area_km2 / 8))
         good = (self.river > 150) & (self.wet < 0.80) & (self.forest < 0.80)
         open_land = np.flatnonzero(good) if good.any() else np.arange(gx.size)
@@ -329,7 +349,7 @@ class _Plan:
         wet = at_rows(self.wet, rows, STEP, cols)
         patch = at_rows(self.patch, rows, STEP, cols)
         ragged = at_rows(self.ragged, rows, STEP, cols)
-        material[luck > 1.10 - 0.42 * wet] = CODE["meadow"]
+        material[luck > 0.93 - 0.42 * wet] = CODE["meadow"]
         material[(luck < 0.012) & (wet < 0.45)] = CODE["vineyard"]
         material[(patch > 0.975) & (wet < 0.8)] = CODE["natural_grass"]
         hedge = (edge < 5) & (luck * 7 % 1 < 0.16)
@@ -387,31 +407,36 @@ class _Plan:
         cell_v = np.where(works, 62.0, np.where(dense, 19.0, 27.0))
         hu, hv = np.floor(bu / cell_u), np.floor(bv / cell_v)
         dice = self.house[((block * 131 + hu * 17 + hv * 5).astype(np.int64)) % len(self.house)]
-        half_u = np.where(works, 19.0, np.where(dense, 9.0, 5.0 + 3 * second)) * (0.8 + 0.4 * dice)
-        half_v = np.where(works, 27.0, np.where(dense, 7.5, 5.5 + 2 * second)) * (0.8 + 0.4 * dice)
+        # Rows and flats stand close and have paved yards; single houses stand in gardens. A block is one or the other.
+        close = (second > 0.50) & big
+        half_u = np.where(works, 19.0, np.where(dense, 9.0, np.where(close, 8.0, 5.3))) * (0.8 + 0.4 * dice)
+        half_v = np.where(works, 27.0, np.where(dense, 7.5, np.where(close, 7.6, 5.6))) * (0.8 + 0.4 * dice)
         du, dv = np.abs(bu - (hu + 0.5) * cell_u), np.abs(bv - (hv + 0.5) * cell_v)
-        house = (du < half_u) & (dv < half_v) & (dice > np.where(works, 0.22, 0.10 + 0.25 * third * ~dense))
+        house = (
+            (du < half_u)
+            & (dv < half_v)
+            & (dice > np.where(works, 0.22, np.where(dense | close, 0.10, 0.12 + 0.30 * third)))
+        )
         yard = (du < half_u + 7) & (dv < half_v + 5)
         paved = np.where(
-            works, fourth < 0.8, np.where(dense, ~house & (third < 0.75), yard & (dice * 13 % 1 < 0.30 + 0.25 * second))
+            works,
+            fourth < 0.8,
+            np.where(dense, ~house & (third < 0.75), yard & (dice * 13 % 1 < np.where(close, 0.62, 0.17))),
         )
         out[(dice * 29 % 1 < 0.22) & ~works] = CODE["broadleaf"]
         out[works] = CODE["lawn"]
         out[paved] = np.where(
             tint[paved] < 0.45, CODE["asphalt"], np.where(tint[paved] < 0.6, CODE["concrete"], CODE["paving"])
         )
-        roof = np.where(dice < 0.62, CODE["roof_tile"], np.where(dice < 0.92, CODE["roof_dark"], CODE["roof_bright"]))
-        roof = np.where(
-            works,
-            np.where(tint < 0.55, CODE["hall"], np.where(tint < 0.8, CODE["roof_bright"], CODE["roof_dark"])),
-            roof,
-        )
+        roof = np.where(works, WORKS_ROOFS.pick(tint), HOUSE_ROOFS.pick(dice))
         out[house] = roof[house]
         out[lot] = np.where(second[lot] < 0.7, CODE["asphalt"], CODE["concrete"])
+        court = park & (second > 0.85) & (np.abs(bu - 60) < 22) & (np.abs(bv - 36) < 14)
         green = park & (du + dv > 6)
         out[green] = np.where(
             tint[green] < 0.5, CODE["lawn"], np.where(dice[green] < 0.5, CODE["broadleaf"], CODE["garden"])
         )
+        out[court] = CODE["court"]
         # Gaps at the rim stay fields.
         gap = (depth < 0.16) & (fourth < 0.30)
         street = ((bu < 7) | (bv < 6)) & ~gap

@@ -35,29 +35,33 @@ class Material:
 
 
 SOIL = (0.152, 0.298, 0.262)
-STUBBLE = (0.118, 0.295, 0.208)
+STUBBLE = (0.132, 0.340, 0.232)
 LITTER = (0.065, 0.165, 0.110)
 DRY_GRASS = (0.110, 0.323, 0.216)
 
 MATERIALS: tuple[Material, ...] = (
-    Material("roof_tile", 62, (0.152, 0.345, 0.340), spread=0.25, texture=0.10),
-    Material("roof_dark", 62, (0.098, 0.155, 0.148), spread=0.32, texture=0.10),
-    Material("roof_bright", 62, (0.245, 0.335, 0.265), spread=0.22, texture=0.08),
+    Material("roof_tile", 62, (0.165, 0.350, 0.355), spread=0.40, texture=0.10),
+    Material("roof_cement", 62, (0.195, 0.290, 0.207), spread=0.15, texture=0.08),
+    Material("roof_dark", 62, (0.080, 0.125, 0.120), spread=0.32, texture=0.10),
+    Material("roof_bright", 62, (0.245, 0.335, 0.290), spread=0.30, texture=0.08),
+    Material("roof_white", 62, (0.360, 0.450, 0.385), spread=0.35, texture=0.06),
+    Material("roof_metal", 62, (0.090, 0.140, 0.132), spread=0.25, texture=0.06),
     Material("hall", 62, (0.155, 0.210, 0.175), spread=0.28, texture=0.08),
-    Material("asphalt", 62, (0.103, 0.152, 0.140), spread=0.20, texture=0.08),
-    Material("concrete", 62, (0.158, 0.230, 0.190), spread=0.22, texture=0.10),
-    Material("paving", 62, (0.132, 0.225, 0.195), spread=0.22, texture=0.10),
+    Material("asphalt", 62, (0.096, 0.140, 0.130), spread=0.20, texture=0.08),
+    Material("concrete", 62, (0.200, 0.250, 0.192), spread=0.42, texture=0.10),
+    Material("paving", 62, (0.142, 0.245, 0.218), spread=0.32, texture=0.10),
+    Material("court", 62, (0.204, 0.440, 0.410), spread=0.22, texture=0.05),
     Material("rail", 62, (0.110, 0.180, 0.165), spread=0.12, texture=0.08),
     Material("rock", 121, (0.200, 0.345, 0.320), spread=0.11, texture=0.12, moist=0.2),
     Material("gravel_bank", 121, (0.170, 0.280, 0.252), spread=0.11, texture=0.12, moist=0.3),
-    Material("cereal", 73, SOIL, (0.040, 0.190, 0.092), (60, 125, 172, 197), 0.13, 0.10, 0.30),
-    Material("rape", 73, SOIL, (0.055, 0.200, 0.100), (55, 105, 165, 190), 0.13, 0.10, 0.30),
-    Material("maize", 73, SOIL, (0.048, 0.171, 0.084), (135, 185, 250, 275), 0.13, 0.10, 0.30),
-    Material("beet", 73, SOIL, (0.055, 0.206, 0.110), (125, 175, 275, 300), 0.13, 0.10, 0.30),
+    Material("cereal", 73, SOIL, (0.040, 0.190, 0.092), (60, 125, 172, 197), 0.145, 0.10, 0.30),
+    Material("rape", 73, SOIL, (0.055, 0.200, 0.100), (55, 105, 165, 190), 0.145, 0.10, 0.30),
+    Material("maize", 73, SOIL, (0.048, 0.171, 0.084), (125, 172, 255, 278), 0.145, 0.10, 0.30),
+    Material("beet", 73, SOIL, (0.055, 0.206, 0.110), (115, 165, 275, 300), 0.145, 0.10, 0.30),
     Material("fallow", 73, SOIL, (0.085, 0.260, 0.155), (100, 160, 210, 300), 0.16, 0.11, 0.30),
     Material("vineyard", 75, SOIL, (0.070, 0.205, 0.125), (110, 170, 270, 300), 0.14, 0.08, 0.30),
-    Material("broadleaf", 82, LITTER, (0.027, 0.130, 0.060), (105, 140, 275, 305), 0.15, 0.12),
-    Material("conifer", 83, (0.024, 0.088, 0.038), None, None, 0.20, 0.14),
+    Material("broadleaf", 82, LITTER, (0.027, 0.130, 0.060), (105, 140, 275, 305), 0.15, 0.10),
+    Material("conifer", 83, (0.024, 0.088, 0.038), None, None, 0.18, 0.11),
     Material("meadow", 102, DRY_GRASS, (0.055, 0.245, 0.122), None, 0.14, 0.07),
     Material("natural_grass", 102, DRY_GRASS, (0.072, 0.250, 0.140), None, 0.15, 0.10),
     Material("lawn", 102, DRY_GRASS, (0.045, 0.235, 0.108), None, 0.14, 0.08),
@@ -76,6 +80,7 @@ CROP_SHARES = np.array([0.52, 0.13, 0.19, 0.08, 0.08])
 S2GLC = np.array([m.s2glc for m in MATERIALS], np.uint8)
 CLASS_OF_S2GLC = {62: 1, 121: 2, 73: 3, 75: 3, 82: 3, 83: 3, 102: 3, 103: 3, 104: 3, 105: 4, 106: 4, 123: 4, 162: 4}
 CLASS = np.array([CLASS_OF_S2GLC[m.s2glc] for m in MATERIALS], np.uint8)
+WETLAND = np.isin(np.arange(len(MATERIALS)), [CODE["marsh"], CODE["peatbog"]])
 GRASS = np.isin(np.arange(len(MATERIALS)), [CODE[n] for n in ("meadow", "natural_grass", "lawn")])
 
 
@@ -85,10 +90,11 @@ def _ramp(day: np.ndarray, begin: float, full: float) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.ndarray) -> np.ndarray:
+def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.ndarray, habit: np.ndarray) -> np.ndarray:
     """Tell how green each surface is on a day.
 
     material : array (surface), codes; lead : array (surface), days by which it is ahead of its kind
+    habit : array (surface), 0 a farmer who ploughs and leaves fields bare, 1 one who sows catch crops; it lasts over the years
     drought : array (surface), 0 a wet year, 1 a very dry one: leaves fade earlier, meadows turn to straw in summer
     Returns: array (surface), float, 0 bare to 1 full leaf
     """
@@ -99,13 +105,15 @@ def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.nd
         at = material == code
         if kind.season is not None:
             begin, full, fade, gone = kind.season
-            early = 11 * drought[at]
+            early = 7 * drought[at]
             out[at] = _ramp(now[at], begin, full) * (1 - _ramp(now[at] + early, fade, gone))
             if kind.name in FIELD:
                 # Catch crops, weeds and the next winter's seed: a field is seldom wholly bare or wholly covered.
-                out[at] = (
-                    0.12 + 0.82 * out[at] + 0.45 * _ramp(now[at], 215, 255) * (1 - 0.4 * drought[at]) * (1 - out[at])
-                )
+                weeds, sown = 0.18 + 0.20 * habit[at], 0.42 + 0.55 * habit[at]
+                after = _ramp(now[at], 205, 245) * (1 - 0.25 * drought[at])
+                winter = 1 - _ramp(now[at], begin - 20, begin - 5)
+                cover = np.maximum(weeds, sown * np.maximum(after, winter))
+                out[at] = 0.95 * out[at] + cover * (1 - out[at])
         elif GRASS[code]:
             summer = _ramp(now[at], 150, 205) * (1 - _ramp(now[at], 235, 285))
             out[at] = 1 - np.clip(0.12 + 0.75 * drought[at], 0, 0.85) * summer
@@ -122,10 +130,17 @@ def stubble(material: np.ndarray, day: float, plough: np.ndarray) -> np.ndarray:
     return np.where(day > fade, 1 - _ramp(np.full(len(material), day), plough, plough + 8), 0.0)
 
 
-def spectra(material: np.ndarray, leaf: np.ndarray, wet: np.ndarray, straw: np.ndarray | float = 0.0) -> np.ndarray:
+def spectra(
+    material: np.ndarray,
+    leaf: np.ndarray,
+    wet: np.ndarray,
+    straw: np.ndarray | float = 0.0,
+    low: np.ndarray | float = 0.0,
+) -> np.ndarray:
     """Mix the bare and the green state of each surface.
 
     material, leaf, wet, straw : arrays (surface), code, greenness 0-1, wetness 0-1, share of stubble in the bare part 0-1
+    low : array (surface), how far the water of wetland has fallen, 0-1
     Returns: array (surface, band) in the order of BANDS, reflectance 0-1
     """
     bare = np.array([m.bare for m in MATERIALS])
@@ -134,4 +149,7 @@ def spectra(material: np.ndarray, leaf: np.ndarray, wet: np.ndarray, straw: np.n
     dim = 1 - (moist[material] * wet)[:, None] * np.array([0.85, 0.95, 1.0])
     g, s = leaf[:, None], np.broadcast_to(straw, leaf.shape)[:, None]
     ground = (1 - s) * bare[material] * dim + s * np.array(STUBBLE)
-    return (1 - g) * ground + g * green[material]
+    out = (1 - g) * ground + g * green[material]
+    # Where the water falls, reed and sedge stand dry and look like grass.
+    out += (WETLAND[material] * low)[:, None] * (green[CODE["natural_grass"]] - out)
+    return out

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage, sparse
+from scipy.special import betaincinv
 
 from testsuite.archive.fields import Warp, fractal
 from testsuite.archive.land import COARSE_M, Land
@@ -31,13 +32,18 @@ ORBITS = {
     (65, "A"): ("2018-04-22T10:20:31", 14791), (65, "B"): ("2020-03-17T10:20:29", 15821),
     (122, "A"): ("2018-04-26T10:00:31", 14848), (122, "B"): ("2020-03-21T10:00:29", 15878),
 }  # fmt: skip
+SEASON = ((5, 1), (9, 30))
+"""First and last month and day of the acquisitions: while trees bear leaves, as land-cover maps are commonly made."""
 SECOND_SATELLITE = datetime(2017, 7, 1, tzinfo=UTC)
 """Before it, Sentinel-2B delivered nothing."""
 SWATH_TILT = np.radians(13.5)
 """The track at 52.7 N, from north to east of the descending edge."""
-SHARPNESS = (0.41, 0.46, 0.46)
-"""Standard deviation of the optics' blur in pixels of 20 m; red is taken at 10 m and averaged, so it is sharper."""
+SHARPNESS = (0.42, 0.49, 0.49)
+"""Standard deviation of the blur in pixels of 20 m, by the optics and by the resampling to the tile's lattice; red is taken at 10 m and
+averaged, so it is sharper."""
 CLOUD = np.array([0.62, 0.46, 0.37])
+CLOUD_COVER = (0.30, 1.3)
+"""Parameters of the beta distribution of the share of the sky that is covered at a passing."""
 LAND_PIXELS = 12
 """Of the about sixteen 5 m cells in a pixel, as many must lie on the land for the pixel to be valid."""
 
@@ -101,7 +107,7 @@ def tile_window(spec: Spec, tile: Tile) -> Window | None:
 
 
 def passes(spec: Spec) -> list[Pass]:
-    """Draw the acquisitions of all years: real repeat cycles, spread over the season, a third of them with the swath's edge within."""
+    """Draw the acquisitions of all years: real repeat cycles, spread over the season, up to half of them with the swath's edge within."""
     out: list[Pass] = []
     for year in spec.years:
         rng = spec.rng("passes", year)
@@ -112,23 +118,26 @@ def passes(spec: Spec) -> list[Pass]:
             for k in range(first, first + 19):
                 when = start + timedelta(days=10 * k)
                 early = satellite == "B" and when < SECOND_SATELLITE
-                if datetime(year, 4, 18, tzinfo=UTC) <= when < datetime(year, 10, 14, tzinfo=UTC) and not early:
+                if SEASON[0] <= (when.month, when.day) <= SEASON[1] and not early:
                     calendar.append((when, satellite, orbit, absolute + 143 * k))
         calendar.sort()
         whole = [c for c in calendar if c[2] == 22]
         part = [c for c in calendar if c[2] != 22]
-        n_part = spec.dates * 3 // 8
+        # Of few dates most see all of the place, of many every other.
+        n_part = spec.dates // (2 if spec.dates > 4 else 4)
         n_whole = spec.dates - n_part
         picked = []
         for group, n in ((whole, n_whole), (part, n_part)):
             # One from each part of the season.
             bounds = np.linspace(0, len(group), n + 1)
-            picked += [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
+            dates = [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
+            # The sky is mostly clear or mostly closed, seldom between: a beta distribution in the shape of a U. Its quantiles are
+            # taken evenly, so that no year goes without clear dates, and in an order that has nothing to do with the season.
+            even = (np.arange(n) + rng.uniform(0.2, 0.8, n)) / max(1, n)
+            cover = rng.permutation(np.clip(betaincinv(*CLOUD_COVER, even), 0.01, 0.97))
+            picked += zip(dates, cover, strict=True)
         picked.sort()
-        # Cover rises from clear to nearly closed, in an order that has nothing to do with the season.
-        cover = ((np.arange(len(picked)) + rng.uniform(0.2, 0.8, len(picked))) / len(picked)) ** 2.15
-        cover = rng.permutation(np.clip(cover, 0.01, 0.95))
-        for (when, satellite, orbit, absolute), share in zip(picked, cover, strict=True):
+        for (when, satellite, orbit, absolute), share in picked:
             edge = None if orbit == 22 else float(rng.uniform(0.25, 0.5) if orbit == 65 else rng.uniform(0.5, 0.75))
             out.append(Pass(when, satellite, orbit, absolute, float(share) if spec.clouds else 0.0, edge))
     return out
@@ -230,13 +239,15 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     n_parcels = int(land.parcel.max()) + 1
     always = spec.rng("parcels").standard_normal((n_parcels, 4)).astype(np.float32)[land.parcel]
     this_year = spec.rng("parcels", year).standard_normal((n_parcels, 3)).astype(np.float32)[land.parcel]
-    material = _rotated(spec, material, land.parcel, year, n_parcels)
+    material = rotated(spec, material, land.parcel, year)
     rain = spec.rng("rain", f"{when.sensed:%Y%m%d}").random()
     wet = np.clip((1 - dry) * 1.2 * rain + 0.12 * this_year[:, 0], 0, 1)
-    leaf = greenness(material, when.day, 6 * this_year[:, 1] + 5 * dry, np.clip(dry + 0.15 * always[:, 3], 0, 1))
+    habit = np.clip(0.5 + 0.35 * always[:, 2], 0, 1)
+    leaf = greenness(material, when.day, 6 * this_year[:, 1] + 5 * dry, np.clip(dry + 0.15 * always[:, 3], 0, 1), habit)
     out = np.empty((len(material), 8), np.float32)
-    straw = stubble(material, when.day, 258 + 20 * this_year[:, 2])
-    out[:, :3] = spectra(material, leaf, wet, straw)
+    straw = stubble(material, when.day, 268 + 20 * this_year[:, 2])
+    low = np.clip(0.45 * dry - 0.05 + 0.60 * this_year[:, 0], 0, 0.8)
+    out[:, :3] = spectra(material, leaf, wet, straw, low)
     # Brightness differs between objects of one kind; part of it stays for good, crops and meadows change with the year.
     kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
     # Materials of one block differ too: the roofs' draw is not the street's.
@@ -247,12 +258,12 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     )
     living = np.isin(CLASS[material], (3,)).astype(np.float32)[:, None]
     # In towns the draw is small, since sixteen roofs of a block are not one roof; in fields it is one farmer's.
-    lasting = np.where(living > 0, 0.40, 0.30) * always[:, :1] * np.array([1.0, 0.9, 0.95])
+    lasting = np.where(living > 0, 0.60, 0.30) * always[:, :1] * np.array([1.0, 0.9, 0.95])
     shape = lasting + own * np.where(living > 0, 0.42, 0.40) * np.array([1.0, 0.75, 0.85])
     shape = (
         shape
         + np.where(living > 0, 0.45, 0.30) * own[:, :1]
-        + np.where(np.isin(material, CROPS), 0.60, 0.25)[:, None] * living * this_year[:, :1]
+        + np.where(np.isin(material, CROPS), 0.35, 0.25)[:, None] * living * this_year[:, :1]
     )
     out[:, :3] *= np.exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
     out[:, 3] = np.array([m.texture for m in MATERIALS], np.float32)[material]
@@ -268,8 +279,9 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     return out
 
 
-def _rotated(spec: Spec, material: np.ndarray, parcel: np.ndarray, year: int, n_parcels: int) -> np.ndarray:
+def rotated(spec: Spec, material: np.ndarray, parcel: np.ndarray, year: int) -> np.ndarray:
     """Replace the crop of the first year by that of another: each field follows a rotation of its own, with exceptions."""
+    n_parcels = int(parcel.max()) + 1
     follow = np.array(
         [CODE[n] for n in ("cereal", "rape", "maize", "beet", "cereal", "maize", "fallow", "beet")], np.uint8
     )
@@ -312,7 +324,7 @@ def sky(spec: Spec, when: Pass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     dy, dx = int(0.80 * low * height * 0.75 / COARSE_M), int(0.35 * low * height * 0.75 / COARSE_M)
     dy, dx = min(dy, pad - 1), min(dx, pad - 1)
     shadow = np.clip(thick[dy : dy + shape[0], dx : dx + shape[1]] * 1.6, 0, 1)
-    thin = np.clip(cirrus - rng.uniform(0.6, 2.2), 0, 1) * 0.9
+    thin = np.clip(cirrus - rng.uniform(1.0, 3.0), 0, 1) * 0.9
     return thick[: shape[0], : shape[1]], shadow, thin.astype(np.float32)
 
 
@@ -352,23 +364,25 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     coarse = (north - south) // 200, (east - west) // 200
     shower = view.sample(fractal(day_rng, coarse, 200, 9000, 3.0), 200)
     bands = np.empty((3, *view.valid.shape), np.float32)
-    gain = ((1.0, 0.55, 1.4), (0.85, -0.45, 0.10), (0.85, -0.60, 0.60))
+    weight = ((1.0, 0.55, 1.65), (0.85, -0.45, 0.10), (0.85, -0.60, 0.60))
     for b in range(3):
-        g = gain[b]
+        g = weight[b]
         lasting = rough * (g[0] * t[0] + g[1] * t[1]) + seen[..., 7] * g[2] * t[2]
-        bands[b] = seen[..., b] * np.exp(lasting - 0.03 * (b > 0) * shower)
+        bands[b] = seen[..., b] * np.exp(lasting - 0.02 * (b > 0) * shower)
     water, leaf = seen[..., 5], seen[..., 4]
     bands *= 1 + np.clip(0.5 * view.light, -0.15, 0.15)
     # Optics and air mix neighbours.
     fill = [float(b[view.valid].mean()) if view.valid.any() else 0.1 for b in bands]
-    haze = day_rng.gamma(2.0, 0.002) + 0.003 * when.cover
+    haze = day_rng.gamma(3.0, 0.0008) + 0.003 * when.cover
     for b in range(3):
         image = np.where(view.valid, bands[b], np.float32(fill[b]))
         image = ndimage.gaussian_filter(image, SHARPNESS[b])
         air = ndimage.uniform_filter(image, 25)
         mixed = (0.06, 0.03, 0.03)[b]
         bands[b] = image * (1 - mixed) + air * mixed + haze * (1.0, 0.25, 0.2)[b]
-    bands *= 1 + day_rng.normal(0, 0.010, 3).astype(np.float32)[:, None, None]
+    # What is left of the air after its correction is much the same in all bands; their ratios are steadier.
+    gain = 1 + day_rng.normal(0, 0.006) + day_rng.normal(0, 0.003, 3)
+    bands *= gain.astype(np.float32)[:, None, None]
     thick, shadow, cirrus = (view.sample(f, COARSE_M) for f in sky(spec, when))
     shade = np.clip(shadow - thick, 0, 1)
     clear_red = bands[0].copy()
@@ -379,7 +393,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
         bands[b] = bands[b] * (1 - cover) + CLOUD[b] * lumps * cover + 0.045 * cirrus * (1.0, 0.7, 0.6)[b]
         if spec.noise:
             bands[b] += rng.standard_normal(view.valid.shape, np.float32) * (
-                0.0006 + 0.0022 * np.minimum(np.abs(bands[b]), 0.3)
+                0.0003 + 0.0015 * np.minimum(np.abs(bands[b]), 0.3)
             )
     valid = view.valid & in_swath(view, when)
     scl = classify(clear_red, water, leaf, seen[..., 6], thick, shade, cirrus, t, rng)
