@@ -299,6 +299,8 @@ def draw(real: dict[str, Stats], made: dict[str, Stats], path: Path) -> None:
             row[2].loglog(LAGS_M, 1e4 * real[name].variogram[number], "o-", color=f"C{number}", label=f"{band} real")
             row[2].loglog(LAGS_M, 1e4 * made[name].variogram[number], "s--", color=f"C{number}", label=f"{band} made")
         row[2].set(title="semivariance x 10000", xlabel="lag, m")
+        row[2].set_xticks(LAGS_M, [str(lag) for lag in LAGS_M])
+        row[2].tick_params(axis="x", which="minor", labelbottom=False)
         row[2].legend(fontsize=7)
     fig.tight_layout()
     fig.savefig(path, dpi=80)
