@@ -380,7 +380,7 @@ def reflectance(world, tmp_path_factory):
 
 def test_reprocessed_with_an_offset_is_the_same_reflectance(world, reflectance):
     local = {
-        i["id"]: i for i in local_items(world, items(world)) if "20210523T101031" in i["id"] and "T33UUU" in i["id"]
+        i["id"]: i for i in local_items(world, items(world)) if "20210602T101031" in i["id"] and "T33UUU" in i["id"]
     }
     (old, old_offset), (new, new_offset) = (
         reflectance(next(i for n, i in local.items() if v in n)) for v in ("N0300", "N0500")
@@ -423,7 +423,7 @@ def test_no_false_step_at_the_change_of_baseline(world, tmp_path):
 def test_earth_search_with_its_lying_offsets_gives_the_same_reflectance(
     world, reflectance, tmp_path, collection, applied, claims, version
 ):
-    chosen = [i for i in items(world) if f"20210523T101031_{version}_R022_T33UUU" in i["id"]]
+    chosen = [i for i in items(world) if f"20210602T101031_{version}_R022_T33UUU" in i["id"]]
     cdse, _ = reflectance(local_items(world, chosen)[0])
     path = earth_search(world, tmp_path, chosen, collection=collection, applied=applied, claims=claims)
     found, offset = reflectance(json.loads(path.read_text())["features"][0])
@@ -729,14 +729,14 @@ def test_the_tool_lists_fetches_links_and_fetches_no_more(tool, keys, tmp_path, 
     assert status == 0 and json.loads(out)["fetched"] == 0
     assert keys.s3.counts()["requests"] == 0
 
-    name = next(m for m in maps() if "33UUU_2021_05_23" in m and m.endswith("B04"))
+    name = next(m for m in maps() if "33UUU_2021_06_02" in m and m.endswith("B04"))
     info = gs.raster_info(name)
     assert (
-        info["semantic_label"].strip('"') == "S2_4" and info["title"].strip('"') == "B04 of 33UUU, 2021-05-23T10:10:31Z"
+        info["semantic_label"].strip('"') == "S2_4" and info["title"].strip('"') == "B04 of 33UUU, 2021-06-02T10:10:31Z"
     )
     history = gs.read_command("r.info", flags="h", map=name)
     assert "offset -1000 (baseline 05.00 is 04.00 or later)" in " ".join(history.split())
-    assert gs.read_command("r.timestamp", map=name).strip() == "23 May 2021 10:10:31"
+    assert gs.read_command("r.timestamp", map=name).strip() == "2 Jun 2021 10:10:31"
 
 
 def test_the_tool_fetches_for_a_vector_map_or_a_box_and_imports(tool, keys, world, tmp_path):
@@ -771,7 +771,7 @@ def test_the_tool_reports_what_failed_and_mends_it_with_the_next_run(tool, keys,
         "nprocs": 2,
         "timeout": 1,
     }
-    keys.s3.rules = [Fault("404", "20210925.*B11_20m")]
+    keys.s3.rules = [Fault("404", "20210915.*B11_20m")]
     status, out, err = tool(**options)
     assert out, err
     assert status == 1 and "4 scenes, 16 files: 14 fetched, 0 were there, 2 failed" in out
