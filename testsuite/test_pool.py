@@ -20,6 +20,36 @@ def _write_slowly(path: Path) -> Path:
     return path
 
 
+class _Slow:
+    """Python drops, with a traceback, whatever is raised while this is cleared away."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __del__(self) -> None:
+        self.path.touch()
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            pass
+
+
+def _clear_away_and_sleep(path: Path) -> Path:
+    if path.name != "0":
+        _Slow(path)
+        time.sleep(60)
+    return path
+
+
+def test_a_worker_that_is_told_to_end_while_it_clears_away_ends_all_the_same(tmp_path, capfd):
+    started = time.monotonic()
+    with contextlib.closing(pool.run_all(_clear_away_and_sleep, [tmp_path / str(n) for n in range(2)], 2)) as results:
+        assert next(results)[1] == tmp_path / "0"
+        while not list(tmp_path.iterdir()) and time.monotonic() < started + 30:
+            time.sleep(0.01)
+    assert time.monotonic() < started + 40 and not multiprocessing.active_children()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_run_that_is_left_early_ends_at_once_and_tidies_up(tmp_path):
     """Of two workers one is idle and ends; the other leaves its task, and must not wait for one that never comes."""
     started = time.monotonic()

@@ -11,6 +11,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -86,6 +87,8 @@ def _begin(parent: int) -> None:
     """Set up a worker: Ctrl-C is the parent's business, its word to end cleans up, and its death is the worker's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGALRM, _leave)
+    sys.unraisablehook = _again
     with contextlib.suppress(OSError, AttributeError):
         # Linux: a worker of a killed parent would wait for its next task for ever.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -104,6 +107,14 @@ def _leave(*_: object) -> None:
         os._exit(1)
     _state["ending"] = True
     raise SystemExit(1)
+
+
+def _again(dropped: sys.UnraisableHookArgs) -> None:
+    """Raise `_leave`'s exception once more in a moment: within a finalizer Python prints and drops it."""
+    if dropped.exc_type is SystemExit:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _run(work: Callable[[Task], Result], task: Task) -> Result:
