@@ -233,6 +233,10 @@ def test_what_is_no_plain_jpeg_2000_file_is_left_to_the_whole(folder):
     first = jp2.parse_header(content).first_part
     for length in range(first + 2):
         assert jp2.parse_header(content[:length]) is None
+    # A marker TLM too short for what it must hold.
+    at = content.index(b"\xff\x52")
+    for segment in (b"\0\2", b"\0\3\0"):
+        assert jp2.parse_header(content[:at] + b"\xff\x55" + segment + content[at:]) is None
     rng = np.random.default_rng(5)
     for _ in range(300):
         harmed = bytearray(content[: first + 100])

@@ -63,7 +63,7 @@ def parse_header(head: bytes) -> Header | None:
     """Parse the beginning of a JP2 file; None where it is none, is cut before the first tile, or is of an unusual form."""
     try:
         return _parse_header(head)
-    except struct.error:
+    except (struct.error, IndexError):
         return None
 
 

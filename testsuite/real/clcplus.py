@@ -16,7 +16,7 @@ import numpy as np
 import rasterio
 from rasterio.merge import merge
 
-from imperviouslib.core.legend import CLASSES, CLCPLUS
+from imperviouslib.core.legend import CLASSES, CLCPLUS, parse_legend
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.rasterfile import open_on_grid
 from testsuite.real._chain import Session
@@ -51,13 +51,14 @@ def main(data_dir: Path, work_dir: Path) -> int:
     good = True
     for legend, ties in (("three.txt", "balanced"), ("three.txt", "lowest"), ("clcplus", "balanced")):
         session.run("r.s2.ard", "input=s2", "features=B04_p50", "labels=clcplus", "label_year=2018", f"legend={legend}", f"ties={ties}", "output=place.h5", "--overwrite")  # fmt: skip
-        target = CLCPLUS.codes if legend == "clcplus" else {1: 1, **dict.fromkeys(range(2, 8), 3), **dict.fromkeys(range(8, 12), 4)}  # fmt: skip
-        classes = np.vectorize(lambda code, target=target: target.get(code, 0))(codes)
+        table = np.zeros(256, int)
+        for code, target in (CLCPLUS if legend == "clcplus" else parse_legend(_THREE, legend)).codes.items():
+            table[code] = target
         with ArdFile.open(work_dir / "place.h5") as ard:
             grid = ard.grid
             fine = np.zeros((2 * grid.height, 2 * grid.width), int)
             row, col = (grid.north - north) // 10, (west - grid.west) // 10
-            fine[row : row + codes.shape[0], col : col + codes.shape[1]] = classes
+            fine[row : row + codes.shape[0], col : col + codes.shape[1]] = table[codes]
             parts = np.stack([fine[i::2, j::2] for i in (0, 1) for j in (0, 1)])
             # Half-known cells at the edge of the tiles have no 10 m area to be held against.
             whole = (parts > 0).all(axis=0)
