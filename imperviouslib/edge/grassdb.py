@@ -492,6 +492,14 @@ def temporary_name(stem: str) -> str:
     return gs.append_node_pid(stem)
 
 
+def remove_abandoned(stem: str) -> None:
+    """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
+    ending = temporary_name("").removesuffix(str(os.getpid()))
+    pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)")
+    found = (pattern.fullmatch(name) for name in sorted(list_rasters(f"{stem}*")))
+    remove([match[0] for match in found if match and not Path("/proc", match[1]).exists()])
+
+
 def remove(names: Iterable[str], element: str = "raster") -> None:
     """Remove maps of the current mapset that exist."""
     present = [name for name in names if exists(name, element)]

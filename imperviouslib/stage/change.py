@@ -108,6 +108,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     temporary = Temporary()
     with contextlib.ExitStack() as stack:
         stack.enter_context(grassdb.writing(options["prefix"]))
+        grassdb.remove_abandoned("impervious_")
         stack.callback(temporary.remove)
         series = _resolve_series(options, grid, temporary)
         definitions, methods = _resolve_definitions(options, series), _resolve_methods(options, series)
@@ -120,21 +121,27 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
             grassdb.message(f"One year only, {series.years[0]}: the table holds stocks and no change.")
         maps = _output_maps(prefix, series, pairs, methods)
         grassdb.check_free(maps.values(), option="prefix")
+        parts = {key: temporary.name("out", *key) for key in maps}
         if not flags["n"]:
             _check_free_columns(source, prefix, series.years, pairs)
 
         rasters = {level: temporary.name("zones", level) for level in sorted({zone.level for zone in source.zones})}
         chosen, shapes = _measure_zones(source, rasters, grid)
 
-        made = stack.enter_context(_all_or_none(list(maps.values())))
+        made = stack.enter_context(_all_or_none())
         grassdb.message("Writing the change maps...")
-        figures, columns = _WRITERS[series.kind](series, pairs, maps, definitions[0], methods, grid, temporary, rasters)
-        _describe(maps, series, pairs, definitions[0])
+        figures, columns = _WRITERS[series.kind](
+            series, pairs, parts, definitions[0], methods, grid, temporary, rasters
+        )
+        _describe(parts, series, pairs, definitions[0])
         if not flags["n"]:
             stack.enter_context(_uploaded(source, chosen, columns, figures, definitions[0], prefix, made))
 
         rows = _rows(chosen, figures, run, definitions, methods, pairs)
         table.check_table(rows, grid.cell_area_m2)
+        # The names come last, and at once: a killed run leaves nothing that the next one would stumble over.
+        made += [("raster", name) for name in maps.values()]
+        grassdb.rename({part: maps[key] for key, part in parts.items()})
         tablefile.write_folder(
             output,
             rows,
@@ -424,14 +431,13 @@ def _collection(chosen: Sequence[Zone], shapes: Mapping[int, Any]) -> dict[str, 
 
 
 @contextlib.contextmanager
-def _all_or_none(names: list[str]) -> Iterator[list[tuple[str, str]]]:
-    """Remove the output maps where the run fails; yields a list for further (element, map) to be removed then."""
-    more: list[tuple[str, str]] = []
+def _all_or_none() -> Iterator[list[tuple[str, str]]]:
+    """Yield a list for (element, map) of what the run brings into being; where it fails they are removed."""
+    made: list[tuple[str, str]] = []
     try:
-        yield more
+        yield made
     except BaseException:
-        grassdb.remove(names)
-        for element, name in more:
+        for element, name in made:
             grassdb.remove([name], element)
         raise
 

@@ -49,6 +49,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     with ArdFile.open(options["input"]) as ard:
         check_fit(card, name=str(folder), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))
         part = resolve_part(ard.grid, grassdb.region_grid(ard.grid.res_m), name=str(ard.path))
+        grassdb.remove_abandoned(f"{options['output']}_")
         outputs = [
             _output(ard, period, card, part, options["output"]) for period in _resolve_periods(ard, options["years"])
         ]
