@@ -34,21 +34,21 @@ class Material:
     """How far the bare state darkens when wet, 0-1."""
 
 
-SOIL = (0.152, 0.298, 0.262)
+SOIL = (0.155, 0.312, 0.288)
 STUBBLE = (0.132, 0.340, 0.232)
 LITTER = (0.065, 0.165, 0.110)
 DRY_GRASS = (0.110, 0.323, 0.216)
 
 MATERIALS: tuple[Material, ...] = (
-    Material("roof_tile", 62, (0.165, 0.350, 0.355), spread=0.40, texture=0.10),
+    Material("roof_tile", 62, (0.165, 0.350, 0.355), spread=0.43, texture=0.10),
     Material("roof_cement", 62, (0.195, 0.290, 0.207), spread=0.15, texture=0.08),
     Material("roof_dark", 62, (0.080, 0.125, 0.120), spread=0.32, texture=0.10),
-    Material("roof_bright", 62, (0.245, 0.335, 0.290), spread=0.30, texture=0.08),
+    Material("roof_bright", 62, (0.245, 0.335, 0.290), spread=0.38, texture=0.08),
     Material("roof_white", 62, (0.360, 0.450, 0.385), spread=0.35, texture=0.06),
     Material("roof_metal", 62, (0.090, 0.140, 0.132), spread=0.25, texture=0.06),
     Material("hall", 62, (0.155, 0.210, 0.175), spread=0.28, texture=0.08),
     Material("asphalt", 62, (0.096, 0.140, 0.130), spread=0.20, texture=0.08),
-    Material("concrete", 62, (0.200, 0.250, 0.192), spread=0.42, texture=0.10),
+    Material("concrete", 62, (0.200, 0.250, 0.192), spread=0.46, texture=0.10),
     Material("paving", 62, (0.142, 0.245, 0.218), spread=0.32, texture=0.10),
     Material("court", 62, (0.204, 0.440, 0.410), spread=0.22, texture=0.05),
     Material("rail", 62, (0.110, 0.180, 0.165), spread=0.12, texture=0.08),
@@ -60,16 +60,16 @@ MATERIALS: tuple[Material, ...] = (
     Material("beet", 73, SOIL, (0.055, 0.206, 0.110), (115, 165, 275, 300), 0.145, 0.10, 0.30),
     Material("fallow", 73, SOIL, (0.085, 0.260, 0.155), (100, 160, 210, 300), 0.16, 0.11, 0.30),
     Material("vineyard", 75, SOIL, (0.070, 0.205, 0.125), (110, 170, 270, 300), 0.14, 0.08, 0.30),
-    Material("broadleaf", 82, LITTER, (0.027, 0.130, 0.060), (105, 140, 275, 305), 0.15, 0.10),
-    Material("conifer", 83, (0.024, 0.088, 0.038), None, None, 0.18, 0.11),
+    Material("broadleaf", 82, LITTER, (0.030, 0.130, 0.060), (105, 140, 275, 305), 0.13, 0.10),
+    Material("conifer", 83, (0.026, 0.088, 0.038), None, None, 0.16, 0.11),
     Material("meadow", 102, DRY_GRASS, (0.055, 0.245, 0.122), None, 0.14, 0.07),
     Material("natural_grass", 102, DRY_GRASS, (0.072, 0.250, 0.140), None, 0.15, 0.10),
     Material("lawn", 102, DRY_GRASS, (0.045, 0.235, 0.108), None, 0.14, 0.08),
     Material("garden", 102, LITTER, (0.050, 0.195, 0.095), (90, 130, 280, 310), 0.16, 0.12),
     Material("moor", 103, (0.075, 0.215, 0.140), (0.058, 0.185, 0.105), (110, 170, 260, 300), 0.12, 0.10),
     Material("shrub", 104, (0.075, 0.200, 0.125), (0.050, 0.165, 0.088), (100, 150, 270, 300), 0.14, 0.12),
-    Material("marsh", 105, (0.088, 0.145, 0.085), (0.062, 0.118, 0.060), (110, 165, 255, 290), 0.15, 0.10, 0.35),
-    Material("peatbog", 106, (0.080, 0.135, 0.085), (0.066, 0.120, 0.068), (115, 170, 250, 290), 0.12, 0.10, 0.35),
+    Material("marsh", 105, (0.078, 0.100, 0.055), (0.058, 0.082, 0.038), (110, 165, 255, 290), 0.15, 0.10, 0.35),
+    Material("peatbog", 106, (0.078, 0.102, 0.060), (0.066, 0.090, 0.046), (115, 170, 250, 290), 0.12, 0.10, 0.35),
     Material("water", 162, (0.035, 0.014, 0.010), None, None, 0.22, 0.05),
     Material("bare_soil", 73, SOIL, None, None, 0.15, 0.08, 0.30),
 )  # fmt: skip

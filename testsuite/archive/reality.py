@@ -183,7 +183,7 @@ class Made:
             "fields": np.isin(material, CROPS), "maize": material == CODE["maize"], "grass": material == CODE["meadow"], "built": CLASS[material] == 1,
             "forest": np.isin(material, [CODE["broadleaf"], CODE["conifer"]]),
         }  # fmt: skip
-        part = self.view.share @ np.stack([g.astype(np.float32) for g in groups.values()], 1)
+        part = self.view.swir @ np.stack([g.astype(np.float32) for g in groups.values()], 1)
         self.part = {n: part[:, i].reshape(self.view.valid.shape) for i, n in enumerate(groups)}
 
     def scene(self, day: str) -> np.ndarray:

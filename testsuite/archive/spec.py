@@ -16,7 +16,7 @@ CENTRE_X, CENTRE_Y = 4460800, 3292000
 FINE_M = 5
 """Cell of the land model: sixteen to a 20 m cell, so that a road or a roof is a part of a pixel."""
 RES_M = 20
-MARGIN_M = 200
+MARGIN_M = 100
 """Land beyond the place, so that no cell of the place lies at the edge of a scene."""
 COLLECTION = "sentinel-2-l2a"
 BUCKET = "eodata"
