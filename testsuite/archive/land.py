@@ -409,19 +409,19 @@ class _Plan:
         dice = self.house[((block * 131 + hu * 17 + hv * 5).astype(np.int64)) % len(self.house)]
         # Rows and flats stand close and have paved yards; single houses stand in gardens. A block is one or the other.
         close = (second > 0.50) & big
-        half_u = np.where(works, 19.0, np.where(dense, 9.0, np.where(close, 8.2, 5.0))) * (0.8 + 0.4 * dice)
-        half_v = np.where(works, 27.0, np.where(dense, 7.5, np.where(close, 7.8, 5.3))) * (0.8 + 0.4 * dice)
+        half_u = np.where(works, 19.0, np.where(dense, 9.0, np.where(close, 8.1, 5.0))) * (0.8 + 0.4 * dice)
+        half_v = np.where(works, 27.0, np.where(dense, 7.5, np.where(close, 7.7, 5.4))) * (0.8 + 0.4 * dice)
         du, dv = np.abs(bu - (hu + 0.5) * cell_u), np.abs(bv - (hv + 0.5) * cell_v)
         house = (
             (du < half_u)
             & (dv < half_v)
-            & (dice > np.where(works, 0.22, np.where(dense | close, 0.10, 0.22 + 0.30 * third)))
+            & (dice > np.where(works, 0.22, np.where(dense | close, 0.10, 0.21 + 0.30 * third)))
         )
         yard = (du < half_u + 7) & (dv < half_v + 5)
         paved = np.where(
             works,
             fourth < 0.8,
-            np.where(dense, ~house & (third < 0.75), yard & (dice * 13 % 1 < np.where(close, 0.76, 0.08))),
+            np.where(dense, ~house & (third < 0.75), yard & (dice * 13 % 1 < np.where(close, 0.73, 0.09))),
         )
         out[(dice * 29 % 1 < 0.22) & ~works] = CODE["broadleaf"]
         out[works] = CODE["lawn"]
