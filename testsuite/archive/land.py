@@ -306,7 +306,7 @@ class _Plan:
         self.width = rng.uniform(75, 210, n)
         self.length = rng.uniform(140, 400, n)
         self.n_parcels = n * PARCEL_KEYS
-        self.n_keys = self.n_parcels + len(self.towns) * BLOCK_KEYS
+        self.n_keys = self.n_parcels + len(self.towns) * BLOCK_KEYS * 4
         self.crop = rng.choice(CROPS, self.n_parcels, p=CROP_SHARES).astype(np.uint8)
         self.luck = rng.random(self.n_parcels, np.float32)
         self.block = rng.random((4, len(self.towns) * BLOCK_KEYS), np.float32)
@@ -443,8 +443,9 @@ class _Plan:
         out[street] = np.where(tint[street] < 0.8, CODE["asphalt"], CODE["paving"])
         out[gap] = old[gap]
         material[r, c] = out
-        # A house's roofs differ from block to block, and its gardens too; fields keep their parcel.
-        key[r[~gap], c[~gap]] = (self.n_parcels + block[~gap]).astype(np.int32)
+        # Roofs and gardens differ from one quarter of a block to the next; fields keep their parcel.
+        quarter = block * 4 + 2 * (bu > pitch_u / 2) + (bv > pitch_v / 2)
+        key[r[~gap], c[~gap]] = (self.n_parcels + quarter[~gap]).astype(np.int32)
         return key
 
     def _stamped(self, rows: slice, material: np.ndarray) -> None:
