@@ -119,7 +119,7 @@
 # % type: string
 # % required: no
 # % options: nearest,bilinear,cubic
-# % answer: bilinear
+# % answer: cubic
 # % description: Resampling of bands; SCL is always nearest
 # %end
 # %option G_OPT_R_BASENAME_OUTPUT

@@ -28,7 +28,7 @@ from testsuite.real._items import (
 
 PACK = "s2_l1c_jp2_cerdanya"
 SENSED = "2015-07-26T10:50:26"
-_WORDS = ("years=2015", "window=01-01/12-31", "clouds=100", "tries=1", "-n")
+_WORDS = ("years=2015", "window=01-01/12-31", "clouds=100", "tries=1", "resampling=bilinear", "-n")
 
 
 def main(data_dir: Path, work_dir: Path) -> int:

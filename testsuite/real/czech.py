@@ -65,6 +65,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
         "window=01-01/12-31",
         "clouds=100",
         "scenes=100",
+        "resampling=bilinear",
         "-n",
     )
     print(fetched.strip())

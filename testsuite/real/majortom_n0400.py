@@ -46,6 +46,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
             "years=2022",
             "window=01-01/12-31",
             "clouds=100",
+            "resampling=bilinear",
             "-n",
         )
         for name in ("B12", "B11"):
