@@ -55,7 +55,10 @@ serve:    ## Serve the world in OUT= by a STAC API and an S3 server on this mach
 judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or else of the one of SEED= and GROWTH= (make archive)
 	@test -n "$(RUN)" || { echo "RUN=: found none, expected the folder of a run. The demo's: make judge RUN=build/demo WORLD=build/demo/archive" >&2; exit 1; }
 	@tools/setup.sh demo
-	@$(PYTHON3) -m testsuite.archive.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)"
+	@mkdir -p build
+	@$(PYTHON3) -m testsuite.archive.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)" \
+		--json build/judge.json --picture build/judge.png
+	@echo "Written: build/judge.json, build/judge.png"
 
 dashboard: ## Show the table of r.impervious.change in DATA=DIR in the browser (PORT=8000), until Ctrl-C
 	@test -n "$(DATA)" || { echo "DATA=: found none, expected the folder of a table. The demo's: make dashboard DATA=build/demo/table" >&2; exit 1; }

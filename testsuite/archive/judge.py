@@ -205,6 +205,11 @@ def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]
         for y, p in find_maps(run, "class").items()
         if y in facts["years"]
     }
+    covered = max((float((m > 0).mean()) for m in maps.values()), default=1.0)
+    if covered == 0:
+        raise ValueError(
+            f"Run '{run}': found no class in the place of world '{world}', expected its maps to lie there. Name the world that was mapped."
+        )
     truth = {y: read_truth(world, y) for y in facts["years"]}
     out: dict[str, Any] = {
         "world": facts["settings"],
@@ -213,6 +218,7 @@ def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]
         "change": {},
         "regions": {},
         "basis": basis,
+        "covered": covered,
     }
     with rasterio.open(world / "truth" / "zones.tif") as file:
         zones = file.read(1)
@@ -259,7 +265,12 @@ def lines(result: dict[str, Any]) -> list[str]:
     def pct(value: float | None) -> str:
         return "    -" if value is None else f"{100 * value:5.1f}"
 
-    out = ["year  class        IoU  user's  producer's  area error   bias of p  slope"]
+    out = []
+    if result["covered"] < 0.5:
+        out.append(
+            f"WARNING: Run '{result['run']}': found {pct(result['covered']).strip()} % of the world's place, expected most of it. Is it that world's?"
+        )
+    out += ["year  class        IoU  user's  producer's  area error   bias of p  slope"]
     for year, y in result["years"].items():
         for name in CLASSES:
             c = y[name]

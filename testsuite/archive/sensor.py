@@ -45,8 +45,8 @@ STEPS = 64
 """Into as many steps a 5 m cell is parted when a pixel's centre is placed in it: 8 cm."""
 REACH = 6
 """Half width of the point spread function in cells of 5 m: 30 m, beyond which it holds less than a hundredth."""
-POINTING_M = 6.0 / np.sqrt(-2 * np.log(0.05))
-"""Standard deviation, along each axis, of how far an acquisition lies from its place: 6 m at 95 %, as of products that ESA has refined with
+POINTING_M = 4.0 / np.sqrt(-2 * np.log(0.05))
+"""Standard deviation, along each axis, of how far an acquisition lies from its place: 4 m at 95 %, as of products that ESA has refined with
 its reference image. Those before March 2021 lie up to 11 m off, which together with all else would be harder than the bounds allow."""
 CLOUD = np.array([0.62, 0.46, 0.37])
 CLOUD_COVER = (0.30, 1.3)
@@ -139,9 +139,15 @@ def passes(spec: Spec) -> list[Pass]:
             bounds = np.linspace(0, len(group), n + 1)
             dates = [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
             # The sky is mostly clear or mostly closed, seldom between: a beta distribution in the shape of a U. Its quantiles are
-            # taken evenly, so that no year goes without clear dates, and in an order that has nothing to do with the season.
+            # taken evenly, so that no year goes without clear dates.
             even = (np.arange(n) + rng.uniform(0.2, 0.8, n)) / max(1, n)
-            cover = rng.permutation(np.clip(betaincinv(*CLOUD_COVER, even), 0.01, 0.97))
+            sky = np.clip(betaincinv(*CLOUD_COVER, even), 0.01, 0.97)
+            # Clear and cloudy dates take turns, so that no year has its clear ones in one part of the season alone.
+            cover = np.empty(n)
+            first = int(rng.integers(2))
+            clear = len(cover[first::2])
+            cover[first::2] = rng.permutation(sky[:clear])
+            cover[1 - first :: 2] = rng.permutation(sky[clear:])
             picked += zip(dates, cover, strict=True)
         picked.sort()
         for (when, satellite, orbit, absolute), share in picked:
@@ -311,7 +317,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     leaf = greenness(material, when.day, 6 * this_year[:, 1] + 5 * dry, np.clip(dry + 0.15 * always[:, 3], 0, 1), habit)
     out = np.empty((len(material), 8), np.float32)
     straw = stubble(material, when.day, 284 + 12 * this_year[:, 2])
-    low = np.clip(0.35 * dry - 0.05 + 0.55 * this_year[:, 0], 0, 0.8)
+    low = np.clip(0.60 * dry - 0.20 + 0.35 * this_year[:, 0], 0, 0.8)
     out[:, :3] = spectra(material, leaf, wet, straw, low)
     # Brightness differs between objects of one kind; part of it stays for good, crops and meadows change with the year.
     kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
@@ -329,7 +335,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     shape = (
         shape
         + np.where(living > 0, 0.45, 0.12) * own[:, :1]
-        + np.where(np.isin(material, CROPS), 0.20, 0.25)[:, None] * living * this_year[:, :1]
+        + np.where(np.isin(material, CROPS), 0.10, 0.25)[:, None] * living * this_year[:, :1]
     )
     tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
     # Woods differ little in the red, where all leaves are dark.
