@@ -10,7 +10,7 @@ a case is a plain function that returns (ours, peer):
         return best_of(ours), best_of(theirs)
 
 Smaller is better: seconds, bytes, or an error. With a peer, `target` is the largest ratio ours / peer that will do; where the
-function returns None as peer, the largest value of ours. A case whose peer is not installed raises PeerAbsent. GRASS cases get a session
+function returns None as peer, the largest value of ours. A case whose peer is not installed raises PeerAbsentError. GRASS cases get a session
 from `grass_session()`. Every case must finish within a minute on 2 cores.
 """
 
@@ -49,7 +49,7 @@ class Case:
     """Returns (ours, peer)."""
 
 
-class PeerAbsent(Exception):
+class PeerAbsentError(Exception):
     """The peer of a case is not installed, so nothing is measured. Its text: the peer's name."""
 
 
@@ -149,7 +149,7 @@ def main(words: list[str] | None = None) -> int:
     for one in (c for c in CASES if c.stage in wanted):
         try:
             results.append(judge(one, *one.measure()))
-        except PeerAbsent as peer:
+        except PeerAbsentError as peer:
             absent += 1
             print(f"{one.stage:<10}{one.name:<72}{'not measured':>14}: {peer} is not installed (requirements-bench.txt)")
             continue

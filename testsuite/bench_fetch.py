@@ -38,7 +38,7 @@ from imperviouslib.edge.objects import Patience
 from imperviouslib.edge.rasterfile import decode_object, describe_object, open_on_grid, read_part, write_tiff
 from testsuite.archive.products import multihash, write_jp2
 from testsuite.archive.serve import Served, serve
-from testsuite.bench import PeerAbsent, case
+from testsuite.bench import PeerAbsentError, case
 from testsuite.fetch_ground import area, items, local_items, small_world
 
 SIDE = 5490
@@ -286,7 +286,7 @@ def _race(
     """Run ours and the peers in turn; the best of each counts, since other work on the machine only makes slower."""
     peers = {name: run for name, run in _peers().items() if name in names}
     if not peers:
-        raise PeerAbsent(" and ".join(names))
+        raise PeerAbsentError(" and ".join(names))
     runs: dict[str, Callable[[], None]] = {"ours": ours} | {
         name: lambda run=run: run(str(next(_runs)), bands, area) for name, run in peers.items()
     }

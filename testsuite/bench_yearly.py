@@ -28,7 +28,7 @@ from imperviouslib.core.periods import resolve_periods
 from testsuite.archive.make import make_world
 from testsuite.archive.spec import Spec
 from testsuite.archive_ground import BANDS, write_scene
-from testsuite.bench import PeerAbsent, case, grass_session
+from testsuite.bench import PeerAbsentError, case, grass_session
 
 SIDE = int(os.environ.get("BENCH_SIDE", "1280"))
 """Cells; BENCH_SIDE=5490 is a whole tile, which takes minutes."""
@@ -149,7 +149,7 @@ def against_xarray() -> tuple[float, float | None]:
     from imperviouslib.stage.yearly import Recipe, _read, _write_planes
 
     if not importlib.util.find_spec("dask"):
-        raise PeerAbsent("dask")
+        raise PeerAbsentError("dask")
     archive = _archive()
     recipe = Recipe("median", "scl", 0, "all", BANDS, False)
     (period,) = resolve_periods([2018], ["year"])
