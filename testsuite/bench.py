@@ -151,7 +151,9 @@ def main(words: list[str] | None = None) -> int:
             results.append(judge(one, *one.measure()))
         except PeerAbsentError as peer:
             absent += 1
-            print(f"{one.stage:<10}{one.name:<72}{'not measured':>14}: {peer} is not installed (requirements-bench.txt)")
+            print(
+                f"{one.stage:<10}{one.name:<72}{'not measured':>14}: {peer} is not installed (requirements-bench.txt)"
+            )
             continue
         except Exception:  # noqa: BLE001 - the other cases shall still run; this one is shown and counted
             broken += 1
@@ -163,7 +165,9 @@ def main(words: list[str] | None = None) -> int:
     part = args.out.with_suffix(".part")
     part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     part.replace(args.out)
-    print(f"{sum(r['met'] for r in results)} of {len(results)} targets met, {broken} broke, {absent} without their peer; written to {args.out}")
+    print(
+        f"{sum(r['met'] for r in results)} of {len(results)} targets met, {broken} broke, {absent} without their peer; written to {args.out}"
+    )
     return 1 if broken else 0
 
 

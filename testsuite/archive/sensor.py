@@ -215,9 +215,7 @@ class View:
             # The cells around the centre of each pixel, and where the centre lies within the middle two.
             row, col = np.rint(y).astype(np.int32), np.rint(x).astype(np.int32)
             step_y, step_x = (np.rint((v - np.rint(v) + 0.5) * STEPS).astype(np.intp) for v in (y, x))
-            at_row, at_col = (
-                np.clip(v + REACH, 0, n - 1) for v, n in zip((row, col), windows.shape[:2], strict=True)
-            )
+            at_row, at_col = (np.clip(v + REACH, 0, n - 1) for v, n in zip((row, col), windows.shape[:2], strict=True))
             around = windows[at_row, at_col].reshape(-1, taps)
             # Most pixels see one surface only.
             pure = (around == around[:, :1]).all(axis=1)
@@ -267,9 +265,7 @@ class View:
             np.load(folder / f"{name}_{p}.npy", mmap_mode="r") for p in ("red", "swir", "indices", "indptr", "valid")
         )
         n_surfaces = len(np.load(folder / "before.npy", mmap_mode="r"))
-        red, swir = (
-            sparse.csr_array((data, indices, indptr), shape=(valid.size, n_surfaces)) for data in (red, swir)
-        )
+        red, swir = (sparse.csr_array((data, indices, indptr), shape=(valid.size, n_surfaces)) for data in (red, swir))
         return cls(spec, window, red, swir, valid)
 
 

@@ -77,8 +77,14 @@ def run_city(source: Path, work: Path, nuts: Path, model: Path) -> bool:
     session = Session(work)
     set_region(session, [bands["B12"] for _, bands in dates])
     session.run(
-        "r.s2.fetch", f"stac={catalogue}", "output=archive", f"years={years}", "window=01-01/12-31", "clouds=100",
-        "resampling=bilinear", "-n",
+        "r.s2.fetch",
+        f"stac={catalogue}",
+        "output=archive",
+        f"years={years}",
+        "window=01-01/12-31",
+        "clouds=100",
+        "resampling=bilinear",
+        "-n",
     )
     good = check_values(work / "archive", dict(zip(years.split(","), dates, strict=True)), city)
     print(session.run("r.s2.yearly", "-c", "input=archive").strip())
