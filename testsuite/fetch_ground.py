@@ -116,3 +116,11 @@ def rewritten(world: Path, item: dict[str, Any], band: str, change) -> None:
     content = change(path.read_bytes())
     write_bytes(path, content)
     asset |= {"file:size": len(content), "file:checksum": multihash(content)}
+
+
+def reprocessed(world: Path, tile: str = "33UUU") -> dict[str, dict[str, Any]]:
+    """Return the two items of the acquisition that was processed twice, by their processing baseline."""
+    of_tile = [i for i in items(world) if i["properties"]["grid:code"] == f"MGRS-{tile}"]
+    again = next(i for i in of_tile if "_N0500_" in i["id"])
+    same = [i for i in of_tile if i["properties"]["datetime"] == again["properties"]["datetime"]]
+    return {i["properties"]["processing:version"]: i for i in same}

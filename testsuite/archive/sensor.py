@@ -318,22 +318,22 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     # Materials of one block differ too: the roofs' draw is not the street's.
     own = (
         spec.rng("materials")
-        .standard_normal((n_parcels * 2, 3))
+        .standard_normal((n_parcels * 2, 4))
         .astype(np.float32)[(land.parcel * 7 + material * 13) % (n_parcels * 2)]
     )
     living = np.isin(CLASS[material], (3,)).astype(np.float32)[:, None]
     # In towns the draw is small, since sixteen roofs of a block are not one roof; in fields it is one farmer's.
-    lasting = np.where(living > 0, 0.60, 0.25) * always[:, :1] * np.array([1.0, 0.9, 0.95])
-    tone = np.where(living > 0, np.array([0.42, 0.315, 0.357]), np.array([0.50, 0.42, 0.54]))
-    shape = lasting + own * tone
+    lasting = np.where(living > 0, 0.60, 0.15) * always[:, :1] * np.array([1.0, 0.9, 0.95])
+    tone = np.where(living > 0, np.array([0.42, 0.315, 0.357]), np.array([0.57, 0.44, 0.55]))
+    shape = lasting + own[:, :3] * tone
     shape = (
         shape
-        + np.where(living > 0, 0.45, 0.12) * own[:, :1]
+        + np.where(living > 0, 0.45 * own[:, :1], 0.21 * own[:, 3:])
         + np.where(np.isin(material, CROPS), 0.10, 0.25)[:, None] * living * this_year[:, :1]
     )
     tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
-    # Woods differ little in the red, where all leaves are dark.
-    shape[tree, 0] *= 0.80
+    # Woods differ little in the red, where all leaves are dark, and in their own way.
+    shape[tree, 0] = 1.00 * lasting[tree, 0] + 0.62 * own[tree, 3]
     out[:, :3] *= np.exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
     out[:, 3] = np.array([m.texture for m in MATERIALS], np.float32)[material]
     grows = np.array([m.green is not None for m in MATERIALS])[material]
@@ -344,7 +344,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     out[:, 6] = material == CODE["roof_dark"]
     # Plants and soil vary from step to step: a field more than a street or a wood, and more before the leaves close.
     growth = np.where(np.isin(material, CROPS), 3.15 - 2 * leaf, 1.7)
-    out[:, 7] = out[:, 3] * np.where(tree, 0.50, np.where(living[:, 0] > 0, growth, 0.35))
+    out[:, 7] = out[:, 3] * np.where(tree, 0.40, np.where(living[:, 0] > 0, growth, 0.35))
     return out
 
 

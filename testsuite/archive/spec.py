@@ -55,7 +55,7 @@ class Spec:
     clouds: bool = True
     """False makes every scene cloudless, for tests of geometry."""
     noise: bool = True
-    """False leaves out the noise of the instrument."""
+    """False leaves out the noise of the instrument and lets every acquisition lie in its place."""
     broken: bool = False
     """True spoils one object (its checksum no longer holds) and takes one listed scene away."""
     earth_search: bool = False
