@@ -9,7 +9,9 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import textwrap
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from typing import Any
 
 import grass.script as gs
 import numpy as np
+from grass.exceptions import CalledModuleError
 
 from imperviouslib import __version__
 from imperviouslib.core.errors import GridError, InputError, sentence
@@ -33,6 +36,8 @@ warning = gs.warning
 
 _PROVENANCE = "impervious.json"
 _ONE_AT_A_TIME = threading.Lock()
+TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3
+"""How long a temporal tool may take (they take one to two seconds, registering a tenth a map), and how often it is tried."""
 
 
 def percent(done: int, total: int) -> None:
@@ -438,41 +443,71 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     lines : `map|start time`, or `map|start time|end time`; maps that are registered already keep their place
     """
     if not lines:
-        return
+        return None
     # The mapset's temporal database takes one writer at a time.
     with alone(_shared_folder() / "registering", "Temporal database", wait=True):
-        _register(dataset, title, lines)
+        for _ in range(TEMPORAL_TRIES):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return _register(dataset, title, lines)
+    raise InputError(
+        sentence(
+            "Temporal database",
+            "GRASS tools that did not end",
+            f"maps registered in <{dataset}> within {TEMPORAL_S:g} s",
+            "Run it again: all maps are there, and those registered keep their place.",
+        )
+    )
 
 
 def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
     # Another mapset on the search path may have one of the same name; ours is in the current one.
     mapset = gs.gisenv()["MAPSET"]
-    # The first call in a mapset makes its temporal database, and warns that there is none.
-    silent = {**os.environ, "GRASS_VERBOSE": "-1"}
-    listed = gs.read_command("t.list", type="strds", columns="name,mapset", env=silent)
+    listed = _temporal("t.list", type="strds", columns="name,mapset")
     present = {tuple(line.split("|")) for line in listed.splitlines()}
     if (dataset, mapset) not in present:
-        run("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
+        _temporal("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
     # An empty dataset is an error to t.rast.list; it has no maps, and that is all that counts here.
-    listed = gs.read_command(
-        "t.rast.list",
-        input=f"{dataset}@{mapset}",
-        columns="name",
-        flags="u",
-        quiet=True,
-        errors="ignore",
-        stderr=subprocess.DEVNULL,
-    )
-    known = set((listed or "").split())
+    listed = _temporal("t.rast.list", may_fail=True, input=f"{dataset}@{mapset}", columns="name", flags="u")
+    known = set(listed.split())
     lines = [line for line in lines if line.split("|", 1)[0] not in known]
     if not lines:
         return
     path = temporary_folder() / f"register_{os.getpid()}.txt"
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     try:
-        run("t.register", input=f"{dataset}@{mapset}", type="raster", file=str(path), overwrite=True)
+        _temporal(
+            "t.register",
+            more_s=len(lines),
+            input=f"{dataset}@{mapset}",
+            type="raster",
+            file=str(path),
+            overwrite=True,
+        )
     finally:
         path.unlink()
+
+
+def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **options: Any) -> str:
+    """Run a temporal tool and return what it prints; raise TimeoutExpired where it does not end, and end it.
+
+    On a busy machine one of some hundreds never ends, its work done: its watcher starts the database's helper anew while Python waits
+    for the helper's end. All that is asked here can be asked again.
+    """
+    # The first call in a mapset makes its temporal database, and warns that there is none.
+    env = {**os.environ, "GRASS_VERBOSE": "-1"}
+    process = gs.start_command(
+        tool, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=os.setsid, **options
+    )
+    try:
+        out, err = process.communicate(timeout=TEMPORAL_S + more_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    if process.returncode and not may_fail:
+        sys.stderr.write(err.decode(errors="replace"))
+        raise CalledModuleError(tool, f"{tool} {options}", process.returncode, err.decode(errors="replace"))
+    return out.decode()
 
 
 @contextlib.contextmanager
