@@ -45,9 +45,9 @@ STEPS = 64
 """Into as many steps a 5 m cell is parted when a pixel's centre is placed in it: 8 cm."""
 REACH = 6
 """Half width of the point spread function in cells of 5 m: 30 m, beyond which it holds less than a hundredth."""
-POINTING_M = 5.0 / np.sqrt(2) / np.sqrt(-2 * np.log(0.05))
-"""Standard deviation, along each axis, of how far an acquisition lies from its place: two that ESA has refined with its reference image lie
-5 m apart at 95 % (its announcement of March 2021). Older ones lie up to 11 m off, which with all else would be harder than the bounds allow."""
+POINTING_M = 5.0 / np.sqrt(-2 * np.log(0.05))
+"""Standard deviation, along each axis, of how far an acquisition lies from its place: 5 m at 95 %. ESA announced in March 2021 that two of
+its refined products lie 5 m apart, so 3.5 m each; older ones lie up to 11 m off, which with all else is harder than the bounds allow."""
 CLOUD = np.array([0.62, 0.46, 0.37])
 CLOUD_COVER = (0.30, 1.3)
 """Parameters of the beta distribution of the share of the sky that is covered at a passing."""
