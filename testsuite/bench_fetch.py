@@ -16,12 +16,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +39,7 @@ from imperviouslib.edge.objects import Patience
 from imperviouslib.edge.rasterfile import decode_object, describe_object, open_on_grid, read_part, write_tiff
 from testsuite.archive.products import multihash, write_jp2
 from testsuite.archive.serve import Served, serve
-from testsuite.bench import PeerAbsentError, case
+from testsuite.bench import PeerAbsentError, case, grass_session
 from testsuite.fetch_ground import area, items, local_items, small_world
 
 SIDE = 5490
@@ -424,3 +425,62 @@ def zones() -> tuple[float, float | None]:
 @case("fetch", "RMSE between two UTM zones, embedded archive, bilinear against nearest", target=0.25)
 def zones_bilinear() -> tuple[float, float | None]:
     return _two_zones()["bilinear"], _two_zones()["nearest"]
+
+
+_PEAK = """
+import resource, subprocess, sys
+text = subprocess.run(sys.argv[1:], check=True, capture_output=True, text=True).stdout
+print(text.count("MSIL2A"))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+@functools.lru_cache(maxsize=1)
+def _large_plan() -> tuple[float, float]:
+    """Plan 200 tiles and seven years dry, from a list of 100,000 items as the Copernicus Data Space writes them. Returns: s, MB."""
+    import grass.script as gs
+
+    folder = _folder() / "plan"
+    item = items(small_world(folder / "world", years=(2018,), dates=1))[0]
+    old = item["properties"]
+    tile, day = old["grid:code"].removeprefix("MGRS-"), re.search(r"_(\d{8}T\d{6})_", item["id"])[1]
+    item["geometry"] = {"type": "Polygon", "coordinates": "@ring@"}
+    stamp = old["datetime"][:19]
+    template = (
+        json.dumps(item)
+        .replace('"@ring@"', "@ring@")
+        .replace(tile, "@tile@")
+        .replace(day, "@day@")
+        .replace(stamp, "@stamp@")
+    )
+    first = datetime(2017, 1, 1, 10, 10, 31, tzinfo=UTC)
+    with (folder / "items.json").open("w", encoding="utf-8") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for number in range(100_000):
+            place, time_ = number % 200, first + timedelta(days=5 * (number // 200))
+            row, column = divmod(place, 20)
+            west, south = 1.0 + 1.4 * column, 46.0 + 0.9 * row
+            ring = [[west + 1.6 * a, south + 1.0 * b] for a, b in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))]
+            code = f"{31 + column // 5}U{'ABCDEFGHJKLMNPQRSTUV'[column]}{'ABCDEFGHJK'[row]}"
+            text = template.replace("@ring@", f"[{ring}]").replace("@tile@", code)
+            text = text.replace("@day@", f"{time_:%Y%m%dT%H%M%S}").replace("@stamp@", f"{time_:%Y-%m-%dT%H:%M:%S}")
+            file.write(("," if number else "") + text)
+        file.write("]}")
+    with grass_session():
+        gs.run_command("g.region", w=3400000, s=2400000, e=5400000, n=3600000, res=20, quiet=True)
+        words = ["r.s2.fetch", "-l", f"stac={folder / 'items.json'}", f"output={folder / 'archive'}", "years=2017-2023"]
+        start = time.perf_counter()
+        told = subprocess.run([sys.executable, "-c", _PEAK, *words], check=True, capture_output=True, text=True).stdout
+        scenes, peak = told.split()
+        print(f"          {scenes} scenes chosen")
+        return time.perf_counter() - start, float(peak)
+
+
+@case("fetch", "plan of 200 tiles and 7 years from 100,000 items, dry, s", target=60)
+def large_plan() -> tuple[float, float | None]:
+    return _large_plan()[0], None
+
+
+@case("fetch", "the same, memory, MB", target=1000)
+def large_plan_memory() -> tuple[float, float | None]:
+    return _large_plan()[1], None
