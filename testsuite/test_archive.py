@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import pytest
 import rasterio
 from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
+from scipy import ndimage
 
-from testsuite.archive import around, difficulty, judge, picture, reality
+from testsuite.archive import around, difficulty, judge, picture, reality, sensor
 from testsuite.archive.faults import Fault
 from testsuite.archive.fields import Warp
 from testsuite.archive.land import make_land
@@ -695,3 +697,57 @@ def test_a_world_can_be_drawn(small, tmp_path):
 def test_nothing_of_a_world_lies_in_the_repository():
     top = Path(__file__).parent
     assert not list(top.rglob("*.jp2"))
+
+
+# ----- what a pixel sees
+
+
+@pytest.mark.parametrize(("kind", "sd_m"), [("red", np.hypot(5.38, 20 / np.sqrt(12))), ("swir", 11.08)])
+def test_the_point_spread_function_has_the_width_of_the_instruments_modulation(kind, sd_m):
+    table = sensor.spread(kind)
+    centre = np.linspace(-0.5, 0.5, sensor.STEPS + 1)[:, None] * 5
+    at = (np.arange(2 * sensor.REACH) - sensor.REACH + 0.5) * 5 - centre
+    assert np.allclose(table.sum(axis=1), 1) and np.allclose(table, table[::-1, ::-1])
+    # Cut off where it is, it lies off by less than a hundredth of a pixel.
+    assert np.abs((table * at).sum(axis=1)).max() < 0.2
+    # A little is lost beyond its reach, and a cell of 5 m adds a little.
+    assert np.sqrt((table * at**2).sum(axis=1)) == pytest.approx(sd_m, rel=0.05)
+
+
+def test_each_pixel_sees_the_land_around_its_centre():
+    spec = Spec(size_km=1, years=(2018,), dates=1)
+    land = make_land(spec)
+    shape = land.surface.shape
+    # Each cell a surface of its own, so that the weights tell where they lie.
+    n = shape[0] * shape[1]
+    land = replace(land, surface=np.arange(n, dtype=np.int32).reshape(shape), before=np.zeros(n, np.uint8))
+    view = sensor.View.make(spec, land, sensor.tile_window(spec, TILES[1]))
+    row, col = np.divmod(np.arange(n), shape[1])
+    at = np.column_stack([spec.land_bounds[0] + (col + 0.5) * 5, spec.land_bounds[3] - (row + 0.5) * 5])
+    # Pixels at the margin see a part of their surroundings only.
+    inside = ndimage.binary_erosion(view.valid, iterations=3).ravel()
+    assert inside.sum() > 1000
+    for share in (view.red, view.swir):
+        assert np.allclose(share.sum(axis=1)[inside], 1, atol=1e-5)
+        middle = share @ (at - at.mean(axis=0)) + at.mean(axis=0)
+        assert np.abs(middle[inside, 0] - view.x.ravel()[inside]).max() < 0.5
+        assert np.abs(middle[inside, 1] - view.y.ravel()[inside]).max() < 0.5
+
+
+def test_an_image_is_moved_by_parts_of_a_pixel():
+    image = np.zeros((21, 21), np.float32)
+    image[10, 10] = 1
+    out = sensor.moved(image, 0.3, -0.2)
+    rows, cols = np.mgrid[:21, :21]
+    assert out.sum() == pytest.approx(1, abs=1e-5)
+    assert ((out * rows).sum(), (out * cols).sum()) == pytest.approx((10.3, 9.8), abs=1e-4)
+
+
+def test_a_run_of_another_place_is_refused(small, tmp_path):
+    with rasterio.open(small / "truth" / "class_2018.tif") as file:
+        profile, classes = file.profile, file.read(1)
+    profile["transform"] = profile["transform"] @ rasterio.Affine.translation(5000, 0)
+    with rasterio.open(tmp_path / "lc_2018_class.tif", "w", **profile) as file:
+        file.write(classes, 1)
+    with pytest.raises(ValueError, match="found no class in the place"):
+        judge.judge_run(small, tmp_path)

@@ -462,7 +462,6 @@ def test_a_worker_that_dies_costs_its_own_task_alone():
 
 FETCH_ALL = """
 import pickle, sys
-from datetime import datetime
 from pathlib import Path
 from imperviouslib.edge import archivefile, pool
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,10 +27,19 @@ def maps(mapset):
     return [f"{name}|201{number}-01-01" for number, name in enumerate(names)]
 
 
-def registered():
+def registered(column="name"):
     import grass.script as gs
 
-    return gs.read_command("t.rast.list", input="years", columns="name", flags="u", quiet=True).split()
+    return gs.read_command("t.rast.list", input="years", columns=column, flags="u", quiet=True).splitlines()
+
+
+def gone(mark):
+    """Tell whether the process that the shim left is gone, or waits for its parent to take note of that."""
+    try:
+        state = Path(f"/proc/{mark.read_text().strip()}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return state.rpartition(")")[2].split()[0] == "Z"
 
 
 def never_ending(tool, folder, monkeypatch, *, first_only):
@@ -36,7 +47,9 @@ def never_ending(tool, folder, monkeypatch, *, first_only):
     folder.mkdir()
     shim, mark = folder / tool, folder / "called"
     again = f'if [ -e "{mark}" ]; then exec "{shutil.which(tool)}" "$@"; fi; ' if first_only else ""
-    shim.write_text(f'#!/bin/sh\n{again}touch "{mark}"\n"{shutil.which(tool)}" "$@"\nsleep 300 & wait\n')
+    shim.write_text(
+        f'#!/bin/sh\n{again}touch "{mark}"\n"{shutil.which(tool)}" "$@"\nsleep 300 &\necho $! > "{mark}"\nwait\n'
+    )
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     return mark
@@ -46,8 +59,9 @@ def test_maps_keep_their_place_and_more_can_come(maps):
     from imperviouslib.edge import grassdb
 
     grassdb.register("years", "Years", maps[:1])
-    grassdb.register("years", "Years", maps)
+    grassdb.register("years", "Years", [maps[0].replace("2010", "2015"), maps[1]])
     assert registered() == ["first", "second"]
+    assert registered("start_time") == ["2010-01-01 00:00:00", "2011-01-01 00:00:00"]
 
 
 @pytest.mark.parametrize("tool", ["t.list", "t.create", "t.register"])
@@ -58,14 +72,34 @@ def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_pat
     monkeypatch.setattr(grassdb, "TEMPORAL_S", 6.0)
     start = time.monotonic()
     grassdb.register("years", "Years", maps)
-    assert mark.exists() and time.monotonic() - start > 6
+    assert 6 < time.monotonic() - start < 60
+    assert gone(mark)
     assert registered() == ["first", "second"]
 
 
 def test_one_that_never_ends_is_told(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grassdb
 
-    never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
+    mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
     monkeypatch.setattr(grassdb, "TEMPORAL_S", 3.0)
     with pytest.raises(InputError, match="did not end"):
         grassdb.register("years", "Years", maps)
+    assert gone(mark)
+
+
+def test_a_run_that_is_told_to_end_leaves_no_tool_behind(maps, tmp_path, monkeypatch):
+    from imperviouslib.edge import grassdb
+
+    mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
+
+    def end(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 4)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            grassdb.register("years", "Years", maps)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert gone(mark)

@@ -185,6 +185,6 @@ def test_two_utm_zones_over_the_same_ground_agree_far_better_than_by_nearest():
     assert rmse["nearest"] > 50
     assert rmse["bilinear"] < rmse["nearest"] / 4
     assert rmse["cubic"] < rmse["bilinear"]
-    # What the instrument would see on the grid itself: why cubic is the default.
+    # Against the ground at the cells' centres: why cubic is the default.
     off = {m: np.sqrt(np.mean((values["EPSG:32632", m] - truth) ** 2)) for m in warp.METHODS}
     assert off["cubic"] < off["bilinear"] / 2 < off["nearest"] / 4

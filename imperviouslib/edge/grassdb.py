@@ -37,7 +37,7 @@ warning = gs.warning
 _PROVENANCE = "impervious.json"
 _ONE_AT_A_TIME = threading.Lock()
 TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3
-"""How long a temporal tool may take (they take one to two seconds, registering a tenth a map), and how often it is tried."""
+"""How long a temporal tool may take (they take one to two seconds; registering is given a second more a map), and how often it is tried."""
 
 
 def percent(done: int, total: int) -> None:
@@ -443,12 +443,13 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     lines : `map|start time`, or `map|start time|end time`; maps that are registered already keep their place
     """
     if not lines:
-        return None
+        return
     # The mapset's temporal database takes one writer at a time.
     with alone(_shared_folder() / "registering", "Temporal database", wait=True):
         for _ in range(TEMPORAL_TRIES):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return _register(dataset, title, lines)
+                _register(dataset, title, lines)
+                return
     raise InputError(
         sentence(
             "Temporal database",
@@ -495,13 +496,19 @@ def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **optio
     """
     # The first call in a mapset makes its temporal database, and warns that there is none.
     env = {**os.environ, "GRASS_VERBOSE": "-1"}
-    process = gs.start_command(
-        tool, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=os.setsid, **options
+    # A session of its own holds the tool and its helpers, so that all end together, also where this run is told to end.
+    process = subprocess.Popen(
+        gs.make_command(tool, **options),
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         out, err = process.communicate(timeout=TEMPORAL_S + more_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         raise
     if process.returncode and not may_fail:

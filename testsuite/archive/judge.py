@@ -205,7 +205,7 @@ def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]
         for y, p in find_maps(run, "class").items()
         if y in facts["years"]
     }
-    covered = max((float((m > 0).mean()) for m in maps.values()), default=1.0)
+    covered = max((float((m > 0).mean()) for m in maps.values()), default=None)
     if covered == 0:
         raise ValueError(
             f"Run '{run}': found no class in the place of world '{world}', expected its maps to lie there. Name the world that was mapped."
@@ -266,7 +266,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         return "    -" if value is None else f"{100 * value:5.1f}"
 
     out = []
-    if result["covered"] < 0.5:
+    if result["covered"] is not None and result["covered"] < 0.5:
         out.append(
             f"WARNING: Run '{result['run']}': found {pct(result['covered']).strip()} % of the world's place, expected most of it. Is it that world's?"
         )

@@ -443,7 +443,7 @@ class _Plan:
         out[street] = np.where(tint[street] < 0.8, CODE["asphalt"], CODE["paving"])
         out[gap] = old[gap]
         material[r, c] = out
-        # Roofs and gardens differ from one quarter of a block to the next; fields keep their parcel.
+        # Roofs and gardens differ from one quarter of a block to the next, though a roof may lie in two; fields keep their parcel.
         quarter = block * 4 + 2 * (bu > pitch_u / 2) + (bv > pitch_v / 2)
         key[r[~gap], c[~gap]] = (self.n_parcels + quarter[~gap]).astype(np.int32)
         return key

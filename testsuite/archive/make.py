@@ -263,7 +263,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--error-rate", type=float, default=0.0, help="share of reference labels that the interpreter gets wrong"
     )
     parser.add_argument("--no-clouds", action="store_true", help="a cloudless sky, for tests of geometry")
-    parser.add_argument("--no-noise", action="store_true", help="without the noise of the instrument")
+    parser.add_argument(
+        "--no-noise", action="store_true", help="without the noise of the instrument, every acquisition in its place"
+    )
     parser.add_argument(
         "--intact", action="store_true", help="leave out the corrupt object and the listed scene that is absent"
     )

@@ -39,15 +39,16 @@ SECOND_SATELLITE = datetime(2017, 7, 1, tzinfo=UTC)
 SWATH_TILT = np.radians(13.5)
 """The track at 52.7 N, from north to east of the descending edge."""
 MTF = {"red": (0.24, 10), "swir": (0.22, 20)}
-"""B04, and B11 with B12 (0.23, taken as 0.22): modulation at the Nyquist frequency of the sampling, and that sampling in metres, of the instrument (ESA's data quality reports, as used
-by Lanaras et al. 2017 and Ulfarsson et al. 2019). Red is taken at 10 m and averaged to 20 m, so it is sharper than the others."""
+"""Of B04, and of B11 with B12 (0.23, taken as 0.22): the instrument's modulation at the Nyquist frequency of its sampling, and that sampling in
+metres (ESA's data quality reports, as used by Lanaras et al. 2017 and Ulfarsson et al. 2019). Red is then averaged from 10 m to 20 m, so it
+is sharper than the others."""
 STEPS = 64
 """Into as many steps a 5 m cell is parted when a pixel's centre is placed in it: 8 cm."""
 REACH = 6
-"""Half width of the point spread function in cells of 5 m: 30 m, beyond which it holds less than a hundredth."""
+"""How far the point spread function is followed, in cells of 5 m: 30 m, beyond which it holds less than a fiftieth."""
 POINTING_M = 5.0 / np.sqrt(-2 * np.log(0.05))
-"""Standard deviation, along each axis, of how far an acquisition lies from its place: 5 m at 95 %. ESA announced in March 2021 that two of
-its refined products lie 5 m apart, so 3.5 m each; older ones lie up to 11 m off, which with all else is harder than the bounds allow."""
+"""Standard deviation, along each axis, of how far an acquisition lies from its place: 5 m at 95 %. That is between the 3.5 m of products that ESA
+has refined (two of them lie 5 m apart, as it announced in March 2021) and the 11 m of older ones, with which difficulty.py's bounds are not met."""
 CLOUD = np.array([0.62, 0.46, 0.37])
 CLOUD_COVER = (0.30, 1.3)
 """Parameters of the beta distribution of the share of the sky that is covered at a passing."""
@@ -206,6 +207,8 @@ class View:
         all_x, all_y = (all_x - spec.land_bounds[0]) / FINE_M, (spec.land_bounds[3] - all_y) / FINE_M
         line = {kind: spread(kind).astype(np.float32) for kind in MTF}
         nowhere = len(land.before)
+        if nowhere >= 1 << 23:
+            raise ValueError(f"Land: found {nowhere} surfaces, expected fewer than {1 << 23}. Choose a smaller size.")
         known = np.pad(land.surface, 2 * REACH, constant_values=nowhere)
         taps = (2 * REACH) ** 2
         windows = np.lib.stride_tricks.sliding_window_view(known, (2 * REACH, 2 * REACH))
@@ -242,12 +245,13 @@ class View:
         shares = []
         for parts in weights.values():
             weight = np.concatenate(parts)[there]
-            total = np.bincount(pixel[there], weight, size)
-            shares.append((weight / total[pixel[there]]).astype(np.float32))
+            on_land = np.bincount(pixel[there], weight, size)
+            shares.append((weight / on_land[pixel[there]]).astype(np.float32))
         pixel, surface = pixel[there], surface[there]
         ends = np.r_[0, np.cumsum(np.bincount(pixel, minlength=size))].astype(np.int32)
         red_share, swir_share = (sparse.csr_array((w, surface, ends), shape=(size, nowhere)) for w in shares)
-        valid = (total >= LAND_SHARE).reshape(window.height, window.width)
+        # The wider function decides, which comes last.
+        valid = (on_land >= LAND_SHARE).reshape(window.height, window.width)
         return cls(spec, window, red_share, swir_share, valid)
 
     def save(self, folder: Path) -> None:
@@ -273,7 +277,8 @@ def spread(kind: str) -> np.ndarray:
     """Return the weights of the 5 m cells along a line through a pixel's centre, by the point spread function of a kind of band.
 
     The optics and the detector are a Gaussian that has the modulation of MTF at the Nyquist frequency of its sampling; red is then averaged
-    over the 20 m pixel. Returns: array (STEPS + 1, 2 x REACH), sum 1 along the last axis; the first axis is where the centre lies, from half
+    over the 20 m pixel as by a box, a little wider than the mean of its four samples (standard deviation 7.9 against 7.3 m): the resampling to
+    the tile's lattice, which widens it too, is not modelled. Returns: array (STEPS + 1, 2 x REACH), sum 1 along the last axis; the first axis is where the centre lies, from half
     a cell before the middle edge to half a cell after it
     """
     modulation, sampling = MTF[kind]
@@ -371,7 +376,7 @@ def textures(spec: Spec) -> np.ndarray:
     shape = (north - south) // RES_M, (east - west) // RES_M
     rng = spec.rng("texture")
     fields = [fractal(rng, shape, RES_M, largest, slope) for largest, slope in ((400, 2.2), (900, 2.5), (300, 2.5))]
-    # Like the surfaces, the fields are seen through the point spread function.
+    # About as the surfaces are seen through the point spread function.
     seen = np.stack([ndimage.gaussian_filter(f, 0.5) for f in fields])
     return seen / seen.std(axis=(1, 2), keepdims=True)
 
