@@ -2,12 +2,16 @@
 
 import os
 import runpy
+import signal
 from pathlib import Path
 
 _GUARD = Path(__file__).parent / "testsuite" / "guard"
 
 
 def pytest_configure(config):
+    # A shell that runs the tests in its background lets them ignore Ctrl-C, and so all that they start; some tests send it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     runpy.run_path(str(_GUARD / "sitecustomize.py"))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_GUARD), os.environ.get("PYTHONPATH")]))
     # Clients that are not Python (Rust, libcurl) go by these: nothing listens on the port, so any other address fails at once.
