@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +214,10 @@ def fit(
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             progress(self.epoch * plan.steps + batch + 1, plan.epochs * plan.steps)
+            end_if_told()
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            end_if_told()
 
     net.compile(
         optimizer=keras.optimizers.Adam(
@@ -224,15 +230,39 @@ def fit(
         jit_compile=False,
     )
     stop = keras.callbacks.EarlyStopping("val_loss", patience=max(5, plan.epochs // 4), restore_best_weights=True)
-    told = net.fit(
-        Drawn(), epochs=plan.epochs, validation_data=Fixed(), callbacks=[stop, Progress()], verbose=0, shuffle=False
-    ).history
+    with _ending_between_batches() as end_if_told:
+        told = net.fit(
+            Drawn(), epochs=plan.epochs, validation_data=Fixed(), callbacks=[stop, Progress()], verbose=0, shuffle=False
+        ).history
     progress(1, 1)
     keys = ("loss", "accuracy", "val_loss", "val_accuracy")
     return [
         {"epoch": epoch, **{key: float(told[key][epoch - 1]) for key in keys}}
         for epoch in range(1, len(told["loss"]) + 1)
     ]
+
+
+@contextlib.contextmanager
+def _ending_between_batches() -> Iterator[Callable[[], None]]:
+    """Hold back the word to end (Ctrl-C, SIGTERM) until the function that this gives is called: raised within TensorFlow it crashed Python."""
+    told: list[int] = []
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    # Another thread may set no handler; who ignores a signal goes on doing so.
+    mine = threading.current_thread() is threading.main_thread()
+    held = [n for n, handler in before.items() if mine and handler is not signal.SIG_IGN]
+
+    def end_if_told() -> None:
+        if told:
+            raise KeyboardInterrupt
+
+    for number in held:
+        signal.signal(number, lambda *_: told.append(1))
+    try:
+        yield end_if_told
+        end_if_told()
+    finally:
+        for number in held:
+            signal.signal(number, before[number])
 
 
 def run_net(net: Any) -> Callable[[np.ndarray], np.ndarray]:
