@@ -151,9 +151,7 @@ def main(words: list[str] | None = None) -> int:
             results.append(judge(one, *one.measure()))
         except PeerAbsentError as peer:
             absent += 1
-            print(
-                f"{one.stage:<10}{one.name:<72}{'not measured':>14}: {peer} is not installed (requirements-bench.txt)"
-            )
+            print(f"{one.stage:<10}{one.name:<72}{'not measured':>14}: no {peer} is installed (requirements-bench.txt)")
             continue
         except Exception:  # noqa: BLE001 - the other cases shall still run; this one is shown and counted
             broken += 1

@@ -287,7 +287,7 @@ def _race(
     """Run ours and the peers in turn; the best of each counts, since other work on the machine only makes slower."""
     peers = {name: run for name, run in _peers().items() if name in names}
     if not peers:
-        raise PeerAbsentError(" and ".join(names))
+        raise PeerAbsentError(" or ".join(names))
     runs: dict[str, Callable[[], None]] = {"ours": ours} | {
         name: lambda run=run: run(str(next(_runs)), bands, area) for name, run in peers.items()
     }
@@ -324,7 +324,7 @@ def small_window() -> tuple[float, float | None]:
     def ours() -> None:
         _fetch(replace(_task(("B12",), "bilinear", _middle()), threads=2))
 
-    return _race(ours, tuple(_peers()), ("B12",), _middle(), 5)
+    return _race(ours, ("gdalwarp", "odc-stac", "stackstac", "rioxarray"), ("B12",), _middle(), 5)
 
 
 @case("fetch", "the same: MB, against what its JPEG 2000 tiles hold", target=1.2)

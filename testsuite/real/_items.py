@@ -164,6 +164,10 @@ def cell_centres(bounds: Sequence[float], shape: tuple[int, int], crs: str) -> t
     return pyproj.Transformer.from_crs("EPSG:3035", crs, always_xy=True).transform(*np.meshgrid(x, y))
 
 
+PLAIN = ("window=01-01/12-31", "clouds=100", "resampling=bilinear", "-n")
+"""Words of r.s2.fetch that take every scene of a year by the formula that `bilinear` has in plain, and make no maps."""
+
+
 def bilinear(band: Band, bounds: Sequence[float], shape: tuple[int, int]) -> np.ndarray:
     """Take a band at the centres of cells by the plain formula: the other way to the numbers of r.s2.fetch.
 

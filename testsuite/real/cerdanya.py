@@ -16,6 +16,7 @@ import rasterio
 
 from testsuite.real._chain import Session
 from testsuite.real._items import (
+    PLAIN,
     bilinear,
     file_band,
     halved,
@@ -28,7 +29,7 @@ from testsuite.real._items import (
 
 PACK = "s2_l1c_jp2_cerdanya"
 SENSED = "2015-07-26T10:50:26"
-_WORDS = ("years=2015", "window=01-01/12-31", "clouds=100", "tries=1", "resampling=bilinear", "-n")
+_WORDS = ("years=2015", "tries=1", *PLAIN)
 
 
 def main(data_dir: Path, work_dir: Path) -> int:

@@ -17,6 +17,7 @@ import rasterio
 
 from testsuite.real._chain import Session, demo_model, rows
 from testsuite.real._items import (
+    PLAIN,
     Band,
     bilinear,
     halved,
@@ -57,17 +58,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
     session = Session(work_dir)
     set_region(session, [bands["B12"] for bands in every.values()])
     years = ",".join(map(str, YEARS))
-    fetched = session.run(
-        "r.s2.fetch",
-        f"stac={catalogue}",
-        "output=archive",
-        f"years={years}",
-        "window=01-01/12-31",
-        "clouds=100",
-        "scenes=100",
-        "resampling=bilinear",
-        "-n",
-    )
+    fetched = session.run("r.s2.fetch", f"stac={catalogue}", "output=archive", f"years={years}", "scenes=100", *PLAIN)
     print(fetched.strip())
     session.run("r.s2.yearly", "input=archive", "output=s2", f"years={years}", "tiles=all")
     session.run("r.s2.ard", "input=s2", "output=place.h5", f"years={years}")

@@ -15,7 +15,7 @@ import numpy as np
 import rasterio
 
 from testsuite.real._chain import Session
-from testsuite.real._items import bilinear, made_classes, read_band, set_region, write_collection, write_item
+from testsuite.real._items import PLAIN, bilinear, made_classes, read_band, set_region, write_collection, write_item
 
 PACK = "s2_l2a_majortom_N0400"
 OFFSET = -1000
@@ -39,16 +39,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
         item = write_item(work_dir / baseline, bands, sensed="2022-07-06T08:56:11", baseline=baseline, tile="33NZA")
         catalogue = write_collection(work_dir / f"{baseline}.json", [item])
         archive = work_dir / f"archive_{baseline}"
-        session.run(
-            "r.s2.fetch",
-            f"stac={catalogue}",
-            f"output={archive}",
-            "years=2022",
-            "window=01-01/12-31",
-            "clouds=100",
-            "resampling=bilinear",
-            "-n",
-        )
+        session.run("r.s2.fetch", f"stac={catalogue}", f"output={archive}", "years=2022", *PLAIN)
         for name in ("B12", "B11"):
             path = next(archive.glob(f"*/2022/*/{name}.tif"))
             told = json.loads(path.with_suffix(".json").read_text())["offset"]

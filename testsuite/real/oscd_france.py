@@ -24,6 +24,7 @@ from imperviouslib.core.shift import WINDOW, window_shift
 from imperviouslib.edge.rasterfile import open_on_grid, read_part
 from testsuite.real._chain import Session, demo_model, rows
 from testsuite.real._items import (
+    PLAIN,
     Band,
     bilinear,
     check,
@@ -76,16 +77,7 @@ def run_city(source: Path, work: Path, nuts: Path, model: Path) -> bool:
     years = ",".join(day[:4] for day, _ in dates)
     session = Session(work)
     set_region(session, [bands["B12"] for _, bands in dates])
-    session.run(
-        "r.s2.fetch",
-        f"stac={catalogue}",
-        "output=archive",
-        f"years={years}",
-        "window=01-01/12-31",
-        "clouds=100",
-        "resampling=bilinear",
-        "-n",
-    )
+    session.run("r.s2.fetch", f"stac={catalogue}", "output=archive", f"years={years}", *PLAIN)
     good = check_values(work / "archive", dict(zip(years.split(","), dates, strict=True)), city)
     print(session.run("r.s2.yearly", "-c", "input=archive").strip())
     session.run("r.s2.yearly", "input=archive", "output=s2", f"years={years}")
