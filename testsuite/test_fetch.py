@@ -358,6 +358,27 @@ def test_a_write_that_fails_leaves_no_file(world, tmp_path):
     assert "B12" in missing_bands(task)
 
 
+def test_a_disk_that_fills_in_the_midst_of_a_file_is_told_as_well(tmp_path):
+    """Whole tiles go to the disk at once, and fail there."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from imperviouslib.core.errors import InputError\n"
+        "from imperviouslib.core.grid import Grid\n"
+        "from imperviouslib.edge.rasterfile import write_tiff\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "cells = np.random.default_rng(1).integers(1, 9999, (512, 512), np.uint16)\n"
+        "try:\n    write_tiff(Path(sys.argv[1]), cells, Grid(0, 0, 10240, 10240))\n"
+        "except InputError as err:\n    print(err)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "cells.tif"], capture_output=True, text=True, cwd=TOP
+    )
+    assert f"File in '{tmp_path}'" in done.stdout and "Make room on the disk" in done.stdout, done
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- the offset: one acquisition as it was made first, and processed again with the offset in the numbers
 
 

@@ -70,10 +70,23 @@ class TiffWriter:
                 yield Grid(west, max(north - step, grid.south), min(west + 4 * step, grid.east), north, grid.res_m)
 
     def write(self, array: np.ndarray, part: Grid) -> None:
-        """Write one part; array is (row, col), or (band, row, col) where the file has several bands."""
+        """Write one part; array is (row, col), or (band, row, col) where the file has several bands.
+
+        Raises InputError where the disk does not take it.
+        """
         rows, cols = part.slices_in(self.grid)
         window = Window(cols.start, rows.start, part.width, part.height)
-        self._dataset.write(array if array.ndim == 3 else array[np.newaxis], window=window)
+        try:
+            self._dataset.write(array if array.ndim == 3 else array[np.newaxis], window=window)
+        except rasterio.errors.RasterioIOError as err:
+            raise InputError(
+                sentence(
+                    f"File in '{self.path.parent}'",
+                    f"that it cannot be written ({err.__cause__ or err})",
+                    "room and permission to write",
+                    "Make room on the disk and run the same command again.",
+                )
+            ) from err
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
