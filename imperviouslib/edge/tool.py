@@ -27,6 +27,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn", "tensorflow": "tensorflow-cpu"}
 _DISK_ERRORS = {
     errno.ENOSPC: "a full disk",
     errno.EDQUOT: "a full quota",
+    errno.EFBIG: "a limit on the size of files",
     errno.EACCES: "no permission",
     errno.EPERM: "no permission",
     errno.EROFS: "a read-only file system",
