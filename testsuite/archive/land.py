@@ -427,7 +427,7 @@ class _Plan:
         out[works] = CODE["lawn"]
         # A works yard is of one make; each house has its own.
         make = np.where(works, tint, dice * 7 % 1)[paved]
-        out[paved] = np.where(make < 0.45, CODE["asphalt"], np.where(make < 0.6, CODE["concrete"], CODE["paving"]))
+        out[paved] = np.where(make < 0.35, CODE["asphalt"], np.where(make < 0.5, CODE["concrete"], CODE["paving"]))
         roof = np.where(works, WORKS_ROOFS.pick(tint), HOUSE_ROOFS.pick(dice))
         out[house] = roof[house]
         out[lot] = np.where(second[lot] < 0.7, CODE["asphalt"], CODE["concrete"])

@@ -329,16 +329,16 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     living = np.isin(CLASS[material], (3,)).astype(np.float32)[:, None]
     # In towns the draw is small, since sixteen roofs of a block are not one roof; in fields it is one farmer's.
     lasting = np.where(living > 0, 0.60, 0.15) * always[:, :1] * np.array([1.0, 0.9, 0.95])
-    tone = np.where(living > 0, np.array([0.42, 0.315, 0.357]), np.array([0.57, 0.44, 0.55]))
+    tone = np.where(living > 0, np.array([0.40, 0.27, 0.375]), np.array([0.42, 0.34, 0.50]))
     shape = lasting + own[:, :3] * tone
     shape = (
         shape
-        + np.where(living > 0, 0.45 * own[:, :1], 0.21 * own[:, 3:])
+        + np.where(living > 0, 0.45 * own[:, :1], np.array([0.44, 0.44, 0.57]) * own[:, 3:])
         + np.where(np.isin(material, CROPS), 0.10, 0.25)[:, None] * living * this_year[:, :1]
     )
     tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
     # Woods differ little in the red, where all leaves are dark, and in their own way.
-    shape[tree, 0] = 1.00 * lasting[tree, 0] + 0.62 * own[tree, 3]
+    shape[tree, 0] = 0.90 * lasting[tree, 0] + 0.66 * own[tree, 3]
     out[:, :3] *= np.exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
     out[:, 3] = np.array([m.texture for m in MATERIALS], np.float32)[material]
     grows = np.array([m.green is not None for m in MATERIALS])[material]
@@ -348,7 +348,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     out[:, 5] = material == CODE["water"]
     out[:, 6] = material == CODE["roof_dark"]
     # Plants and soil vary from step to step: a field more than a street or a wood, and more before the leaves close.
-    growth = np.where(np.isin(material, CROPS), 3.15 - 2 * leaf, 1.7)
+    growth = np.where(np.isin(material, CROPS), 3.0 - 2 * leaf, 1.7)
     out[:, 7] = out[:, 3] * np.where(tree, 0.40, np.where(living[:, 0] > 0, growth, 0.35))
     return out
 
@@ -454,7 +454,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     coarse = (north - south) // 200, (east - west) // 200
     shower = view.sample(fractal(day_rng, coarse, 200, 9000, 3.0), 200)
     bands = np.empty((3, *view.valid.shape), np.float32)
-    weight = ((1.0, 0.55, 1.65), (0.85, -0.45, 0.10), (0.85, -0.60, 0.75))
+    weight = ((1.0, 0.55, 1.65), (0.85, -0.45, 0.15), (0.85, -0.60, 0.75))
     for b in range(3):
         g = weight[b]
         mean, rough, growth = (seen[b][..., i] for i in range(3))
@@ -470,7 +470,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
             image = moved(image, *astray)
         # The air mixes neighbours.
         air = ndimage.uniform_filter(image, 25)
-        mixed = (0.06, 0.03, 0.03)[b]
+        mixed = 0.03
         bands[b] = image * (1 - mixed) + air * mixed + haze * (1.0, 0.25, 0.2)[b]
     # What is left of the air after its correction is much the same in all bands; their ratios are steadier.
     gain = 1 + day_rng.normal(0, 0.004) + day_rng.normal(0, 0.002, 3)
