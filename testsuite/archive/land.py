@@ -185,10 +185,13 @@ class _Plan:
         open_land = np.flatnonzero(good) if good.any() else np.arange(gx.size)
         placed: list[tuple[float, float, float]] = []
         scale = min(1.0, np.sqrt(area_km2 / 60))
-        for number in range(n_towns + n_villages):
+        # Sizes are spread evenly and every town finds its place, so that one world has as much built land as another.
+        sizes = np.r_[
+            rng.permutation(np.linspace(1700, 2600, n_towns)), rng.permutation(np.linspace(200, 520, n_villages))
+        ]
+        for number, radius in enumerate(scale * sizes):
             big = number < n_towns
-            radius = scale * (rng.uniform(1500, 2400) if big else rng.uniform(200, 520))
-            for _ in range(60):
+            for _ in range(300):
                 at = rng.choice(open_land)
                 x, y = float(gx.flat[at]), float(gy.flat[at])
                 inside = min(x - gx.min(), gx.max() - x, y - gy.min(), gy.max() - y) > (0.6 * radius if big else 0)
@@ -360,7 +363,7 @@ class _Plan:
         material[wood] = np.where(conifer[wood], CODE["conifer"], CODE["broadleaf"])
         material[wood & (patch < 0.035)] = CODE["moor"]
         material[wood & (patch > 0.97)] = CODE["natural_grass"]
-        marsh = (wet + 0.02 * ragged > 0.945) & (patch > 0.25)
+        marsh = (wet + 0.02 * ragged > 0.928) & (patch > 0.25)
         material[marsh] = CODE["marsh"]
         material[marsh & (patch > 0.80)] = CODE["peatbog"]
         river = at_rows(self.river, rows, STEP, cols)
@@ -397,8 +400,8 @@ class _Plan:
         # What a block is: the heart is dense, the rim is green; works, parks and car parks lie between.
         dense = big & (depth > 0.62 + 0.15 * second)
         works = ~dense & (kind < np.where(big, 0.13, 0.07))
-        park = ~dense & (kind > 0.925)
-        lot = ~park & ~works & (kind > 0.895)
+        park = ~dense & (kind > 0.945)
+        lot = ~park & ~works & (kind > 0.92)
         old = material[r, c]
         out = np.full(len(r), CODE["garden"], np.uint8)
         tint = self.house[(block * 31 + 7) % len(self.house)]

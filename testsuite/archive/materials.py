@@ -34,13 +34,13 @@ class Material:
     """How far the bare state darkens when wet, 0-1."""
 
 
-SOIL = (0.155, 0.312, 0.288)
+SOIL = (0.157, 0.328, 0.302)
 STUBBLE = (0.132, 0.340, 0.232)
 LITTER = (0.065, 0.165, 0.110)
 DRY_GRASS = (0.110, 0.316, 0.214)
 
 MATERIALS: tuple[Material, ...] = (
-    Material("roof_tile", 62, (0.163, 0.370, 0.380), spread=0.45, texture=0.10),
+    Material("roof_tile", 62, (0.163, 0.370, 0.375), spread=0.44, texture=0.10),
     Material("roof_cement", 62, (0.195, 0.290, 0.207), spread=0.15, texture=0.08),
     Material("roof_dark", 62, (0.080, 0.125, 0.120), spread=0.32, texture=0.10),
     Material("roof_bright", 62, (0.245, 0.335, 0.290), spread=0.38, texture=0.08),
@@ -56,7 +56,7 @@ MATERIALS: tuple[Material, ...] = (
     Material("gravel_bank", 121, (0.170, 0.290, 0.270), spread=0.075, texture=0.12, moist=0.3),
     Material("cereal", 73, SOIL, (0.040, 0.190, 0.092), (60, 125, 172, 197), 0.145, 0.10, 0.30),
     Material("rape", 73, SOIL, (0.055, 0.200, 0.100), (55, 105, 165, 190), 0.145, 0.10, 0.30),
-    Material("maize", 73, SOIL, (0.048, 0.178, 0.091), (125, 172, 255, 278), 0.145, 0.10, 0.30),
+    Material("maize", 73, SOIL, (0.048, 0.178, 0.091), (123, 168, 255, 278), 0.145, 0.10, 0.30),
     Material("beet", 73, SOIL, (0.055, 0.212, 0.112), (115, 165, 275, 300), 0.145, 0.10, 0.30),
     Material("fallow", 73, SOIL, (0.085, 0.260, 0.155), (100, 160, 210, 300), 0.16, 0.11, 0.30),
     Material("vineyard", 75, SOIL, (0.070, 0.205, 0.125), (110, 170, 270, 300), 0.14, 0.08, 0.30),
@@ -65,7 +65,7 @@ MATERIALS: tuple[Material, ...] = (
     Material("meadow", 102, DRY_GRASS, (0.055, 0.245, 0.122), None, 0.14, 0.07),
     Material("natural_grass", 102, DRY_GRASS, (0.077, 0.247, 0.139), None, 0.15, 0.10),
     Material("lawn", 102, DRY_GRASS, (0.042, 0.240, 0.109), None, 0.14, 0.08),
-    Material("garden", 102, LITTER, (0.050, 0.195, 0.095), (90, 130, 280, 310), 0.16, 0.12),
+    Material("garden", 102, LITTER, (0.055, 0.200, 0.103), (90, 130, 280, 310), 0.16, 0.12),
     Material("moor", 103, (0.075, 0.215, 0.140), (0.058, 0.185, 0.105), (110, 170, 260, 300), 0.12, 0.10),
     Material("shrub", 104, (0.075, 0.200, 0.125), (0.050, 0.165, 0.088), (100, 150, 270, 300), 0.14, 0.12),
     Material("marsh", 105, (0.078, 0.100, 0.055), (0.058, 0.082, 0.038), (110, 165, 255, 290), 0.15, 0.10, 0.35),
@@ -109,7 +109,7 @@ def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.nd
             out[at] = _ramp(now[at], begin, full) * (1 - _ramp(now[at] + early, fade, gone))
             if kind.name in FIELD:
                 # Catch crops, weeds and the next winter's seed: a field is seldom wholly bare or wholly covered.
-                weeds, sown = 0.18 + 0.20 * habit[at], 0.42 + 0.55 * habit[at]
+                weeds, sown = 0.22 + 0.22 * habit[at], 0.46 + 0.52 * habit[at]
                 after = _ramp(now[at], 205, 245) * (1 - 0.25 * drought[at])
                 winter = 1 - _ramp(now[at], begin - 20, begin - 5)
                 cover = np.maximum(weeds, sown * np.maximum(after, winter))

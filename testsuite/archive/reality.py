@@ -319,7 +319,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m testsuite.archive.reality", description="Set the made world beside real pixels."
     )
     parser.add_argument("data", type=Path, help="folder with the packs of real pixels")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4, 5], help="worlds to average")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4, 5, 6, 7], help="worlds to average")
     parser.add_argument("--size-km", type=float, default=14)
     parser.add_argument("--picture", type=Path)
     a = parser.parse_args(arguments)

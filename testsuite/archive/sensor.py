@@ -50,8 +50,10 @@ POINTING_M = 5.0 / np.sqrt(-2 * np.log(0.05))
 """Standard deviation, along each axis, of how far an acquisition lies from its place: 5 m at 95 %. That is between the 3.5 m of products that ESA
 has refined (two of them lie 5 m apart, as it announced in March 2021) and the 11 m of older ones, with which difficulty.py's bounds are not met."""
 CLOUD = np.array([0.62, 0.46, 0.37])
-CLOUD_COVER = (0.30, 1.3)
+CLOUD_COVER = (0.29, 1.4)
 """Parameters of the beta distribution of the share of the sky that is covered at a passing."""
+ADJACENCY = 0.03
+"""How much of what a pixel shows comes from the land within 250 m by way of the air, once the processor has corrected for it."""
 LAND_SHARE = 0.75
 """Of what a pixel sees, as much must lie on the land for the pixel to be valid."""
 
@@ -129,13 +131,12 @@ def passes(spec: Spec) -> list[Pass]:
                 if SEASON[0] <= (when.month, when.day) <= SEASON[1] and not early:
                     calendar.append((when, satellite, orbit, absolute + 143 * k))
         calendar.sort()
-        whole = [c for c in calendar if c[2] == 22]
-        part = [c for c in calendar if c[2] != 22]
-        # Of few dates most see all of the place, of many every other.
+        # Of few dates most see all of the place, of many every other; the others see the west and the east in turn.
         n_part = spec.dates // (2 if spec.dates > 4 else 4)
-        n_whole = spec.dates - n_part
+        one, other = rng.permutation((65, 122))
         picked = []
-        for group, n in ((whole, n_whole), (part, n_part)):
+        for orbit, n in ((22, spec.dates - n_part), (one, n_part - n_part // 2), (other, n_part // 2)):
+            group = [c for c in calendar if c[2] == orbit]
             # One from each part of the season.
             bounds = np.linspace(0, len(group), n + 1)
             dates = [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
@@ -316,7 +317,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     leaf = greenness(material, when.day, 6 * this_year[:, 1] + 5 * dry, np.clip(dry + 0.15 * always[:, 3], 0, 1), habit)
     out = np.empty((len(material), 8), np.float32)
     straw = stubble(material, when.day, 284 + 12 * this_year[:, 2])
-    low = np.clip(0.60 * dry - 0.20 + 0.35 * this_year[:, 0], 0, 0.8)
+    low = np.clip(0.60 * dry - 0.20 + 0.50 * this_year[:, 0], 0, 0.8)
     out[:, :3] = spectra(material, leaf, wet, straw, low)
     # Brightness differs between objects of one kind; part of it stays for good, crops and meadows change with the year.
     kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
@@ -333,7 +334,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     shape = lasting + own[:, :3] * tone
     shape = (
         shape
-        + np.where(living > 0, 0.45 * own[:, :1], np.array([0.44, 0.44, 0.57]) * own[:, 3:])
+        + np.where(living > 0, 0.45 * own[:, :1], np.array([0.44, 0.44, 0.565]) * own[:, 3:])
         + np.where(np.isin(material, CROPS), 0.10, 0.25)[:, None] * living * this_year[:, :1]
     )
     tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
@@ -348,7 +349,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     out[:, 5] = material == CODE["water"]
     out[:, 6] = material == CODE["roof_dark"]
     # Plants and soil vary from step to step: a field more than a street or a wood, and more before the leaves close.
-    growth = np.where(np.isin(material, CROPS), 3.0 - 2 * leaf, 1.7)
+    growth = np.where(np.isin(material, CROPS), 3.15 - 2 * leaf, 1.7)
     out[:, 7] = out[:, 3] * np.where(tree, 0.40, np.where(living[:, 0] > 0, growth, 0.35))
     return out
 
@@ -470,8 +471,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
             image = moved(image, *astray)
         # The air mixes neighbours.
         air = ndimage.uniform_filter(image, 25)
-        mixed = 0.03
-        bands[b] = image * (1 - mixed) + air * mixed + haze * (1.0, 0.25, 0.2)[b]
+        bands[b] = image * (1 - ADJACENCY) + air * ADJACENCY + haze * (1.0, 0.25, 0.2)[b]
     # What is left of the air after its correction is much the same in all bands; their ratios are steadier.
     gain = 1 + day_rng.normal(0, 0.004) + day_rng.normal(0, 0.002, 3)
     bands *= gain.astype(np.float32)[:, None, None]
