@@ -191,11 +191,13 @@ class _Plan:
         ]
         for number, radius in enumerate(scale * sizes):
             big = number < n_towns
+            others = np.array(placed).reshape(-1, 3)
             for _ in range(300):
                 at = rng.choice(open_land)
                 x, y = float(gx.flat[at]), float(gy.flat[at])
                 inside = min(x - gx.min(), gx.max() - x, y - gy.min(), gy.max() - y) > (0.6 * radius if big else 0)
-                if inside and all(np.hypot(x - px, y - py) > 1.3 * (radius + pr) for px, py, pr in placed):
+                free = np.hypot(x - others[:, 0], y - others[:, 1]) > 1.3 * (radius + others[:, 2])
+                if inside and free.all():
                     placed.append((x, y, radius))
                     break
         self.towns = np.array(placed, np.float32)
@@ -211,11 +213,15 @@ class _Plan:
         # Roads: the shortest tree that joins all, and some ways more.
         p = self.towns[:, :2].astype(float)
         d = np.hypot(*(p[:, None] - p[None]).transpose(2, 0, 1))
-        joined, pairs = {0}, []
-        while len(joined) < len(p):
-            i, j = min(((i, j) for i in joined for j in range(len(p)) if j not in joined), key=lambda e: d[e])
-            pairs.append((i, j))
-            joined.add(j)
+        pairs = []
+        nearest, away = np.zeros(len(p), int), d[0].copy()
+        alone = np.arange(len(p)) > 0
+        while alone.any():
+            j = int(np.where(alone, away, np.inf).argmin())
+            pairs.append((int(nearest[j]), j))
+            alone[j] = False
+            closer = d[j] < away
+            nearest[closer], away[closer] = j, d[j][closer]
         for i in range(len(p)):
             j = int(np.argsort(d[i])[min(2, len(p) - 1)])
             if j != i and rng.random() < 0.5:
