@@ -201,12 +201,16 @@ class _Plan:
                     placed.append((x, y, radius))
                     break
         self.towns = np.array(placed, np.float32)
+        # One at the heart of a town, nought at its rim; nobody asks farther than ten radii away, where it is -9.
         inside = np.full(gx.shape, -9.0, np.float32)
         which = np.zeros(gx.shape, np.int16)
         for number, (x, y, radius) in enumerate(placed):
-            d = 1 - np.hypot(gx - x, gy - y) / radius
-            which[d > inside] = number
-            inside = np.maximum(inside, d)
+            rows = np.flatnonzero(np.abs(gy[:, 0] - y) < 10 * radius)
+            cols = np.flatnonzero(np.abs(gx[0] - x) < 10 * radius)
+            near = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+            d = 1 - np.hypot(gx[near] - x, gy[near] - y) / radius
+            which[near][d > inside[near]] = number
+            inside[near] = np.maximum(inside[near], d)
         self.town = inside + 0.33 * self.ragged * np.clip(1 - np.abs(inside), 0, 1)
         self.which = which
         self.town_turn = rng.uniform(0, np.pi / 2, len(placed))
