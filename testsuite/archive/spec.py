@@ -62,8 +62,8 @@ class Spec:
     """True adds the same acquisitions as Earth Search offers them: cloud-optimised GeoTIFFs and items of its two collections."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size_km <= 100:
-            raise ValueError(f"--size-km: found {self.size_km}, expected 1 to 100. Choose another size.")
+        if not 1 <= self.size_km <= 110:
+            raise ValueError(f"--size-km: found {self.size_km}, expected 1 to 110. Choose another size.")
         if not 1 <= self.dates <= 30:
             raise ValueError(f"--dates: found {self.dates}, expected 1 to 30. Choose another number.")
         if not self.years or list(self.years) != list(range(self.years[0], self.years[-1] + 1)):
