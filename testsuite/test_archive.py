@@ -20,7 +20,7 @@ from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
 from scipy import ndimage
 
-from testsuite.archive import around, difficulty, judge, picture, reality, sensor
+from testsuite.archive import around, difficulty, judge, make, picture, reality, sensor
 from testsuite.archive.faults import Fault
 from testsuite.archive.fields import Warp
 from testsuite.archive.land import make_land
@@ -751,3 +751,47 @@ def test_a_run_of_another_place_is_refused(small, tmp_path):
         file.write(classes, 1)
     with pytest.raises(ValueError, match="found no class in the place"):
         judge.judge_run(small, tmp_path)
+
+
+# ----- what makes one world as hard as another
+
+
+@pytest.mark.parametrize("dates", [1, 2, 4, 8, 15, 30])
+def test_partial_swaths_fall_on_both_sides_and_each_side_has_a_clear_one(dates):
+    for seed in range(1, 6):
+        all_passes = passes(Spec(seed=seed, years=(2017, 2018, 2019), dates=dates))
+        for year in (2017, 2018, 2019):
+            cover = {o: [p.cover for p in all_passes if p.sensed.year == year and p.orbit == o] for o in (22, 65, 122)}
+            assert sum(map(len, cover.values())) == dates
+            assert abs(len(cover[65]) - len(cover[122])) <= 1
+            for one in cover.values():
+                assert len(one) < 2 or min(one) < 0.1
+
+
+def test_every_town_finds_its_place_and_worlds_are_built_up_alike():
+    shares = []
+    for seed in (1, 2, 3):
+        spec = Spec(seed=seed, years=(2018,), size_km=14)
+        land = make_land(spec)
+        area_km2 = 14.2**2
+        assert len(land.towns) == round(area_km2 / 66) + round(area_km2 / 8)
+        area = np.bincount(land.surface.ravel(), minlength=len(land.before))
+        shares.append(area[CLASS[land.before] == 1].sum() / area.sum())
+    assert max(shares) < 1.25 * min(shares)
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 9])
+def test_the_corrupt_and_the_absent_scene_are_two_and_not_the_clearest(tmp_path, number):
+    items = []
+    for i in range(number):
+        folder = tmp_path / "objects" / f"scene{i}"
+        folder.mkdir(parents=True)
+        (folder / "B11.jp2").write_bytes(bytes(100))
+        assets = {"B11_20m": {"href": f"s3://scene{i}/B11.jp2"}, "product_metadata": {"href": f"s3://scene{i}/MTD.xml"}}
+        properties = {"statistics": {"nodata": 0}, "eo:cloud_cover": 10 * i}
+        items.append({"id": f"scene{i}", "properties": properties, "assets": assets})
+    spoilt = make._spoil(tmp_path, items, Spec())
+    assert spoilt["corrupt"] != spoilt["absent"]
+    assert (tmp_path / "objects" / spoilt["corrupt"] / "B11.jp2").read_bytes() != bytes(100)
+    assert not (tmp_path / "objects" / spoilt["absent"]).exists()
+    assert number < 4 or "scene0" not in spoilt.values()

@@ -219,6 +219,7 @@ class _Plan:
         # Roads: the shortest tree that joins all, and some ways more.
         p = self.towns[:, :2].astype(float)
         d = np.hypot(*(p[:, None] - p[None]).transpose(2, 0, 1))
+        # By Prim's way, since the order of the pairs decides what is drawn for each road.
         pairs = []
         nearest, away = np.zeros(len(p), int), d[0].copy()
         alone = np.arange(len(p)) > 0

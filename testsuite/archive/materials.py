@@ -1,7 +1,8 @@
 """What the land is made of: classes, spectra, seasons.
 
-Reflectance is that of Sentinel-2 B04, B11, B12, 0-1. Means follow the class table of the Berlin-Urban-Gradient library (Okujeni et
-al. 2016, doi 10.5880/enmap.2016.008); crops, marsh, moor and rock, which it lacks, are set between their nearest neighbours there.
+Reflectance is that of Sentinel-2 B04, B11, B12, 0-1. Means lie within the classes of the Berlin-Urban-Gradient library (Okujeni et al.
+2016, doi 10.5880/enmap.2016.008), moved so that all of a class together spread as they do there and in real scenes (reality.py measures it);
+crops, marsh, moor and rock, which it lacks, are set between their nearest neighbours there.
 """
 
 from __future__ import annotations
