@@ -45,7 +45,12 @@ class Place:
 
 def read_world(out: Path) -> tuple[dict[str, Any], Place]:
     """Read world.json. Returns: its facts and the grid."""
-    world = json.loads((out / "world.json").read_text())
+    path = out / "world.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"World '{out}': found no file world.json, expected a finished world. Make it with python -m testsuite.archive.make."
+        )
+    world = json.loads(path.read_text())
     return world, Place(*world["bounds"])
 
 

@@ -7,6 +7,7 @@ alone, and both tiles see a strip of about 5 km between.
 from __future__ import annotations
 
 import zlib
+from argparse import ArgumentTypeError
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -101,4 +102,7 @@ def parse_years(text: str) -> tuple[int, ...]:
     (2017, 2018, 2019)
     """
     first, _, last = text.partition("-")
-    return tuple(range(int(first), int(last or first) + 1))
+    try:
+        return tuple(range(int(first), int(last or first) + 1))
+    except ValueError:
+        raise ArgumentTypeError(f"found '{text}', expected years such as 2017-2019 or 2018. Correct them.") from None
