@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from testsuite.archive.difficulty import read_world
 from testsuite.archive.earthsearch import HOST
 from testsuite.archive.faults import Gate
 
@@ -146,12 +147,7 @@ def serve(
     items : file under OUT/stac that the STAC API serves
     """
     out = Path(out).resolve()
-    world_file = out / "world.json"
-    if not world_file.exists():
-        raise FileNotFoundError(
-            f"World '{out}': found no world.json, expected a finished world. Make it with testsuite.archive.make."
-        )
-    world = json.loads(world_file.read_text())
+    world, _ = read_world(out)
     access_key = access_key or f"AK{secrets.token_hex(8).upper()}"
     secret_key = secret_key or secrets.token_hex(20)
     s3_port, stac_port = _free_port(), _free_port()
