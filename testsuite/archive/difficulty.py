@@ -43,15 +43,20 @@ class Place:
         return (self.north - self.south) // 20, (self.east - self.west) // 20
 
 
-def read_world(out: Path) -> tuple[dict[str, Any], Place]:
-    """Read world.json. Returns: its facts and the grid."""
+def read_facts(out: Path) -> dict[str, Any]:
+    """Read what world.json says of a world."""
     path = out / "world.json"
     if not path.is_file():
         raise FileNotFoundError(
             f"World '{out}': found no file world.json, expected a finished world. Make it with python -m testsuite.archive.make."
         )
-    world = json.loads(path.read_text())
-    return world, Place(*world["bounds"])
+    return json.loads(path.read_text())
+
+
+def read_world(out: Path) -> tuple[dict[str, Any], Place]:
+    """Read world.json. Returns: its facts and the grid."""
+    facts = read_facts(out)
+    return facts, Place(*facts["bounds"])
 
 
 def read_items(out: Path, year: int) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from testsuite.archive.difficulty import read_world
+from testsuite.archive.difficulty import read_facts
 from testsuite.archive.earthsearch import HOST
 from testsuite.archive.faults import Gate
 
@@ -147,7 +147,7 @@ def serve(
     items : file under OUT/stac that the STAC API serves
     """
     out = Path(out).resolve()
-    world, _ = read_world(out)
+    world = read_facts(out)
     access_key = access_key or f"AK{secrets.token_hex(8).upper()}"
     secret_key = secret_key or secrets.token_hex(20)
     s3_port, stac_port = _free_port(), _free_port()
