@@ -23,7 +23,7 @@ from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, I
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, parse_item
 from imperviouslib.edge import objects, pool, stac
-from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
+from imperviouslib.edge.archivefile import Task, fetch_scene, in_use, missing_bands
 from imperviouslib.edge.objects import Patience, get_object, s3_settings
 from testsuite import TOP
 from testsuite.archive.faults import Fault
@@ -246,18 +246,19 @@ def test_what_is_not_whole_or_not_as_wanted_is_fetched_again(keys, world, tmp_pa
     assert sum(path.endswith(".jp2") for path in keys.s3.counts()["by_path"]) == len(again)
 
 
-def test_what_a_killed_run_left_is_cleared_away_when_it_is_old(keys, world, tmp_path):
-    task = task_of(world, tmp_path)
-    fetch_scene(task)
-    folder = next(tmp_path.rglob("B11.tif")).parent
-    old, young, other = (folder / name for name in (".B11.0.part.tif", ".B11.1.part.tif", ".B12.2.part.tif"))
-    for left in (old, young, other):
-        left.write_bytes(b"x")
-    for left in (old, other):
-        os.utime(left, (1, 1))
-    (folder / "B11.json").unlink()
-    fetch_scene(task)
-    assert (old.exists(), young.exists(), other.exists()) == (False, True, True)
+def test_what_killed_runs_left_goes_once_no_other_run_is_at_work(tmp_path):
+    folder = tmp_path / "T33UUU" / "2018" / "scene"
+    folder.mkdir(parents=True)
+    whole, *left = (folder / name for name in ("B11.tif", ".B11.0a.part.tif", "..B11.0a.part.1b.part.json"))
+    for file in (whole, *left):
+        file.write_bytes(b"x")
+    with in_use(tmp_path):
+        assert list(folder.iterdir()) == [whole]
+        left[0].write_bytes(b"x")
+        with in_use(tmp_path):
+            assert left[0].exists()
+    with in_use(tmp_path):
+        assert list(folder.iterdir()) == [whole]
 
 
 KINDS = ("429", "503", "403", "404", "reset", "cut", "short", "corrupt", "hang")
@@ -488,8 +489,10 @@ from imperviouslib.edge import archivefile, pool
 if __name__ == "__main__":
     tasks = pickle.loads(Path(sys.argv[1]).read_bytes())
     due = [p for t in tasks for p in t.parts() if archivefile.missing_bands(p)]
-    for _, result in pool.run_all(archivefile.fetch_scene, due, 2):
-        assert not isinstance(result, Exception) and not any(o.error for o in result), result
+    archivefile.check_writable(tasks[0].archive)
+    with archivefile.in_use(tasks[0].archive):
+        for _, result in pool.run_all(archivefile.fetch_scene, due, 2):
+            assert not isinstance(result, Exception) and not any(o.error for o in result), result
 """
 
 
@@ -541,6 +544,7 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
     keys.s3.rules = []
     assert run_in_source_tree(command).wait() == 0
     assert len(digests(archive)) == files
+    assert not list(archive.rglob("*.part*"))
     # The runs were killed in the midst of their work, not before it.
     assert sum(asked.values()) > rounds / 2
 

@@ -12,7 +12,6 @@ import functools
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -122,6 +121,25 @@ def check_writable(archive: Path) -> None:
                 "Option <output>", f"'{archive}': {err.strerror}", "a folder that can be written to", "Name another."
             )
         ) from err
+
+
+@contextlib.contextmanager
+def in_use(archive: Path) -> Iterator[None]:
+    """Mark an archive as in use until the block or the process ends; where no other run uses it, what killed runs left is removed first.
+
+    File systems that know no locks go without, and what was left stays.
+    """
+    handle = os.open(archive, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in archive.glob("*/*/*/.*.part.*"):
+                left.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
 
 
 def missing_bands(task: Task) -> tuple[str, ...]:
@@ -305,7 +323,6 @@ def _fetch_band(task: Task, band: str, held: bytes | None, low_dn: int | None) -
     valid_cells = 0
     taps = warp.Warper(pixels, source, (row, col), method)
     del pixels
-    _clear_away(path)
     sidecar = path.with_suffix(SUFFIX)
     hidden, hidden_sidecar = temporary_path(path), temporary_path(sidecar)
     with contextlib.ExitStack() as lock:
@@ -342,14 +359,6 @@ def _fetch_band(task: Task, band: str, held: bytes | None, low_dn: int | None) -
         hidden.replace(path)
         hidden_sidecar.replace(sidecar)
     return Outcome(scene.id, band, read_bytes=got.moved, valid_cells=valid_cells, how=str(got))
-
-
-def _clear_away(path: Path) -> None:
-    """Remove what killed runs left of a file; what is younger than an hour may be another run's."""
-    for left in path.parent.glob(f".*{path.stem}.*.part*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > 3600:
-                left.unlink()
 
 
 @contextlib.contextmanager

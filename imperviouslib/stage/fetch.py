@@ -106,7 +106,8 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     workers = _workers(options, due)
     # Where there may be fewer workers than processors, each decodes with several.
     threads = max(1, int(options["nprocs"]) // workers)
-    errors = _fetch([replace(task, threads=threads) for task in due], workers)
+    with archivefile.in_use(archive):
+        errors = _fetch([replace(task, threads=threads) for task in due], workers)
     if not flags["n"]:
         _show(tasks, options["prefix"], int(options["nprocs"]), link=not flags["i"])
     _report(tasks, due, errors, holes, options["format"])
