@@ -4,9 +4,15 @@ import csv
 import hashlib
 import itertools
 import json
+import os
 import re
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 import time
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +22,12 @@ import obstore
 import pystac_client
 import pytest
 import rasterio
+from numpy._core._multiarray_umath import __cpu_dispatch__
 from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
 from scipy import ndimage
 
+from testsuite import TOP
 from testsuite.archive import around, difficulty, judge, make, picture, reality, sensor
 from testsuite.archive.faults import Fault
 from testsuite.archive.fields import Warp
@@ -27,13 +35,14 @@ from testsuite.archive.land import make_land
 from testsuite.archive.make import main as make_main
 from testsuite.archive.make import make_world
 from testsuite.archive.materials import CLASS
+from testsuite.archive.processes import listens
 from testsuite.archive.products import digital_numbers, write_jp2
 from testsuite.archive.sensor import BASELINES, Window, passes
 from testsuite.archive.serve import serve
-from testsuite.archive.spec import TILES, Spec
+from testsuite.archive.spec import TILES, Spec, parse_years
 
 SMALL = Spec(seed=5, years=(2017, 2018), size_km=2, dates=4, growth=0.02)
-NEWER = Spec(seed=6, years=(2021, 2022), size_km=2, dates=5, broken=True, earth_search=True)
+NEWER = Spec(seed=6, years=(2021, 2022), size_km=2.0, dates=5, broken=True, earth_search=True)
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +103,16 @@ def one_object(served):
 # ----- the form of the products
 
 
-def test_the_same_settings_give_the_same_bytes(small, tmp_path):
-    again = make_world(tmp_path / "again", SMALL, jobs=2)
-    names = sorted(p.relative_to(small) for p in small.rglob("*") if p.is_file())
+def test_the_same_settings_give_the_same_bytes(newer, tmp_path):
+    again = tmp_path / "again"
+    words = f"--seed {NEWER.seed} --years 2021-2022 --size-km 2 --dates {NEWER.dates} --earth-search --jobs 2".split()
+    # As on a processor that has none of the instructions that NumPy chooses while it runs.
+    env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__)}
+    command = [sys.executable, "-m", "testsuite.archive.make", str(again), *words]
+    subprocess.run(command, cwd=TOP, env=env, check=True, capture_output=True)
+    names = sorted(p.relative_to(newer) for p in newer.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
-    assert [n for n in names if (small / n).read_bytes() != (again / n).read_bytes()] == []
+    assert [n for n in names if (newer / n).read_bytes() != (again / n).read_bytes()] == []
 
 
 def test_another_seed_gives_another_land():
@@ -203,10 +217,38 @@ def test_passes_follow_the_real_repeat_cycle():
     assert 0.1 < np.mean(partial) < 0.5
 
 
-def test_years_that_are_no_years_are_refused():
-    for wrong in ({"years": (2017, 2019)}, {"years": ()}, {"size_km": 0.1}, {"dates": 0}):
-        with pytest.raises(ValueError, match="expected"):
-            Spec(**wrong)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--years 2016-2018", "--years: found (2016, 2017, 2018), expected years in 2017-2025"),
+        ("--size-km 0.1", "--size-km: found 0.1, expected 1 to 110"),
+        ("--dates 0", "--dates: found 0, expected 1 to 30"),
+        ("--seed -1", "--seed: found -1, expected 0 or more"),
+        ("--growth nan", "--growth: found nan, expected a share of 0 to 0.1"),
+        ("--growth -0.5", "--growth: found -0.5, expected a share of 0 to 0.1"),
+        ("--jobs 0", "--jobs: found 0, expected 1 to 256"),
+        ("--points 0", "--points: found 0, expected 1 to"),
+        ("--error-rate 7", "--error-rate: found 7.0, expected 0 to 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path, capsys, words, said):
+    assert make_main([str(tmp_path / "w"), *words.split()]) == 1
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["x", "2019-2017", "2018-"])
+def test_years_are_read_or_refused(text):
+    if text == "2018-":
+        assert parse_years(text) == (2018,)
+    else:
+        with pytest.raises(ArgumentTypeError, match=f"found '{text}', expected years"):
+            parse_years(text)
+
+
+def test_years_with_a_gap_are_no_years():
+    with pytest.raises(ValueError, match="consecutive"):
+        Spec(years=(2017, 2019))
 
 
 # ----- the offset
@@ -383,16 +425,37 @@ def test_regions_gain_and_loss_explain_the_stock(small):
                 assert abs(int(r[f"gain_{d}_m2"]) - int(r[f"loss_{d}_m2"]) - change) <= 2
 
 
-def test_one_region_lies_beyond_all_scenes_and_one_is_an_enclave(small):
+def test_one_region_lies_beyond_all_scenes(small):
     with (small / "truth" / "regions.csv").open() as file:
         areas = {r["geo"]: int(r["area_m2"]) for r in csv.DictReader(file) if r["level"] == "3"}
     assert 0 in areas.values() and sum(v > 0 for v in areas.values()) >= 4
     db = sqlite3.connect(small / "regions" / "nuts.gpkg")
     geometry = dict(db.execute("SELECT NUTS_ID, geom FROM nuts WHERE LEVL_CODE = 3"))
     parts = {code: int(np.frombuffer(blob, "<u4", 1, 8 + 5)[0]) for code, blob in geometry.items()}
-    assert max(parts.values()) >= 2, "an enclave or an island makes a region of several parts"
+    # The region of the enclave and that of the island.
+    assert sorted(parts.values())[-2:] == [2, 2] and sorted(parts.values())[-3] == 1
     columns = [row[1] for row in db.execute("PRAGMA table_info(nuts)")]
     assert columns == ["fid", "geom", "NUTS_ID", "LEVL_CODE", "CNTR_CODE", "NAME_LATN"]
+
+
+@pytest.mark.parametrize("size_km", [2, 30])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_enclave_lies_within_one_region_and_every_other_is_of_one_piece(seed, size_km):
+    regions = around.make_regions(Spec(seed=seed, size_km=size_km))
+    leaves = {r.code: regions.polygons[r.code] for r in regions.all if r.level == 3}
+    pieces = {code: len(polygons) for code, polygons in leaves.items()}
+    assert pieces["XB001"] == 2 and sum(n == 1 for n in pieces.values()) >= len(pieces) - 2
+    enclave = min(leaves["XB001"], key=lambda p: np.ptp(np.array(p["coordinates"][0])[:, 0]))
+    holes = [ring for polygons in leaves.values() for p in polygons for ring in p["coordinates"][1:]]
+    assert sum(set(map(tuple, ring)) == set(map(tuple, enclave["coordinates"][0])) for ring in holes) == 1
+
+
+def test_the_grid_carries_the_truth_of_the_cell_that_any_tool_finds_there(small):
+    with (small / "reference" / "grid.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with rasterio.open(small / "truth" / "class_2018.tif") as file:
+        found = [int(v[0]) for v in file.sample([(float(r["x"]), float(r["y"])) for r in rows])]
+    assert found == [int(r["label_2018"]) for r in rows] and len(rows) > 1000
 
 
 def test_reference_points_carry_the_truth_and_their_weights(small):
@@ -431,6 +494,49 @@ def test_a_world_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         make_world(tmp_path / "world", SMALL, jobs=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def maker(out):
+    """Start to make a world in a process of its own; return it, and its workers once it has some."""
+    command = [sys.executable, "-m", "testsuite.archive.make", str(out), "--size-km", "4"]
+    process = subprocess.Popen(command, cwd=TOP, stderr=subprocess.PIPE, text=True)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until = time.monotonic() + 60
+    while len(children.read_text().split()) < 3 and time.monotonic() < until:
+        time.sleep(0.05)
+    return process, children.read_text().split()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_maker_leaves_no_workers_and_its_name_free(tmp_path, how):
+    process, workers = maker(tmp_path / "world")
+    process.send_signal(how)
+    process.communicate()
+    assert len(workers) >= 3 and process.returncode != 0
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert how == signal.SIGKILL or list(tmp_path.iterdir()) == []
+    make_world(tmp_path / "world", Spec(size_km=1, years=(2018,)), jobs=1, scenes=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["world"]
+
+
+def test_a_world_that_another_process_makes_is_left_alone(tmp_path, capsys):
+    process, _ = maker(tmp_path / "world")
+    assert make_main([str(tmp_path / "world"), "--size-km", "1", "--truth-only"]) == 1
+    assert "found another process that makes it" in capsys.readouterr().err
+    assert process.poll() is None and (tmp_path / ".world.part" / ".work").is_dir()
+    process.terminate()
+    process.communicate()
+
+
+def test_truth_alone_is_made_without_scenes_and_labels(tmp_path, capsys):
+    world = make_world(tmp_path / "world", SMALL, jobs=1, scenes=False)
+    assert not (world / "objects").exists() and not (world / "labels").exists() and (world / "truth").is_dir()
+    for tool, words in ((judge.main, ["--difficulty"]), (picture.main, [str(tmp_path / "x.png")])):
+        assert tool([str(world), *words]) == 1
+        assert "found no whole scene of 2017" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_there_is_left_alone(small, capsys):
@@ -561,9 +667,47 @@ def test_a_page_of_the_catalogue_can_be_cut(served):
         served.stac.rules = []
 
 
-def test_a_rule_that_makes_no_sense_is_refused(served):
-    with pytest.raises(ValueError, match="expected one of"):
-        Fault("flood")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "flood"}, {"probability": 7}, {"probability": "0.5"}, {"times": -3}, {"skip": 1.5}, {"seconds": -1}, {"pattern": "("},
+    ],
+)  # fmt: skip
+def test_a_rule_that_makes_no_sense_is_refused(served, wrong):
+    rule = {"kind": "503", **wrong}
+    with pytest.raises(ValueError, match=f"found {next(iter(wrong))}"):
+        Fault(**rule)
+    # From another process, too, and what was in force stays so.
+    with pytest.raises(ValueError, match=f"found {next(iter(wrong))}"):
+        served.s3._ask("PUT", "/-/faults", json.dumps([rule]).encode())
+    assert served.s3.rules == []
+
+
+def test_an_answer_without_a_body_does_not_spend_a_rule_that_harms_bodies(served):
+    key, size, data = one_object(served)
+    served.s3.reset_counts()
+    served.s3.rules = [Fault("short", times=1)]
+    try:
+        assert obstore.head(store(served), key)["size"] == size
+        assert served.s3.counts()["faults"] == {}
+        assert len(bytes(obstore.get(store(served), key).bytes())) < len(data)
+        assert served.s3.counts()["faults"] == {"short": 1}
+    finally:
+        served.s3.rules = []
+
+
+def test_a_port_that_another_server_has_is_not_taken_for_ones_own():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert listens(os.getpid(), port) and not listens(os.getppid(), port)
+
+
+def test_items_that_a_world_has_not_are_named(small):
+    with (
+        pytest.raises(FileNotFoundError, match=r"found no stac/earthsearch.json, expected one of items.json"),
+        serve(small, items="earthsearch.json"),
+    ):
+        pass
 
 
 def test_earth_search_is_served_with_addresses_that_work(newer):
@@ -595,6 +739,64 @@ def test_a_perfect_run_is_judged_perfect(small, tmp_path):
     assert all(c["iou"] == 1 for c in (result["years"]["2017"][n] for n in judge.CLASSES) if c["iou"] is not None)
     change = result["change"]["2017-2018"]["artificial"]["gain"]
     assert change["mapped_ha"] == change["true_ha"] > 0 and change["false_ha"] == change["missed_ha"] == 0
+
+
+def test_regions_are_judged_as_the_whole_is(small, tmp_path):
+    run = perfect_run(small, tmp_path)
+    with rasterio.open(small / "truth" / "class_2018.tif") as file:
+        profile, truth = file.profile, file.read(1)
+    with rasterio.open(small / "truth" / "zones.tif") as file:
+        zones = file.read(1)
+    # One region has half of its artificial land as green, with a probability that says so.
+    with (small / "truth" / "zones.csv").open() as file:
+        by_code = {r["geo"]: [int(z) for z in r["zones"].split()] for r in csv.DictReader(file)}
+    geo = max((c for c in by_code if len(c) == 5), key=lambda c: (truth[np.isin(zones, by_code[c])] == 1).sum())
+    at = np.flatnonzero(np.isin(zones, by_code[geo]) & (truth == 1))
+    wrong = truth.copy()
+    wrong.ravel()[at[::2]] = 3
+    probability = np.where(wrong == 1, 9999, 1).astype(np.uint16)
+    with rasterio.open(run / "lc_2018_class.tif", "w", **profile) as file:
+        file.write(wrong, 1)
+    with rasterio.open(run / "lc_2018_p_artificial.tif", "w", **{**profile, "dtype": "uint16"}) as file:
+        file.write(probability, 1)
+    result = judge.judge_run(small, run)
+    region, others = result["regions"][geo], [r for g, r in result["regions"].items() if len(g) == 5 and g != geo]
+    assert region["years"]["2018"]["artificial"]["producers"] == pytest.approx(0.5, abs=0.5 / len(at))
+    assert region["years"]["2018"]["artificial"]["reliability"]["bias"] < -0.01
+    assert all(r["years"]["2018"]["artificial"]["iou"] in (1, None) for r in others)
+    assert region["change"]["2017-2018"]["artificial"]["loss"]["false_ha"] > 0
+    assert all(r["change"]["2017-2018"]["artificial"]["loss"]["false_ha"] == 0 for r in others)
+    said = "\n".join(judge.lines(result))
+    assert re.search(rf"^{geo} +100\.0 +5\d\.\d +100\.0", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("code", [6, 255])
+def test_a_map_of_other_codes_is_refused(small, tmp_path, code):
+    with rasterio.open(small / "truth" / "class_2018.tif") as file:
+        profile, classes = file.profile, file.read(1)
+    classes[classes == 1] = code
+    with rasterio.open(tmp_path / "lc_2018_class.tif", "w", **{**profile, "nodata": None}) as file:
+        file.write(classes, 1)
+    with pytest.raises(ValueError, match=rf"lc_2018_class.tif': found code {code} in \d+ cells, expected classes 1-4"):
+        judge.judge_run(small, tmp_path)
+
+
+def test_two_maps_of_one_year_are_refused(small, tmp_path):
+    (tmp_path / "again").mkdir()
+    perfect_run(small, tmp_path)
+    perfect_run(small, tmp_path / "again")
+    with pytest.raises(ValueError, match="found two maps of 2017"):
+        judge.judge_run(small, tmp_path)
+
+
+def test_a_table_of_another_kind_is_refused(small, tmp_path):
+    (tmp_path / "impervious_nuts.csv").write_text("geo,value\nXA,3\n")
+    with pytest.raises(ValueError, match=r"impervious_nuts.csv': found no column lc_flow"):
+        judge.judge_run(small, tmp_path)
+
+
+def test_a_class_that_was_missed_is_drawn_at_nought():
+    assert judge._known(0.0) == 0 and np.isnan(judge._known(None))
 
 
 def test_scores_on_paper():
@@ -640,6 +842,7 @@ def test_intervals_are_counted_over_all_tables(small, tmp_path):
         around.write_csv(tmp_path / f"d{k}" / "impervious_nuts.csv", head, [row])
     found = judge.judge_run(small, tmp_path)["tables"]["estimated artificial STK"]
     assert found["figures"] == 4 and found["covering"] == 0.75
+    assert judge.judge_run(small, tmp_path)["regions"]["XA"]["tables"]["estimated artificial STK"] == found
     assert found["mean_error_km2"] == pytest.approx(0.1 * true)
 
 
@@ -647,6 +850,19 @@ def test_draws_differ_and_are_written(small, tmp_path):
     assert judge.main([str(small), "--draws", "2", "--to", str(tmp_path), "--points", "20"]) == 0
     one, two = ((tmp_path / f"draw_00{k}" / "points.csv").read_text() for k in (1, 2))
     assert one != two and one.splitlines()[0] == two.splitlines()[0]
+
+
+def test_draws_err_as_the_world_does_unless_told(tmp_path):
+    world = make_world(tmp_path / "world", SMALL, jobs=1, scenes=False, points=40, error_rate=0.3)
+    assert judge.main([str(world), "--draws", "1", "--to", str(tmp_path / "own")]) == 0
+    assert judge.main([str(world), "--draws", "1", "--to", str(tmp_path / "sure"), "--error-rate", "0"]) == 0
+    for name, low, high in (("own", 0.2, 0.4), ("sure", 0, 0)):
+        with (tmp_path / name / "draw_001" / "points.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert max(map(int, (r["stratum_points"] for r in rows))) == 40
+        with rasterio.open(world / "truth" / "class_2018.tif") as file:
+            truth = [v[0] for v in file.sample([(float(r["x"]), float(r["y"])) for r in rows])]
+        assert low <= np.mean([int(r["label_2018"]) != t for r, t in zip(rows, truth, strict=True)]) <= high
 
 
 def test_an_empty_run_is_refused(small, tmp_path, capsys):
@@ -734,6 +950,15 @@ def test_each_pixel_sees_the_land_around_its_centre():
         assert np.abs(middle[inside, 1] - view.y.ravel()[inside]).max() < 0.5
 
 
+def test_what_falls_towards_the_sun_is_lit():
+    rows, cols = np.mgrid[:20, :20].astype(float)
+    # Heights in metres of slopes of a tenth on cells of 40 m; rows run south.
+    for slope, sign in ((-4 * rows, 1), (4 * rows, -1), (-4 * cols, 1), (4 * cols, -1)):
+        light = sensor.towards_sun(slope, 40)
+        assert (np.sign(light) == sign).all()
+    assert sensor.towards_sun(-4 * rows, 40).mean() == pytest.approx(0.0927, abs=1e-4)
+
+
 def test_an_image_is_moved_by_parts_of_a_pixel():
     image = np.zeros((21, 21), np.float32)
     image[10, 10] = 1
@@ -797,6 +1022,12 @@ def test_the_corrupt_and_the_absent_scene_are_two_and_not_the_clearest(tmp_path,
     assert number < 4 or "scene0" not in spoilt.values()
 
 
+def test_where_one_scene_is_whole_others_are_spoilt(tmp_path):
+    world = make_world(tmp_path / "w", Spec(size_km=2, years=(2023,), dates=1, broken=True), jobs=1)
+    facts = json.loads((world / "world.json").read_text())
+    assert facts["corrupt"] != facts["absent"]
+
+
 def test_what_is_no_world_is_named(tmp_path, capsys):
     for tool, words in (
         (judge.main, ["--difficulty"]),
@@ -805,6 +1036,7 @@ def test_what_is_no_world_is_named(tmp_path, capsys):
     ):
         assert tool([str(tmp_path), *words]) == 1
         assert f"World '{tmp_path}': found no file world.json" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        make_main([str(tmp_path / "w"), "--years", "x"])
-    assert "found 'x', expected years such as 2017-2019" in capsys.readouterr().err
+    for tool, words in ((make_main, [str(tmp_path / "w")]), (judge.main, ["--run", str(tmp_path)])):
+        with pytest.raises(SystemExit):
+            tool([*words, "--years", "x"])
+        assert "found 'x', expected years such as 2017-2019" in capsys.readouterr().err

@@ -230,21 +230,21 @@ def make_regions(spec: Spec) -> Regions:
             seeds.append(p)
     seeds += [(east + 0.04 * side, south + 0.25 * side), (east + 0.04 * side, south + 0.80 * side)]
     points = np.array(seeds)
-    bend_x, bend_y = (0.05 * side * fractal(rng, gx.shape, lattice, 0.3 * side, 3.2) for _ in range(2))
-    near = (
-        np.hypot(gx[None] + bend_x - points[:, 0, None, None], gy[None] + bend_y - points[:, 1, None, None]).argmin(
-            axis=0
-        )
-        + 1
-    )
+    # Smooth enough that a border bends and does not crumble.
+    bend_x, bend_y = (0.03 * side * fractal(rng, gx.shape, lattice, 0.3 * side, 4.5) for _ in range(2))
+    away = np.hypot(gx[None] + bend_x - points[:, 0, None, None], gy[None] + bend_y - points[:, 1, None, None])
+    near = _in_one_piece(away.argmin(axis=0) + 1)
     number = np.where((gx > west - 0.05 * side) & (gx < east + 0.20 * side), near, 0).astype(np.int16)
     # Two far regions of the neighbour, an enclave of it, an island, and a region that no scene ever sees.
     sizes = np.bincount(near[(gx > west) & (gx < east) & (gy > south) & (gy < north)], minlength=len(seeds) + 1)[
         1 : n_home + 1
     ]
-    host = int(sizes.argmax())
-    hx, hy = gx[near == host + 1].mean(), gy[near == host + 1].mean()
-    number[np.hypot(gx - hx, gy - hy) < 0.035 * side] = n_home + 1
+    host = int(sizes.argmax()) + 1
+    # The enclave lies where its host is widest.
+    depth = ndimage.distance_transform_edt((near == host) & (gx > west) & (gx < east) & (gy > south) & (gy < north))
+    middle = np.unravel_index(depth.argmax(), depth.shape)
+    radius = min(0.035 * side, 0.5 * depth.max() * lattice)
+    number[np.hypot(gx - gx[middle], gy - gy[middle]) < radius] = n_home + 1
     number[np.hypot((gx - (west - 0.10 * side)) / 1.2, gy - (south + 0.6 * side)) < 0.025 * side] = 1
     unseen = len(seeds) + 1
     number[np.hypot((gx - (west - 0.21 * side)) / 0.6, gy - (south + 0.4 * side)) < 0.09 * side] = unseen
@@ -274,6 +274,16 @@ def make_regions(spec: Spec) -> Regions:
     burn = [(g, r.parts[0]) for r in regions if r.level == 3 for g in polygons[r.code]]
     cells = rasterize(burn, shape, 0, transform=place, dtype="int16")
     return Regions(regions, polygons, cells)
+
+
+def _in_one_piece(number: np.ndarray) -> np.ndarray:
+    """Leave each number its largest piece and give the others to the nearest that stays. number : array (row, col), int."""
+    stays = np.zeros(number.shape, bool)
+    for n in np.unique(number):
+        pieces, _ = ndimage.label(number == n)
+        stays |= pieces == np.bincount(pieces[pieces > 0]).argmax()
+    nearest = ndimage.distance_transform_edt(~stays, return_distances=False, return_indices=True)
+    return number[tuple(nearest)]
 
 
 def _outlines(mask: np.ndarray, transform, seed: int, sway: float) -> list[dict]:
@@ -460,9 +470,11 @@ def write_reference(folder: Path, spec: Spec, truth: dict[int, Truth], each: int
     rng = spec.rng("grid")
     step = max(RES_M, round((east - west) / 40 / RES_M) * RES_M)
     rows = []
-    for y in range(-(-south // step) * step, north, step):
-        for x in range(-(-west // step) * step, east, step):
-            row, col = (north - y - 1) // RES_M, (x - west) // RES_M
+    half = RES_M // 2
+    # At cells' centres, so that every tool finds the same cell there.
+    for y in range(-(-south // step) * step + half, north, step):
+        for x in range(-(-west // step) * step + half, east, step):
+            row, col = (north - y) // RES_M, (x - west) // RES_M
             rows.append(
                 [len(rows) + 1, x, y, *(_read(int(t.majority[row, col]), rng, error_rate) for t in truth.values())]
             )

@@ -115,6 +115,10 @@ def composite(out: Path, year: int, place: Place) -> tuple[np.ndarray, np.ndarra
             continue
         key = item["properties"]["datetime"]
         by_time[key] = np.where(np.isnan(by_time[key]), scene, by_time[key]) if key in by_time else scene
+    if not by_time:
+        raise ValueError(
+            f"World '{out}': found no whole scene of {year}, expected one at least. Make a world with scenes, or with more --dates."
+        )
     stack = np.stack(list(by_time.values()))
     return median(stack), (~np.isnan(stack[:, 0])).sum(axis=0)
 
@@ -170,7 +174,6 @@ def measure(out: Path, years: tuple[int, ...] | None = None, samples: int = 2000
     world, place = read_world(out)
     years = years or tuple(world["years"])
     train, test = test_ground(place.shape)
-    labels = read_labels(out, world["label_year"])
     rng = np.random.default_rng(seed)
     forest = None
     maps: dict[int, np.ndarray] = {}
@@ -181,6 +184,7 @@ def measure(out: Path, years: tuple[int, ...] | None = None, samples: int = 2000
         seen = count > 0
         pixels = image.transpose(1, 2, 0)
         if forest is None:
+            labels = read_labels(out, world["label_year"])
             cells = np.flatnonzero(train & seen & (labels > 0))
             cells = rng.choice(cells, min(samples, len(cells)), replace=False)
             forest = RandomForestClassifier(100, min_samples_leaf=10, n_jobs=2, random_state=seed)

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import http.client
 import json
+import math
 import random
 import re
 import socket
@@ -64,7 +65,26 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"Fault: found kind '{self.kind}', expected one of {', '.join(KINDS)}. Correct the rule.")
-        re.compile(self.pattern)
+        try:
+            re.compile(self.pattern)
+        except (re.error, TypeError):
+            raise self._wrong("pattern", "a regular expression") from None
+        # Rules come as JSON from other processes too, so types are not taken for granted.
+        if not (_is_number(self.probability) and 0 <= self.probability <= 1):
+            raise self._wrong("probability", "0 to 1")
+        if self.times is not None and not (isinstance(self.times, int) and self.times >= 0):
+            raise self._wrong("times", "a whole number or none")
+        if not (isinstance(self.skip, int) and self.skip >= 0):
+            raise self._wrong("skip", "a whole number")
+        if not (_is_number(self.seconds) and self.seconds >= 0):
+            raise self._wrong("seconds", "0 or more")
+
+    def _wrong(self, name: str, expected: str) -> ValueError:
+        return ValueError(f"Fault: found {name} {getattr(self, name)!r}, expected {expected}. Correct the rule.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 class Proxy:
@@ -125,7 +145,7 @@ class Proxy:
         with self._lock:
             return {
                 "requests": self.requests, "bytes": self.bytes_sent, "most_at_once": self.most_at_once,
-                "by_status": {str(k): v for k, v in self.by_status.items()}, "faults": dict(self.faults), "by_path": dict(self.by_path),
+                "by_status": {str(k): v for k, v in self.by_status.items()}, "faults": dict(+self.faults), "by_path": dict(self.by_path),
             }  # fmt: skip
 
     def _pick(self, path: str) -> Fault | None:
@@ -146,6 +166,15 @@ class Proxy:
                 self.faults[rule.kind] += 1
                 return rule
         return None
+
+    def _give_back(self, rule: Fault) -> None:
+        """Take back that a request met a rule: its answer had no body to harm."""
+        with self._lock:
+            for number, known in enumerate(self._rules):
+                if known is rule:
+                    self._met[number] -= 1
+                    self._done[number] -= 1
+                    self.faults[rule.kind] -= 1
 
     def _leave(self, status: int, sent: int) -> None:
         with self._lock:
@@ -243,7 +272,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
             else:
                 status, headers, data = self._ask(body)
-                sent = self._pass(rule if status < 300 and data else None, status, headers, data)
+                if rule is not None and not (status < 300 and data):
+                    self.proxy._give_back(rule)
+                    rule = None
+                sent = self._pass(rule, status, headers, data)
         except (TimeoutError, ConnectionError):
             self.close_connection = True
         finally:

@@ -7,6 +7,16 @@ from pyproj import Transformer
 from scipy import fft, ndimage
 
 
+def exp(x: np.ndarray) -> np.ndarray:
+    """Return e^x as float32, reckoned in float64: in float32 the last bit depends on the processor, and so would the bytes of a world."""
+    return np.exp(x, dtype=np.float64).astype(np.float32)
+
+
+def power(x: np.ndarray, exponent: float) -> np.ndarray:
+    """Return x^exponent as float32, reckoned in float64 as in `exp`."""
+    return np.power(x, exponent, dtype=np.float64).astype(np.float32)
+
+
 def fractal(
     rng: np.random.Generator, shape: tuple[int, int], cell_m: float, largest_m: float, slope: float
 ) -> np.ndarray:

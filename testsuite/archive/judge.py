@@ -17,7 +17,8 @@ import re
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,14 @@ import rasterio
 from testsuite.archive import around, difficulty
 from testsuite.archive.difficulty import read_truth, read_world
 from testsuite.archive.make import make_world
-from testsuite.archive.spec import Spec
+from testsuite.archive.spec import Spec, parse_years
 
 CLASSES = ("artificial", "natural", "green", "other")
 DEFINITIONS = {"artificial": (1,), "artificial_natural": (1, 2)}
 CELL_M2 = 400
+TABLE_COLUMNS = (
+    "lc_flow", "landcover", "definition", "method", "unit", "geo", "time_from", "TIME_PERIOD", "OBS_VALUE", "OBS_LCI95", "OBS_UCI95",
+)  # fmt: skip
 
 
 def read_on_grid(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
@@ -56,12 +60,28 @@ def read_on_grid(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
 
 def find_maps(run: Path, what: str) -> dict[int, Path]:
     """Find the maps of one kind in a run. Returns: path by year."""
-    found = {}
+    found: dict[int, Path] = {}
     for path in sorted(run.rglob(f"*_{what}.tif")):
         match = re.search(rf"(\d{{4}})_{what}\.tif$", path.name)
-        if match:
-            found[int(match[1])] = path
+        if not match:
+            continue
+        first = found.setdefault(int(match[1]), path)
+        if first != path:
+            raise ValueError(
+                f"Run '{run}': found two maps of {match[1]}, '{first}' and '{path}', expected one a year. Name the folder of one run."
+            )
     return found
+
+
+def read_classes(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
+    """Read a map of classes onto the place's grid. Returns: array (row, col) uint8, classes 1-4, 0 unknown."""
+    classes = np.nan_to_num(read_on_grid(path, bounds))
+    foreign = classes[~np.isin(classes, range(len(CLASSES) + 1))]
+    if foreign.size:
+        raise ValueError(
+            f"Map '{path}': found code {foreign[0]:g} in {foreign.size} cells, expected classes 1-4, 0 or no data. Export the classes of r.unet.predict."
+        )
+    return classes.astype(np.uint8)
 
 
 def scores(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
@@ -145,42 +165,62 @@ def read_region_truth(world: Path) -> dict[tuple[str, int, str], dict[str, float
         }
 
 
-def judge_tables(world: Path, tables: list[Path], basis: str) -> dict[str, Any]:
-    """Compare tables with the truth per region: error of each figure, and how often the 95 % intervals hold it, over all tables.
+@dataclass
+class Figures:
+    """Figures of one kind beside the truth, square kilometres."""
+
+    error: list[float] = field(default_factory=list)
+    true: list[float] = field(default_factory=list)
+    inside: list[bool] = field(default_factory=list)
+    width: list[float] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """Return plain values."""
+        error = np.array(self.error)
+        return {
+            "figures": len(error), "mean_error_km2": float(error.mean()), "rmse_km2": float(np.sqrt((error**2).mean())),
+            "sum_true_km2": float(np.sum(self.true)), "intervals": len(self.inside),
+            "covering": float(np.mean(self.inside)) if self.inside else None,
+            "median_width_km2": float(np.median(self.width)) if self.width else None,
+        }  # fmt: skip
+
+
+def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compare tables with the truth: error of each figure, and how often the 95 % intervals hold it, over all tables.
 
     tables : impervious_nuts.csv of one run each; basis : share or majority, what the truth counts
     Returns: per method and kind of figure: figures compared, mean and root mean square error in km2, and of those with an interval
-    the share that covers the truth and the median width
+    the share that covers the truth and the median width; and the same by region
     """
     truth = read_region_truth(world)
-    found: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, Figures] = defaultdict(Figures)
+    by_region: dict[str, dict[str, Figures]] = defaultdict(lambda: defaultdict(Figures))
     for path in tables:
         with path.open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+            reader = csv.DictReader(file)
+            if absent := [c for c in TABLE_COLUMNS if c not in (reader.fieldnames or ())]:
+                raise ValueError(
+                    f"Table '{path}': found no column {absent[0]}, expected {', '.join(TABLE_COLUMNS)}. Name a table of r.impervious.change."
+                )
+            for row in reader:
                 if row["landcover"] != "IMP" or row["unit"] != "KM2" or not row["OBS_VALUE"]:
                     continue
                 true = _true_value(truth, row, basis)
                 if true is None:
                     continue
                 key = f"{row['method']} {row['definition']} {row['lc_flow']}"
-                value = float(row["OBS_VALUE"])
-                found[key]["error"].append(value - true)
-                found[key]["true"].append(true)
-                found[key]["coverage"].append(float(row.get("COVERAGE") or "nan"))
-                if row.get("OBS_LCI95") and row.get("OBS_UCI95"):
-                    low, high = float(row["OBS_LCI95"]), float(row["OBS_UCI95"])
-                    found[key]["inside"].append(low <= true <= high)
-                    found[key]["width"].append(high - low)
-    out = {}
-    for key, v in sorted(found.items()):
-        error = np.array(v["error"])
-        out[key] = {
-            "figures": len(error), "mean_error_km2": float(error.mean()), "rmse_km2": float(np.sqrt((error**2).mean())),
-            "sum_true_km2": float(np.sum(v["true"])), "intervals": len(v["inside"]),
-            "covering": float(np.mean(v["inside"])) if v["inside"] else None,
-            "median_width_km2": float(np.median(v["width"])) if v["width"] else None,
-        }  # fmt: skip
-    return out
+                for kept in (found[key], by_region[row["geo"]][key]):
+                    kept.error.append(float(row["OBS_VALUE"]) - true)
+                    kept.true.append(true)
+                    if row["OBS_LCI95"] and row["OBS_UCI95"]:
+                        low, high = float(row["OBS_LCI95"]), float(row["OBS_UCI95"])
+                        kept.inside.append(low <= true <= high)
+                        kept.width.append(high - low)
+    return _summaries(found), {geo: _summaries(of) for geo, of in sorted(by_region.items())}
+
+
+def _summaries(found: dict[str, Figures]) -> dict[str, Any]:
+    return {key: figures.summary() for key, figures in sorted(found.items())}
 
 
 def _true_value(truth: dict, row: dict[str, str], basis: str) -> float | None:
@@ -196,15 +236,26 @@ def _true_value(truth: dict, row: dict[str, str], basis: str) -> float | None:
     return {"GAIN": gain, "LOSS": loss, "NET": gain - loss}[row["lc_flow"]] / 1e6
 
 
+def judge_map(classes: np.ndarray, probabilities: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, Any]:
+    """Judge one map, or the part of it that is a region.
+
+    All arrays: one shape; classes, truth : 1-4, 0 unknown; probabilities : 0-1 by class, 0 or NaN unknown
+    """
+    result = scores(classes, truth)
+    result["seen"] = float((classes > 0).mean())
+    for number, name in enumerate(CLASSES, start=1):
+        if name in probabilities:
+            # A probability of exactly 0 is the code of no data.
+            p = np.where(probabilities[name] > 0, probabilities[name], np.nan)
+            result[name]["reliability"] = reliability(p, truth == number)
+    return result
+
+
 def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]:
     """Judge the maps and tables of a run. Returns: plain values per year, pair of years, region and method."""
     facts = read_world(world)[0]
     bounds = tuple(facts["bounds"])
-    maps = {
-        y: np.nan_to_num(read_on_grid(p, bounds)).astype(np.uint8)
-        for y, p in find_maps(run, "class").items()
-        if y in facts["years"]
-    }
+    maps = {y: read_classes(p, bounds) for y, p in find_maps(run, "class").items() if y in facts["years"]}
     covered = max((float((m > 0).mean()) for m in maps.values()), default=None)
     if covered == 0:
         raise ValueError(
@@ -224,34 +275,30 @@ def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]
         zones = file.read(1)
     with (world / "truth" / "zones.csv").open(encoding="utf-8") as file:
         regions = {r["geo"]: [int(z) for z in r["zones"].split()] for r in csv.DictReader(file)}
-    probabilities = {name: find_maps(run, f"p_{name}") for name in CLASSES}
+    parts = {geo: at for geo, numbers in regions.items() if (at := np.isin(zones, numbers)).any()}
+    out["regions"] = {geo: {"years": {}, "change": {}, "tables": {}} for geo in parts}
+    files = {name: find_maps(run, f"p_{name}") for name in CLASSES}
     for year, classes in sorted(maps.items()):
-        result = scores(classes, truth[year])
-        result["seen"] = float((classes > 0).mean())
-        for number, name in enumerate(CLASSES, start=1):
-            if year in probabilities[name]:
-                p = read_on_grid(probabilities[name][year], bounds) / 10000
-                # A probability of exactly 0 is the code of no data.
-                result[name]["reliability"] = reliability(np.where(p > 0, p, np.nan), truth[year] == number)
-        out["years"][str(year)] = result
-        for geo, numbers in regions.items():
-            at = np.isin(zones, numbers)
-            if at.any():
-                s = scores(classes[at], truth[year][at])
-                out["regions"].setdefault(geo, {})[str(year)] = {
-                    "right": s["right"],
-                    "seen": s["cells"] / int(at.sum()),
-                } | {name: {k: s[name][k] for k in ("iou", "users", "producers", "area_error")} for name in CLASSES}
+        probabilities = {n: read_on_grid(of[year], bounds) / 10000 for n, of in files.items() if year in of}
+        out["years"][str(year)] = judge_map(classes, probabilities, truth[year])
+        for geo, at in parts.items():
+            own = judge_map(classes[at], {n: p[at] for n, p in probabilities.items()}, truth[year][at])
+            out["regions"][geo]["years"][str(year)] = own
     years = sorted(maps)
     pairs = list(pairwise(years)) + ([(years[0], years[-1])] if len(years) > 2 else [])
     for a, b in pairs:
-        out["change"][f"{a}-{b}"] = {
-            name: judge_change(maps[a], maps[b], truth[a], truth[b], classes) for name, classes in DEFINITIONS.items()
-        }
+        of_pair = maps[a], maps[b], truth[a], truth[b]
+        for name, classes in DEFINITIONS.items():
+            out["change"].setdefault(f"{a}-{b}", {})[name] = judge_change(*of_pair, classes)
+            for geo, at in parts.items():
+                own = judge_change(*(m[at] for m in of_pair), classes)
+                out["regions"][geo]["change"].setdefault(f"{a}-{b}", {})[name] = own
     tables = sorted(run.rglob("impervious_nuts.csv"))
     if tables:
-        out["tables"] = judge_tables(world, tables, basis)
+        out["tables"], of_regions = judge_tables(world, tables, basis)
         out["n_tables"] = len(tables)
+        for geo, found in of_regions.items():
+            out["regions"].setdefault(geo, {"years": {}, "change": {}})["tables"] = found
     if not maps and not tables:
         raise ValueError(
             f"Run '{run}': found no *<year>_class.tif and no impervious_nuts.csv, expected one of them. See the help."
@@ -288,14 +335,51 @@ def lines(result: dict[str, Any]) -> list[str]:
             ratio = "-" if g["overstates"] is None else f"{g['overstates']:.1f} times"
             out.append(
                 f"{pair}  {name:18s} gain mapped {g['mapped_ha']:.1f} ha, true {g['true_ha']:.1f} (false {g['false_ha']:.1f}, missed "
-                f"{g['missed_ha']:.1f}, overstated {ratio}); loss mapped {loss['mapped_ha']:.1f}, true {loss['true_ha']:.1f}"
+                f"{g['missed_ha']:.1f}, overstated {ratio}); loss mapped {loss['mapped_ha']:.1f}, true {loss['true_ha']:.1f} (false "
+                f"{loss['false_ha']:.1f}, missed {loss['missed_ha']:.1f})"
             )
     for key, t in result.get("tables", {}).items():
-        held = "no intervals" if t["covering"] is None else f"{t['intervals']} intervals hold {pct(t['covering'])} %"
+        held = "no intervals"
+        if t["covering"] is not None:
+            held = (
+                f"{t['intervals']} intervals hold {pct(t['covering'])} %, median width {t['median_width_km2']:.4f} km2"
+            )
         out.append(
             f"table  {key}: {t['figures']} figures, mean error {t['mean_error_km2']:+.4f} km2, rmse {t['rmse_km2']:.4f}; {held}"
         )
+    if result["years"]:
+        out += ["", *_region_lines(result, pct)]
     return out
+
+
+def _region_lines(result: dict[str, Any], pct: Callable[[float | None], str]) -> list[str]:
+    """Write artificial land per region: worst and best of the years, and the change from the first to the last."""
+
+    def span(values: Iterable[float | None], scale: float, form: str) -> str:
+        known = [scale * v for v in values if v is not None]
+        return " ".join(format(v, form) for v in (min(known), max(known))) if known else "- -"
+
+    out = [
+        "region    seen   IoU, worst best  area error, % from to  bias of p, % from to  gain mapped  true  false  missed ha"
+    ]
+    for geo, region in result["regions"].items():
+        if not region["years"]:
+            continue
+        years = list(region["years"].values())
+        one = [y["artificial"] for y in years]
+        bias = [(c.get("reliability") or {}).get("bias") for c in one]
+        line = f"{geo:8s} {pct(min(y['seen'] for y in years))}  {span((c['iou'] for c in one), 100, '8.1f'):>17s}"
+        line += f"  {span((c['area_error'] for c in one), 100, '+8.1f'):>22s}  {span(bias, 100, '+8.2f'):>20s}"
+        if region["change"]:
+            g = list(region["change"].values())[-1]["artificial"]["gain"]
+            line += f"  {g['mapped_ha']:11.1f} {g['true_ha']:5.1f} {g['false_ha']:6.1f} {g['missed_ha']:7.1f}"
+        out.append(line)
+    return out
+
+
+def _known(value: float | None) -> float:
+    """Return a value to plot: what is unknown leaves a gap, a nought does not."""
+    return math.nan if value is None else value
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
@@ -308,10 +392,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
     fig, axes = plt.subplots(2, 2, figsize=(13, 9))
     years = list(result["years"])
     for name in CLASSES:
-        axes[0, 0].plot(years, [result["years"][y][name]["iou"] or math.nan for y in years], "o-", label=name)
-        axes[0, 1].plot(
-            years, [100 * (result["years"][y][name]["area_error"] or math.nan) for y in years], "o-", label=name
-        )
+        axes[0, 0].plot(years, [_known(result["years"][y][name]["iou"]) for y in years], "o-", label=name)
+        axes[0, 1].plot(years, [100 * _known(result["years"][y][name]["area_error"]) for y in years], "o-", label=name)
         for y in years[:1]:
             bins = (result["years"][y][name].get("reliability") or {}).get("bins", [])
             axes[1, 0].plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=f"{name} {y}")
@@ -336,9 +418,14 @@ def draw(result: dict[str, Any], path: Path) -> None:
     plt.close(fig)
 
 
-def draw_samples(world: Path, number: int, to: Path, each: int, error_rate: float) -> None:
-    """Draw further reference samples of a world, as points.csv in folders of their own, for judging intervals over many draws."""
+def draw_samples(world: Path, number: int, to: Path, each: int | None = None, error_rate: float | None = None) -> None:
+    """Draw further reference samples of a world, as points.csv in folders of their own, for judging intervals over many draws.
+
+    each, error_rate : points a stratum and the interpreter's errors; None takes the world's own
+    """
     facts, _ = read_world(world)
+    each = facts["points"] if each is None else each
+    error_rate = facts["interpreter_error_rate"] if error_rate is None else error_rate
     settings = {**facts["settings"], "years": tuple(facts["settings"]["years"])}
     spec = Spec(**settings)
     truth = {y: around.Truth(np.zeros(0), read_truth(world, y), {}, {}) for y in spec.years}
@@ -364,25 +451,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--growth", type=float, default=0.003)
     parser.add_argument("--size-km", type=float, default=30.0)
-    parser.add_argument("--years", default="2017-2023")
+    parser.add_argument("--years", type=parse_years, default=parse_years("2017-2023"))
     parser.add_argument(
         "--basis", choices=("majority", "share"), default="majority", help="what the truth of the tables counts"
     )
     parser.add_argument("--difficulty", action="store_true", help="measure the world itself with a random forest")
     parser.add_argument("--draws", type=int, default=0, help="draw this many reference samples into --to")
     parser.add_argument("--to", type=Path)
-    parser.add_argument("--points", type=int, default=120)
-    parser.add_argument("--error-rate", type=float, default=0.0)
+    parser.add_argument("--points", type=int, help="points a stratum; the world's own where left out")
+    parser.add_argument("--error-rate", type=float, help="the interpreter's; the world's own where left out")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     a = parser.parse_args(arguments)
+    if not (a.run or a.difficulty or a.draws):
+        parser.error("one of --run, --difficulty, --draws is needed")
+    if a.difficulty and a.world is None:
+        parser.error("--difficulty needs a world: its truth alone does not do")
     try:
         with tempfile.TemporaryDirectory() as folder:
             world = a.world
             if world is None:
-                from testsuite.archive.spec import parse_years
-
-                spec = Spec(a.seed, parse_years(a.years), a.size_km, growth=a.growth)
+                spec = Spec(a.seed, a.years, a.size_km, growth=a.growth)
                 world = make_world(Path(folder) / "world", spec, scenes=False)
             result: dict[str, Any] = {}
             if a.run:
@@ -397,8 +486,6 @@ def main(arguments: list[str] | None = None) -> int:
             a.json.write_text(json.dumps(result, indent=1) + "\n")
         if a.picture and a.run:
             draw(result, a.picture)
-        if not (a.run or a.difficulty or a.draws):
-            parser.error("one of --run, --difficulty, --draws is needed")
     except (ValueError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1

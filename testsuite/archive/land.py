@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from testsuite.archive.fields import at_rows, fractal, ranks
+from testsuite.archive.fields import at_rows, exp, fractal, ranks
 from testsuite.archive.materials import CLASS, CODE, CROP_SHARES, CROPS
 from testsuite.archive.spec import FINE_M, Spec
 
@@ -142,7 +142,7 @@ class _Plan:
         x = west + (np.arange(coarse[1]) + 0.5) * COARSE_M
         gx, gy = np.meshgrid(x, y)
         river, self.bank = self._river(rng, gx, gy)
-        valley = np.exp(-np.abs(river) / 1500)
+        valley = exp(-np.abs(river) / 1500)
         self.height = (self.height * (1 - 0.75 * valley)).astype(np.float32)
         self.river = river
         self.wet = ranks(-self.height + 9 * fractal(rng, coarse, COARSE_M, 1200, 2.6) + 25 * valley)
@@ -515,8 +515,7 @@ class _Tables:
     def __init__(self, land: Land) -> None:
         self.known = len(land.before)
         self.more: list[tuple[int, int, int, int, bool]] = []
-        self.before, self.after, self.since = land.before, land.after, land.since
-        self.parcel = land.parcel
+        self.before = land.before
         self.n_parcels = int(land.parcel.max()) + 1
 
     def split(self, old: np.ndarray, new: np.ndarray, year: int, dug: bool) -> np.ndarray:

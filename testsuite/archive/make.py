@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
+import os
 import shutil
+import signal
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,16 +25,16 @@ import numpy as np
 from testsuite.archive import around
 from testsuite.archive.earthsearch import write_items
 from testsuite.archive.land import Land, make_land
+from testsuite.archive.processes import die_with_parent
 from testsuite.archive.products import Product, write_bytes, write_product
 from testsuite.archive.sensor import Pass, Scene, View, Window, observe, passes, textures, tile_window
 from testsuite.archive.spec import BUCKET, COLLECTION, TILES, Spec, parse_years
 
-VERSION = 1
 _worker: dict[str, Any] = {}
 
 
 def _start(spec: Spec, windows: list[Window], work: str) -> None:
-    """Load what all scenes need into a worker process."""
+    """Load what all scenes need into a worker."""
     folder = Path(work)
     _worker["land"] = Land.load(folder)
     _worker["views"] = {w.tile.name: View.load(spec, w, folder) for w in windows}
@@ -37,11 +43,59 @@ def _start(spec: Spec, windows: list[Window], work: str) -> None:
         view.hold(_worker["land"], texture)
 
 
-def _pool(jobs: int, initializer=None, arguments: tuple = ()) -> Executor:
-    """Return workers: processes of their own, or for one job a thread of this process, which starts at once."""
+def _begin(maker: int, start: Callable[..., None] | None, arguments: tuple) -> None:
+    """Begin a worker process; it ends with the one that made it."""
+    die_with_parent()
+    if os.getppid() != maker:
+        os._exit(1)
+    # Ctrl-C reaches the whole group; the maker alone decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if start:
+        start(*arguments)
+
+
+@contextlib.contextmanager
+def _pool(jobs: int, start: Callable[..., None] | None = None, arguments: tuple = ()) -> Iterator[Executor]:
+    """Workers: processes of their own, or for one job a thread of this process, which begins at once."""
+    pool: Executor
     if jobs == 1:
-        return ThreadPoolExecutor(1, initializer=initializer, initargs=arguments)
-    return ProcessPoolExecutor(jobs, get_context("spawn"), initializer, arguments)
+        pool = ThreadPoolExecutor(1, initializer=start, initargs=arguments)
+    else:
+        pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (os.getpid(), start, arguments))
+    try:
+        yield pool
+    finally:
+        # Where the block was left early, what has not begun is left undone.
+        pool.shutdown(cancel_futures=True)
+        _worker.clear()
+
+
+@contextlib.contextmanager
+def _building(out: Path) -> Iterator[Path]:
+    """Give a folder to build in, which takes the name `out` at the end; of two makers of one name the second is refused."""
+    if out.exists():
+        raise FileExistsError(f"Folder '{out}': found one already, expected none. Name another or remove it.")
+    part = out.with_name(f".{out.name}.part")
+    part.mkdir(parents=True, exist_ok=True)
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(
+                f"Folder '{out}': found another process that makes it, expected none. Wait for it or name another."
+            ) from None
+        try:
+            # What a killed maker left.
+            for left in part.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield part
+            part.replace(out)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    finally:
+        os.close(handle)
 
 
 def _labels(spec: Spec, work: str, out: str) -> None:
@@ -112,11 +166,11 @@ def _halves(product: Product, scene: Scene) -> list[tuple[Product, Scene]]:
 
 
 def _spoil(part: Path, items: list[dict[str, Any]], spec: Spec) -> dict[str, str]:
-    """Spoil one object and take one scene away. Returns: what was done, for world.json."""
-    clear = sorted(
-        (i for i in items if i["properties"]["statistics"]["nodata"] < 30),
-        key=lambda i: i["properties"]["eo:cloud_cover"],
-    )
+    """Spoil one object and take one scene away. Returns: what was done, for world.json; nothing, where there are fewer than two."""
+    if len(items) < 2:
+        return {}
+    whole = [i for i in items if i["properties"]["statistics"]["nodata"] < 30]
+    clear = sorted(whole if len(whole) > 1 else items, key=lambda i: i["properties"]["eo:cloud_cover"])
     # Under some cloud, so that no year stands or falls with them; half of the skies are all but clear.
     harmed, absent = clear[(len(clear) - 1) * 5 // 8], clear[len(clear) * 3 // 4]
     path = part / "objects" / harmed["assets"]["B11_20m"]["href"].removeprefix("s3://")
@@ -159,89 +213,93 @@ def make_world(
 ) -> Path:
     """Make a world in a folder that must not exist yet; it appears whole or not at all.
 
-    Returns: the folder
+    jobs : processes; scenes : False makes neither scenes nor labels; points : reference points a stratum
+    error_rate : share of the reference labels that the interpreter gets wrong; say : is told of progress
+    Returns: the folder. Raises ValueError, FileExistsError
     """
-    if out.exists():
-        raise FileExistsError(f"Folder '{out}': found one already, expected none. Name another or remove it.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    for name, value, low, high in (
+        ("jobs", jobs, 1, 256), ("points", points, 1, 1_000_000), ("error-rate", error_rate, 0, 1)
+    ):  # fmt: skip
+        if not low <= value <= high:
+            raise ValueError(f"--{name}: found {value}, expected {low} to {high}. Correct it.")
+    with _building(out) as part:
+        _make(part, spec, jobs, scenes, points, error_rate, say)
+    return out
+
+
+def _make(part: Path, spec: Spec, jobs: int, scenes: bool, points: int, error_rate: float, say) -> None:
     work = part / ".work"
-    work.mkdir(parents=True)
+    work.mkdir()
     clock = time.monotonic()
 
     def tell(text: str) -> None:
         say(f"{time.monotonic() - clock:6.1f} s  {text}")
 
-    try:
-        land = make_land(spec)
-        land.save(work)
-        tell(f"land of {spec.size_km:g} x {spec.size_km:g} km, {len(land.before)} surfaces")
-        windows = [w for t in TILES if (w := tile_window(spec, t)) is not None]
-        all_passes = passes(spec) if scenes else []
-        again = _again(spec, all_passes)
-        split = _split(spec, all_passes, again)
-        tasks = [
-            Task(
-                str(part),
-                p,
-                w.tile.name,
-                p.sensed in again,
-                p.sensed == split and w is windows[-1],
-                spec.earth_search,
-                number % 5 == 2,
-            )
-            for number, p in enumerate(all_passes)
-            for w in windows
-        ]
-        with _pool(jobs) as pool:
+    land = make_land(spec)
+    land.save(work)
+    tell(f"land of {spec.size_km:g} x {spec.size_km:g} km, {len(land.before)} surfaces")
+    windows = [w for t in TILES if (w := tile_window(spec, t)) is not None]
+    all_passes = passes(spec) if scenes else []
+    again = _again(spec, all_passes)
+    split = _split(spec, all_passes, again)
+    tasks = [
+        Task(
+            str(part),
+            p,
+            w.tile.name,
+            p.sensed in again,
+            p.sensed == split and w is windows[-1],
+            spec.earth_search,
+            number % 5 == 2,
+        )
+        for number, p in enumerate(all_passes)
+        for w in windows
+    ]
+    with _pool(jobs) as pool:
+        waiting = []
+        if scenes:
             # The label map takes longest of what lies around, so it goes first.
             waiting = [
                 pool.submit(_labels, spec, str(work), str(part)),
                 *(pool.submit(_view, spec, w, str(work)) for w in windows),
             ]
-            truth = around.make_truth(spec, land)
-            regions = around.make_regions(spec)
-            around.write_truth(part / "truth", spec, truth)
-            around.write_regions(part / "regions" / "nuts.gpkg", regions)
-            around.write_region_truth(part / "truth" / "regions.csv", spec, regions, truth)
-            around.write_population(part / "regions" / "population.csv", spec, regions, truth)
-            around.write_zones(part / "truth", spec, regions)
-            around.write_reference(part / "reference", spec, truth, points, error_rate)
-            tell("truth, regions, reference")
-            for job in waiting:
-                job.result()
+        truth = around.make_truth(spec, land)
+        regions = around.make_regions(spec)
+        around.write_truth(part / "truth", spec, truth)
+        around.write_regions(part / "regions" / "nuts.gpkg", regions)
+        around.write_region_truth(part / "truth" / "regions.csv", spec, regions, truth)
+        around.write_population(part / "regions" / "population.csv", spec, regions, truth)
+        around.write_zones(part / "truth", spec, regions)
+        around.write_reference(part / "reference", spec, truth, points, error_rate)
+        tell("truth, regions, reference")
+        for job in waiting:
+            job.result()
+    items: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    if scenes:
         tell("labels, views of the tiles")
-        items: list[dict[str, Any]] = []
-        others: list[dict[str, Any]] = []
         with _pool(jobs, _start, (spec, windows, str(work))) as pool:
             for made, also in pool.map(_scene, tasks):
                 items += made
                 others += also
         tell(f"{len(items)} products")
-        items.sort(key=lambda item: item["id"])
-        write_bytes(part / "stac" / "items.json", json.dumps({"type": "FeatureCollection", "features": items}).encode())
-        if others:
-            others.sort(key=lambda item: (item["collection"], item["id"]))
-            write_bytes(
-                part / "stac" / "earthsearch.json",
-                json.dumps({"type": "FeatureCollection", "features": others}).encode(),
-            )
-        spoilt = _spoil(part, items, spec) if spec.broken and len(items) > 1 else {}
-        world = {
-            "world": VERSION, "settings": spec.as_dict(), "bounds": list(spec.bounds), "res_m": 20, "crs": "EPSG:3035",
-            "years": list(spec.years), "label_year": spec.years[0], "collection": COLLECTION, "bucket": BUCKET,
-            "tiles": [w.tile.name for w in windows], "items": len(items), "points": points, **spoilt, "interpreter_error_rate": error_rate,
-            "materials": around.material_shares(spec, land, spec.years[0]),
-        }  # fmt: skip
-        shutil.rmtree(work)
-        write_bytes(part / "world.json", (json.dumps(world, indent=1) + "\n").encode())
-        part.replace(out)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    items.sort(key=lambda item: item["id"])
+    write_bytes(part / "stac" / "items.json", json.dumps({"type": "FeatureCollection", "features": items}).encode())
+    if others:
+        others.sort(key=lambda item: (item["collection"], item["id"]))
+        write_bytes(
+            part / "stac" / "earthsearch.json",
+            json.dumps({"type": "FeatureCollection", "features": others}).encode(),
+        )
+    world = {
+        "settings": spec.as_dict(), "bounds": list(spec.bounds), "res_m": 20, "crs": "EPSG:3035", "years": list(spec.years),
+        "label_year": spec.years[0], "collection": COLLECTION, "bucket": BUCKET, "tiles": [w.tile.name for w in windows],
+        "items": len(items), "points": points, **(_spoil(part, items, spec) if spec.broken else {}),
+        "interpreter_error_rate": error_rate, "materials": around.material_shares(spec, land, spec.years[0]),
+    }  # fmt: skip
+    shutil.rmtree(work)
+    write_bytes(part / "world.json", (json.dumps(world, indent=1) + "\n").encode())
     tell("done")
-    return out
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -271,9 +329,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--earth-search", action="store_true", help="the same scenes also as Earth Search offers them")
     parser.add_argument(
-        "--truth-only", action="store_true", help="no scenes: for judging a run of a world made elsewhere"
+        "--truth-only",
+        action="store_true",
+        help="neither scenes nor labels: for judging a run of a world made elsewhere",
     )
     a = parser.parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        # A maker that is told to end cleans up as one that is interrupted.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         spec = Spec(
             a.seed, a.years, a.size_km, a.dates, a.growth, not a.no_clouds, not a.no_noise, not a.intact, a.earth_search

@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     a = parser.parse_args(arguments)
     try:
         draw(a.world, a.file)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
     return 0

@@ -16,7 +16,7 @@ from rasterio.features import shapes
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
-from testsuite.archive.sensor import Pass, Scene, Window
+from testsuite.archive.sensor import SUN_AZIMUTH, Pass, Scene, Window
 from testsuite.archive.spec import BUCKET, COLLECTION, RES_M
 
 BANDS = ("B04", "B11", "B12")
@@ -388,7 +388,7 @@ def stac_item(
             "eopf:origin_datetime": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z",
             "sat:absolute_orbit": w.absolute, "sat:relative_orbit": w.orbit, "sat:orbit_state": "descending",
             "sat:platform_international_designator": "2015-028A" if w.satellite == "A" else "2017-013A",
-            "view:sun_azimuth": 158.0, "view:sun_elevation": round(60.5 - 0.19 * abs(w.day - 172), 3),
+            "view:sun_azimuth": round(float(np.degrees(SUN_AZIMUTH)), 3), "view:sun_elevation": round(60.5 - 0.19 * abs(w.day - 172), 3),
             "auth:schemes": {
                 "s3": {"type": "s3"},
                 "oidc": {

@@ -135,24 +135,27 @@ def real_towns(data: Path) -> dict[str, Stats]:
 
 
 def real_forest(data: Path) -> dict[str, Stats]:
-    """Read forest of September 2019 (Czech chips) and of August and September 2015 (Slovenia, by its land cover; top of
-    atmosphere)."""
-    out = {}
+    """Read woods of September 2019 (Czech chips)."""
+    paths = sorted((data / "s2_l2a_czech_2019_2020" / "2019-09").glob("*.tif"))
+    if not paths:
+        raise FileNotFoundError("no pack 's2_l2a_czech_2019_2020'")
     chips = []
-    for path in sorted((data / "s2_l2a_czech_2019_2020" / "2019-09").glob("*.tif")):
+    for path in paths:
         with rasterio.open(path) as file:
             bands = file.read([4, 11, 12]).astype(float) / 1e4
         bands[:, bands[0] == 0] = np.nan
         with np.errstate(all="ignore"):
             # Pixels of 10 m in Web Mercator are some 6.5 m on this ground.
             chips.append(of_image(np.stack([_halved(b, 3) for b in bands])))
-    if chips:
-        out["landscape: forest"] = average(chips)
+    return {"landscape: forest": average(chips)}
+
+
+def real_trees(data: Path) -> dict[str, Stats]:
+    """Read forest by its land cover of August and September 2015 (Slovenia; top of atmosphere)."""
     folder = data / "s2_l1c_slovenia_eopatch"
     cover = np.load(folder / "LULC.npy")[..., 0]
     scenes = np.load(folder / "REFERENCE_SCENES_2015.npy")[2:4][..., [3, 11, 12]]
-    out["forest"] = average([of_pixels(s[cover == 2].T) for s in scenes])
-    return out
+    return {"forest": average([of_pixels(s[cover == 2].T) for s in scenes])}
 
 
 def real_spectra(data: Path) -> dict[str, Stats]:
@@ -287,13 +290,15 @@ def compare(real: dict[str, Stats], made: dict[str, Stats]) -> tuple[list[str], 
 
 
 def draw(real: dict[str, Stats], made: dict[str, Stats], path: Path) -> None:
-    """Draw real and made landscapes side by side, with their variograms."""
+    """Draw real and made landscapes side by side, with their variograms; where there is no landscape, nothing."""
+    names = [n for n in sorted(set(real) & set(made)) if n.startswith("landscape")]
+    if not names:
+        return
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    names = [n for n in sorted(set(real) & set(made)) if n.startswith("landscape")]
     fig, axes = plt.subplots(len(names), 3, figsize=(12, 4 * len(names)), squeeze=False)
     for row, name in zip(axes, names, strict=True):
         for ax, stats, title in ((row[0], real[name], "real"), (row[1], made[name], "made")):
@@ -324,7 +329,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path)
     a = parser.parse_args(arguments)
     real: dict[str, Stats] = {}
-    for read in (real_fields, real_towns, real_forest, real_spectra):
+    for read in (real_fields, real_towns, real_forest, real_trees, real_spectra):
         try:
             real |= read(a.data)
         except (OSError, ImportError) as error:

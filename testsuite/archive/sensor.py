@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.special import betaincinv, ndtr
 
-from testsuite.archive.fields import Warp, fractal
+from testsuite.archive.fields import Warp, exp, fractal, power
 from testsuite.archive.land import COARSE_M, Land
 from testsuite.archive.materials import CLASS, CODE, CROPS, GRASS, MATERIALS, greenness, spectra, stubble
 from testsuite.archive.spec import FINE_M, RES_M, Spec, Tile
@@ -49,6 +49,8 @@ REACH = 6
 POINTING_M = 5.0 / np.sqrt(-2 * np.log(0.05))
 """Standard deviation, along each axis, of how far an acquisition lies from its place: 5 m at 95 %. That is between the 3.5 m of products that ESA
 has refined (two of them lie 5 m apart, as it announced in March 2021) and the 11 m of older ones, with which difficulty.py's bounds are not met."""
+SUN_AZIMUTH = np.radians(158)
+"""Where the sun stands when the satellite passes, from north to east: in the south-east."""
 CLOUD = np.array([0.62, 0.46, 0.37])
 CLOUD_COVER = (0.29, 1.4)
 """Parameters of the beta distribution of the share of the sky that is covered at a passing."""
@@ -191,9 +193,7 @@ class View:
     def hold(self, land: Land, texture: np.ndarray) -> None:
         """Look up what stays the same for all dates, once."""
         self.texture = [self.sample(f, RES_M) for f in texture]
-        north_south, east_west = np.gradient(np.asarray(land.height), COARSE_M)
-        # The sun stands in the south-east when the satellite passes.
-        self.light = self.sample((north_south * 0.8 + east_west * 0.6).astype(np.float32), COARSE_M)
+        self.light = self.sample(towards_sun(np.asarray(land.height), COARSE_M), COARSE_M)
 
     def sample(self, field: np.ndarray, cell_m: int) -> np.ndarray:
         """Look up a field over the land at the pixels, bilinearly. Returns: array (row, col), float32."""
@@ -297,6 +297,15 @@ def spread(kind: str) -> np.ndarray:
     return weight / weight.sum(axis=1, keepdims=True)
 
 
+def towards_sun(height: np.ndarray, cell_m: float) -> np.ndarray:
+    """Return how steeply the ground falls towards the sun: what lies in the light is positive.
+
+    height : array (row, col), metres, rows from north to south. Returns: float32, the same shape
+    """
+    southward, eastward = np.gradient(height, cell_m)
+    return (southward * np.cos(SUN_AZIMUTH) - eastward * np.sin(SUN_AZIMUTH)).astype(np.float32)
+
+
 def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     """Tell the reflectance of each surface at an acquisition, and what the scene classification goes by.
 
@@ -340,7 +349,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
     # Woods differ little in the red, where all leaves are dark, and in their own way.
     shape[tree, 0] = 0.90 * lasting[tree, 0] + 0.66 * own[tree, 3]
-    out[:, :3] *= np.exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
+    out[:, :3] *= exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
     out[:, 3] = np.array([m.texture for m in MATERIALS], np.float32)[material]
     grows = np.array([m.green is not None for m in MATERIALS])[material]
     out[:, 4] = np.where(
@@ -394,10 +403,10 @@ def sky(spec: Spec, when: Pass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return (np.zeros(shape, np.float32),) * 3
     threshold = np.quantile(field, 1 - when.cover)
     thick = np.clip((field - threshold) / 0.24, 0, 1)
-    # The sun stands in the south-east in the morning, so shadows fall to the north-west, farther the higher the cloud.
+    # Shadows fall away from the sun, to the north-west, farther the higher the cloud and the lower the sun.
     height = rng.uniform(600, 2200)
-    low = 1.0 + 0.012 * abs(when.day - 172)
-    dy, dx = int(0.80 * low * height * 0.75 / COARSE_M), int(0.35 * low * height * 0.75 / COARSE_M)
+    away = 0.65 * (1.0 + 0.012 * abs(when.day - 172)) * height / COARSE_M
+    dy, dx = int(-np.cos(SUN_AZIMUTH) * away), int(np.sin(SUN_AZIMUTH) * away)
     dy, dx = min(dy, pad - 1), min(dx, pad - 1)
     shadow = np.clip(thick[dy : dy + shape[0], dx : dx + shape[1]] * 1.6, 0, 1)
     thin = np.clip(cirrus - rng.uniform(1.0, 3.0), 0, 1) * 0.9
@@ -459,7 +468,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     for b in range(3):
         g = weight[b]
         mean, rough, growth = (seen[b][..., i] for i in range(3))
-        bands[b] = mean * np.exp(rough * (g[0] * t[0] + g[1] * t[1]) + growth * g[2] * t[2] - 0.02 * (b > 0) * shower)
+        bands[b] = mean * exp(rough * (g[0] * t[0] + g[1] * t[1]) + growth * g[2] * t[2] - 0.02 * (b > 0) * shower)
     bands *= 1 + np.clip(0.5 * view.light, -0.15, 0.15)
     fill = [float(b[view.valid].mean()) if view.valid.any() else 0.1 for b in bands]
     # The two tiles of an acquisition are off by the same way.
@@ -480,7 +489,7 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     clear_red = bands[0].copy()
     for b in range(3):
         bands[b] *= 1 - 0.68 * shade
-        cover = np.clip(thick * 1.25, 0, 1) ** 0.8
+        cover = power(np.clip(thick * 1.25, 0, 1), 0.8)
         lumps = 0.80 + 0.30 * thick
         bands[b] = bands[b] * (1 - cover) + CLOUD[b] * lumps * cover + 0.045 * cirrus * (1.0, 0.7, 0.6)[b]
         if spec.noise:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
 import secrets
@@ -31,6 +30,7 @@ from pathlib import Path
 from testsuite.archive.difficulty import read_facts
 from testsuite.archive.earthsearch import HOST
 from testsuite.archive.faults import Gate
+from testsuite.archive.processes import die_with_parent, listens
 
 
 @dataclass
@@ -80,17 +80,11 @@ def _free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _die_with_parent() -> None:
-    """Let the kernel end a server when its parent is killed."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
 @contextlib.contextmanager
 def _running(command: list[str], port: int, env: dict[str, str], seconds: float = 30) -> Iterator[subprocess.Popen]:
-    """Run a server until the end of the block; yields when it accepts connections."""
+    """Run a server until the end of the block; yields when it listens itself."""
     # A child dies with the thread that made it, so the tie is only made from the main thread.
-    tie = _die_with_parent if threading.current_thread() is threading.main_thread() else None
+    tie = die_with_parent if threading.current_thread() is threading.main_thread() else None
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, preexec_fn=tie
     )
@@ -100,15 +94,13 @@ def _running(command: list[str], port: int, env: dict[str, str], seconds: float 
     listener.start()
     try:
         until = time.monotonic() + seconds
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
+        while not listens(process.pid, port):
             if process.poll() is not None or time.monotonic() > until:
                 process.kill()
                 listener.join(2)
                 tail = b" ".join(said[-5:]).decode(errors="replace").strip()
                 raise RuntimeError(
-                    f"Server {Path(command[0]).name}: found no answer, expected one on port {port}. It said: {tail}"
+                    f"Server {Path(command[0]).name}: found that it does not listen, expected it on port {port}. Start it again. It said: {tail}"
                 )
             time.sleep(0.05)
         yield process
@@ -148,6 +140,12 @@ def serve(
     """
     out = Path(out).resolve()
     world = read_facts(out)
+    items_file = out / "stac" / items
+    if not items_file.is_file():
+        raise FileNotFoundError(
+            f"World '{out}': found no stac/{items}, expected one of {', '.join(sorted(p.name for p in items_file.parent.glob('*.json')))}. "
+            "Name another, or make the world with --earth-search."
+        )
     access_key = access_key or f"AK{secrets.token_hex(8).upper()}"
     secret_key = secret_key or secrets.token_hex(20)
     s3_port, stac_port = _free_port(), _free_port()
@@ -166,7 +164,6 @@ def serve(
         stack.enter_context(_running(s3_command, s3_port, s3_env))
         s3 = stack.enter_context(_gate(s3_port))
         stac = stack.enter_context(_gate(stac_port))
-        items_file = out / "stac" / items
         http = None
         if items.startswith("earthsearch"):
             # Earth Search's objects are open to all, by plain HTTP; its items get the address of today's server.

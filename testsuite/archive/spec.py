@@ -71,6 +71,12 @@ class Spec:
             raise ValueError(
                 f"--years: found {self.years}, expected consecutive years such as 2017-2019. Correct them."
             )
+        if self.seed < 0:
+            raise ValueError(f"--seed: found {self.seed}, expected 0 or more. Choose another number.")
+        if not 0 <= self.growth <= 0.1:
+            raise ValueError(
+                f"--growth: found {self.growth}, expected a share of 0 to 0.1 a year. Choose another rate."
+            )
         if self.years[0] < 2017 or self.years[-1] > 2025:
             raise ValueError(f"--years: found {self.years}, expected years in 2017-2025. Correct them.")
 
@@ -103,6 +109,9 @@ def parse_years(text: str) -> tuple[int, ...]:
     """
     first, _, last = text.partition("-")
     try:
-        return tuple(range(int(first), int(last or first) + 1))
+        years = tuple(range(int(first), int(last or first) + 1))
     except ValueError:
-        raise ArgumentTypeError(f"found '{text}', expected years such as 2017-2019 or 2018. Correct them.") from None
+        years = ()
+    if not years:
+        raise ArgumentTypeError(f"found '{text}', expected years such as 2017-2019 or 2018. Correct them.")
+    return years
