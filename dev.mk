@@ -7,6 +7,8 @@ OUT ?= build/archive
 SEED ?= 1
 PORT ?= 8000
 GROWTH ?= 0.003
+SIZE ?= 30
+YEARS ?= 2017-2023
 JOBS ?= 2
 
 .PHONY: help demo test check soak bench real archive serve judge dashboard matrix install env clean
@@ -42,9 +44,9 @@ real:     ## Run the chain on real data packs in DATA=DIR; absent packs are skip
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.realrun $(if $(DATA),--data "$(DATA)")
 
-archive:  ## Make a world of known truth in OUT= from SEED=, its sealed land growing by the share GROWTH= a year
+archive:  ## Make a world of known truth in OUT= from SEED=, its sealed land growing by the share GROWTH= a year (SIZE=30 km, YEARS=2017-2023)
 	@tools/setup.sh demo
-	@$(PYTHON3) -m testsuite.archive.make "$(OUT)" --seed "$(SEED)" --growth "$(GROWTH)"
+	@$(PYTHON3) -m testsuite.archive.make "$(OUT)" --seed "$(SEED)" --growth "$(GROWTH)" --size-km "$(SIZE)" --years "$(YEARS)"
 	@echo "Serve it with: make serve OUT=$(OUT)"
 
 serve:    ## Serve the world in OUT= by a STAC API and an S3 server on this machine, until Ctrl-C
@@ -52,11 +54,11 @@ serve:    ## Serve the world in OUT= by a STAC API and an S3 server on this mach
 	@echo "For another terminal: the lines 'export ...' below, then r.s2.fetch with stac= the address of the STAC API. Ctrl-C ends it."
 	@$(PYTHON3) -m testsuite.archive.serve "$(OUT)"
 
-judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or else of the one of SEED= and GROWTH= (make archive)
+judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or else of the one that make archive makes of SEED=, GROWTH=, SIZE=, YEARS=
 	@test -n "$(RUN)" || { echo "RUN=: found none, expected the folder of a run. The demo's: make judge RUN=build/demo WORLD=build/demo/archive" >&2; exit 1; }
 	@tools/setup.sh demo
 	@mkdir -p build
-	@$(PYTHON3) -m testsuite.archive.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)" \
+	@$(PYTHON3) -m testsuite.archive.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)" --size-km "$(SIZE)" --years "$(YEARS)" \
 		--json build/judge.json --picture build/judge.png
 	@echo "Written: build/judge.json, build/judge.png"
 

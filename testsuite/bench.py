@@ -11,7 +11,7 @@ a case is a plain function that returns (ours, peer):
 
 Smaller is better: seconds, bytes, or an error. With a peer, `target` is the largest ratio ours / peer that will do; where the
 function returns None as peer, the largest value of ours. A case whose peer is not installed raises PeerAbsentError. GRASS cases get a session
-from `grass_session()`. Every case must finish within a minute on 2 cores.
+from `grass_session()`. Every case but those of the archive must finish within a minute on 2 cores.
 """
 
 from __future__ import annotations

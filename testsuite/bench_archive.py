@@ -1,0 +1,42 @@
+"""Benchmark of the embedded archive: what the default world costs, and whether it is as hard as it should be. Takes four minutes."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import time
+from pathlib import Path
+
+from testsuite.bench import case
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="bench_archive")
+
+
+@functools.cache
+def _world() -> tuple[Path, float]:
+    """Make the default world as its command does. Returns: the folder, and how long it took, seconds."""
+    from testsuite.archive.make import main
+
+    world, start = Path(_FOLDER.name) / "world", time.perf_counter()
+    if main([str(world)]):
+        raise AssertionError("the default world was not made")
+    return world, time.perf_counter() - start
+
+
+@case("archive", "the default world made on 2 cores, seconds", target=120)
+def seconds() -> tuple[float, None]:
+    return _world()[1], None
+
+
+@case("archive", "the default world on disk, MB", target=400)
+def megabytes() -> tuple[float, None]:
+    return sum(512 * p.stat().st_blocks for p in _world()[0].rglob("*")) / 1e6, None
+
+
+@case("archive", "bounds of the default world's difficulty missed, of three", target=0)
+def bounds_missed() -> tuple[float, None]:
+    from testsuite.archive import difficulty
+
+    result = difficulty.measure(_world()[0])
+    print("\n".join(difficulty.lines(result)))
+    return sum(not met for met in result["met"].values()), None
