@@ -360,6 +360,7 @@ def _region_lines(result: dict[str, Any], pct: Callable[[float | None], str]) ->
         return " ".join(format(v, form) for v in (min(known), max(known))) if known else "- -"
 
     out = [
+        "Artificial land per region; change from the first year to the last:",
         "region    seen   IoU, worst best  area error, % from to  bias of p, % from to  gain mapped  true  false  missed ha"
     ]
     for geo, region in result["regions"].items():
