@@ -273,6 +273,16 @@ def _rings(geometry: Mapping) -> list[np.ndarray]:
     return [np.asarray(ring)[:, :2] / 1000 for polygon in polygons for ring in polygon]
 
 
+def _roomiest(shape, rings: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the point within an outline that lies farthest from its borders, holes too: where a label has most room."""
+    widest = max(rings, key=lambda ring: np.ptp(ring, axis=0).prod())
+    steps = (np.linspace(low, high, 60) for low, high in zip(widest.min(axis=0), widest.max(axis=0), strict=True))
+    points = np.stack(np.meshgrid(*steps), axis=-1).reshape(-1, 2)
+    points = points[shape.contains_points(points)]
+    away = np.linalg.norm(points[:, None] - np.concatenate(rings)[None], axis=2).min(axis=1)
+    return points[away.argmax()]
+
+
 def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int, extent, title: str, out: Path) -> None:
     """Regions of one level coloured by a value; grey where there is none."""
     from matplotlib.patches import PathPatch
@@ -291,7 +301,7 @@ def draw_regions(outlines: Path, values: Mapping[str, float | None], level: int,
         shape = Outline.make_compound_path(*(Outline(ring, closed=True) for ring in rings))
         colour = "#dddddd" if value is None else colours(norm(value))
         axis.add_patch(PathPatch(shape, facecolor=colour, edgecolor="#444444", lw=0.8))
-        x, y = max(rings, key=len).mean(axis=0)
+        x, y = _roomiest(shape, rings)
         label = "no value" if value is None else f"{value:.1f} %"
         axis.text(x, y, f"{feature['properties']['geo']}\n{label}", ha="center", va="center", fontsize=8,
                   path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip

@@ -361,7 +361,7 @@ def _region_lines(result: dict[str, Any], pct: Callable[[float | None], str]) ->
 
     out = [
         "Artificial land per region; change from the first year to the last:",
-        "region    seen   IoU, worst best  area error, % from to  bias of p, % from to  gain mapped  true  false  missed ha"
+        "region    seen   IoU, worst best  area error, % from to  bias of p, % from to  gain mapped  true  false  missed ha",
     ]
     for geo, region in result["regions"].items():
         if not region["years"]:
