@@ -200,7 +200,8 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
     assert "do not nest in the grid" in done.said
 
 
-def test_a_stopped_run_goes_on_with_the_periods_it_had(grass, tmp_path):
+def stopped_run(grass, tmp_path):
+    """Composites of three years, and a run that was killed after the first. Returns: its command, file and folder of parts."""
     archive = tmp_path / "archive"
     for year in (2017, 2018, 2019):
         write_scene(archive, "32UPD", f"{year}-06-01", GRID, even_scene(GRID, year))
@@ -215,9 +216,40 @@ def test_a_stopped_run_goes_on_with_the_periods_it_had(grass, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not path.exists() and (parts / "2017.h5").exists()
+    return command, path, parts
+
+
+def test_a_stopped_run_goes_on_with_the_periods_it_had(grass, tmp_path):
+    command, path, parts = stopped_run(grass, tmp_path)
     done = grass(*command)
     assert "Period 2017 is there from a run that was stopped." in done.said
     assert check_ard(path, GRID)["findings"] == [] and not parts.exists()
     with ArdFile.open(path) as ard:
         assert [int(ard.read(str(year), GRID)[0, 0, 0]) for year in (2017, 2018, 2019)] == [2017, 2018, 2019]
         assert ard.provenance["2018"]["scenes"][0]["id"].startswith("S2A_MSIL2A_2018")
+
+
+def test_what_a_stopped_run_left_is_not_taken_where_maps_changed(grass, tmp_path):
+    command, path, _ = stopped_run(grass, tmp_path)
+    # One feature of the first year comes from another scene by now, the first one stays.
+    again = tmp_path / "again"
+    write_scene(again, "32UPD", "2017-07-01", GRID, even_scene(GRID, 1234))
+    grass("r.s2.yearly", f"input={again}", "output=other", "years=2017")
+    grass("g.remove", "type=raster", "name=s2_2017_B04_p50", "-f")
+    grass("g.copy", "raster=other_2017_B04_p50,s2_2017_B04_p50")
+    done = grass(*command)
+    assert "Period 2017 is there" not in done.said
+    with ArdFile.open(path) as ard:
+        assert int(ard.read("2017", GRID)[ard.features.index("B04_p50"), 0, 0]) == 1254
+
+
+def test_what_a_stopped_run_left_is_not_taken_under_a_mask(grass, tmp_path):
+    command, path, _ = stopped_run(grass, tmp_path)
+    grass("r.mapcalc", "expression=half = if(col() > 10, 1, null())")
+    grass("r.mask", "raster=half")
+    try:
+        assert "Period 2017 is there" not in grass(*command).said
+    finally:
+        grass("r.mask", "-r")
+    with ArdFile.open(path) as ard:
+        assert (ard.read("2017", GRID)[:, :, :10] == 0).all() and (ard.read("2017", GRID)[:, :, 10:] >= 2017).all()

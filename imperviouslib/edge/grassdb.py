@@ -437,6 +437,11 @@ def mosaic(parts: Sequence[str], name: str, *, replace: bool = False) -> None:
         run("g.rename", raster=f"{parts[0]},{name}", overwrite=overwriting)
 
 
+def has_mask() -> bool:
+    """Tell whether a raster mask of the user hides cells."""
+    return bool(gs.find_file(os.environ.get("GRASS_MASK", "MASK"), element="cell")["name"])
+
+
 def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     """Register maps in a space-time raster dataset, made where it is not there yet.
 

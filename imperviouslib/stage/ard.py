@@ -324,10 +324,11 @@ def _write(
     parts = {period: folder / f"{period}.h5" for period in periods}
     steps, step = 4 * len(periods), 0
     for period in periods:
-        if _is_there(parts[period], area, period, features, told[period], as_float=as_float):
+        read = _what_is_read(sources, period)
+        if _is_there(parts[period], area, period, features, {period: told[period], "read": read}, as_float=as_float):
             grassdb.message(f"Period {period} is there from a run that was stopped.")
         else:
-            _write_part(parts[period], area, period, sources, told[period], as_float=as_float)
+            _write_part(parts[period], area, period, sources, {period: told[period], "read": read}, as_float=as_float)
         step += 3
         grassdb.percent(step, steps)
     tied = {"tied": 0, "cells": 0, **{c.key: 0 for c in CLASSES}}
@@ -354,8 +355,14 @@ def _write(
     return tied
 
 
+def _what_is_read(sources: _Sources, period: str) -> dict[str, Any]:
+    """Tell by what it can be known that the maps of a period, as they are read, are still the same."""
+    maps = [*(sources.maps[period, feature] for feature in sources.features), *sources.counts[period]]
+    return {"maps": {name: _origin(name, period) for name in maps}, "mask": grassdb.has_mask()}
+
+
 def _write_part(
-    path: Path, area: Grid, period: str, sources: _Sources, told: Mapping[str, Any], *, as_float: bool
+    path: Path, area: Grid, period: str, sources: _Sources, provenance: Mapping[str, Any], *, as_float: bool
 ) -> None:
     with ArdWriter(path, area, [period], sources.features, as_float=as_float) as ard:
         for strip in ard.strips():
@@ -363,7 +370,7 @@ def _write_part(
                 [grassdb.read_cells(sources.maps[period, feature], strip) for feature in sources.features]
             )
             ard.write_period(period, strip, np.clip(planes, 0, 65535).astype(np.uint16), _count(sources, period, strip))
-        ard.finish({period: told})
+        ard.finish(provenance)
 
 
 def _count(sources: _Sources, period: str, strip: Grid) -> np.ndarray:
@@ -374,15 +381,19 @@ def _count(sources: _Sources, period: str, strip: Grid) -> np.ndarray:
 
 
 def _is_there(
-    path: Path, area: Grid, period: str, features: Sequence[str], told: Mapping[str, Any], *, as_float: bool
+    path: Path, area: Grid, period: str, features: Sequence[str], provenance: Mapping[str, Any], *, as_float: bool
 ) -> bool:
-    """Tell whether a stopped run left this period whole, from these very scenes. Maps that do not tell their scenes are read again."""
-    if "scenes" not in told or not path.is_file():
+    """Tell whether a stopped run left this period whole, from these very scenes.
+
+    Maps that do not tell their scenes are read again, and so is all where a mask hides cells: it may be another one now.
+    """
+    read = provenance["read"]
+    if read["mask"] or not all("scenes" in origin for origin in read["maps"].values()) or not path.is_file():
         return False
     try:
         with ArdFile.open(path) as ard:
             same = (ard.grid, ard.periods, ard.features, ard.is_float) == (area, (period,), tuple(features), as_float)
-            return same and ard.provenance == {period: told} and not check_ard(path)["findings"]
+            return same and ard.provenance == provenance and not check_ard(path)["findings"]
     except ArdError:
         return False
 
