@@ -59,9 +59,21 @@ def test_maps_keep_their_place_and_more_can_come(maps):
     from imperviouslib.edge import grassdb
 
     grassdb.register("years", "Years", maps[:1])
-    grassdb.register("years", "Years", [maps[0].replace("2010", "2015"), maps[1]])
+    grassdb.register("years", "Years", maps)
     assert registered() == ["first", "second"]
     assert registered("start_time") == ["2010-01-01 00:00:00", "2011-01-01 00:00:00"]
+
+
+def test_a_map_made_anew_of_another_time_takes_its_new_place(maps):
+    from imperviouslib.edge import grassdb
+
+    second = "second|2011-01-01|2011-12-01"
+    grassdb.register("years", "Years", ["first|2010-01-01|2010-10-01", second])
+    grassdb.register("years", "Years", ["first|2010-05-01|2010-09-01", second])
+    assert registered("name,start_time,end_time") == [
+        "first|2010-05-01 00:00:00|2010-09-01 00:00:00",
+        "second|2011-01-01 00:00:00|2011-12-01 00:00:00",
+    ]
 
 
 @pytest.mark.parametrize("tool", ["t.list", "t.create", "t.register"])

@@ -445,7 +445,7 @@ def has_mask() -> bool:
 def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     """Register maps in a space-time raster dataset, made where it is not there yet.
 
-    lines : `map|start time`, or `map|start time|end time`; maps that are registered already keep their place
+    lines : `map|start time`, or `map|start time|end time`; maps that are registered at that time already keep their place
     """
     if not lines:
         return
@@ -473,9 +473,16 @@ def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
     if (dataset, mapset) not in present:
         _temporal("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
     # An empty dataset is an error to t.rast.list; it has no maps, and that is all that counts here.
-    listed = _temporal("t.rast.list", may_fail=True, input=f"{dataset}@{mapset}", columns="name", flags="u")
-    known = set(listed.split())
-    lines = [line for line in lines if line.split("|", 1)[0] not in known]
+    listed = _temporal(
+        "t.rast.list",
+        may_fail=True,
+        input=f"{dataset}@{mapset}",
+        columns="name,start_time,end_time",
+        separator="pipe",
+        flags="u",
+    )
+    known = {_time_key(line) for line in listed.splitlines()}
+    lines = [line for line in lines if _time_key(line) not in known]
     if not lines:
         return
     path = temporary_folder() / f"register_{os.getpid()}.txt"
@@ -491,6 +498,12 @@ def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
         )
     finally:
         path.unlink()
+
+
+def _time_key(line: str) -> tuple[str, ...]:
+    """Return map and times of a line in one form: midnight is written out, and what has no end is an instant."""
+    name, *times = line.split("|")
+    return name, *(t if len(t) > 10 else f"{t} 00:00:00" for t in times if t not in ("", "None"))
 
 
 def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **options: Any) -> str:
