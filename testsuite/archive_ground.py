@@ -23,6 +23,7 @@ def write_scene(
     *,
     overpass: str = "",
     size: int = 1000,
+    baseline: str = "02.13",
 ) -> str:
     """Write one scene; return its id.
 
@@ -30,9 +31,10 @@ def write_scene(
     planes : band to array (row, col), reflectance x 10000, and SCL
     overpass : same for the tiles of one overpass; default: of its own
     size : bytes that the source objects shall have had
+    baseline : of the processing; the same acquisition may come in several
     """
     compact = when.replace("-", "")
-    name = f"S2A_MSIL2A_{compact}T102031_N0213_R065_T{tile}_{compact}T152758"
+    name = f"S2A_MSIL2A_{compact}T102031_N{baseline.replace('.', '')}_R065_T{tile}_{compact}T152758"
     folder = Path(archive) / tile / when[:4] / name
     for band, plane in planes.items():
         path = folder / f"{band}.tif"
@@ -40,7 +42,7 @@ def write_scene(
         valid = int(np.count_nonzero(plane))
         sidecar = {
             "sidecar": 1, "scene": name, "tile": tile, "band": band, "sensed_utc": f"{when}T10:20:31Z", "platform": "sentinel-2a",
-            "datatake": overpass or f"GS2A_{compact}_{tile}", "datastrip": f"{compact}T102134", "baseline": "02.13", "cloud_pct": 10.0,
+            "datatake": overpass or f"GS2A_{compact}_{tile}", "datastrip": f"{compact}T102134", "baseline": baseline, "cloud_pct": 10.0,
             "valid_pct": 100.0, "valid_cells": valid, "offset": {"dn": 0, "rule": "baseline 02.13 is before 04.00"},
             "source": {"href": f"{name}/{band}.jp2", "size": size, "checksum": ""},
             "output": {"file": path.name, "size": path.stat().st_size, "sha256": sha256_file(path)},

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from imperviouslib.core.composite import (
     Observations,
+    by_overpass,
     clear,
     cloud_distance,
     dilate,
@@ -264,3 +265,9 @@ def test_ground_that_is_hardly_known_gives_no_shift():
     ground = smooth_ground((128, 128))
     ground[:, 60:] = 0
     assert find_shift(ground, ground) is None
+
+
+def test_the_scenes_of_an_overpass_are_laid_over_each_other():
+    scl = np.array([[[4, 0, 9]], [[5, 5, 5]], [[8, 6, 0]]], np.uint8)
+    dates, of_scene = by_overpass(scl, ["b", "a", "b"])
+    assert dates.tolist() == [[[4, 6, 9]], [[5, 5, 5]]] and of_scene == [0, 1, 0]

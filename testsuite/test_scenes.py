@@ -270,6 +270,10 @@ def item(
         (lambda i: i.update(id=i["id"].replace("MSIL2A", "MSIL1C")), "a product of Level-1C"),
         (lambda i: i.update(geometry={"type": "Polygon", "coordinates": [[["a", 1]]]}), "a field that cannot be understood"),
         (lambda i: i["properties"].update({"eo:cloud_cover": "many"}), "a field that cannot be understood"),
+        (lambda i: i["properties"].pop("eo:cloud_cover"), "no eo:cloud_cover"),
+        (lambda i: i["properties"].update({"grid:code": "MGRS-../../x"}), r"tile \.\./\.\./x, expected a tile such as"),
+        (lambda i: i.update(id="../../../../" + i["id"]), "an id that is no name of a folder"),
+        (lambda i: i.update(id=".."), "an id that is no name of a folder"),
         (lambda i: i.update(properties=None), "no STAC item"),
     ],
 )  # fmt: skip

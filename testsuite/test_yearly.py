@@ -81,6 +81,27 @@ def test_overlapping_tiles_of_an_overpass_count_once(tmp_path):
     assert (made["count"] == 3).all() and (made["B12_p50"] == 1006).all() and (made["B04_p50"] == 1026).all()
 
 
+def test_of_one_acquisition_the_newest_processing_counts_alone(tmp_path):
+    # Written in the order in which an archive grows; by its name the newest would come last.
+    for value, baseline in ((1000, "02.13"), (2000, "05.00"), (3000, "99.99")):
+        write_scene(tmp_path, "32UPD", "2018-06-01", WEST, even_scene(WEST, value), baseline=baseline)
+    made = _composed(tmp_path, WEST)
+    assert (made["count"] == 1).all() and (made["B12_p50"] == 2000).all()
+
+
+def test_the_tiles_of_an_overpass_are_one_date_to_the_second_opinion(tmp_path):
+    # A cloud in the same place on two dates, each seen by two tiles, is called so by four scenes and by two dates.
+    scl = np.full(GRID.shape, 4, np.uint8)
+    scl[20:26, 20:26] = 9
+    for day in (1, 11):
+        for tile in ("32UPD", "33UUU"):
+            write_scene(tmp_path, tile, f"2018-06-{day:02d}", GRID, even_scene(GRID, 1000, scl), overpass=f"o{day}")
+    assert (_composed(tmp_path, GRID, dilate=0)["count"][21:25, 21:25] == 0).all()
+    for tile in ("32UPD", "33UUU"):
+        write_scene(tmp_path, tile, "2018-07-01", GRID, even_scene(GRID, 1000, scl), overpass="o21")
+    assert (_composed(tmp_path, GRID, dilate=0)["count"][21:25, 21:25] == 3).all()
+
+
 @pytest.mark.parametrize(
     "options",
     [

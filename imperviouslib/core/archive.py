@@ -36,6 +36,7 @@ class Sidecar:
     band: str
     sensed_utc: str
     datatake: str
+    datastrip: str
     baseline: str
     offset_dn: int
     offset_rule: str
@@ -69,6 +70,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
             content["band"],
             content["sensed_utc"],
             content["datatake"],
+            content["datastrip"],
             content["baseline"],
             int(content["offset"]["dn"]),
             content["offset"]["rule"],

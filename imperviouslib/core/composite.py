@@ -114,14 +114,28 @@ def _box_sum(values: np.ndarray, cells: int) -> np.ndarray:
     return values
 
 
+def by_overpass(scl: np.ndarray, overpasses: Sequence[str]) -> tuple[np.ndarray, list[int]]:
+    """Lay the scenes of one overpass over each other: a cell is what the first scene that saw it calls it.
+
+    scl : array (scene, row, col), uint8, 0 = no data; overpasses : name of each scene's overpass
+    Returns: array (overpass, row, col), uint8, and for each scene the number of its overpass
+    """
+    number = {name: n for n, name in enumerate(dict.fromkeys(overpasses))}
+    out = np.zeros((len(number), *scl.shape[1:]), np.uint8)
+    for layer, name in zip(scl, overpasses, strict=True):
+        of_all = out[number[name]]
+        np.copyto(of_all, layer, where=of_all == 0)
+    return out, [number[name] for name in overpasses]
+
+
 def false_alarms(scl: np.ndarray) -> np.ndarray:
     """Give a second opinion over many dates: find what SCL calls cloud or shadow on each date because of the ground itself.
 
-    scl : array (scene, row, col), uint8, scene classifications, 0 = no data
-    Returns: array (scene, row, col), bool: the cell is called cloud or shadow, and is not
+    scl : array (date, row, col), uint8, scene classifications, 0 = no data, one layer an overpass (`by_overpass`)
+    Returns: array (date, row, col), bool: the cell is called cloud or shadow, and is not
 
-    A cloud moves, a bright roof stays. A scene is quiet at a cell where less than 30 % of the surroundings (NEAR cells on every side) is called cloud
-    or shadow. A cell that is called so in at least 70 % of its quiet scenes, and in three or more of them, is no cloud in any quiet scene.
+    A cloud moves, a bright roof stays. A date is quiet at a cell where less than 30 % of the surroundings (NEAR cells on every side) is called cloud
+    or shadow. A cell that is called so in at least 70 % of its quiet dates, and in three or more of them, is no cloud on any quiet date.
     """
     seen = np.zeros(scl.shape[1:], np.uint16)
     flagged = np.zeros(scl.shape[1:], np.uint16)

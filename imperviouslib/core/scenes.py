@@ -253,9 +253,12 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
     product = str(first("s2:product_uri", "sentinel:product_id") or name)
     if "MSIL1C" in product or str(item.get("collection", "")).endswith("l1c"):
         raise fail("a product of Level-1C", "Level-2A, which has surface reflectance and the classes SCL")
+    # Both become folders of the archive.
+    if not re.fullmatch(r"(?!\.)[A-Za-z0-9._-]+", name):
+        raise fail("an id that is no name of a folder", "letters, digits and ._- alone")
     tile = _parse_tile(properties, product)
-    if tile is None:
-        raise fail("no MGRS tile", "grid:code or s2:mgrs_tile")
+    if tile is None or not re.fullmatch(r"\d{2}[C-X][A-Z]{2}", tile):
+        raise fail(f"{f'tile {tile}' if tile else 'no MGRS tile'}", "a tile such as 31UFS in grid:code or s2:mgrs_tile")
     when = first("datetime", "start_datetime")
     if when is None:
         raise fail("no date", "datetime")
@@ -269,6 +272,8 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
     # The identifiers end with the baseline, and a datastrip's also holds the time of processing: only what is the same in every
     # reprocessing identifies the acquisition.
     strip_start = re.search(r"_S(\d{8}T\d{6})", datastrip)
+    if properties.get("eo:cloud_cover") is None:
+        raise fail("no eo:cloud_cover", "the share of cloud in per cent, by which scenes are chosen")
     nodata = first("s2:nodata_pixel_percentage")
     if nodata is None:
         nodata = (properties.get("statistics") or {}).get("nodata")
@@ -287,7 +292,7 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
         datatake=re.sub(r"_N\d\d\.\d\d$", "", datatake) or sensed,
         datastrip=strip_start[1] if strip_start else "",
         baseline=parse_baseline(str(version) if version is not None else in_name[1]),
-        cloud_pct=float(properties.get("eo:cloud_cover") or 0.0),
+        cloud_pct=float(properties["eo:cloud_cover"]),
         nodata_pct=None if nodata is None else float(nodata),
         footprint=_parse_footprint(item.get("geometry") or {}),
         assets=assets,
@@ -400,13 +405,14 @@ def resolve_newest(scenes: Iterable[Scene]) -> list[Scene]:
     for scene in scenes:
         key = scene.tile, scene.datatake, scene.datastrip
         other = best.get(key)
-        if other is None or _age(scene) > _age(other):
+        if other is None or age(scene.baseline, scene.id) > age(other.baseline, other.id):
             best[key] = scene
     return sorted(best.values(), key=lambda s: (s.tile, s.sensed_utc, s.id))
 
 
-def _age(scene: Scene) -> tuple[tuple[int, int], str]:
-    return ((0, 0) if scene.baseline == (99, 99) else scene.baseline), scene.id
+def age(baseline: tuple[int, int], name: str) -> tuple[tuple[int, int], str]:
+    """Return what is larger the newer the processing of one acquisition is."""
+    return ((0, 0) if baseline == (99, 99) else baseline), name
 
 
 @dataclass(frozen=True)

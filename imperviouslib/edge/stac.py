@@ -251,10 +251,11 @@ def check_not_cut(address: str, collection: str, bbox: tuple[float, ...], when: 
 
 def _first_page(address: str, collection: str, bbox: tuple[float, ...], when: str) -> set[str]:
     from pystac_client import Client
+    from pystac_client.stac_api_io import StacApiIO
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        client = Client.open(address)
+        client = Client.open(address, stac_io=StacApiIO(timeout=60))
         client.add_conforms_to("ITEM_SEARCH")
         query = client.search(collections=[collection], bbox=bbox, datetime=when, limit=PAGE, max_items=PAGE)
         return {item["id"] for page in query.pages_as_dicts() for item in page.get("features", [])}

@@ -21,6 +21,7 @@ from imperviouslib.core.composite import (
     NO_SCENE,
     STATISTICS,
     Observations,
+    by_overpass,
     clear,
     cloud_distance,
     false_alarms,
@@ -31,7 +32,7 @@ from imperviouslib.core.composite import (
 from imperviouslib.core.errors import InputError, sentence
 from imperviouslib.core.grid import BLOCK, Grid
 from imperviouslib.core.periods import Period, resolve_periods
-from imperviouslib.core.scenes import SCL, parse_years
+from imperviouslib.core.scenes import SCL, age, parse_baseline, parse_years
 from imperviouslib.edge import alignment, archivefile, grassdb
 from imperviouslib.edge.files import check_place, write_json
 from imperviouslib.edge.rasterfile import OpenRasters, TiffWriter
@@ -230,7 +231,7 @@ def _read(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:
                 "Fetch what is missing with bands= of r.s2.fetch, or leave it out of <bands>.",
             )
         )
-    meeting = [scene for scene in whole if scene.any.grid.intersection(area)]
+    meeting = [scene for scene in _newest(whole) if scene.any.grid.intersection(area)]
     if not meeting:
         raise InputError(
             sentence(
@@ -251,6 +252,20 @@ def _read(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:
             )
         )
     return meeting
+
+
+def _newest(scenes: Iterable[SceneFiles]) -> list[SceneFiles]:
+    """Keep one scene per acquisition, as r.s2.fetch chooses it: an archive that grew over time may hold an older processing too."""
+    best: dict[tuple[str, str, str], SceneFiles] = {}
+    for scene in scenes:
+        key = scene.any.tile, scene.any.datatake, scene.any.datastrip
+        if key not in best or _age(scene) > _age(best[key]):
+            best[key] = scene
+    return list(best.values())
+
+
+def _age(scene: SceneFiles) -> tuple[tuple[int, int], str]:
+    return age(parse_baseline(scene.any.baseline), scene.any.scene)
 
 
 def _resolve_years(text: str, scenes: Sequence[SceneFiles], archive: Path) -> tuple[int, ...]:
@@ -506,7 +521,12 @@ def _compose_part(
         if near
         else np.zeros((0, *around.shape), np.uint8)
     )
-    alarms = false_alarms(scl) if recipe.mask == "dates" else [None] * len(near)
+    alarms: Sequence[np.ndarray | None] = [None] * len(near)
+    if recipe.mask == "dates":
+        # Tiles of one overpass are one date.
+        dates, of_scene = by_overpass(scl, [s.any.datatake for s in near])
+        found = false_alarms(dates)
+        alarms = [found[number] for number in of_scene]
     wanted = {s.any.scene for s in used}
     here = [(s, *classes) for s, *classes in zip(near, scl, alarms, strict=True) if s.any.scene in wanted]
     days = {s.any.datatake: date.fromisoformat(s.any.sensed_utc[:10]).toordinal() for s, *_ in reversed(here)}
