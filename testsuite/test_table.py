@@ -3,6 +3,7 @@
 import csv
 import json
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -300,3 +301,21 @@ def test_folder_that_cannot_be_finished_leaves_the_old_one(folder, five_cells_th
         tablefile.write_folder(folder, five_cells_three_years, {}, {})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    from imperviouslib.edge.files import appearing_folder
+
+    place, rename = tmp_path / "table", Path.rename
+    place.mkdir()
+    (place / "old.csv").write_text("old")
+
+    def fail(path, target):
+        if ".part" in path.name and (path / "new.csv").exists():
+            raise OSError("no permission")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="no permission"), appearing_folder(place) as part:
+        (part / "new.csv").write_text("new")
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["table", "table/old.csv"]

@@ -45,7 +45,12 @@ def appearing_folder(path: Path) -> Iterator[Path]:
         yield part
         if path.exists():
             path.rename(old)
-        part.rename(path)
+        try:
+            part.rename(path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                old.rename(path)
+            raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
