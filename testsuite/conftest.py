@@ -59,10 +59,12 @@ def source_tools(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def grass_env(source_tools):
+def grass_env(source_tools, tmp_path_factory):
     """Environment of a subprocess; GRASS runs the tools with the first python3 on PATH, so that is ours."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("GIS", "GRASS_"))}
     env["GRASS_ADDON_PATH"] = str(source_tools)
+    # Tools that this user has installed would come before those of the source tree.
+    env["GRASS_ADDON_BASE"] = str(tmp_path_factory.mktemp("no_addons"))
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     return env
 

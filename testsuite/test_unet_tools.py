@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -13,9 +13,9 @@ import rasterio
 
 from imperviouslib.core.patches import net_halo
 from imperviouslib.edge.modelfile import read_model
+from testsuite import TOP
 from testsuite.unet_ground import grid_at, make_classes, write_ard
 
-TOP = Path(__file__).resolve().parent.parent
 GRID = grid_at(150_003, 200_005, 161, 174)
 HOLE = (slice(20, 30), slice(40, 60))
 SMALL = ("patch=32", "depth=1", "filters=8", "epochs=12", "batch=4")
@@ -321,6 +321,14 @@ def test_linked_maps_equal_imported_ones_and_overwrite_replaces_them(session, ar
     for key in ("class", "p_other"):
         linked = session.cells(f"far_2017_{key}", GRID, tmp_path / "a.tif")
         assert (linked == session.cells(f"lc_2017_{key}", GRID, tmp_path / "b.tif")).all()
+
+
+def test_maps_that_another_run_writes_are_left_alone(session, ard, trained):
+    holding = f"import subprocess, sys; sys.path.insert(0, {str(TOP)!r}); from imperviouslib.edge import grassdb\n"
+    holding += "with grassdb.writing('busy'): sys.exit(subprocess.call(sys.argv[1:]))"
+    predict = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=busy")
+    done = session(sys.executable, "-c", holding, *predict, ok=False)
+    assert "Maps <busy_*>: found another run that writes it now" in done.said
 
 
 def test_a_failed_run_leaves_nothing(session, ard, trained, tmp_path):

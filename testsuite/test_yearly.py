@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,7 +265,7 @@ def test_several_periods_in_one_dataset(grass, tmp_path):
 
 def test_a_killed_run_leaves_no_map_and_can_start_again(grass, tmp_path):
     archive = _two_years(tmp_path)
-    command = ["r.s2.yearly", f"input={archive}", "output=s2", "years=2018"]
+    command = ["r.s2.yearly", f"input={archive}", "output=s2", "years=2018", "tilemap=tiles"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not grass("g.list", "type=raster").stdout and process.poll() is None and time.monotonic() < deadline:
@@ -275,6 +276,32 @@ def test_a_killed_run_leaves_no_map_and_can_start_again(grass, tmp_path):
         assert name.endswith("_part") or _cells(name).min() > 0
     grass(*command)
     assert (_cells("s2_2018_count") == 3).all() and (_cells("s2_2018_B12_p50") == 1006).all()
+
+
+def test_the_file_of_a_linked_map_stays_as_long_as_the_map(grass, tmp_path):
+    import grass.script as gs
+
+    archive = _two_years(tmp_path)
+    command = ["r.s2.yearly", f"input={archive}", "output=s2", "years=2018", "-l"]
+    grass(*command)
+    folder = Path(gs.gisenv()["GISDBASE"], gs.gisenv()["LOCATION_NAME"], gs.gisenv()["MAPSET"], "linked")
+    count = len(list(folder.iterdir()))
+    before = _cells("s2_2018_B12_p50")
+    grass("g.rename", "raster=s2_2018_B12_p50,kept")
+    # What killed runs left; and the group of a run that was stopped just before it.
+    for left in (".s2_2018_count.0a.part.tif", "s2_2018_count.tif", "s2_2018_count.01234567.tif"):
+        (folder / left).write_bytes(b"x")
+    grass("g.remove", "type=group", "name=s2_2018", "-f")
+    grass(*command, "--overwrite", "dilate=3", "method=latest")
+    assert (_cells("kept") == before).all() and _cells("s2_2018_B12_latest", WEST).min() > 0
+    # Three features more, and the count and its like in place of the old ones.
+    assert len(list(folder.iterdir())) == count + 3
+    grass("g.remove", "type=group", "name=s2_2018", "-f")
+    grass(*command, "dilate=3", "method=latest")
+    assert "s2_2018_B12_latest" in grass("i.group", "-l", "-g", "group=s2_2018").stdout
+    # Composites of their own in place of linked ones.
+    grass("r.s2.yearly", f"input={archive}", "output=s2", "years=2018", "--overwrite")
+    assert not list(folder.glob("s2_2018_count*"))
 
 
 @pytest.mark.parametrize("tiles", [1, 2])

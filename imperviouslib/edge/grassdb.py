@@ -437,6 +437,25 @@ def mosaic(parts: Sequence[str], name: str, *, replace: bool = False) -> None:
         run("g.rename", raster=f"{parts[0]},{name}", overwrite=overwriting)
 
 
+def remove_superseded(names: Iterable[str]) -> None:
+    """Remove the files of these maps in the folder of linked files to which no map of the mapset is linked.
+
+    That is what older maps of the names were linked to, and what killed runs left; a map that was renamed keeps its file.
+    """
+    env = gs.gisenv()
+    mapset = Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"])
+    linked = set()
+    for link in mapset.glob("cell_misc/*/gdal"):
+        linked |= {
+            line.removeprefix("file:").strip() for line in link.read_text().splitlines() if line.startswith("file:")
+        }
+    for name in names:
+        for pattern in (f"{name}.tif", f"{name}.????????.tif", f".{name}.*part.tif"):
+            for path in linked_folder().glob(pattern):
+                if str(path) not in linked:
+                    path.unlink(missing_ok=True)
+
+
 def has_mask() -> bool:
     """Tell whether a raster mask of the user hides cells."""
     return bool(gs.find_file(os.environ.get("GRASS_MASK", "MASK"), element="cell")["name"])

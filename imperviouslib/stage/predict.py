@@ -46,7 +46,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     grassdb.check_prefix(options["output"], "output")
     folder = Path(options["model"])
     card = read_model(folder)
-    with ArdFile.open(options["input"]) as ard:
+    with grassdb.writing(options["output"]), ArdFile.open(options["input"]) as ard:
         check_fit(card, name=str(folder), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))
         part = resolve_part(ard.grid, grassdb.region_grid(ard.grid.res_m), name=str(ard.path))
         grassdb.remove_abandoned(f"{options['output']}_")
@@ -153,12 +153,10 @@ def _predict(
         appeared = True
     finally:
         grassdb.remove(temporary.values())
-        for key, path in files.items():
-            if not (link and appeared):
+        if not (link and appeared):
+            for path in files.values():
                 path.unlink(missing_ok=True)
-            else:
-                for old in set(folder.glob(f"{output.names[key]}.????????.tif")) - {path}:
-                    old.unlink()
+        grassdb.remove_superseded(output.names.values())
 
 
 def infer_period(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,10 +116,11 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         "version": __version__,
     }
     with grassdb.writing(options["output"]):
-        if options["tilemap"]:
-            _write_tilemap(options["tilemap"], scenes, years, tiles)
         here = [scene for scene in scenes if scene.any.tile in tiles]
         report["periods"] = _make(periods, here, recipe, area, options, link=flags["l"])
+        # Last, since a run that is stopped and started again would be refused for it.
+        if options["tilemap"]:
+            _write_tilemap(options["tilemap"], scenes, years, tiles)
     if options["report"]:
         write_json(Path(options["report"]).expanduser(), report)
     _print(report, options["format"])
@@ -394,10 +396,13 @@ def _compose(
     provenance = {feature: _provenance(period, feature, used, recipe, area, heard) for feature in names}
     if _is_there(names, provenance):
         grassdb.message(f"Composite of {period.name} is there already.")
+        _group(prefix, period, names, recipe)
         return list(names.values()), _summary(names["count"], area, used)
     grassdb.message(f"Composite of {period.name} from {_scenes(len(used))}...")
     folder = grassdb.linked_folder() if link else grassdb.temporary_folder()
-    paths = {feature: folder / f"{name}.tif" for feature, name in names.items()}
+    # A name of its own: the file of a map that is there must not change under it.
+    mark = uuid.uuid4().hex[:8]
+    paths = {feature: folder / f"{name}.{mark}.tif" for feature, name in names.items()}
     _write_planes(paths, period, used, heard, recipe, area, threads)
     history = (
         f"r.s2.yearly {' '.join(f'{k}={v}' for k, v in recipe.settings.items())}, {len(used)} scenes: "
@@ -420,10 +425,16 @@ def _compose(
         )
         grassdb.run("r.colors", map=part, color="viridis" if feature in _FORMS else "grey.eq")
     grassdb.rename({f"{name}_part": name for name in names.values()})
+    grassdb.remove_superseded(names.values())
+    _group(prefix, period, names, recipe)
+    return list(names.values()), _summary(names["count"], area, used)
+
+
+def _group(prefix: str, period: Period, names: Mapping[str, str], recipe: Recipe) -> None:
+    """Make the group of a period's features, also where a run was stopped before it did."""
     grassdb.run(
         "i.group", group=grassdb.map_name(prefix, period.name), input=",".join(names[f] for f in recipe.features)
     )
-    return list(names.values()), _summary(names["count"], area, used)
 
 
 def _write_planes(
