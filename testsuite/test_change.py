@@ -420,6 +420,33 @@ def test_other_codes_by_a_legend_and_one_year_only(three_years):
     assert not [name for name in rasters() if "impervious" in name]
 
 
+def test_only_a_table_folder_is_replaced(three_years):
+    out = three_years / "table"
+    words = ("input=lc", "zones=nuts", f"output={out}", "prefix=ch", "vintage=2026-01-01", "-n")
+    out.mkdir()
+    # Photos; a data package of another kind; a table, and what the user laid beside it.
+    photo, package = out / "photo.jpg", out / "datapackage.json"
+    for file, text, message in (
+        (photo, "photo", "'photo.jpg' in it"),
+        (package, '{"name": "photos"}', "no datapackage.json of a table"),
+    ):
+        file.write_text(text)
+        done = tool(*words, "--overwrite")
+        assert done.returncode == 1 and message in " ".join(done.stderr.split()), done.stderr
+        assert [path.read_text() for path in out.iterdir()] == [text]
+        file.unlink()
+    exists = tool(*words)
+    assert exists.returncode == 1 and "that it exists" in exists.stderr
+    assert tool(*words, "--overwrite").returncode == 0
+    before = package.read_bytes()
+    photo.write_text("photo")
+    done = tool(*words, "--overwrite")
+    assert done.returncode == 1 and photo.exists() and package.read_bytes() == before
+    photo.unlink()
+    assert tool(*words, "--overwrite", "years=2017-2018").returncode == 0
+    assert package.read_bytes() != before
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset, how):
     out = three_years / "table"
@@ -494,7 +521,7 @@ def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
         ({"zones": "outside"}, "no region with a cell"),
         ({"zones": "degrees"}, "as of degrees"),
         ({"zones": "formula"}, "code '=1+1'"),
-        ({"output": three_years}, "that it exists"),
+        ({"output": three_years}, "a new or empty folder, or a table only"),
         ({"output": three_years / "file" / "table"}, "a file"),
     ]
     before, vectors = rasters(), gs.read_command("g.list", type="vector")

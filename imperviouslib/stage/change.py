@@ -154,12 +154,14 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
 
 def _check_output(output: Path) -> None:
     """Raise InputError where the folder may not be written: better now than after the work."""
-    if output.exists() and not grassdb.overwrite():
-        raise InputError(
-            sentence(f"Folder '{output}'", "that it exists", "a new name", "Use --overwrite to replace it.")
-        )
     if output.exists() and not output.is_dir():
         raise InputError(sentence(f"Option <output>, '{output}'", "a file", "a folder", "Choose another name."))
+    if output.exists():
+        tablefile.check_replaceable(output)
+        if not grassdb.overwrite():
+            raise InputError(
+                sentence(f"Folder '{output}'", "that it exists", "a new name", "Use --overwrite to replace it.")
+            )
     check_place(output, "output")
 
 
@@ -767,7 +769,7 @@ def _package(
         provenance[str(year)] = {"map": name, "scene_count": len(known.get("scenes", [])), **known}
     return {
         "profile": "data-package",
-        "name": "impervious-nuts",
+        "name": tablefile.NAME,
         "title": f"Impervious land per region, {run.years[0]}-{run.years[-1]}",
         "version": __version__,
         "created": run.vintage,
