@@ -375,6 +375,33 @@ def test_three_years_of_classes_with_overlapping_levels(three_years):
     assert rows_of(out) == rows
 
 
+def test_masked_cells_count_as_not_seen(three_years):
+    # The mask leaves the eastern six columns: all of XX1 but a column is hidden, and all of XX5.
+    for year in (2017, 2018, 2019):
+        gs.run_command(
+            "r.mapcalc", expression=f"all_{year} = if(isnull(lc_{year}_class), 3, lc_{year}_class)", quiet=True
+        )
+    gs.run_command("r.mapcalc", expression="shown = if(col() > 4 && !(row() < 6 && col() < 6), 1, null())", quiet=True)
+    words = ("zones=nuts", "years=2017-2019", "classes=all_2017,all_2018,all_2019", "vintage=2026-01-01")
+    seen = {}
+    for name in ("open", "masked"):
+        if name == "masked":
+            gs.run_command("r.mask", raster="shown", quiet=True)
+        done = tool(*words, f"output={three_years / name}", f"prefix={name}", "--overwrite")
+        assert done.returncode == 0, done.stderr
+        seen[name] = rows_of(three_years / name)
+    assert gs.find_file("MASK", element="cell")["mapset"] == gs.gisenv()["MAPSET"]
+    assert rows_of(three_years / "open", "nuts_regions") == rows_of(three_years / "masked", "nuts_regions")
+    rows = seen["masked"]
+    assert [value(seen["open"], "XX1", "STK", 2017, column=column) for column in ("COVERAGE", "N_PIX")] == ["1.0", "25"]
+    assert [value(rows, "XX1", "STK", 2017, column=column) for column in ("COVERAGE", "N_PIX")] == ["0.2", "5"]
+    assert [value(rows, "XX5", "STK", 2017, column=column) for column in ("COVERAGE", "OBS_VALUE")] == ["0.0", ""]
+    # Of XX 45 cells are not seen; 55 of its cells stand for all 100.
+    assert value(rows, "XX", "STK", 2018, column="COVERAGE") == "0.55"
+    assert cells(rows, "XX", "STK", 2018) == pytest.approx(1)
+    assert cells(rows, "XX", "STK", 2019, method="mapped_consistent") == pytest.approx(1 * 100 / 55)
+
+
 def test_shares_in_per_cent_and_zones_of_another_mapset(location, grass_exec, three_years):
     before = np.array([[0, 50, 100, -1], [10, 20, 30, 40]])
     now = np.array([[25, 50, 80, 60], [10, -1, 30, 50]])

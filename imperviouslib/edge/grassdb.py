@@ -9,9 +9,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -121,10 +123,37 @@ def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **opti
         gs.write_command(tool, stdin=stdin, env=env, **options)
 
 
-def read(tool: str, *, grid: Grid | None = None, **options: Any) -> str:
-    """Run a GRASS tool and return what it prints."""
+def read(tool: str, *, grid: Grid | None = None, masked: bool = True, **options: Any) -> str:
+    """Run a GRASS tool and return what it prints.
+
+    masked : bool, whether a mask of the user holds; where it does not, maps must be named with their mapset
+    """
     options.setdefault("quiet", True)
-    return gs.read_command(tool, env=environment(grid) if grid else os.environ.copy(), **options)
+    env = environment(grid) if grid else os.environ.copy()
+    with contextlib.nullcontext(env) if masked or not exists("MASK") else _unmasked(env) as env:
+        return gs.read_command(tool, env=env, **options)
+
+
+@contextlib.contextmanager
+def _unmasked(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Give an environment in which no mask holds. The mask itself is not touched, so a run that is killed leaves it set.
+
+    GRASS looks for a mask in the current mapset alone: here that is an empty one, with links to the real ones beside it. Their folder
+    is not among GRASS's temporary files, whose clearing away might follow the links.
+    """
+    here = gs.gisenv()
+    location = Path(here["GISDBASE"], here["LOCATION_NAME"]).absolute()
+    with tempfile.TemporaryDirectory(prefix="impervious_") as folder:
+        empty = Path(folder, location.name, f"{here['MAPSET']}_unmasked")
+        empty.mkdir(parents=True)
+        shutil.copy(location / here["MAPSET"] / "WIND", empty)
+        for mapset in {"PERMANENT", here["MAPSET"]}:
+            empty.with_name(mapset).symlink_to(location / mapset)
+        session = Path(folder, "rc")
+        session.write_text(
+            f"GISDBASE: {folder}\nLOCATION_NAME: {location.name}\nMAPSET: {empty.name}\nGUI: text\n", encoding="utf-8"
+        )
+        yield {**env, "GISRC": str(session)}
 
 
 def find_map(

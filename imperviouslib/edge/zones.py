@@ -130,15 +130,17 @@ def rasterise(source: ZonesMap, level: int, out: str, grid: Grid) -> None:
     )  # fmt: skip
 
 
-def count(zones: str, maps: Sequence[str], grid: Grid) -> dict[int, dict[tuple[int, ...], int]]:
+def count(zones: str, maps: Sequence[str], grid: Grid, *, masked: bool = True) -> dict[int, dict[tuple[int, ...], int]]:
     """Count cells by zone and by the values of maps, where none of them is NULL.
 
-    zones : raster of zone categories
+    zones : raster of zone categories, in the current mapset
     maps : integer rasters, none or more
+    masked : whether a mask of the user hides cells
     Returns: category to values to cells, exact
     """
     counts: dict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
-    text = grassdb.read("r.stats", grid=grid, flags="cn", input=",".join([zones, *maps]), separator="comma")
+    names = ",".join([f"{zones}@{gs.gisenv()['MAPSET']}", *maps])
+    text = grassdb.read("r.stats", grid=grid, masked=masked, flags="cn", input=names, separator="comma")
     for line in text.splitlines():
         cat, *values, cells = (int(word) for word in line.split(","))
         counts[cat][tuple(values)] = cells

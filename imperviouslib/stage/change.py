@@ -12,7 +12,7 @@ import itertools
 import json
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -345,9 +345,11 @@ def _tell_scale(source: ZonesMap) -> None:
         )
 
 
-def _tally(rasters: Any, maps: Sequence[str], grid: Grid) -> dict[int, dict[tuple[int, ...], int]]:
+def _tally(
+    rasters: Iterable[str], maps: Sequence[str], grid: Grid, *, masked: bool = True
+) -> dict[int, dict[tuple[int, ...], int]]:
     """Count by zone over all levels; a category lies in one level only."""
-    return {cat: cells for raster in rasters for cat, cells in zones.count(raster, maps, grid).items()}
+    return {cat: cells for raster in rasters for cat, cells in zones.count(raster, maps, grid, masked=masked).items()}
 
 
 def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> tuple[list[Zone], dict[int, Any]]:
@@ -360,7 +362,8 @@ def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> 
     """
     for level, raster in rasters.items():
         zones.rasterise(source, level, raster, grid)
-    inside = _tally(rasters.values(), [], grid)
+    # What a mask hides is part of the region all the same: a cell not seen.
+    inside = _tally(rasters.values(), [], grid, masked=False)
     chosen = [zone for zone in source.zones if zone.cat in inside]
     if not chosen:
         raise InputError(
