@@ -567,8 +567,10 @@ def remove_abandoned(stem: str) -> None:
     """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
     ending = temporary_name("").removesuffix(str(os.getpid()))
     pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)")
-    found = (pattern.fullmatch(name) for name in sorted(list_rasters(f"{stem}*")))
-    remove([match[0] for match in found if match and not Path("/proc", match[1]).exists()])
+    for element in ("raster", "vector"):
+        listed = gs.list_grouped(element, pattern=f"{stem}*").get(gs.gisenv()["MAPSET"], [])
+        found = (pattern.fullmatch(name) for name in listed)
+        remove([match[0] for match in found if match and not Path("/proc", match[1]).exists()], element)
 
 
 def remove(names: Iterable[str], element: str = "raster") -> None:
