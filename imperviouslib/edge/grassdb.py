@@ -30,7 +30,7 @@ from imperviouslib import __version__
 from imperviouslib.core.errors import GridError, InputError, sentence
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.edge.files import alone
+from imperviouslib.edge.files import alone, remove_folder
 
 message = gs.message
 verbose = gs.verbose
@@ -563,14 +563,30 @@ def temporary_name(stem: str) -> str:
     return gs.append_node_pid(stem)
 
 
-def remove_abandoned(stem: str) -> None:
-    """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
+def abandoned(names: Iterable[str], stem: str) -> list[str]:
+    """Return those of `temporary_name`'s names that begin with `stem` and whose process on this machine is gone."""
     ending = temporary_name("").removesuffix(str(os.getpid()))
     pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)")
+    found = (pattern.fullmatch(name) for name in names)
+    return [match[0] for match in found if match and not Path("/proc", match[1]).exists()]
+
+
+def remove_abandoned(stem: str) -> None:
+    """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
     for element in ("raster", "vector"):
         listed = gs.list_grouped(element, pattern=f"{stem}*").get(gs.gisenv()["MAPSET"], [])
-        found = (pattern.fullmatch(name) for name in listed)
-        remove([match[0] for match in found if match and not Path("/proc", match[1]).exists()], element)
+        gone = abandoned(listed, stem)
+        for name in gone:
+            # A run killed at the very start of a vector leaves a folder that g.remove cannot read.
+            if element == "vector" and not (vector_folder(name) / "head").is_file():
+                remove_folder(vector_folder(name))
+        remove(gone, element)
+
+
+def vector_folder(name: str) -> Path:
+    """Return the folder of a vector map of the current mapset."""
+    env = gs.gisenv()
+    return Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"], "vector", name)
 
 
 def remove(names: Iterable[str], element: str = "raster") -> None:
