@@ -497,6 +497,26 @@ def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset, h
     assert not [name for name in rasters() if "impervious" in name]
 
 
+def test_columns_of_a_killed_run_are_known_for_such(three_years, mapset):
+    out = three_years / "table"
+    words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={out}", "prefix=ch"]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while "imp_2017_sum" not in gs.vector_columns("nuts"):
+        assert process.poll() is None and time.monotonic() < deadline
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    # Its columns go, also those of years that the next run does not count; those of a run that ended stay.
+    done = tool(*words[1:], "years=2017-2018")
+    assert done.returncode == 0, done.stderr
+    assert not [name for name in gs.vector_columns("nuts") if "2019" in name]
+    text = gs.read_command("v.db.select", map="nuts", columns="NUTS_ID,imp_2018_sum", format="json")
+    assert {r["NUTS_ID"]: r["imp_2018_sum"] for r in json.loads(text)["records"]}["XX1"] == 6
+    again = tool(*words[1:3], f"output={three_years / 'other'}", "prefix=other")
+    assert again.returncode == 1 and "column imp_2017_sum" in again.stderr
+
+
 def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
     write("five", np.full((10, 10), 5))
     gs.run_command("r.mapcalc", expression="half = 0.5", quiet=True)

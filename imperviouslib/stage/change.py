@@ -123,6 +123,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         grassdb.check_free(maps.values(), option="prefix")
         parts = {key: temporary.name("out", *key) for key in maps}
         if not flags["n"]:
+            source = zones.drop_abandoned(source)
             _check_free_columns(source, prefix, series.years, pairs)
 
         rasters = {level: temporary.name("zones", level) for level in sorted({zone.level for zone in source.zones})}
@@ -685,6 +686,7 @@ def _uploaded(
     target = zones.own_copy(source, copy)
     names = [f"{column}_sum" for column in columns]
     try:
+        zones.begin_columns(target, names)
         levels = sorted({zone.level for zone in chosen})
         zones.upload_sums(source, target, levels, {column: name for column, (name, _) in columns.items()})
         _check_columns(target, source, chosen, columns, figures, definition)
@@ -692,7 +694,9 @@ def _uploaded(
     except BaseException:
         if own:
             zones.drop_columns(target, names)
+            zones.end_columns(target)
         raise
+    zones.end_columns(target)
     grassdb.message(f"Columns {', '.join(names)} (cells) written to <{target}>; equal to the counts.")
 
 
