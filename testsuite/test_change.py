@@ -375,6 +375,33 @@ def test_three_years_of_classes_with_overlapping_levels(three_years):
     assert rows_of(out) == rows
 
 
+def test_masked_cells_count_as_not_seen(three_years):
+    # The mask leaves the eastern six columns: all of XX1 but a column is hidden, and all of XX5.
+    for year in (2017, 2018, 2019):
+        gs.run_command(
+            "r.mapcalc", expression=f"all_{year} = if(isnull(lc_{year}_class), 3, lc_{year}_class)", quiet=True
+        )
+    gs.run_command("r.mapcalc", expression="shown = if(col() > 4 && !(row() < 6 && col() < 6), 1, null())", quiet=True)
+    words = ("zones=nuts", "years=2017-2019", "classes=all_2017,all_2018,all_2019", "vintage=2026-01-01")
+    seen = {}
+    for name in ("open", "masked"):
+        if name == "masked":
+            gs.run_command("r.mask", raster="shown", quiet=True)
+        done = tool(*words, f"output={three_years / name}", f"prefix={name}", "--overwrite")
+        assert done.returncode == 0, done.stderr
+        seen[name] = rows_of(three_years / name)
+    assert gs.find_file("MASK", element="cell")["mapset"] == gs.gisenv()["MAPSET"]
+    assert rows_of(three_years / "open", "nuts_regions") == rows_of(three_years / "masked", "nuts_regions")
+    rows = seen["masked"]
+    assert [value(seen["open"], "XX1", "STK", 2017, column=column) for column in ("COVERAGE", "N_PIX")] == ["1.0", "25"]
+    assert [value(rows, "XX1", "STK", 2017, column=column) for column in ("COVERAGE", "N_PIX")] == ["0.2", "5"]
+    assert [value(rows, "XX5", "STK", 2017, column=column) for column in ("COVERAGE", "OBS_VALUE")] == ["0.0", ""]
+    # Of XX 45 cells are not seen; 55 of its cells stand for all 100.
+    assert value(rows, "XX", "STK", 2018, column="COVERAGE") == "0.55"
+    assert cells(rows, "XX", "STK", 2018) == pytest.approx(1)
+    assert cells(rows, "XX", "STK", 2019, method="mapped_consistent") == pytest.approx(1 * 100 / 55)
+
+
 def test_shares_in_per_cent_and_zones_of_another_mapset(location, grass_exec, three_years):
     before = np.array([[0, 50, 100, -1], [10, 20, 30, 40]])
     now = np.array([[25, 50, 80, 60], [10, -1, 30, 50]])
@@ -420,6 +447,33 @@ def test_other_codes_by_a_legend_and_one_year_only(three_years):
     assert not [name for name in rasters() if "impervious" in name]
 
 
+def test_only_a_table_folder_is_replaced(three_years):
+    out = three_years / "table"
+    words = ("input=lc", "zones=nuts", f"output={out}", "prefix=ch", "vintage=2026-01-01", "-n")
+    out.mkdir()
+    # Photos; a data package of another kind; a table, and what the user laid beside it.
+    photo, package = out / "photo.jpg", out / "datapackage.json"
+    for file, text, message in (
+        (photo, "photo", "'photo.jpg' in it"),
+        (package, '{"name": "photos"}', "no datapackage.json of a table"),
+    ):
+        file.write_text(text)
+        done = tool(*words, "--overwrite")
+        assert done.returncode == 1 and message in " ".join(done.stderr.split()), done.stderr
+        assert [path.read_text() for path in out.iterdir()] == [text]
+        file.unlink()
+    exists = tool(*words)
+    assert exists.returncode == 1 and "that it exists" in exists.stderr
+    assert tool(*words, "--overwrite").returncode == 0
+    before = package.read_bytes()
+    photo.write_text("photo")
+    done = tool(*words, "--overwrite")
+    assert done.returncode == 1 and photo.exists() and package.read_bytes() == before
+    photo.unlink()
+    assert tool(*words, "--overwrite", "years=2017-2018").returncode == 0
+    assert package.read_bytes() != before
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset, how):
     out = three_years / "table"
@@ -441,6 +495,26 @@ def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset, h
     # What a killed run could not clear away, the next one does.
     assert subprocess.run(words, capture_output=True).returncode == 0
     assert not [name for name in rasters() if "impervious" in name]
+
+
+def test_columns_of_a_killed_run_are_known_for_such(three_years, mapset):
+    out = three_years / "table"
+    words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={out}", "prefix=ch"]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while "imp_2017_sum" not in gs.vector_columns("nuts"):
+        assert process.poll() is None and time.monotonic() < deadline
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    # Its columns go, also those of years that the next run does not count; those of a run that ended stay.
+    done = tool(*words[1:], "years=2017-2018")
+    assert done.returncode == 0, done.stderr
+    assert not [name for name in gs.vector_columns("nuts") if "2019" in name]
+    text = gs.read_command("v.db.select", map="nuts", columns="NUTS_ID,imp_2018_sum", format="json")
+    assert {r["NUTS_ID"]: r["imp_2018_sum"] for r in json.loads(text)["records"]}["XX1"] == 6
+    again = tool(*words[1:3], f"output={three_years / 'other'}", "prefix=other")
+    assert again.returncode == 1 and "column imp_2017_sum" in again.stderr
 
 
 def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
@@ -494,7 +568,7 @@ def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
         ({"zones": "outside"}, "no region with a cell"),
         ({"zones": "degrees"}, "as of degrees"),
         ({"zones": "formula"}, "code '=1+1'"),
-        ({"output": three_years}, "that it exists"),
+        ({"output": three_years}, "a new or empty folder, or a table only"),
         ({"output": three_years / "file" / "table"}, "a file"),
     ]
     before, vectors = rasters(), gs.read_command("g.list", type="vector")

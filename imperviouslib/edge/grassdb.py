@@ -9,9 +9,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +30,7 @@ from imperviouslib import __version__
 from imperviouslib.core.errors import GridError, InputError, sentence
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.edge.files import alone
+from imperviouslib.edge.files import alone, remove_folder
 
 message = gs.message
 verbose = gs.verbose
@@ -121,10 +123,37 @@ def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **opti
         gs.write_command(tool, stdin=stdin, env=env, **options)
 
 
-def read(tool: str, *, grid: Grid | None = None, **options: Any) -> str:
-    """Run a GRASS tool and return what it prints."""
+def read(tool: str, *, grid: Grid | None = None, masked: bool = True, **options: Any) -> str:
+    """Run a GRASS tool and return what it prints.
+
+    masked : bool, whether a mask of the user holds; where it does not, maps must be named with their mapset
+    """
     options.setdefault("quiet", True)
-    return gs.read_command(tool, env=environment(grid) if grid else os.environ.copy(), **options)
+    env = environment(grid) if grid else os.environ.copy()
+    with contextlib.nullcontext(env) if masked or not exists("MASK") else _unmasked(env) as env:
+        return gs.read_command(tool, env=env, **options)
+
+
+@contextlib.contextmanager
+def _unmasked(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Give an environment in which no mask holds. The mask itself is not touched, so a run that is killed leaves it set.
+
+    GRASS looks for a mask in the current mapset alone: here that is an empty one, with links to the real ones beside it. Their folder
+    is not among GRASS's temporary files, whose clearing away might follow the links.
+    """
+    here = gs.gisenv()
+    location = Path(here["GISDBASE"], here["LOCATION_NAME"]).absolute()
+    with tempfile.TemporaryDirectory(prefix="impervious_") as folder:
+        empty = Path(folder, location.name, f"{here['MAPSET']}_unmasked")
+        empty.mkdir(parents=True)
+        shutil.copy(location / here["MAPSET"] / "WIND", empty)
+        for mapset in {"PERMANENT", here["MAPSET"]}:
+            empty.with_name(mapset).symlink_to(location / mapset)
+        session = Path(folder, "rc")
+        session.write_text(
+            f"GISDBASE: {folder}\nLOCATION_NAME: {location.name}\nMAPSET: {empty.name}\nGUI: text\n", encoding="utf-8"
+        )
+        yield {**env, "GISRC": str(session)}
 
 
 def find_map(
@@ -571,12 +600,30 @@ def temporary_name(stem: str) -> str:
     return gs.append_node_pid(stem)
 
 
-def remove_abandoned(stem: str) -> None:
-    """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
+def abandoned(names: Iterable[str], stem: str) -> list[str]:
+    """Return those of `temporary_name`'s names that begin with `stem` and whose process on this machine is gone."""
     ending = temporary_name("").removesuffix(str(os.getpid()))
     pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)")
-    found = (pattern.fullmatch(name) for name in sorted(list_rasters(f"{stem}*")))
-    remove([match[0] for match in found if match and not Path("/proc", match[1]).exists()])
+    found = (pattern.fullmatch(name) for name in names)
+    return [match[0] for match in found if match and not Path("/proc", match[1]).exists()]
+
+
+def remove_abandoned(stem: str) -> None:
+    """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
+    for element in ("raster", "vector"):
+        listed = gs.list_grouped(element, pattern=f"{stem}*").get(gs.gisenv()["MAPSET"], [])
+        gone = abandoned(listed, stem)
+        for name in gone:
+            # A run killed at the very start of a vector leaves a folder that g.remove cannot read.
+            if element == "vector" and not (vector_folder(name) / "head").is_file():
+                remove_folder(vector_folder(name))
+        remove(gone, element)
+
+
+def vector_folder(name: str) -> Path:
+    """Return the folder of a vector map of the current mapset."""
+    env = gs.gisenv()
+    return Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"], "vector", name)
 
 
 def remove(names: Iterable[str], element: str = "raster") -> None:

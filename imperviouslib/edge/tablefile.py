@@ -14,9 +14,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imperviouslib.core.errors import InputError, sentence
 from imperviouslib.core.table import SCHEMA, Row, Table
 from imperviouslib.edge.files import appearing_folder, sha256_file
 
+NAME = "impervious-nuts"
+"""Name of the data package, by which a folder is known for a table."""
+_PACKAGE = "datapackage.json"
+_FILES = {f"{name}.{form}" for name in SCHEMA["tables"] for form in ("csv", "parquet")} | {
+    SCHEMA["outlines"]["file"],
+    _PACKAGE,
+}
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
@@ -51,7 +59,34 @@ def write_folder(path: Path, table: Table, outlines: Mapping[str, Any], package:
         )  # fmt: skip
         description = {**package, "resources": resources}
         text = json.dumps(description, ensure_ascii=False, indent=1) + "\n"
-        (part / "datapackage.json").write_text(text, encoding="utf-8")
+        (part / _PACKAGE).write_text(text, encoding="utf-8")
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise InputError where a folder holds anything but a table: what takes its place would delete that."""
+    present = sorted(file.name for file in path.iterdir())
+    strange = [name for name in present if name not in _FILES]
+    if strange:
+        found = f"'{strange[0]}' in it"
+    elif present and not _is_table(path / _PACKAGE):
+        found = f"no {_PACKAGE} of a table beside '{present[0]}'"
+    else:
+        return
+    raise InputError(
+        sentence(
+            f"Folder '{path}'",
+            found,
+            "a new or empty folder, or a table only",
+            "Choose another name, or empty the folder.",
+        )
+    )
+
+
+def _is_table(package: Path) -> bool:
+    try:
+        return json.loads(package.read_text(encoding="utf-8"))["name"] == NAME
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def guard_text(text: str) -> str:

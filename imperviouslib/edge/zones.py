@@ -10,7 +10,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from imperviouslib.core.errors import InputError, sentence
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.table import Zone, parse_zones, resolve_outline_scale
 from imperviouslib.edge import grassdb
+from imperviouslib.edge.files import write_json
 
 LEVEL_COLUMN = "LEVL_CODE"
+_BEGUN = "impervious_columns.json"
+"""File in the map's folder that tells which columns are being written: what a killed run leaves is known by it."""
 _NAME_COLUMNS = ("NAME_LATN", "NUTS_NAME", "name")
 
 
@@ -130,15 +133,17 @@ def rasterise(source: ZonesMap, level: int, out: str, grid: Grid) -> None:
     )  # fmt: skip
 
 
-def count(zones: str, maps: Sequence[str], grid: Grid) -> dict[int, dict[tuple[int, ...], int]]:
+def count(zones: str, maps: Sequence[str], grid: Grid, *, masked: bool = True) -> dict[int, dict[tuple[int, ...], int]]:
     """Count cells by zone and by the values of maps, where none of them is NULL.
 
-    zones : raster of zone categories
+    zones : raster of zone categories, in the current mapset
     maps : integer rasters, none or more
+    masked : whether a mask of the user hides cells
     Returns: category to values to cells, exact
     """
     counts: dict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
-    text = grassdb.read("r.stats", grid=grid, flags="cn", input=",".join([zones, *maps]), separator="comma")
+    names = ",".join([f"{zones}@{gs.gisenv()['MAPSET']}", *maps])
+    text = grassdb.read("r.stats", grid=grid, masked=masked, flags="cn", input=names, separator="comma")
     for line in text.splitlines():
         cat, *values, cells = (int(word) for word in line.split(","))
         counts[cat][tuple(values)] = cells
@@ -233,6 +238,29 @@ def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: M
             "v.rast.stats", map=target, type="area", where=where_level(source, level), raster=",".join(columns.values()),
             column_prefix=",".join(columns), method="sum", flags="c",
         )  # fmt: skip
+
+
+def begin_columns(target: str, columns: Sequence[str]) -> None:
+    """Note in a zones map of the current mapset which columns this run is about to write, until `end_columns`."""
+    note = {"run": grassdb.temporary_name("run"), "columns": list(columns)}
+    write_json(grassdb.vector_folder(target) / _BEGUN, note)
+
+
+def end_columns(target: str) -> None:
+    """Remove the note of `begin_columns`."""
+    (grassdb.vector_folder(target) / _BEGUN).unlink(missing_ok=True)
+
+
+def drop_abandoned(source: ZonesMap) -> ZonesMap:
+    """Remove the columns that a killed run began to write into a zones map of the current mapset; return what the map is then."""
+    target = source.name.partition("@")[0]
+    file = grassdb.vector_folder(target) / _BEGUN
+    note = json.loads(file.read_text(encoding="utf-8")) if is_own(source) and file.is_file() else {"run": ""}
+    if not grassdb.abandoned([note["run"]], "run"):
+        return source
+    drop_columns(target, note["columns"])
+    end_columns(target)
+    return replace(source, columns=_columns(source.name))
 
 
 def drop_columns(target: str, columns: Sequence[str]) -> None:

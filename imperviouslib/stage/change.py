@@ -12,7 +12,7 @@ import itertools
 import json
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -123,6 +123,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         grassdb.check_free(maps.values(), option="prefix")
         parts = {key: temporary.name("out", *key) for key in maps}
         if not flags["n"]:
+            source = zones.drop_abandoned(source)
             _check_free_columns(source, prefix, series.years, pairs)
 
         rasters = {level: temporary.name("zones", level) for level in sorted({zone.level for zone in source.zones})}
@@ -154,12 +155,14 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
 
 def _check_output(output: Path) -> None:
     """Raise InputError where the folder may not be written: better now than after the work."""
-    if output.exists() and not grassdb.overwrite():
-        raise InputError(
-            sentence(f"Folder '{output}'", "that it exists", "a new name", "Use --overwrite to replace it.")
-        )
     if output.exists() and not output.is_dir():
         raise InputError(sentence(f"Option <output>, '{output}'", "a file", "a folder", "Choose another name."))
+    if output.exists():
+        tablefile.check_replaceable(output)
+        if not grassdb.overwrite():
+            raise InputError(
+                sentence(f"Folder '{output}'", "that it exists", "a new name", "Use --overwrite to replace it.")
+            )
     check_place(output, "output")
 
 
@@ -343,9 +346,11 @@ def _tell_scale(source: ZonesMap) -> None:
         )
 
 
-def _tally(rasters: Any, maps: Sequence[str], grid: Grid) -> dict[int, dict[tuple[int, ...], int]]:
+def _tally(
+    rasters: Iterable[str], maps: Sequence[str], grid: Grid, *, masked: bool = True
+) -> dict[int, dict[tuple[int, ...], int]]:
     """Count by zone over all levels; a category lies in one level only."""
-    return {cat: cells for raster in rasters for cat, cells in zones.count(raster, maps, grid).items()}
+    return {cat: cells for raster in rasters for cat, cells in zones.count(raster, maps, grid, masked=masked).items()}
 
 
 def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> tuple[list[Zone], dict[int, Any]]:
@@ -358,7 +363,8 @@ def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> 
     """
     for level, raster in rasters.items():
         zones.rasterise(source, level, raster, grid)
-    inside = _tally(rasters.values(), [], grid)
+    # What a mask hides is part of the region all the same: a cell not seen.
+    inside = _tally(rasters.values(), [], grid, masked=False)
     chosen = [zone for zone in source.zones if zone.cat in inside]
     if not chosen:
         raise InputError(
@@ -680,6 +686,7 @@ def _uploaded(
     target = zones.own_copy(source, copy)
     names = [f"{column}_sum" for column in columns]
     try:
+        zones.begin_columns(target, names)
         levels = sorted({zone.level for zone in chosen})
         zones.upload_sums(source, target, levels, {column: name for column, (name, _) in columns.items()})
         _check_columns(target, source, chosen, columns, figures, definition)
@@ -687,7 +694,9 @@ def _uploaded(
     except BaseException:
         if own:
             zones.drop_columns(target, names)
+            zones.end_columns(target)
         raise
+    zones.end_columns(target)
     grassdb.message(f"Columns {', '.join(names)} (cells) written to <{target}>; equal to the counts.")
 
 
@@ -767,7 +776,7 @@ def _package(
         provenance[str(year)] = {"map": name, "scene_count": len(known.get("scenes", [])), **known}
     return {
         "profile": "data-package",
-        "name": "impervious-nuts",
+        "name": tablefile.NAME,
         "title": f"Impervious land per region, {run.years[0]}-{run.years[-1]}",
         "version": __version__,
         "created": run.vintage,
