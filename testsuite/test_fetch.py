@@ -22,7 +22,7 @@ import rasterio
 from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, parse_item
-from imperviouslib.edge import objects, pool, stac
+from imperviouslib.edge import archivefile, objects, pool, stac
 from imperviouslib.edge.archivefile import Task, fetch_scene, in_use, missing_bands
 from imperviouslib.edge.objects import Patience, get_object, s3_settings
 from testsuite import TOP
@@ -244,6 +244,85 @@ def test_what_is_not_whole_or_not_as_wanted_is_fetched_again(keys, world, tmp_pa
     fetch_scene(task)
     assert missing_bands(task) == ()
     assert sum(path.endswith(".jp2") for path in keys.s3.counts()["by_path"]) == len(again)
+
+
+def parts_of(world):
+    """Return two parts of the world's middle that share no cell, and the middle."""
+    whole = area(world, 2)
+    west = Grid(whole.west, whole.south + 400, whole.west + 600, whole.north)
+    return west, Grid(west.east + 200, whole.south, whole.east, whole.north - 600), whole
+
+
+def test_a_second_region_extends_what_the_first_has_fetched(keys, world, tmp_path, expected):
+    west, east, whole = parts_of(world)
+    tasks = [task_of(world, tmp_path, area=part) for part in (west, east)]
+    for task in tasks:
+        assert missing_bands(task) == BANDS
+        assert not any(outcome.error for outcome in fetch_scene(task))
+    # One rectangle holds both and the cells between them, which are what one fetch of it all gives.
+    assert digests(tmp_path) == expected
+    keys.s3.reset_counts()
+    assert [missing_bands(task) for task in (*tasks, task_of(world, tmp_path, area=whole))] == [()] * 3
+    assert not any(outcome.error for task in tasks for outcome in fetch_scene(task))
+    assert keys.s3.counts()["requests"] == 0
+
+
+def test_what_was_made_otherwise_does_not_make_a_file_larger(keys, world, tmp_path):
+    west, east, _ = parts_of(world)
+    fetch_scene(task_of(world, tmp_path, area=west, resampling="bilinear"))
+    os.truncate(next(tmp_path.rglob("SCL.tif")), 100)
+    fetch_scene(task_of(world, tmp_path, area=east))
+    for sidecar in tmp_path.rglob("*.json"):
+        assert Grid(*json.loads(sidecar.read_text())["grid"]["bounds"]) == east
+    assert len(digests(tmp_path)) == 4
+
+
+def meanwhile(monkeypatch, work):
+    """Do `work(number)` each time that a file is written and not yet put in place, by another run as it were."""
+    verify, done, busy = archivefile._verify, [], []
+
+    def verified(*arguments):
+        verify(*arguments)
+        if not busy:
+            busy.append(True)
+            done.append(work(len(done)))
+            busy.clear()
+
+    monkeypatch.setattr(archivefile, "_verify", verified)
+    return done
+
+
+@pytest.mark.parametrize("other", ["apart", "around"])
+def test_two_runs_with_different_regions_lose_neither(keys, world, tmp_path, monkeypatch, expected, other):
+    west, east, whole = parts_of(world)
+    mine = task_of(world, tmp_path, area=west, bands=("B11",))
+    theirs = dataclasses.replace(mine, area=east if other == "apart" else whole)
+    done = meanwhile(monkeypatch, lambda _: fetch_scene(theirs))
+    (outcome,) = fetch_scene(mine)
+    assert outcome.error == "" and not any(o.error for outcomes in done for o in outcomes)
+    assert missing_bands(mine) == missing_bands(theirs) == ()
+    ((name, digest),) = digests(tmp_path).items()
+    assert expected[name] == digest
+    assert not list(tmp_path.rglob("*.part*"))
+    # What lies around all that is wanted is not made again.
+    assert len(done) == (2 if other == "apart" else 1)
+
+
+def test_a_file_that_others_make_larger_without_end_is_told(keys, world, tmp_path, monkeypatch):
+    west, east, _ = parts_of(world)
+    mine = task_of(world, tmp_path, area=west, bands=("B11",))
+
+    def larger(number):
+        grid = dataclasses.replace(east, west=east.west + 200, east=east.west + 220 + 20 * number)
+        return fetch_scene(dataclasses.replace(mine, area=grid))
+
+    done = meanwhile(monkeypatch, larger)
+    (outcome,) = fetch_scene(mine)
+    assert "B11: found a file that other runs made larger" in outcome.error and "Run the same command" in outcome.error
+    assert len(done) == archivefile._GROWTHS
+    # What the others fetched stays.
+    assert len(digests(tmp_path)) == 1 and missing_bands(mine) == ("B11",)
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_what_killed_runs_left_goes_once_no_other_run_is_at_work(tmp_path):
