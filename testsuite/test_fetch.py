@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 import rasterio
 
-from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError
+from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError, shown
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, parse_item
-from imperviouslib.edge import archivefile, objects, pool, stac
+from imperviouslib.edge import archivefile, objects, pixels, pool, stac
 from imperviouslib.edge.archivefile import Task, fetch_scene, in_use, missing_bands
 from imperviouslib.edge.objects import Patience, get_object, s3_settings
+from imperviouslib.stage import fetch
 from testsuite import TOP
 from testsuite.archive.faults import Fault
 from testsuite.archive.serve import serve
@@ -135,6 +136,63 @@ def test_an_object_may_come_by_http(world):
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("address", "as_told"),
+    [
+        ("https://me:PLANTED@host:8080/v1?token=SECRET#SECRET", "https://host:8080/v1"), ("http://SECRET@host", "http://host"),
+        ("http://me:SEC@RET@host/a@b.jp2", "http://host/a@b.jp2"), ("s3://bucket/a.jp2?sig=PLANTED", "s3://bucket/a.jp2"),
+        ("/data/a#1@b.jp2", "/data/a#1@b.jp2"), ("cdse", "cdse"),
+    ],
+)  # fmt: skip
+def test_an_address_is_told_without_its_secrets(address, as_told):
+    assert shown(address) == as_told
+
+
+def test_passwords_of_addresses_are_neither_told_nor_stored(world, tmp_path, monkeypatch):
+    assert (
+        objects.scrub("no answer of 'http://me:PLANTED@host:1/x', PLANTED") == "no answer of 'http://host:1/x', PLANTED"
+    )
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    for scheme in ("http", "ftp", "s3"):
+        with pytest.raises((FetchError, InputError, AccessError)) as caught:
+            get_object(Asset(f"{scheme}://me:PLANTED@127.0.0.1:9/x.jp2"), dataclasses.replace(QUICK, tries=1))
+        assert "PLANTED" not in str(caught.value) and "127.0.0.1:9" in str(caught.value)
+    catalogue = "http://me:PLANTED@127.0.0.1:9/"
+    monkeypatch.setattr(stac, "_search_once", lambda *_: (_ for _ in ()).throw(stac._IncompleteError(catalogue)))
+    with pytest.raises(CatalogueError, match=r"'http://127\.0\.0\.1:9/'") as caught:
+        stac.search(catalogue, None, (5, 45, 20, 60), "2021-01-01", "2022-12-31")
+    assert "PLANTED" not in str(caught.value)
+
+    said = []
+    for name in ("verbose", "percent"):
+        monkeypatch.setattr(fetch.grassdb, name, lambda *words: said.append(str(words)))
+    monkeypatch.setattr(stac, "search", lambda *_: [])
+    options = {
+        "stac": catalogue,
+        "collection": "",
+        "years": "2021",
+        "window": "04-15/10-31",
+        "clouds": "9",
+        "tiles": "",
+    }
+    with pytest.raises(CatalogueError, match=r"Search in 'http://127\.0\.0\.1:9/'") as caught:
+        fetch._find(options, fetch.Area(area(world), np.ones((1, 1), bool)), [2021], ["B04"])
+    assert said and "PLANTED" not in str(said) + str(caught.value)
+
+    # An object whose address holds a password, as the archive keeps it.
+    scene = parse_item(local_items(world, [i for i in items(world) if "N0500_R022_T33UUU" in i["id"]])[0])
+    content = Path(scene.assets["B11"].href).read_bytes()
+    remote = dataclasses.replace(scene.assets["B11"], href="http://me:PLANTED@127.0.0.1:9/x.jp2?token=PLANTED")
+    monkeypatch.setattr(pixels, "get_object", lambda *_: content)
+    scene = dataclasses.replace(scene, assets={**scene.assets, "B11": remote})
+    (outcome,) = fetch_scene(task_of(world, tmp_path, scene=scene, bands=("B11",), catalogue=catalogue))
+    assert outcome.error == ""
+    sidecar = json.loads(next(tmp_path.rglob("B11.json")).read_text())
+    assert sidecar["source"]["href"] == "http://127.0.0.1:9/x.jp2" and sidecar["catalogue"] == "http://127.0.0.1:9/"
 
 
 def test_a_server_that_names_a_wait_gets_it_and_waits_grow(keys, world):

@@ -30,6 +30,7 @@ from imperviouslib.core.errors import (
     InputError,
     OffsetError,
     sentence,
+    shown,
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
@@ -233,7 +234,7 @@ def _get(task: Task, band: str) -> bytes:
 
 
 def _name(task: Task, band: str) -> str:
-    return _asset(task, band).href.split("?", 1)[0].rsplit("/", 1)[-1]
+    return shown(_asset(task, band).href).rsplit("/", 1)[-1]
 
 
 def _thinned(content: bytes, name: str) -> np.ndarray:
@@ -388,12 +389,12 @@ def _try_band(task: Task, band: str, held: bytes | None, low_dn: int | None, kep
             "valid_cells": valid_cells, "valid_pct": round(100 * valid_cells / (target.height * target.width), 4),
             "offset": {"dn": offset_dn, "rule": rule, "metadata_read": confirmed},
             "source": {
-                "href": asset.href.split("?", 1)[0], "size": got.size, "checksum": asset.checksum,
+                "href": shown(asset.href), "size": got.size, "checksum": asset.checksum,
                 "read": got.how, "read_bytes": got.moved,
             },
             "output": {"file": path.name, "size": hidden.stat().st_size, "sha256": sha256_file(hidden)},
             "grid": {"bounds": target.bounds, "res_m": target.res_m}, "extent": extent.bounds,
-            "settings": task.settings(band), "catalogue": task.catalogue.split("?", 1)[0], "version": __version__,
+            "settings": task.settings(band), "catalogue": shown(task.catalogue), "version": __version__,
             "fetched_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }  # fmt: skip
         # Another run may be at the same file: the two go into place one pair after the other.

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from imperviouslib.core.archive import SUFFIX, band_path, parse_sidecar
-from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, ImperviousError, InputError, sentence
+from imperviouslib.core.errors import (
+    AccessError,
+    CatalogueError,
+    FetchError,
+    ImperviousError,
+    InputError,
+    sentence,
+    shown,
+)
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import (
     BANDS,
@@ -206,7 +214,7 @@ def _find(options: Mapping[str, str], area: Area, years: Sequence[int], bands: S
     if not kept:
         raise CatalogueError(
             sentence(
-                f"Search in '{options['stac'].split('?', 1)[0]}'",
+                f"Search in '{shown(options['stac'])}'",
                 f"{seen} items, {parsed} of them scenes of Sentinel-2 L2A, none left",
                 f"scenes of {options['years']} within {options['window']} and at most {clouds:g} % cloud over the area"
                 + (f" in tiles {', '.join(sorted(tiles))}" if tiles else ""),
@@ -227,7 +235,7 @@ def _items(
         return
     bbox = warp.lonlat_bounds(area.grid)
     for number, year in enumerate(years, start=1):
-        grassdb.verbose(f"Searching {options['stac'].split('?', 1)[0]} for {year}...")
+        grassdb.verbose(f"Searching {shown(options['stac'])} for {year}...")
         days = window.days(year)
         for item in stac.search(
             options["stac"], options["collection"] or None, bbox, *(day.isoformat() for day in days)
