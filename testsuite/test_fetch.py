@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 import rasterio
 
-from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError
+from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError, shown
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, parse_item
-from imperviouslib.edge import objects, pool, stac
+from imperviouslib.edge import archivefile, objects, pixels, pool, stac
 from imperviouslib.edge.archivefile import Task, fetch_scene, in_use, missing_bands
 from imperviouslib.edge.objects import Patience, get_object, s3_settings
+from imperviouslib.stage import fetch
 from testsuite import TOP
 from testsuite.archive.faults import Fault
 from testsuite.archive.serve import serve
@@ -137,6 +138,63 @@ def test_an_object_may_come_by_http(world):
         server.server_close()
 
 
+@pytest.mark.parametrize(
+    ("address", "as_told"),
+    [
+        ("https://me:PLANTED@host:8080/v1?token=SECRET#SECRET", "https://host:8080/v1"), ("http://SECRET@host", "http://host"),
+        ("http://me:SEC@RET@host/a@b.jp2", "http://host/a@b.jp2"), ("s3://bucket/a.jp2?sig=PLANTED", "s3://bucket/a.jp2"),
+        ("/data/a#1@b.jp2", "/data/a#1@b.jp2"), ("cdse", "cdse"),
+    ],
+)  # fmt: skip
+def test_an_address_is_told_without_its_secrets(address, as_told):
+    assert shown(address) == as_told
+
+
+def test_passwords_of_addresses_are_neither_told_nor_stored(world, tmp_path, monkeypatch):
+    assert (
+        objects.scrub("no answer of 'http://me:PLANTED@host:1/x', PLANTED") == "no answer of 'http://host:1/x', PLANTED"
+    )
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    for scheme in ("http", "ftp", "s3"):
+        with pytest.raises((FetchError, InputError, AccessError)) as caught:
+            get_object(Asset(f"{scheme}://me:PLANTED@127.0.0.1:9/x.jp2"), dataclasses.replace(QUICK, tries=1))
+        assert "PLANTED" not in str(caught.value) and "127.0.0.1:9" in str(caught.value)
+    catalogue = "http://me:PLANTED@127.0.0.1:9/"
+    monkeypatch.setattr(stac, "_search_once", lambda *_: (_ for _ in ()).throw(stac._IncompleteError(catalogue)))
+    with pytest.raises(CatalogueError, match=r"'http://127\.0\.0\.1:9/'") as caught:
+        stac.search(catalogue, None, (5, 45, 20, 60), "2021-01-01", "2022-12-31")
+    assert "PLANTED" not in str(caught.value)
+
+    said = []
+    for name in ("verbose", "percent"):
+        monkeypatch.setattr(fetch.grassdb, name, lambda *words: said.append(str(words)))
+    monkeypatch.setattr(stac, "search", lambda *_: [])
+    options = {
+        "stac": catalogue,
+        "collection": "",
+        "years": "2021",
+        "window": "04-15/10-31",
+        "clouds": "9",
+        "tiles": "",
+    }
+    with pytest.raises(CatalogueError, match=r"Search in 'http://127\.0\.0\.1:9/'") as caught:
+        fetch._find(options, fetch.Area(area(world), np.ones((1, 1), bool)), [2021], ["B04"])
+    assert said and "PLANTED" not in str(said) + str(caught.value)
+
+    # An object whose address holds a password, as the archive keeps it.
+    scene = parse_item(local_items(world, [i for i in items(world) if "N0500_R022_T33UUU" in i["id"]])[0])
+    content = Path(scene.assets["B11"].href).read_bytes()
+    remote = dataclasses.replace(scene.assets["B11"], href="http://me:PLANTED@127.0.0.1:9/x.jp2?token=PLANTED")
+    monkeypatch.setattr(pixels, "get_object", lambda *_: content)
+    scene = dataclasses.replace(scene, assets={**scene.assets, "B11": remote})
+    (outcome,) = fetch_scene(task_of(world, tmp_path, scene=scene, bands=("B11",), catalogue=catalogue))
+    assert outcome.error == ""
+    sidecar = json.loads(next(tmp_path.rglob("B11.json")).read_text())
+    assert sidecar["source"]["href"] == "http://127.0.0.1:9/x.jp2" and sidecar["catalogue"] == "http://127.0.0.1:9/"
+
+
 def test_a_server_that_names_a_wait_gets_it_and_waits_grow(keys, world):
     asset = scene_of(world, "N0500_R022_T33UUU").assets["B12"]
     keys.s3.rules = [Fault("429", "B12", times=1, seconds=7), Fault("503", "B12", times=3)]
@@ -244,6 +302,85 @@ def test_what_is_not_whole_or_not_as_wanted_is_fetched_again(keys, world, tmp_pa
     fetch_scene(task)
     assert missing_bands(task) == ()
     assert sum(path.endswith(".jp2") for path in keys.s3.counts()["by_path"]) == len(again)
+
+
+def parts_of(world):
+    """Return two parts of the world's middle that share no cell, and the middle."""
+    whole = area(world, 2)
+    west = Grid(whole.west, whole.south + 400, whole.west + 600, whole.north)
+    return west, Grid(west.east + 200, whole.south, whole.east, whole.north - 600), whole
+
+
+def test_a_second_region_extends_what_the_first_has_fetched(keys, world, tmp_path, expected):
+    west, east, whole = parts_of(world)
+    tasks = [task_of(world, tmp_path, area=part) for part in (west, east)]
+    for task in tasks:
+        assert missing_bands(task) == BANDS
+        assert not any(outcome.error for outcome in fetch_scene(task))
+    # One rectangle holds both and the cells between them, which are what one fetch of it all gives.
+    assert digests(tmp_path) == expected
+    keys.s3.reset_counts()
+    assert [missing_bands(task) for task in (*tasks, task_of(world, tmp_path, area=whole))] == [()] * 3
+    assert not any(outcome.error for task in tasks for outcome in fetch_scene(task))
+    assert keys.s3.counts()["requests"] == 0
+
+
+def test_what_was_made_otherwise_does_not_make_a_file_larger(keys, world, tmp_path):
+    west, east, _ = parts_of(world)
+    fetch_scene(task_of(world, tmp_path, area=west, resampling="bilinear"))
+    os.truncate(next(tmp_path.rglob("SCL.tif")), 100)
+    fetch_scene(task_of(world, tmp_path, area=east))
+    for sidecar in tmp_path.rglob("*.json"):
+        assert Grid(*json.loads(sidecar.read_text())["grid"]["bounds"]) == east
+    assert len(digests(tmp_path)) == 4
+
+
+def meanwhile(monkeypatch, work):
+    """Do `work(number)` each time that a file is written and not yet put in place, by another run as it were."""
+    verify, done, busy = archivefile._verify, [], []
+
+    def verified(*arguments):
+        verify(*arguments)
+        if not busy:
+            busy.append(True)
+            done.append(work(len(done)))
+            busy.clear()
+
+    monkeypatch.setattr(archivefile, "_verify", verified)
+    return done
+
+
+@pytest.mark.parametrize("other", ["apart", "around"])
+def test_two_runs_with_different_regions_lose_neither(keys, world, tmp_path, monkeypatch, expected, other):
+    west, east, whole = parts_of(world)
+    mine = task_of(world, tmp_path, area=west, bands=("B11",))
+    theirs = dataclasses.replace(mine, area=east if other == "apart" else whole)
+    done = meanwhile(monkeypatch, lambda _: fetch_scene(theirs))
+    (outcome,) = fetch_scene(mine)
+    assert outcome.error == "" and not any(o.error for outcomes in done for o in outcomes)
+    assert missing_bands(mine) == missing_bands(theirs) == ()
+    ((name, digest),) = digests(tmp_path).items()
+    assert expected[name] == digest
+    assert not list(tmp_path.rglob("*.part*"))
+    # What lies around all that is wanted is not made again.
+    assert len(done) == (2 if other == "apart" else 1)
+
+
+def test_a_file_that_others_make_larger_without_end_is_told(keys, world, tmp_path, monkeypatch):
+    west, east, _ = parts_of(world)
+    mine = task_of(world, tmp_path, area=west, bands=("B11",))
+
+    def larger(number):
+        grid = dataclasses.replace(east, west=east.west + 200, east=east.west + 220 + 20 * number)
+        return fetch_scene(dataclasses.replace(mine, area=grid))
+
+    done = meanwhile(monkeypatch, larger)
+    (outcome,) = fetch_scene(mine)
+    assert "B11: found a file that other runs made larger" in outcome.error and "Run the same command" in outcome.error
+    assert len(done) == archivefile._GROWTHS
+    # What the others fetched stays.
+    assert len(digests(tmp_path)) == 1 and missing_bands(mine) == ("B11",)
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_what_killed_runs_left_goes_once_no_other_run_is_at_work(tmp_path):
@@ -786,6 +923,60 @@ def test_the_tool_fetches_for_a_vector_map_or_a_box_and_imports(tool, keys, worl
     sidecar = json.loads(next((tmp_path / "b").rglob("B04.json")).read_text())
     assert Grid(*sidecar["grid"]["bounds"]).contains(grid)
     assert len(maps()) == 2
+
+
+def extents():
+    """Return the extents of the mapset's maps, which are those of the maps and of the dataset's list of them."""
+    import grass.script as gs
+
+    edges = ("west", "south", "east", "north")
+    of_maps = {name: tuple(int(gs.raster_info(name)[edge]) for edge in edges) for name in maps()}
+    rows = gs.read_command("t.rast.list", input="scenes", columns=",".join(("name", *edges)), flags="u").split()
+    assert {row.split("|")[0]: tuple(int(float(x)) for x in row.split("|")[1:]) for row in rows} == of_maps
+    return set(of_maps.values())
+
+
+def test_maps_follow_files_that_grow_and_become_copies_where_these_are_asked_for(tool, keys, world, tmp_path):
+    import grass.script as gs
+
+    west, east, whole = parts_of(world)
+    options = {"stac": keys.stac_url, "years": "2021", "clouds": 100, "scenes": 1, "tiles": "33UUU", "bands": "B04"}
+
+    def go(grid, *words, **more):
+        gs.run_command("g.region", w=grid.west, s=grid.south, e=grid.east, n=grid.north, quiet=True)
+        status, _, err = tool(*words, **{"output": tmp_path / "a", **options, **more})
+        assert status == 0, err
+        assert all(gs.read_command("r.timestamp", map=name).strip() for name in maps())
+        return err
+
+    def cells():
+        from imperviouslib.edge.grassdb import read_cells
+
+        return read_cells(next(name for name in maps() if name.endswith("B04")), whole)
+
+    go(west)
+    assert extents() == {west.bounds}
+    assert "Linking 2 maps" in go(east)
+    assert extents() == {whole.bounds}
+    with rasterio.open(next((tmp_path / "a").rglob("B04.tif"))) as file:
+        assert (cells() == file.read(1)).all() and cells().any()
+    assert "Linking" not in go(west)
+    # Copies in the place of links, of which nothing is left; they stay as they are.
+    linked = cells()
+    assert "Importing 2 maps" in go(west, "-i")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert (cells() == linked).all() and extents() == {whole.bounds}
+    (tmp_path / "b").rename(tmp_path / "a")
+    for words in (("-i",), ()):
+        assert "maps..." not in go(west, *words)
+    assert gs.raster_info(maps()[0])["maptype"] == "raster"
+    # A copy of a file that was made anew.
+    go(west, "-i", resampling="nearest")
+    assert not (cells() == linked).all()
+    # The same scenes in another archive: the links lead there.
+    assert "Linking 2 maps" in go(west, output=tmp_path / "c")
+    assert extents() == {west.bounds}
+    assert "Linking" not in go(west, output=tmp_path / "c")
 
 
 def test_the_tool_reports_what_failed_and_mends_it_with_the_next_run(tool, keys, world, tmp_path):

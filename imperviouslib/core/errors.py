@@ -6,6 +6,8 @@ place, `sentence`, so that all tools speak alike.
 
 from __future__ import annotations
 
+import re
+
 
 class ImperviousError(Exception):
     """Anything that went wrong for a reason the user can act on."""
@@ -53,6 +55,18 @@ class TrainingError(ImperviousError):
 
 class TableError(ImperviousError):
     """The table breaks its own schema or invariants."""
+
+
+def shown(address: str) -> str:
+    """Return an address as messages and files may hold it: without user, password, query and fragment. Paths stay as they are.
+
+    >>> shown("https://me:secret@host:8080/v1?token=secret#top"), shown("/data/a#1@b.jp2")
+    ('https://host:8080/v1', '/data/a#1@b.jp2')
+    """
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return address
+    return scheme + mark + re.sub(r"^[^/]*@", "", re.split(r"[?#]", rest, maxsplit=1)[0])
 
 
 def sentence(thing: str, found: str, expected: str, then: str) -> str:

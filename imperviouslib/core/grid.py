@@ -99,14 +99,26 @@ class Grid:
     def intersection(self, other: Grid) -> Grid | None:
         """Return the cells common to both, or None."""
         if self.res_m != other.res_m:
-            raise GridError(
-                sentence(
-                    "Two grids", f"cells of {self.res_m} and {other.res_m} m", "one cell size", "Use one resolution."
-                )
-            )
+            raise _unlike(self, other)
         west, south = max(self.west, other.west), max(self.south, other.south)
         east, north = min(self.east, other.east), min(self.north, other.north)
         return Grid(west, south, east, north, self.res_m) if west < east and south < north else None
+
+    def union(self, other: Grid) -> Grid:
+        """Return the smallest grid that holds both, and what lies between them.
+
+        >>> Grid(0, 0, 20, 20).union(Grid(60, 40, 80, 60)).bounds
+        (0, 0, 80, 60)
+        """
+        if self.res_m != other.res_m:
+            raise _unlike(self, other)
+        return Grid(
+            min(self.west, other.west),
+            min(self.south, other.south),
+            max(self.east, other.east),
+            max(self.north, other.north),
+            self.res_m,
+        )
 
     def offset_in(self, outer: Grid) -> tuple[int, int]:
         """Return (row, column) of this grid's first cell in `outer`; may be negative."""
@@ -154,6 +166,12 @@ class Grid:
                 part = self.intersection(Grid(west, north - step, west + step, north, self.res_m))
                 if part is not None:
                     yield part
+
+
+def _unlike(one: Grid, other: Grid) -> GridError:
+    return GridError(
+        sentence("Two grids", f"cells of {one.res_m} and {other.res_m} m", "one cell size", "Use one resolution.")
+    )
 
 
 def snap_out(west: float, south: float, east: float, north: float, res_m: int = RES_M) -> Grid:

@@ -30,6 +30,7 @@ from imperviouslib.core.errors import (
     InputError,
     OffsetError,
     sentence,
+    shown,
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
@@ -46,6 +47,9 @@ from imperviouslib.edge.rasterfile import (
     open_on_grid,
     read_part,
 )
+
+_GROWTHS = 5
+"""How often a file is made anew because another run made it larger meanwhile; each time it holds all that lay there."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,18 @@ def missing_bands(task: Task) -> tuple[str, ...]:
     return tuple(missing)
 
 
+def _kept(task: Task, band: str) -> Grid | None:
+    """Return the cells that the archive holds of a band, whole and made as the task would make them; None where it holds none."""
+    path = band_path(task.archive, task.scene, band)
+    content = read_sidecar(path.with_suffix(SUFFIX))
+    sidecar = parse_sidecar(content, path) if content else None
+    if sidecar is None:
+        return None
+    size = path.stat().st_size if path.is_file() else None
+    action = resolve_action(content, size, sidecar.grid, task.settings(band), task.scene)
+    return sidecar.grid if action == "keep" else None
+
+
 def fetch_scene(task: Task) -> list[Outcome]:
     """Fetch the bands of one scene: get (the whole, or the parts needed), verify, decode, warp, correct, write, verify, and only then
     write the sidecar.
@@ -193,7 +209,7 @@ def fetch_scene(task: Task) -> list[Outcome]:
         lows = [attempt(b, lambda b=b: _low_dn(_thinned(held[b], _name(task, b)))) for b in held]
         low_dn = min((low for low in lows if low), default=None)
     for band in due:
-        outcome = attempt(band, lambda b=band: _fetch_band(task, b, held.pop(b, None), low_dn))
+        outcome = attempt(band, lambda b=band: _fetch_band(task, b, held, low_dn))
         if outcome is not None:
             outcomes[band] = outcome
     return [outcomes[band] for band in task.bands]
@@ -218,7 +234,7 @@ def _get(task: Task, band: str) -> bytes:
 
 
 def _name(task: Task, band: str) -> str:
-    return _asset(task, band).href.split("?", 1)[0].rsplit("/", 1)[-1]
+    return shown(_asset(task, band).href).rsplit("/", 1)[-1]
 
 
 def _thinned(content: bytes, name: str) -> np.ndarray:
@@ -279,14 +295,16 @@ def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple
     return offset, rule, told is not None
 
 
-def _target(task: Task, source: Source) -> Grid | None:
-    """Return the cells of the area that a source meets."""
-    return task.area.intersection(warp.extent(source))
+def _target(task: Task, source: Source, kept: Grid | None) -> Grid | None:
+    """Return the cells to be written: what of the area a source meets, and what of it the archive holds already, as one rectangle."""
+    extent = warp.extent(source)
+    target = task.area.intersection(extent)
+    return target.union(kept).intersection(extent) if target and kept else target
 
 
-def _needed(task: Task, source: Source) -> Window | None:
-    """Return the pixels of a source that the area needs, or None."""
-    target = _target(task, source)
+def _needed(task: Task, kept: Grid | None, source: Source) -> Window | None:
+    """Return the pixels of a source that the cells to be written need, or None."""
+    target = _target(task, source, kept)
     window = warp.source_window(source, target, margin=6) if target else None
     if window is None:
         return None
@@ -295,9 +313,36 @@ def _needed(task: Task, source: Source) -> Window | None:
     return (row // 2 * 2, row_end), (col // 2 * 2, col_end)
 
 
-def _fetch_band(task: Task, band: str, held: bytes | None, low_dn: int | None) -> Outcome:
+def _fetch_band(task: Task, band: str, held: dict[str, bytes], low_dn: int | None) -> Outcome:
+    """Fetch a band together with what the archive holds of it: a file grows, and no region is lost when another is fetched.
+
+    held : objects that were had before, which are taken out once they are used
+    """
+    moved = 0
+    for attempt in range(_GROWTHS):
+        if attempt and not missing_bands(replace(task, bands=(band,))):
+            return Outcome(task.scene.id, band, read_bytes=moved)
+        outcome, placed = _try_band(task, band, held.pop(band, None), low_dn, _kept(task, band))
+        moved += outcome.read_bytes
+        if placed:
+            return replace(outcome, read_bytes=moved)
+    raise FetchError(
+        sentence(
+            f"Scene {task.scene.id}, {band}",
+            f"a file that other runs made larger {_GROWTHS} times while it was fetched",
+            "one that stays as it is meanwhile",
+            "Run the same command again when the other runs have ended.",
+        )
+    )
+
+
+def _try_band(task: Task, band: str, held: bytes | None, low_dn: int | None, kept: Grid | None) -> tuple[Outcome, bool]:
+    """Fetch the area's cells of a band and those that are kept; put them in place unless another run has put others there meanwhile.
+
+    Returns: (outcome, whether that is final)
+    """
     scene, asset, name = task.scene, _asset(task, band), _name(task, band)
-    needed = functools.partial(_needed, task)
+    needed = functools.partial(_needed, task, kept)
     got: Pixels = (
         decode(held, name, needed, task.threads)
         if held
@@ -306,9 +351,9 @@ def _fetch_band(task: Task, band: str, held: bytes | None, low_dn: int | None) -
     held = None
     source, window, pixels = got.source, got.window, got.values
     got = replace(got, values=None)
-    target = _target(task, source)
+    target = _target(task, source, kept)
     if target is None or window is None or pixels is None:
-        return Outcome(scene.id, band, read_bytes=got.moved, how=str(got))
+        return Outcome(scene.id, band, read_bytes=got.moved, how=str(got)), True
     row, col = window[0][0], window[1][0]
     extent = warp.extent(source)
     method, offset_dn, rule, confirmed = task.settings(band)["resampling"], 0, "classes have none", False
@@ -336,6 +381,7 @@ def _fetch_band(task: Task, band: str, held: bytes | None, low_dn: int | None) -
                 valid_cells += int(np.count_nonzero(values))
                 out.write(values, part)
         _verify(hidden, target, valid_cells)
+        outcome = Outcome(scene.id, band, read_bytes=got.moved, valid_cells=valid_cells, how=str(got))
         content = {
             "sidecar": SIDECAR, "scene": scene.id, "tile": scene.tile, "band": band, "sensed_utc": scene.sensed_utc,
             "platform": scene.platform, "datatake": scene.datatake, "datastrip": scene.datastrip,
@@ -343,22 +389,24 @@ def _fetch_band(task: Task, band: str, held: bytes | None, low_dn: int | None) -
             "valid_cells": valid_cells, "valid_pct": round(100 * valid_cells / (target.height * target.width), 4),
             "offset": {"dn": offset_dn, "rule": rule, "metadata_read": confirmed},
             "source": {
-                "href": asset.href.split("?", 1)[0], "size": got.size, "checksum": asset.checksum,
+                "href": shown(asset.href), "size": got.size, "checksum": asset.checksum,
                 "read": got.how, "read_bytes": got.moved,
             },
             "output": {"file": path.name, "size": hidden.stat().st_size, "sha256": sha256_file(hidden)},
             "grid": {"bounds": target.bounds, "res_m": target.res_m}, "extent": extent.bounds,
-            "settings": task.settings(band), "catalogue": task.catalogue.split("?", 1)[0], "version": __version__,
+            "settings": task.settings(band), "catalogue": shown(task.catalogue), "version": __version__,
             "fetched_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }  # fmt: skip
         # Another run may be at the same file: the two go into place one pair after the other.
         lock.enter_context(_locked(path.parent))
+        if not target.contains(_target(task, got.source, _kept(task, band))):
+            return outcome, False
         write_json(hidden_sidecar, content)
         sidecar.unlink(missing_ok=True)
         # One right after the other: all that may fail lies behind.
         hidden.replace(path)
         hidden_sidecar.replace(sidecar)
-    return Outcome(scene.id, band, read_bytes=got.moved, valid_cells=valid_cells, how=str(got))
+    return outcome, True
 
 
 @contextlib.contextmanager

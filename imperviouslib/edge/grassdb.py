@@ -16,7 +16,7 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -337,16 +337,65 @@ class Picture:
     title: str
     history: str
     semantic_label: str
+    bounds: tuple[int, int, int, int]
+    """Extent of the file: (west, south, east, north) in metres."""
+
+
+def not_shown(pictures: Sequence[Picture], *, link: bool) -> list[Picture]:
+    """Return the pictures that no map of the current mapset shows as the file is now: a map keeps its extent when the file gets another.
+
+    Copies do where links are wanted, as long as the file is not newer. Two short files of the mapset tell of each map, since thousands
+    of maps would take minutes with a program each.
+    """
+    mapset = _mapset_folder()
+
+    def shows(picture: Picture) -> bool:
+        header = mapset / "cellhd" / picture.name
+        found, target = _lines(header), _link(mapset, picture.name)
+        try:
+            same = tuple(float(found[edge]) for edge in ("west", "south", "east", "north")) == picture.bounds
+            if target is None:
+                return same and header.stat().st_mtime >= picture.path.stat().st_mtime
+        except (KeyError, ValueError, OSError):
+            return False
+        return same and link and target == str(picture.path)
+
+    return [picture for picture in pictures if not shows(picture)]
+
+
+def _mapset_folder() -> Path:
+    env = gs.gisenv()
+    return Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"])
+
+
+def _link(mapset: Path, name: str) -> str | None:
+    """Return the file to which a map is linked, or None."""
+    return _lines(mapset / "cell_misc" / name / "gdal").get("file")
+
+
+def _lines(path: Path) -> dict[str, str]:
+    """Read a file of lines "key: value"; empty where there is none."""
+    try:
+        pairs = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def show_scenes(pictures: Sequence[Picture], nprocs: int, *, link: bool) -> None:
     """Bring files of scenes into the current mapset, linked or copied, with title, history, semantic label and colours."""
+    mapset = _mapset_folder()
+    there = [p.name for p in pictures if (mapset / "cellhd" / p.name).exists()]
+    # A copy made over a link would still be read through the link.
+    others = [name for name in there if (_link(mapset, name) is not None) != link]
+    for start in range(0, len(others), 500):
+        run("g.remove", type="raster", name=",".join(others[start : start + 500]), flags="f")
 
     def show(picture: Picture) -> None:
         if link:
             link_file(picture.path, picture.name)
         else:
-            import_tiff(picture.path, picture.name)
+            import_tiff(picture.path, picture.name, replace=True)
         describe(picture.name, title=picture.title, history=picture.history, semantic_label=picture.semantic_label)
 
     # Each map takes two short programs; several at once shorten the wait for their start.
@@ -490,24 +539,43 @@ def has_mask() -> bool:
     return bool(gs.find_file(os.environ.get("GRASS_MASK", "MASK"), element="cell")["name"])
 
 
+def renew_registered(lines: Sequence[str]) -> None:
+    """Let the temporal database read times and extents of maps again, and the datasets that hold them theirs.
+
+    lines : "name|time", as `register` takes them
+    """
+    path = temporary_folder() / f"renew_{os.getpid()}.txt"
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    try:
+        _patiently(
+            lambda: _temporal("t.register", more_s=len(lines), type="raster", file=str(path), overwrite=True),
+            "times and extents read again",
+        )
+    finally:
+        path.unlink()
+
+
 def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     """Register maps in a space-time raster dataset, made where it is not there yet.
 
     lines : `map|start time`, or `map|start time|end time`; maps that are registered at that time already keep their place
     """
-    if not lines:
-        return
-    # The mapset's temporal database takes one writer at a time.
+    if lines:
+        _patiently(lambda: _register(dataset, title, lines), f"maps registered in <{dataset}>")
+
+
+def _patiently(work: Callable[[], object], expected: str) -> None:
+    """Do something with the mapset's temporal database, which takes one writer at a time; what does not end is tried again."""
     with alone(_shared_folder() / "registering", "Temporal database", wait=True):
         for _ in range(TEMPORAL_TRIES):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                _register(dataset, title, lines)
+                work()
                 return
     raise InputError(
         sentence(
             "Temporal database",
             "GRASS tools that did not end",
-            f"maps registered in <{dataset}> within {TEMPORAL_S:g} s",
+            f"{expected} within {TEMPORAL_S:g} s",
             "Run it again: all maps are there, and those registered keep their place.",
         )
     )

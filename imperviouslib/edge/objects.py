@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from imperviouslib.core.errors import AccessError, FetchError, InputError, sentence
+from imperviouslib.core.errors import AccessError, FetchError, InputError, sentence, shown
 from imperviouslib.core.scenes import Asset
 
 CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
@@ -135,6 +135,7 @@ def scrub(text: str) -> str:
     for value in _keys().values():
         text = text.replace(value, "***").replace(quote(value, safe=""), "***")
     text = re.sub(r"(?i)((?:x-amz-[a-z-]+|signature|credential|token|sig)=)[^&\s\"']+", r"\1***", text)
+    text = re.sub(r"://[^/\s]*@", "://", text)
     return " ".join(text.split())[:200]
 
 
@@ -144,7 +145,7 @@ def _signed(href: str) -> str:
     from obstore.store import S3Store
 
     split, settings = urlsplit(href), s3_settings()
-    bucket, key = split.netloc, unquote(split.path.lstrip("/"))
+    bucket, key = split.netloc.rpartition("@")[2], unquote(split.path.lstrip("/"))
     endpoint = settings.endpoint or (CDSE_ENDPOINT if bucket.lower() == "eodata" else None)
     by_host = not settings.path_style and endpoint != CDSE_ENDPOINT
     if settings.anonymous:
@@ -174,7 +175,9 @@ def _signed(href: str) -> str:
         return obstore.sign(store, "GET", key, timedelta(hours=1))
     except (obstore.exceptions.BaseError, ValueError) as err:
         raise AccessError(
-            sentence(f"Object '{href}'", scrub(str(err).split("\n", 1)[0]), "settings that can be signed with", _RENEW)
+            sentence(
+                f"Object '{shown(href)}'", scrub(str(err).split("\n", 1)[0]), "settings that can be signed with", _RENEW
+            )
         ) from _hidden(err)
 
 
@@ -342,14 +345,14 @@ class Remote:
             self._address = ""
             wait = min(patience.longest_wait_s, patience.wait_s * 2 ** (number - 1)) * random.uniform(0.8, 1.2)
             self._sleep(max(wait, min(fault.wait_s, 10 * patience.longest_wait_s)))
-        shown = self._asset.href.split("?", 1)[0]
+        address = shown(self._asset.href)
         if isinstance(fault, _DeniedError):
-            s3 = shown.startswith("s3://")
+            s3 = address.startswith("s3://")
             then = _RENEW if s3 else "Renew the link or the keys and run the same command again."
-            raise AccessError(sentence(f"Object '{shown}'", str(fault), "keys that may read it", then))
+            raise AccessError(sentence(f"Object '{address}'", str(fault), "keys that may read it", then))
         raise FetchError(
             sentence(
-                f"Object '{shown}'",
+                f"Object '{address}'",
                 f"{fault} after {number} {'try' if number == 1 else 'tries'}",
                 _expected(self._asset),
                 "Run the same command again later.",
@@ -423,16 +426,16 @@ def get_object(asset: Asset, patience: Patience, *, sleep: Callable[[float], Non
     Raises AccessError where the keys are refused, and FetchError where the object cannot be had whole.
     """
     href = asset.href
-    scheme, shown = urlsplit(href).scheme, href.split("?", 1)[0]
+    scheme, address = urlsplit(href).scheme, shown(href)
     if scheme in ("file", ""):
         content = _read_file(href)
         if found := _difference(content, asset):
-            raise FetchError(sentence(f"File '{shown}'", found, _expected(asset), "Put the right file in its place."))
+            raise FetchError(sentence(f"File '{address}'", found, _expected(asset), "Put the right file in its place."))
         return content
     if scheme not in ("s3", "http", "https"):
         raise InputError(
             sentence(
-                f"Link '{shown}'", f"scheme {scheme}://", "s3, http, https, file or a path", "Use another catalogue."
+                f"Link '{address}'", f"scheme {scheme}://", "s3, http, https, file or a path", "Use another catalogue."
             )
         )
     return Remote(asset, patience, sleep=sleep).whole()

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from imperviouslib.core.errors import CatalogueError, InputError, sentence
+from imperviouslib.core.errors import CatalogueError, InputError, sentence, shown
 from imperviouslib.edge.objects import scrub
 
 CATALOGUES: dict[str, tuple[str, str]] = {
@@ -176,7 +176,7 @@ def search(
             if attempt + 1 == _TRIES:
                 raise CatalogueError(
                     sentence(
-                        f"Catalogue '{address.split('?', 1)[0]}'",
+                        f"Catalogue '{shown(address)}'",
                         f"{found}, {_TRIES} times",
                         f"all items of {collection} for {first} to {last}",
                         "Check the address and the network, and run the same command again.",

@@ -102,7 +102,7 @@ class Temporary:
 def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
     grid = grassdb.region_grid()
-    output = Path(options["output"])
+    output = Path(options["output"]).expanduser()
     grassdb.check_prefix(options["prefix"], "prefix")
     _check_output(output)
     temporary = Temporary()

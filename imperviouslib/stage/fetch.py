@@ -13,8 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from imperviouslib.core.archive import SUFFIX, band_path
-from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, ImperviousError, InputError, sentence
+from imperviouslib.core.archive import SUFFIX, band_path, parse_sidecar
+from imperviouslib.core.errors import (
+    AccessError,
+    CatalogueError,
+    FetchError,
+    ImperviousError,
+    InputError,
+    sentence,
+    shown,
+)
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import (
     BANDS,
@@ -206,7 +214,7 @@ def _find(options: Mapping[str, str], area: Area, years: Sequence[int], bands: S
     if not kept:
         raise CatalogueError(
             sentence(
-                f"Search in '{options['stac'].split('?', 1)[0]}'",
+                f"Search in '{shown(options['stac'])}'",
                 f"{seen} items, {parsed} of them scenes of Sentinel-2 L2A, none left",
                 f"scenes of {options['years']} within {options['window']} and at most {clouds:g} % cloud over the area"
                 + (f" in tiles {', '.join(sorted(tiles))}" if tiles else ""),
@@ -227,7 +235,7 @@ def _items(
         return
     bbox = warp.lonlat_bounds(area.grid)
     for number, year in enumerate(years, start=1):
-        grassdb.verbose(f"Searching {options['stac'].split('?', 1)[0]} for {year}...")
+        grassdb.verbose(f"Searching {shown(options['stac'])} for {year}...")
         days = window.days(year)
         for item in stac.search(
             options["stac"], options["collection"] or None, bbox, *(day.isoformat() for day in days)
@@ -332,25 +340,29 @@ def _warn(errors: Mapping[tuple[str, str], str]) -> None:
 
 def _show(tasks: Sequence[archivefile.Task], prefix: str, nprocs: int, *, link: bool) -> None:
     """Bring the scenes into the mapset and register them in one space-time dataset."""
-    known = grassdb.list_rasters(f"{prefix}_*")
-    lines, new = [], []
+    lines: dict[str, str] = {}
+    pictures = []
     for task in tasks:
         for band in task.bands:
             path = band_path(task.archive, task.scene, band)
             content = archivefile.read_sidecar(path.with_suffix(SUFFIX))
-            if content is None or not path.is_file():
+            sidecar = parse_sidecar(content, path) if content else None
+            if sidecar is None or not path.is_file():
                 continue
             sensed = task.scene.sensed_utc
             name = grassdb.map_name(prefix, task.scene.tile, sensed[:19].replace(":", ""), task.scene.id[-6:], band)
-            lines.append(f"{name}|{sensed[:19].replace('T', ' ')}")
-            if name not in known:
-                label = f"S2_{band.removeprefix('B').lstrip('0')}" if band != SCL else "S2_SCL"
-                title = f"{band} of {task.scene.tile}, {sensed}"
-                new.append(grassdb.Picture(path, name, title, archivefile.describe_sidecar(content), label))
+            lines[name] = f"{name}|{sensed[:19].replace('T', ' ')}"
+            label = f"S2_{band.removeprefix('B').lstrip('0')}" if band != SCL else "S2_SCL"
+            title, history = f"{band} of {task.scene.tile}, {sensed}", archivefile.describe_sidecar(content)
+            pictures.append(grassdb.Picture(path, name, title, history, label, sidecar.grid.bounds))
+    known = grassdb.list_rasters(f"{prefix}_*")
+    new = grassdb.not_shown(pictures, link=link)
     if new:
         grassdb.message(f"{'Linking' if link else 'Importing'} {len(new)} maps...")
     grassdb.show_scenes(new, nprocs, link=link)
-    grassdb.register(prefix, f"Sentinel-2 scenes in {tasks[0].archive}", lines)
+    if again := [lines[picture.name] for picture in new if picture.name in known]:
+        grassdb.renew_registered(again)
+    grassdb.register(prefix, f"Sentinel-2 scenes in {tasks[0].archive}", list(lines.values()))
 
 
 def _list(

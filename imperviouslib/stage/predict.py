@@ -44,7 +44,7 @@ class Output:
 def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
     grassdb.check_prefix(options["output"], "output")
-    folder = Path(options["model"])
+    folder = Path(options["model"]).expanduser()
     card = read_model(folder)
     with grassdb.writing(options["output"]), ArdFile.open(options["input"]) as ard:
         check_fit(card, name=str(folder), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))

@@ -54,7 +54,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         )
     # Validation and test windows are larger than patches: less of them is halo.
     size = patch * max(1, _WINDOW // patch)
-    folder = Path(options["output"])
+    folder = Path(options["output"]).expanduser()
     check_place(folder, "output")
     check_model_free(folder, overwrite=grassdb.overwrite())
     with ArdFile.open(options["input"]) as ard:
