@@ -70,7 +70,8 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
             content["band"],
             content["sensed_utc"],
             content["datatake"],
-            content["datastrip"],
+            # Where it is not told, a scene is an acquisition of its own.
+            content.get("datastrip", content["scene"]),
             content["baseline"],
             int(content["offset"]["dn"]),
             content["offset"]["rule"],
