@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from imperviouslib.core.errors import InputError
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.outline import count_cells
 
+TOP = Path(__file__).parents[1]
 # The nine pairs of {0, 1, NULL}, before and now, and whether the cell is newly 1.
 TRUTH = {
     (0, 0): 0, (0, 1): 1, (1, 0): 0, (1, 1): 0,
@@ -497,24 +499,64 @@ def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset, h
     assert not [name for name in rasters() if "impervious" in name]
 
 
-def test_columns_of_a_killed_run_are_known_for_such(three_years, mapset):
+def test_a_run_killed_while_it_sums_leaves_the_zones_map_as_it_was(three_years, mapset):
     out = three_years / "table"
     words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={out}", "prefix=ch"]
+    before = gs.vector_columns("nuts")
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
-    while "imp_2017_sum" not in gs.vector_columns("nuts"):
+    while not list(mapset.glob("vector/impervious_zones*")):
         assert process.poll() is None and time.monotonic() < deadline
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not out.exists()
-    # Its columns go, also those of years that the next run does not count; those of a run that ended stay.
+    assert not out.exists() and gs.vector_columns("nuts") == before
     done = tool(*words[1:], "years=2017-2018")
     assert done.returncode == 0, done.stderr
-    assert not [name for name in gs.vector_columns("nuts") if "2019" in name]
+    assert gs.read_command("g.list", type="vector").split() == ["nuts"]
     text = gs.read_command("v.db.select", map="nuts", columns="NUTS_ID,imp_2018_sum", format="json")
     assert {r["NUTS_ID"]: r["imp_2018_sum"] for r in json.loads(text)["records"]}["XX1"] == 6
     again = tool(*words[1:3], f"output={three_years / 'other'}", "prefix=other")
     assert again.returncode == 1 and "column imp_2017_sum" in again.stderr
+
+
+def test_a_run_that_fails_at_the_last_leaves_what_an_earlier_one_made(three_years):
+    out = three_years / "table"
+    words = ["input=lc", "zones=nuts", f"output={out}", "prefix=ch", "vintage=2026-01-01"]
+
+    def state():
+        maps = {name: read(name, 255).tolist() for name in rasters() if name.startswith("ch_")}
+        sums = gs.read_command("v.db.select", map="nuts", separator="comma")
+        return maps, sums, {path.name: path.read_bytes() for path in out.iterdir()}
+
+    assert tool(*words, "years=2017-2018").returncode == 0
+    before = state()
+    # Another class everywhere, other years; and a table that can be read but not written.
+    gs.run_command("r.mapcalc", expression="lc_2018_class = 4", overwrite=True, quiet=True)
+    gs.run_command(
+        "db.execute",
+        sql="CREATE TRIGGER closed BEFORE UPDATE ON nuts BEGIN SELECT RAISE(ABORT, 'closed'); END",
+        quiet=True,
+    )
+    done = tool(*words, "--overwrite")
+    assert done.returncode == 1 and "closed" in done.stderr and "Traceback" not in done.stderr
+    assert state() == before
+    assert not [name for name in rasters() if "impervious" in name]
+    assert gs.read_command("g.list", type="vector").split() == ["nuts"]
+    assert [path.name for path in three_years.iterdir() if path.name.endswith(".part")] == []
+    gs.run_command("db.execute", sql="DROP TRIGGER closed", quiet=True)
+    assert tool(*words, "--overwrite").returncode == 0
+    assert state()[0].keys() > before[0].keys() and state()[0] != before[0]
+
+
+def test_a_zones_map_that_another_run_writes_is_left_alone(three_years):
+    holding = "import subprocess, sys; from imperviouslib.edge import grassdb\n"
+    holding += "with grassdb.writing_vector('nuts'): sys.exit(subprocess.call(sys.argv[1:]))"
+    words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={three_years / 'table'}", "prefix=ch"]
+    done = subprocess.run([sys.executable, "-c", holding, *words], capture_output=True, text=True, cwd=TOP)
+    assert done.returncode == 1 and "Vector map <nuts>: found another run that writes it now" in done.stderr
+    # Without columns it writes elsewhere only.
+    done = subprocess.run([sys.executable, "-c", holding, *words, "-n"], capture_output=True, text=True, cwd=TOP)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):

@@ -263,7 +263,9 @@ def test_zones_with_unfit_codes_are_refused(geo, message):
 def folder(tmp_path, five_cells_three_years):
     five_cells_three_years[REGIONS][0]["name"] = '=HYPERLINK("x")'
     path = tmp_path / "out"
-    tablefile.write_folder(path, five_cells_three_years, {"type": "FeatureCollection", "features": []}, {"name": "t"})
+    outlines = {"type": "FeatureCollection", "features": []}
+    with tablefile.writing_folder(path, five_cells_three_years, outlines, {"name": "t"}):
+        pass
     return path
 
 
@@ -297,8 +299,8 @@ def test_package_describes_every_file(folder):
 def test_folder_that_cannot_be_finished_leaves_the_old_one(folder, five_cells_three_years):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     five_cells_three_years[REGIONS][0]["level"] = "no number"
-    with pytest.raises(Exception, match="no number"):
-        tablefile.write_folder(folder, five_cells_three_years, {}, {})
+    with pytest.raises(Exception, match="no number"), tablefile.writing_folder(folder, five_cells_three_years, {}, {}):
+        pass
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
 

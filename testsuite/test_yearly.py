@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -296,12 +297,43 @@ def test_the_file_of_a_linked_map_stays_as_long_as_the_map(grass, tmp_path):
     assert (_cells("kept") == before).all() and _cells("s2_2018_B12_latest", WEST).min() > 0
     # Three features more, and the count and its like in place of the old ones.
     assert len(list(folder.iterdir())) == count + 3
+    # Where all is there already, a run brings the group and clears away all the same.
     grass("g.remove", "type=group", "name=s2_2018", "-f")
-    grass(*command, "dilate=3", "method=latest")
+    (folder / "s2_2018_count.89abcdef.tif").write_bytes(b"x")
+    assert "is there already" in grass(*command, "dilate=3", "method=latest").said
     assert "s2_2018_B12_latest" in grass("i.group", "-l", "-g", "group=s2_2018").stdout
-    # Composites of their own in place of linked ones.
+    assert len(list(folder.iterdir())) == count + 3
+    # Composites of their own, and mosaics, in place of linked ones.
     grass("r.s2.yearly", f"input={archive}", "output=s2", "years=2018", "--overwrite")
+    assert not list(folder.glob("s2_2018_count*")) and list(folder.glob("s2_2018_B12_latest*"))
+    grass(*command, "--overwrite", "dilate=3", "method=latest")
+    assert list(folder.glob("s2_2018_count*"))
+    grass("r.s2.yearly", f"input={archive}", "output=s2", "years=2018", "method=largest", "--overwrite")
     assert not list(folder.glob("s2_2018_count*"))
+
+
+def test_the_file_of_a_linked_map_stays_where_the_mapset_is_reached_by_another_path(grass, tmp_path):
+    import grass.script as gs
+
+    from imperviouslib.edge import grassdb
+
+    env = gs.gisenv()
+    other, session = tmp_path / "other", tmp_path / "rc"
+    other.symlink_to(env["GISDBASE"])
+    session.write_text(
+        f"GISDBASE: {other}\nLOCATION_NAME: {env['LOCATION_NAME']}\nMAPSET: {env['MAPSET']}\nGUI: text\n"
+    )
+    words = (f"input={_two_years(tmp_path / 'archive')}", "years=2018")
+    code = "from imperviouslib.edge import grassdb; grassdb.remove_superseded(['one_2018_count', 'two_2018_count'])"
+    grass("r.s2.yearly", *words, "output=one", "-l")
+    grass("r.s2.yearly", *words, "output=two", "-l", GISRC=str(session))
+    for gisrc in (os.environ["GISRC"], str(session)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=Path(grassdb.__file__).parents[2], env={**os.environ, "GISRC": gisrc}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert (_cells("one_2018_count") == 3).all() and (_cells("two_2018_count") == 3).all()
 
 
 @pytest.mark.parametrize("tiles", [1, 2])
@@ -323,7 +355,10 @@ def test_largest_scene_of_each_tile(grass, tmp_path, tiles):
     ).all()
     assert (b12[:, 40:] == (3000 if tiles == 2 else -1)).all()
     assert (count[:, 40:] == (1 if tiles == 2 else -1)).all()
+    # What a run that was stopped at the very end did not make.
+    grass("g.remove", "type=group", "name=one_2018", "-f")
     assert "is there already" in grass(*command).said
+    assert "one_2018_B12_one" in grass("i.group", "-l", "-g", "group=one_2018").stdout
 
 
 def _broken(path, how):

@@ -37,6 +37,7 @@ verbose = gs.verbose
 warning = gs.warning
 
 _PROVENANCE = "impervious.json"
+_LINKED = "linked"
 _ONE_AT_A_TIME = threading.Lock()
 TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3
 """How long a temporal tool may take (they take one to two seconds; registering is given a second more a map), and how often it is tried."""
@@ -520,17 +521,16 @@ def remove_superseded(names: Iterable[str]) -> None:
 
     That is what older maps of the names were linked to, and what killed runs left; a map that was renamed keeps its file.
     """
-    env = gs.gisenv()
-    mapset = Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"])
-    linked = set()
-    for link in mapset.glob("cell_misc/*/gdal"):
-        linked |= {
-            line.removeprefix("file:").strip() for line in link.read_text().splitlines() if line.startswith("file:")
-        }
+    mapset, folder = _mapset_folder(), _mapset_folder() / _LINKED
+    if not folder.is_dir():
+        return
+    # Resolved, because a mapset can be reached by several paths and a map keeps the one it was linked by.
+    targets = (_link(mapset, metadata.name) for metadata in mapset.glob("cell_misc/*"))
+    linked = {Path(target).resolve() for target in targets if target}
     for name in names:
         for pattern in (f"{name}.tif", f"{name}.????????.tif", f".{name}.*part.tif"):
-            for path in linked_folder().glob(pattern):
-                if str(path) not in linked:
+            for path in folder.glob(pattern):
+                if path.resolve() not in linked:
                     path.unlink(missing_ok=True)
 
 
@@ -658,6 +658,13 @@ def writing(prefix: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def writing_vector(name: str) -> Iterator[None]:
+    """Hold a vector map of the current mapset for this process; raise InputError where another run writes it now."""
+    with alone(_shared_folder() / f"vector_{name}", f"Vector map <{name}>"):
+        yield
+
+
 def _shared_folder() -> Path:
     """Return the folder for passing files that all processes of this mapset see."""
     return temporary_folder().parent
@@ -690,8 +697,7 @@ def remove_abandoned(stem: str) -> None:
 
 def vector_folder(name: str) -> Path:
     """Return the folder of a vector map of the current mapset."""
-    env = gs.gisenv()
-    return Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"], "vector", name)
+    return _mapset_folder() / "vector" / name
 
 
 def remove(names: Iterable[str], element: str = "raster") -> None:
@@ -710,7 +716,6 @@ def temporary_folder() -> Path:
 
 def linked_folder() -> Path:
     """Return a folder within the mapset for GeoTIFFs that maps are linked to; it stays as long as the mapset."""
-    env = gs.gisenv()
-    folder = Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"], "linked")
+    folder = _mapset_folder() / _LINKED
     folder.mkdir(exist_ok=True)
     return folder

@@ -5,9 +5,10 @@ Values are what core/table.py made; this file knows only forms. The same rows gi
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 VERSION = pa.__version__
 
 
-def write_folder(path: Path, table: Table, outlines: Mapping[str, Any], package: Mapping[str, Any]) -> None:
-    """Write the whole folder; it appears under its name, in place of an older one, when every file in it is finished.
+@contextlib.contextmanager
+def writing_folder(path: Path, table: Table, outlines: Mapping[str, Any], package: Mapping[str, Any]) -> Iterator[None]:
+    """Write the whole folder; it appears under its name, in place of an older one, at the end of the block, unless that fails.
 
     table : rows by name of table, as in table_schema.json
     outlines : GeoJSON FeatureCollection in EPSG:3035
@@ -60,6 +62,7 @@ def write_folder(path: Path, table: Table, outlines: Mapping[str, Any], package:
         description = {**package, "resources": resources}
         text = json.dumps(description, ensure_ascii=False, indent=1) + "\n"
         (part / _PACKAGE).write_text(text, encoding="utf-8")
+        yield
 
 
 def check_replaceable(path: Path) -> None:

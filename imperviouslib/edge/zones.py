@@ -10,7 +10,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,8 @@ from imperviouslib.core.errors import InputError, sentence
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.table import Zone, parse_zones, resolve_outline_scale
 from imperviouslib.edge import grassdb
-from imperviouslib.edge.files import write_json
 
 LEVEL_COLUMN = "LEVL_CODE"
-_BEGUN = "impervious_columns.json"
-"""File in the map's folder that tells which columns are being written: what a killed run leaves is known by it."""
 _NAME_COLUMNS = ("NAME_LATN", "NUTS_NAME", "name")
 
 
@@ -75,7 +72,7 @@ def read_zones(name: str, column: str) -> ZonesMap:
     key = next((link[2] for link in links if link[0].split("/")[0] == "1"), None)
     if key is None:
         raise InputError(sentence(thing, "no table in layer 1", f"a table with column {column}", "See v.db.connect."))
-    columns = _columns(full)
+    columns = columns_of(full)
     if column not in columns:
         raise InputError(
             sentence(
@@ -207,22 +204,24 @@ def is_own(source: ZonesMap) -> bool:
     return source.name.partition("@")[2] == gs.gisenv()["MAPSET"]
 
 
-def own_copy(source: ZonesMap, copy: str) -> str:
-    """Return a vector map of the current mapset with the zones: the map itself, or a copy of it."""
-    if is_own(source):
-        return source.name.partition("@")[0]
-    grassdb.run("g.copy", vector=f"{source.name},{copy}", overwrite=grassdb.overwrite() or None)
-    return copy
+def copy(source: ZonesMap, out: str) -> None:
+    """Copy the zones map and its table into the current mapset."""
+    grassdb.run("g.copy", vector=f"{source.name},{out}")
+
+
+def rename(name: str, final: str) -> None:
+    """Give a vector map of the current mapset, and its table, another name; a map of that name is replaced."""
+    grassdb.run("g.rename", vector=f"{name},{final}", overwrite=True)
 
 
 def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str]) -> None:
-    """Write sums of rasters into columns <prefix>_sum of a zones map with v.rast.stats, in the current region.
+    """Write sums of rasters into columns <prefix>_sum of a copy of the zones map with v.rast.stats, in the current region.
 
     levels : levels with a cell in the region
     columns : prefix to raster
     """
     names = [f"{column}_sum" for column in columns]
-    present = [name for name in names if name in _columns(target)]
+    present = [name for name in names if name in columns_of(target)]
     # In one call each, where v.rast.stats would need one a column. What an earlier run wrote goes first, lest its values stay in
     # the rows of regions that this run leaves out.
     if present:
@@ -240,40 +239,34 @@ def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: M
         )  # fmt: skip
 
 
-def begin_columns(target: str, columns: Sequence[str]) -> None:
-    """Note in a zones map of the current mapset which columns this run is about to write, until `end_columns`."""
-    note = {"run": grassdb.temporary_name("run"), "columns": list(columns)}
-    write_json(grassdb.vector_folder(target) / _BEGUN, note)
+def write_columns(source: ZonesMap, columns: Sequence[str], values: Mapping[int, Mapping[str, float | None]]) -> None:
+    """Write numbers into columns of a zones map of the current mapset, made where they are not there: all of it or nothing.
+
+    columns : names; rows without a value are emptied
+    values : category to column to value
+    """
+    name = source.name.partition("@")[0]
+    link = gs.vector_db(name)[1]
+    present, table = columns_of(name), link["table"]
+    statements = [f"ALTER TABLE {table} ADD COLUMN {c} double precision" for c in columns if c not in present]
+    statements.append(f"UPDATE {table} SET " + ", ".join(f"{column} = NULL" for column in columns))
+    for cat, found in values.items():
+        # repr writes a number such that reading gives the very same one.
+        assigned = ", ".join(f"{c} = {float(found[c])!r}" for c in columns if found[c] is not None)
+        if assigned:
+            statements.append(f"UPDATE {table} SET {assigned} WHERE {source.key} = {cat}")
+    # One transaction, where the database knows such: a run that is killed leaves the table as it was.
+    begin, commit = gs.db_begin_transaction(link["driver"]), gs.db_commit_transaction(link["driver"])
+    lines = [line for line in (begin, *statements, commit) if line]
+    grassdb.run(
+        "db.execute", input="-", stdin="".join(f"{line};\n" for line in lines), driver=link["driver"], database=link["database"]
+    )  # fmt: skip
 
 
-def end_columns(target: str) -> None:
-    """Remove the note of `begin_columns`."""
-    (grassdb.vector_folder(target) / _BEGUN).unlink(missing_ok=True)
-
-
-def drop_abandoned(source: ZonesMap) -> ZonesMap:
-    """Remove the columns that a killed run began to write into a zones map of the current mapset; return what the map is then."""
-    target = source.name.partition("@")[0]
-    file = grassdb.vector_folder(target) / _BEGUN
-    note = json.loads(file.read_text(encoding="utf-8")) if is_own(source) and file.is_file() else {"run": ""}
-    if not grassdb.abandoned([note["run"]], "run"):
-        return source
-    drop_columns(target, note["columns"])
-    end_columns(target)
-    return replace(source, columns=_columns(source.name))
-
-
-def drop_columns(target: str, columns: Sequence[str]) -> None:
-    """Remove those of the columns that are there."""
-    chosen = [column for column in columns if column in _columns(target)]
-    if chosen:
-        grassdb.run("v.db.dropcolumn", map=target, columns=",".join(chosen))
-
-
-def _columns(name: str) -> tuple[str, ...]:
-    return tuple(
-        line.split("|", 1)[1] for line in grassdb.read("v.info", map=name, flags="c").splitlines() if "|" in line
-    )
+def columns_of(name: str) -> tuple[str, ...]:
+    """Return the names of the columns of a vector map's table."""
+    text = grassdb.read("v.info", map=name, flags="c")
+    return tuple(line.split("|", 1)[1] for line in text.splitlines() if "|" in line)
 
 
 def read_columns(target: str, key: str, columns: Sequence[str]) -> dict[int, dict[str, Any]]:

@@ -1,8 +1,8 @@
 """r.impervious.change: change maps, and the table of stocks and flows per region.
 
 The recipe: resolve the yearly maps and the regions, write the change maps with r.mapcalc, count every map by zone with r.stats, write
-the sums into the zones map with v.rast.stats and hold them against the counts, turn counts into rows, check the rows, and
-write the folder. Maps, columns and folder of a run that fails are removed again.
+the sums into a copy of the zones map with v.rast.stats and hold them against the counts, turn counts into rows and check them. Only
+then do maps, columns and folder appear, in place of older ones; a run that fails before leaves what was.
 """
 
 from __future__ import annotations
@@ -84,19 +84,26 @@ class Figures(Protocol):
 
 
 class Temporary:
-    """Names for rasters that are gone when the run ends."""
+    """Names for maps that are gone when the run ends."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.vectors: list[str] = []
 
     def name(self, *stem: object) -> str:
-        """Return a free name."""
+        """Return a free name for a raster."""
         self.names.append(grassdb.temporary_name("_".join(["impervious", *map(str, stem)])))
         return self.names[-1]
+
+    def vector(self, stem: str) -> str:
+        """Return a free name for a vector map."""
+        self.vectors.append(grassdb.temporary_name(f"impervious_{stem}"))
+        return self.vectors[-1]
 
     def remove(self) -> None:
         """Remove the maps, the latest first: a reclassified map goes before the map it shows."""
         grassdb.remove(reversed(self.names))
+        grassdb.remove(self.vectors, "vector")
 
 
 def main(options: dict[str, str], flags: dict[str, bool]) -> int:
@@ -123,32 +130,32 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         grassdb.check_free(maps.values(), option="prefix")
         parts = {key: temporary.name("out", *key) for key in maps}
         if not flags["n"]:
-            source = zones.drop_abandoned(source)
+            if zones.is_own(source):
+                stack.enter_context(grassdb.writing_vector(source.name.partition("@")[0]))
             _check_free_columns(source, prefix, series.years, pairs)
 
         rasters = {level: temporary.name("zones", level) for level in sorted({zone.level for zone in source.zones})}
         chosen, shapes = _measure_zones(source, rasters, grid)
 
-        made = stack.enter_context(_all_or_none())
         grassdb.message("Writing the change maps...")
         figures, columns = _WRITERS[series.kind](
             series, pairs, parts, definitions[0], methods, grid, temporary, rasters
         )
         _describe(parts, series, pairs, definitions[0])
         if not flags["n"]:
-            stack.enter_context(_uploaded(source, chosen, columns, figures, definitions[0], prefix, made))
+            copy = temporary.vector("zones")
+            values = _sum_columns(source, copy, chosen, columns, figures, definitions[0])
 
         rows = _rows(chosen, figures, run, definitions, methods, pairs)
         table.check_table(rows, grid.cell_area_m2)
-        # The names come last, and at once: a killed run leaves nothing that the next one would stumble over.
-        made += [("raster", name) for name in maps.values()]
-        grassdb.rename({part: maps[key] for key, part in parts.items()})
-        tablefile.write_folder(
-            output,
-            rows,
-            _collection(chosen, shapes),
-            _package(options, series, run, source, definitions, methods, grid),
-        )
+        package = _package(options, series, run, source, definitions, methods, grid)
+        # Last and at once, when all is made and checked: the maps' names, the columns, the folder. What fails until then leaves what was.
+        with (
+            tablefile.writing_folder(output, rows, _collection(chosen, shapes), package),
+            _appearing({part: maps[key] for key, part in parts.items()}, temporary),
+        ):
+            if not flags["n"]:
+                _publish_columns(source, copy, prefix, columns, values)
     _report(rows, chosen, run, pairs, output, list(maps.values()), options["format"])
     return 0
 
@@ -437,14 +444,19 @@ def _collection(chosen: Sequence[Zone], shapes: Mapping[int, Any]) -> dict[str, 
 
 
 @contextlib.contextmanager
-def _all_or_none() -> Iterator[list[tuple[str, str]]]:
-    """Yield a list for (element, map) of what the run brings into being; where it fails they are removed."""
-    made: list[tuple[str, str]] = []
+def _appearing(parts: Mapping[str, str], temporary: Temporary) -> Iterator[None]:
+    """Give maps their final names, and take them back where the block fails; maps that carried these names get them back."""
+    older = {final: temporary.name("older", final) for final in parts.values() if grassdb.exists(final)}
     try:
-        yield made
+        for names in (older, parts):
+            if names:
+                grassdb.rename(names)
+        yield
     except BaseException:
-        for element, name in made:
-            grassdb.remove([name], element)
+        grassdb.remove(final for part, final in parts.items() if not grassdb.exists(part))
+        back = {kept: final for final, kept in older.items() if grassdb.exists(kept)}
+        if back:
+            grassdb.rename(back)
         raise
 
 
@@ -656,7 +668,9 @@ def _check_free_columns(source: ZonesMap, prefix: str, years: Sequence[int], pai
         grassdb.check_free([grassdb.map_name(prefix, "zones")], "vector", option="prefix")
         return
     keys = [("imp", year, year) for year in years] + [(kind, *pair) for pair in pairs for kind in ("new", "lost")]
-    taken = [name for name in (f"{_column(*key)}_sum" for key in keys) if name in source.columns]
+    # Read again, now that no other run writes them.
+    present = zones.columns_of(source.name)
+    taken = [name for name in (f"{_column(*key)}_sum" for key in keys) if name in present]
     if taken and not grassdb.overwrite():
         raise InputError(
             sentence(
@@ -668,47 +682,43 @@ def _check_free_columns(source: ZonesMap, prefix: str, years: Sequence[int], pai
         )
 
 
-@contextlib.contextmanager
-def _uploaded(
+def _sum_columns(
     source: ZonesMap,
+    copy: str,
     chosen: Sequence[Zone],
     columns: Mapping[str, tuple[str, tuple[int, int]]],
     figures: Figures,
     definition: str,
-    prefix: str,
-    made: list[tuple[str, str]],
-) -> Iterator[None]:
-    """Write the sums with v.rast.stats and hold them against the counts; the columns go where the run fails."""
-    copy = grassdb.map_name(prefix, "zones")
-    own = zones.is_own(source)
-    if not own:
-        made.append(("vector", copy))
-    target = zones.own_copy(source, copy)
-    names = [f"{column}_sum" for column in columns]
-    try:
-        zones.begin_columns(target, names)
-        levels = sorted({zone.level for zone in chosen})
-        zones.upload_sums(source, target, levels, {column: name for column, (name, _) in columns.items()})
-        _check_columns(target, source, chosen, columns, figures, definition)
-        yield
-    except BaseException:
-        if own:
-            zones.drop_columns(target, names)
-            zones.end_columns(target)
-        raise
-    zones.end_columns(target)
+) -> dict[int, dict[str, float | None]]:
+    """Write the sums into a copy of the zones map with v.rast.stats and hold them against the counts; return them by category."""
+    zones.copy(source, copy)
+    levels = sorted({zone.level for zone in chosen})
+    zones.upload_sums(source, copy, levels, {column: name for column, (name, _) in columns.items()})
+    values = zones.read_columns(copy, source.key, [f"{column}_sum" for column in columns])
+    _check_columns(values, chosen, columns, figures, definition)
+    return values
+
+
+def _publish_columns(
+    source: ZonesMap, copy: str, prefix: str, columns: Iterable[str], values: Mapping[int, Mapping[str, float | None]]
+) -> None:
+    """Let the sums appear in the zones map, or where that lies in another mapset, in a copy of it."""
+    names, target = [f"{column}_sum" for column in columns], source.name
+    if zones.is_own(source):
+        zones.write_columns(source, names, values)
+    else:
+        target = grassdb.map_name(prefix, "zones")
+        zones.rename(copy, target)
     grassdb.message(f"Columns {', '.join(names)} (cells) written to <{target}>; equal to the counts.")
 
 
 def _check_columns(
-    target: str,
-    source: ZonesMap,
+    values: Mapping[int, Mapping[str, float | None]],
     chosen: Sequence[Zone],
     columns: Mapping[str, tuple[str, tuple[int, int]]],
     figures: Figures,
     definition: str,
 ) -> None:
-    values = zones.read_columns(target, source.key, [f"{column}_sum" for column in columns])
     for zone in chosen:
         for column, (_, years) in columns.items():
             kind = column.split("_", 1)[0]

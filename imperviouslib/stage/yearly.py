@@ -396,7 +396,7 @@ def _compose(
     provenance = {feature: _provenance(period, feature, used, recipe, area, heard) for feature in names}
     if _is_there(names, provenance):
         grassdb.message(f"Composite of {period.name} is there already.")
-        _group(prefix, period, names, recipe)
+        _finish(prefix, period, names, recipe)
         return list(names.values()), _summary(names["count"], area, used)
     grassdb.message(f"Composite of {period.name} from {_scenes(len(used))}...")
     folder = grassdb.linked_folder() if link else grassdb.temporary_folder()
@@ -425,13 +425,13 @@ def _compose(
         )
         grassdb.run("r.colors", map=part, color="viridis" if feature in _FORMS else "grey.eq")
     grassdb.rename({f"{name}_part": name for name in names.values()})
-    grassdb.remove_superseded(names.values())
-    _group(prefix, period, names, recipe)
+    _finish(prefix, period, names, recipe)
     return list(names.values()), _summary(names["count"], area, used)
 
 
-def _group(prefix: str, period: Period, names: Mapping[str, str], recipe: Recipe) -> None:
-    """Make the group of a period's features, also where a run was stopped before it did."""
+def _finish(prefix: str, period: Period, names: Mapping[str, str], recipe: Recipe) -> None:
+    """Remove files that no map of the period is linked to any more and group its features, also where a run was stopped before it did."""
+    grassdb.remove_superseded(names.values())
     grassdb.run(
         "i.group", group=grassdb.map_name(prefix, period.name), input=",".join(names[f] for f in recipe.features)
     )
@@ -581,6 +581,7 @@ def _largest(
     history = "r.s2.yearly method=largest: " + " ".join(s.any.scene for s in chosen)
     if _is_there(names, provenance):
         grassdb.message(f"Mosaic of {period.name} is there already.")
+        _finish(prefix, period, names, recipe)
         return list(names.values()), _summary(names["count"], area, chosen)
     for feature, band in zip(recipe.features, recipe.bands, strict=True):
         scenes = [grassdb.map_name(prefix, period.name, scene.any.tile, band) for scene in chosen]
@@ -604,9 +605,7 @@ def _largest(
     grassdb.run("r.mapcalc", grid=area, expression=f"{part} = if({seen}, null(), 1)", overwrite=True)
     grassdb.describe(part, title=f"Observations, {period.name}", history=history, provenance=provenance["count"])
     grassdb.rename({part: names["count"]})
-    grassdb.run(
-        "i.group", group=grassdb.map_name(prefix, period.name), input=",".join(names[f] for f in recipe.features)
-    )
+    _finish(prefix, period, names, recipe)
     return list(names.values()), _summary(names["count"], area, chosen)
 
 
