@@ -200,6 +200,28 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
     assert "do not nest in the grid" in done.said
 
 
+def test_maps_that_killed_runs_left_go(grass, tmp_path):
+    from imperviouslib.edge import grassdb
+
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    own = grassdb.temporary_name("labels")
+    left = [
+        f"{stem}{own.removeprefix('labels').removesuffix(str(os.getpid()))}{ended.pid}"
+        for stem in ("labels", "fetch_area")
+    ]
+    for name in [*left, own]:
+        grass("r.mapcalc", f"expression={name} = 1")
+    write_scene(tmp_path, "32UPD", "2017-06-01", GRID, even_scene(GRID, 1000))
+    grass("r.s2.yearly", f"input={tmp_path}", "output=s2")
+    _labels(grass, tmp_path / "map.tif", np.full((80, 80), 62), name="map")
+    grass("r.s2.ard", "input=s2", "labels=map", f"output={tmp_path / 'made.h5'}")
+    grass("v.in.region", "output=here")
+    grassdb.vector_area("here")
+    # Those of a run that is under way stay.
+    assert {own, *left} & grassdb.list_rasters("*") == {own}
+
+
 def stopped_run(grass, tmp_path):
     """Composites of three years, and a run that was killed after the first. Returns: its command, file and folder of parts."""
     archive = tmp_path / "archive"

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -303,6 +305,27 @@ def test_folder_that_cannot_be_finished_leaves_the_old_one(folder, five_cells_th
         pass
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
+
+
+def test_what_a_killed_run_left_beside_a_folder_goes_and_what_another_writes_stays(tmp_path):
+    from imperviouslib.edge.files import appearing_folder
+
+    code = "import sys, time; from pathlib import Path; from imperviouslib.edge.files import appearing_folder\n"
+    code += "with appearing_folder(Path(sys.argv[1])) as part: (part / 'a').write_text(''); print(part, flush=True); time.sleep(300)"
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path / "table[1].v2"], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        left, held = (Path(run.stdout.readline().strip()) for run in runs)
+        runs[0].kill()
+        runs[0].wait()
+        with appearing_folder(tmp_path / "table[1].v2"):
+            assert not left.exists() and (held / "a").exists()
+    finally:
+        for run in runs:
+            run.kill()
+            run.communicate()
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):

@@ -318,6 +318,10 @@ def test_linked_maps_equal_imported_ones_and_overwrite_replaces_them(session, ar
     for again in ((), ("--overwrite",)):
         session(*predict, *again)
         assert len(list((session.mapset / "linked").glob("far_2017_*.tif"))) == len(KEYS)
+    # What a killed run left goes also where all is there.
+    (session.mapset / "linked" / "far_2017_class.01234567.tif").write_bytes(b"x")
+    assert "is there, by this model" in session(*predict).stderr
+    assert len(list((session.mapset / "linked").glob("far_2017_*.tif"))) == len(KEYS)
     for key in ("class", "p_other"):
         linked = session.cells(f"far_2017_{key}", GRID, tmp_path / "a.tif")
         assert (linked == session.cells(f"lc_2017_{key}", GRID, tmp_path / "b.tif")).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -37,23 +38,44 @@ def appearing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def appearing_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it takes the place of `path`, on any failure it is removed."""
+    """Give a temporary folder to fill; on success it takes the place of `path`, on any failure it is removed.
+
+    What killed runs left beside it is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
     part, old = temporary_path(path), temporary_path(path)
     part.mkdir()
     try:
-        yield part
-        if path.exists():
-            path.rename(old)
-        try:
-            part.rename(path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                old.rename(path)
-            raise
+        with alone(part, f"Folder '{part}'"):
+            yield part
+            if path.exists():
+                path.rename(old)
+            try:
+                part.rename(path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    old.rename(path)
+                raise
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(part)
+        remove_folder(old)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary folders for `path` that no process holds; where the file system knows no locks they stay."""
+    pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 12}.part{glob.escape(path.suffix)}"
+    for left in path.parent.glob(pattern):
+        if not left.is_dir():
+            continue
+        handle = os.open(left, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_folder(left)
+        except OSError:
+            pass
+        finally:
+            os.close(handle)
 
 
 def check_place(path: Path, option: str) -> None:

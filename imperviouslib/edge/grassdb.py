@@ -431,6 +431,7 @@ def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     step = max(1, -(-max(grid.shape) // 200))
     coarse = Grid(*grid.bounds, RES_M)
     coarse = Grid(*coarse.snapped_out(step).bounds, RES_M * step)
+    remove_abandoned("fetch_area")
     raster = temporary_name("fetch_area")
     mask = np.zeros(coarse.shape, bool)
     # An area is where cell centres lie in it; its outline, densely drawn, adds slivers, its centroid what is smaller than a cell.

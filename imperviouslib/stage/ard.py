@@ -255,6 +255,7 @@ class _ClassMap:
             grassdb.warning(
                 f"Map <{self.name}>: its cells do not nest in the grid; each cell takes its nearest pixels, which may lie half a pixel off."
             )
+        grassdb.remove_abandoned(option)
         self._classes = grassdb.temporary_name(option)
         grassdb.run("r.reclass", input=self.name, output=self._classes, rules="-", stdin=legend.rules())
 

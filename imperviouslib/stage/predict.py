@@ -57,6 +57,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         for output in outputs:
             if output not in todo:
                 grassdb.message(f"Period {output.period} is there, by this model and from these data.")
+                grassdb.remove_superseded(output.names.values())
         if not todo:
             return 0
         infer = open_engine(folder, engine=options["engine"], threads=max(0, int(options["nprocs"])))
