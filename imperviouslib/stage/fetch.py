@@ -407,7 +407,7 @@ def _list(
         print(f"hole: tile {tile} has no usable scene in {year}")
     more = f" and {unknown} files of unknown size" if unknown else ""
     print(
-        f"{len(rows)} scenes, {files} files to fetch, {total / 1e6:.1f} MB{more}, {_minutes(seconds)} with {workers} worker{'s' if workers > 1 else ''}"
+        f"{len(rows)} scenes, {files} files to fetch, up to {total / 1e6:.1f} MB{more}, {_minutes(seconds)} with {workers} worker{'s' if workers > 1 else ''}"
     )
 
 
