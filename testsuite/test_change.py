@@ -447,6 +447,11 @@ def test_other_codes_by_a_legend_and_one_year_only(three_years):
     assert value(rows, "XX5", "STK", 2017) == ""
     assert "imp_2017_sum" not in gs.vector_columns("nuts")
     assert not [name for name in rasters() if "impervious" in name]
+    # Without a persistence rule there is no map to write at all.
+    before = rasters()
+    done = tool(*words[:3], f"output={three_years / 'raw'}", "legend=s2glc", "-n", "method=mapped_raw", "prefix=raw")
+    assert done.returncode == 0, done.stderr
+    assert rasters() == before and rows_of(three_years / "raw")
 
 
 def test_only_a_table_folder_is_replaced(three_years):
@@ -507,6 +512,7 @@ def test_a_run_killed_while_it_sums_leaves_the_zones_map_as_it_was(three_years, 
     deadline = time.monotonic() + 120
     while not list(mapset.glob("vector/impervious_zones*")):
         assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not out.exists() and gs.vector_columns("nuts") == before

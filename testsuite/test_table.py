@@ -320,8 +320,13 @@ def test_what_a_killed_run_left_beside_a_folder_goes_and_what_another_writes_sta
         left, held = (Path(run.stdout.readline().strip()) for run in runs)
         runs[0].kill()
         runs[0].wait()
+        (begun := held.with_name(".table[1].0123456789ab.part.v2")).mkdir()
+        with pytest.raises(KeyError), appearing_folder(tmp_path / "table[1].v2"):
+            raise KeyError
+        assert (left / "a").exists()
         with appearing_folder(tmp_path / "table[1].v2"):
-            assert not left.exists() and (held / "a").exists()
+            pass
+        assert not left.exists() and (held / "a").exists() and begun.exists()
     finally:
         for run in runs:
             run.kill()

@@ -40,10 +40,9 @@ def appearing(path: Path) -> Iterator[Path]:
 def appearing_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; on success it takes the place of `path`, on any failure it is removed.
 
-    What killed runs left beside it is removed first.
+    On success what killed runs left beside it goes too; not before, since it may be all that is left of an earlier result.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
     part, old = temporary_path(path), temporary_path(path)
     part.mkdir()
     try:
@@ -57,6 +56,7 @@ def appearing_folder(path: Path) -> Iterator[Path]:
                 with contextlib.suppress(FileNotFoundError):
                     old.rename(path)
                 raise
+            _remove_abandoned(path)
     finally:
         remove_folder(part)
         remove_folder(old)
@@ -71,7 +71,9 @@ def _remove_abandoned(path: Path) -> None:
         handle = os.open(left, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_folder(left)
+            # An empty one may be another run's, made but not held yet.
+            if any(left.iterdir()):
+                remove_folder(left)
         except OSError:
             pass
         finally:

@@ -270,9 +270,11 @@ def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = Fa
     run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=(replace or overwrite()) or None)
 
 
-def rename(names: Mapping[str, str]) -> None:
-    """Give maps of the current mapset their final names, old to new; maps of these names are replaced."""
-    run("g.rename", raster=",".join(f"{old},{new}" for old, new in names.items()), overwrite=True)
+def rename(names: Mapping[str, str], element: str = "raster") -> None:
+    """Give maps of the current mapset other names, old to new, in this order and in one call; maps of these names are replaced."""
+    if names:
+        pairs = ",".join(f"{old},{new}" for old, new in names.items())
+        run("g.rename", overwrite=True, **{element: pairs})
 
 
 def import_polygons(features: Sequence[Mapping[str, Any]], name: str) -> None:
@@ -676,7 +678,7 @@ def temporary_name(stem: str) -> str:
     return gs.append_node_pid(stem)
 
 
-def abandoned(names: Iterable[str], stem: str) -> list[str]:
+def _abandoned(names: Iterable[str], stem: str) -> list[str]:
     """Return those of `temporary_name`'s names that begin with `stem` and whose process on this machine is gone."""
     ending = temporary_name("").removesuffix(str(os.getpid()))
     pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)")
@@ -688,15 +690,15 @@ def remove_abandoned(stem: str) -> None:
     """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
     for element in ("raster", "vector"):
         listed = gs.list_grouped(element, pattern=f"{stem}*").get(gs.gisenv()["MAPSET"], [])
-        gone = abandoned(listed, stem)
+        gone = _abandoned(listed, stem)
         for name in gone:
             # A run killed at the very start of a vector leaves a folder that g.remove cannot read.
-            if element == "vector" and not (vector_folder(name) / "head").is_file():
-                remove_folder(vector_folder(name))
+            if element == "vector" and not (_vector_folder(name) / "head").is_file():
+                remove_folder(_vector_folder(name))
         remove(gone, element)
 
 
-def vector_folder(name: str) -> Path:
+def _vector_folder(name: str) -> Path:
     """Return the folder of a vector map of the current mapset."""
     return _mapset_folder() / "vector" / name
 

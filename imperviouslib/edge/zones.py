@@ -209,11 +209,6 @@ def copy(source: ZonesMap, out: str) -> None:
     grassdb.run("g.copy", vector=f"{source.name},{out}")
 
 
-def rename(name: str, final: str) -> None:
-    """Give a vector map of the current mapset, and its table, another name; a map of that name is replaced."""
-    grassdb.run("g.rename", vector=f"{name},{final}", overwrite=True)
-
-
 def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str]) -> None:
     """Write sums of rasters into columns <prefix>_sum of a copy of the zones map with v.rast.stats, in the current region.
 

@@ -448,15 +448,11 @@ def _appearing(parts: Mapping[str, str], temporary: Temporary) -> Iterator[None]
     """Give maps their final names, and take them back where the block fails; maps that carried these names get them back."""
     older = {final: temporary.name("older", final) for final in parts.values() if grassdb.exists(final)}
     try:
-        for names in (older, parts):
-            if names:
-                grassdb.rename(names)
+        grassdb.rename({**older, **parts})
         yield
     except BaseException:
         grassdb.remove(final for part, final in parts.items() if not grassdb.exists(part))
-        back = {kept: final for final, kept in older.items() if grassdb.exists(kept)}
-        if back:
-            grassdb.rename(back)
+        grassdb.rename({kept: final for final, kept in older.items() if grassdb.exists(kept)})
         raise
 
 
@@ -708,7 +704,7 @@ def _publish_columns(
         zones.write_columns(source, names, values)
     else:
         target = grassdb.map_name(prefix, "zones")
-        zones.rename(copy, target)
+        grassdb.rename({copy: target}, "vector")
     grassdb.message(f"Columns {', '.join(names)} (cells) written to <{target}>; equal to the counts.")
 
 
