@@ -261,7 +261,8 @@ def draw_bars(
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", color="#e5e5e5")
         axis.set_axisbelow(True)
-    axes[0, 0].legend(frameon=False, ncols=3, fontsize=9)
+    # Above the axes, where no bar can stand.
+    axes[0, 0].legend(frameon=False, ncols=3, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     axes[-1, 0].set_xticks(
         range(len(regions)), [f"{code}\n{textwrap.fill(names[code], 12)}" for code in regions], fontsize=7
     )

@@ -210,6 +210,8 @@ def test_maps_that_killed_runs_left_go(grass, tmp_path):
         f"{stem}{own.removeprefix('labels').removesuffix(str(os.getpid()))}{ended.pid}"
         for stem in ("labels", "fetch_area")
     ]
+    # As v.rast.stats names what it makes for a map.
+    left.append(f"{left[0]}_26797.0")
     for name in [*left, own]:
         grass("r.mapcalc", f"expression={name} = 1")
     write_scene(tmp_path, "32UPD", "2017-06-01", GRID, even_scene(GRID, 1000))

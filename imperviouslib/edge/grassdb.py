@@ -679,9 +679,12 @@ def temporary_name(stem: str) -> str:
 
 
 def _abandoned(names: Iterable[str], stem: str) -> list[str]:
-    """Return those of `temporary_name`'s names that begin with `stem` and whose process on this machine is gone."""
+    """Return those of `temporary_name`'s names that begin with `stem` and whose process on this machine is gone.
+
+    v.rast.stats names its own temporary raster after the map that it works on, with `_<process>.<number>` behind.
+    """
     ending = temporary_name("").removesuffix(str(os.getpid()))
-    pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)")
+    pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)(?:_\d+\.\d+)?")
     found = (pattern.fullmatch(name) for name in names)
     return [match[0] for match in found if match and not Path("/proc", match[1]).exists()]
 
