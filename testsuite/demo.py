@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from imperviouslib.core.legend import CLASSES
 from testsuite import TOOLS, TOP
 
 YEARS = (2017, 2018, 2019)
@@ -98,12 +99,13 @@ def run_chain(demo: Path, mapset: Path, environment: dict[str, str]) -> None:
 
 
 def export(demo: Path, mapset: Path) -> None:
-    """Write the maps that the pictures show as GeoTIFFs."""
+    """Write the maps that the pictures show, and the judge reads, as GeoTIFFs."""
     first, last = YEARS[0], YEARS[-1]
     names = [f"s2_{y}_{what}" for y in YEARS for what in ("B12_p50", "B11_p50", "B04_p50", "count")]
     names += (
         [f"lc_{y}_class" for y in YEARS] + [f"change_{y}_consistent" for y in YEARS] + [f"change_{first}_{last}_gain"]
     )
+    names += [f"lc_{y}_p_{c.key}" for y in YEARS for c in CLASSES]
     (demo / "maps").mkdir(exist_ok=True)
     script = 'for map in "$@"; do r.out.gdal -c input="$map" output="maps/$map.tif" --overwrite --quiet; done'
     subprocess.run(

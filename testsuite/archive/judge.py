@@ -397,11 +397,14 @@ def draw(result: dict[str, Any], path: Path) -> None:
         axes[0, 1].plot(years, [100 * _known(result["years"][y][name]["area_error"]) for y in years], "o-", label=name)
         for y in years[:1]:
             bins = (result["years"][y][name].get("reliability") or {}).get("bins", [])
-            axes[1, 0].plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=f"{name} {y}")
+            if bins:
+                axes[1, 0].plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=f"{name} {y}")
     axes[0, 0].set(title="Intersection over union with the truth", ylim=(0, 1))
     axes[0, 1].set(title="Error of area, per cent of the true area")
     axes[0, 1].axhline(0, color="grey", lw=0.8)
     axes[1, 0].plot([0, 1], [0, 1], color="grey", lw=0.8)
+    if not axes[1, 0].get_legend_handles_labels()[0]:
+        axes[1, 0].text(0.5, 0.2, "the run holds no maps of probabilities", ha="center")
     axes[1, 0].set(title="Reliability of the probabilities", xlabel="mean probability", ylabel="share that is true")
     pairs = list(result["change"])
     at = np.arange(len(pairs))
