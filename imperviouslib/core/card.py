@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from imperviouslib.core.errors import ModelError, sentence
+from imperviouslib.core.errors import ModelError, _
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.patches import net_anchor, net_halo
 
@@ -66,13 +66,16 @@ def parse_card(text: str, name: str) -> Card:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as err:
-        raise ModelError(sentence(thing, "text that is no JSON", "a card of r.unet.train", _AGAIN)) from err
+        raise ModelError(
+            thing, found=_("text that is no JSON"), expected=_("a card of r.unet.train"), then=_AGAIN
+        ) from err
     if not isinstance(values, dict) or values.get("contract") != CONTRACT:
         found = f"contract {values.get('contract')}" if isinstance(values, dict) else "no contract"
         raise ModelError(
-            sentence(
-                thing, found, f"contract {CONTRACT}", "Use the version of the suite that wrote it, or train again."
-            )
+            thing,
+            found=found,
+            expected=_("contract {}").format(CONTRACT),
+            then=_("Use the version of the suite that wrote it, or train again."),
         )
     known = set(Card.__dataclass_fields__)
     try:
@@ -81,15 +84,15 @@ def parse_card(text: str, name: str) -> Card:
         card = Card(**{**asdict(card), "features": tuple(card.features), "years": tuple(card.years)})
         fits = card.halo >= net_halo(card.depth) and card.anchor == net_anchor(card.depth)
     except TypeError as err:
-        raise ModelError(sentence(thing, f"a damaged card ({err})", "all fields of the contract", _AGAIN)) from err
+        raise ModelError(
+            thing, found=_("a damaged card ({})").format(err), expected=_("all fields of the contract"), then=_AGAIN
+        ) from err
     if not fits:
         raise ModelError(
-            sentence(
-                thing,
-                f"halo {card.halo} and anchor {card.anchor} for depth {card.depth}",
-                f"{net_halo(card.depth)} and {net_anchor(card.depth)}",
-                _AGAIN,
-            )
+            thing,
+            found=_("halo {} and anchor {} for depth {}").format(card.halo, card.anchor, card.depth),
+            expected=_("{} and {}").format(net_halo(card.depth), net_anchor(card.depth)),
+            then=_AGAIN,
         )
     return card
 
@@ -107,12 +110,10 @@ def check_fit(card: Card, *, name: str, features: Sequence[str], res_m: int, dat
     ):
         if found != expected:
             raise ModelError(
-                sentence(
-                    f"Model '{name}'",
-                    f"{what} {found}",
-                    f"{expected} as in '{data}'",
-                    "Choose the model trained on such data.",
-                )
+                _("Model '{}'").format(name),
+                found=f"{what} {found}",
+                expected=_("{} as in '{}'").format(expected, data),
+                then=_("Choose the model trained on such data."),
             )
 
 

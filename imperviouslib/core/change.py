@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.legend import CLASSES, NODATA
 
 UNKNOWN = 255
@@ -127,12 +127,10 @@ def resolve_share_scale(least: float, most: float) -> int:
     """
     if not (least >= 0 and most <= 100):
         raise InputError(
-            sentence(
-                "Option <shares>",
-                f"values from {least:g} to {most:g}",
-                "shares from 0 to 1, or from 0 to 100",
-                "Rescale the maps with r.mapcalc, and set their no data with r.null.",
-            )
+            _("Option <shares>"),
+            found=_("values from {:g} to {:g}").format(least, most),
+            expected=_("shares from 0 to 1, or from 0 to 100"),
+            then=_("Rescale the maps with r.mapcalc, and set their no data with r.null."),
         )
     return 1 if most <= 1 else 100
 

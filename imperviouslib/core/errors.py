@@ -1,16 +1,66 @@
-"""The errors a user may meet.
+"""The errors a user may meet, and the translation of their texts.
 
-Each message is one line that names the thing, what was found, what was expected and the next step. It is written in one
-place, `sentence`, so that all tools speak alike.
+An error names the thing, what was found, what was expected and the next step. `ImperviousError` joins these parts to one line, so that
+all tools report errors in the same form.
 """
 
 from __future__ import annotations
 
+import functools
+import gettext
+import os
 import re
+from pathlib import Path
+
+
+@functools.cache
+def _translations(gisbase: str | None) -> gettext.NullTranslations:
+    """Load the catalogue of GRASS's tools for the language of the session; without one, texts stay in English."""
+    if gisbase is None:
+        return gettext.NullTranslations()
+    return gettext.translation("grassmods", str(Path(gisbase, "locale")), fallback=True)
+
+
+def _(text: str) -> str:
+    """Translate a text as GRASS does, at the time of use, because a session may start after this module is imported."""
+    return _translations(os.environ.get("GISBASE")).gettext(text)
+
+
+def sentence(thing: str, *, found: str = "", expected: str = "", then: str = "") -> str:
+    """Join the parts of a message to one line.
+
+    thing : what is wrong; a whole statement where neither `found` nor `expected` is given
+    then : what the user can do, a sentence
+
+    >>> sentence("Map <a>", found="cells of 10 m", expected="20 m", then="Set it with g.region res=20.")
+    'Map <a>: found cells of 10 m, expected 20 m. Set it with g.region res=20.'
+    >>> sentence("Map <a> already exists", then="Use --overwrite, or choose another name.")
+    'Map <a> already exists. Use --overwrite, or choose another name.'
+    """
+    if found and expected:
+        fact = _("{thing}: found {found}, expected {expected}").format(thing=thing, found=found, expected=expected)
+    elif found:
+        fact = _("{thing}: found {found}").format(thing=thing, found=found)
+    elif expected:
+        fact = _("{thing}: expected {expected}").format(thing=thing, expected=expected)
+    else:
+        fact = thing
+    return f"{fact}. {then}" if then else fact
 
 
 class ImperviousError(Exception):
-    """Anything that went wrong for a reason the user can act on."""
+    """A failure whose reason the user can act on.
+
+    The parts are keyword attributes and survive pickling, so that a worker process can raise it.
+    """
+
+    def __init__(self, thing: str, *, found: str = "", expected: str = "", then: str = "") -> None:
+        super().__init__(sentence(thing, found=found, expected=expected, then=then))
+        self.thing, self.found, self.expected, self.then = thing, found, expected, then
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Build the error again from its parts."""
+        return functools.partial(type(self), self.thing, found=self.found, expected=self.expected, then=self.then), ()
 
 
 class InputError(ImperviousError):
@@ -67,12 +117,3 @@ def shown(address: str) -> str:
     if not mark:
         return address
     return scheme + mark + re.sub(r"^[^/]*@", "", re.split(r"[?#]", rest, maxsplit=1)[0])
-
-
-def sentence(thing: str, found: str, expected: str, then: str) -> str:
-    """Compose the one line of an error.
-
-    >>> sentence("Map <a>", "resolution 10 m", "20 m", "Set it with g.region res=20.")
-    'Map <a>: found resolution 10 m, expected 20 m. Set it with g.region res=20.'
-    """
-    return f"{thing}: found {found}, expected {expected}. {then}"

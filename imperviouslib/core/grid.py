@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, floor
 
-from imperviouslib.core.errors import GridError, sentence
+from imperviouslib.core.errors import GridError, _
 
 EPSG = 3035
 RES_M = 20
@@ -36,15 +36,18 @@ class Grid:
         edges = (self.west, self.south, self.east, self.north)
         if any(int(edge) != edge or int(edge) % self.res_m for edge in edges):
             raise GridError(
-                sentence(
-                    f"Grid {edges}",
-                    "an edge that is no multiple of the cell size",
-                    f"multiples of {self.res_m} m",
-                    "Align the region with g.region -a res=20.",
-                )
+                _("Grid {}").format(edges),
+                found=_("an edge that is no multiple of the cell size"),
+                expected=_("multiples of {} m").format(self.res_m),
+                then=_("Align the region with g.region -a res=20."),
             )
         if self.east <= self.west or self.north <= self.south:
-            raise GridError(sentence(f"Grid {edges}", "no area", "west < east and south < north", "Check the region."))
+            raise GridError(
+                _("Grid {}").format(edges),
+                found=_("no area"),
+                expected=_("west < east and south < north"),
+                then=_("Check the region."),
+            )
 
     @property
     def height(self) -> int:
@@ -128,7 +131,10 @@ class Grid:
         """Return the (row, column) slices that cut this grid out of an array on `outer`, which must contain it."""
         if not outer.contains(self):
             raise GridError(
-                sentence(f"Grid {self.bounds}", f"cells outside {outer.bounds}", "all inside", "Check the region.")
+                _("Grid {}").format(self.bounds),
+                found=_("cells outside {}").format(outer.bounds),
+                expected=_("all inside"),
+                then=_("Check the region."),
             )
         row, col = self.offset_in(outer)
         return slice(row, row + self.height), slice(col, col + self.width)
@@ -170,7 +176,10 @@ class Grid:
 
 def _unlike(one: Grid, other: Grid) -> GridError:
     return GridError(
-        sentence("Two grids", f"cells of {one.res_m} and {other.res_m} m", "one cell size", "Use one resolution.")
+        _("Two grids"),
+        found=_("cells of {} and {} m").format(one.res_m, other.res_m),
+        expected=_("one cell size"),
+        then=_("Use one resolution."),
     )
 
 

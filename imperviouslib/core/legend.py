@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from imperviouslib.core.errors import LegendError, sentence
+from imperviouslib.core.errors import LegendError, _
 
 NODATA = 0
 ARTIFICIAL, NATURAL, GREEN, OTHER = 1, 2, 3, 4
@@ -53,7 +53,10 @@ def landcover_codes(definition: str = DEFAULT_DEFINITION) -> dict[str, tuple[int
     """
     if definition not in DEFINITIONS:
         raise LegendError(
-            sentence("Option <definition>", f"'{definition}'", " or ".join(DEFINITIONS), "Choose one of these.")
+            _("Option <definition>"),
+            found=f"'{definition}'",
+            expected=" or ".join(DEFINITIONS),
+            then=_("Choose one of these."),
         )
     impervious = DEFINITIONS[definition]
     rest = tuple(c.code for c in CLASSES if c.code not in impervious and c.code != GREEN)
@@ -75,12 +78,10 @@ class Legend:
         wrong = sorted({c for c in self.codes.values() if c not in (NODATA, *(k.code for k in CLASSES))})
         if wrong:
             raise LegendError(
-                sentence(
-                    f"Legend '{self.name}'",
-                    f"class {wrong[0]}",
-                    "0 (no data), 1, 2, 3 or 4",
-                    "Correct the legend file.",
-                )
+                _("Legend '{}'").format(self.name),
+                found=_("class {}").format(wrong[0]),
+                expected=_("0 (no data), 1, 2, 3 or 4"),
+                then=_("Correct the legend file."),
             )
 
     def rules(self) -> str:
@@ -174,17 +175,18 @@ def parse_legend(text: str, name: str) -> Legend:
         found = _parse_rule(line) if "=" in line else _parse_line(line)
         if found is None:
             raise LegendError(
-                sentence(
-                    thing,
-                    f"'{raw.strip()}'",
-                    "'code class [title]', class 0-4 or " + ", ".join(_KEYS) + ", or a rule of r.reclass",
-                    "Correct the line.",
-                )
+                thing,
+                found=f"'{raw.strip()}'",
+                expected=_("'code class [title]', class 0-4 or ") + ", ".join(_KEYS) + _(", or a rule of r.reclass"),
+                then=_("Correct the line."),
             )
         for code in found[0]:
             if code in codes:
                 raise LegendError(
-                    sentence(thing, f"code {code} a second time", "each code once", "Remove one of the two lines.")
+                    thing,
+                    found=_("code {} a second time").format(code),
+                    expected=_("each code once"),
+                    then=_("Remove one of the two lines."),
                 )
             codes[code] = found[1]
             # The title of a rule is the class's, that of a line the code's own.
@@ -192,7 +194,10 @@ def parse_legend(text: str, name: str) -> Legend:
                 titles[code] = found[2]
     if not codes:
         raise LegendError(
-            sentence(f"Legend '{name}'", "no line with a code", "at least one", "Write 'code class' lines.")
+            _("Legend '{}'").format(name),
+            found=_("no line with a code"),
+            expected=_("at least one"),
+            then=_("Write 'code class' lines."),
         )
     return Legend(name, codes, titles)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imperviouslib.core.errors import GridError, TrainingError, sentence
+from imperviouslib.core.errors import GridError, TrainingError, _
 from imperviouslib.core.grid import BLOCK, Grid
 from imperviouslib.core.legend import CLASSES, DEFAULT_DEFINITION, DEFINITIONS
 
@@ -41,10 +41,10 @@ def net_halo(depth: int, convolutions: int = 2) -> int:
     [8, 24, 48, 96]
     """
     position = 0
-    for _ in range(depth):
+    for _level in range(depth):
         position = (position - convolutions) // 2
     position -= convolutions
-    for _ in range(depth):
+    for _level in range(depth):
         position = position * 2 - convolutions
     anchor = net_anchor(depth)
     return -(position // anchor) * anchor
@@ -68,12 +68,10 @@ def resolve_part(grid: Grid, region: Grid, *, name: str) -> Grid:
     if part is None:
         west, south, east, north = grid.bounds
         raise GridError(
-            sentence(
-                "Current region",
-                f"no cell of '{name}'",
-                "some",
-                f"Set it with g.region n={north} s={south} e={east} w={west} res={grid.res_m}.",
-            )
+            _("Current region"),
+            found=_("no cell of '{}'").format(name),
+            expected=_("some"),
+            then=_("Set it with g.region n={} s={} e={} w={} res={}.").format(north, south, east, west, grid.res_m),
         )
     return part
 
@@ -113,12 +111,12 @@ def resolve_block(label: np.ndarray, outer: Grid, *, patch: int, halo: int) -> i
     side = patch + 2 * halo
     if min(height, width) < patch:
         raise TrainingError(
-            sentence(
-                "Ground with labels and features",
-                f"{height} x {width} cells",
-                f"at least {side * 3} x {side * 3} for patches of {patch} cells with a halo and gap of {halo}",
-                ask,
-            )
+            _("Ground with labels and features"),
+            found=_("{} x {} cells").format(height, width),
+            expected=_("at least {} x {} for patches of {} cells with a halo and gap of {}").format(
+                side * 3, side * 3, patch, halo
+            ),
+            then=ask,
         )
     block = patch
     while block * 2 <= BLOCK:
@@ -132,12 +130,12 @@ def resolve_block(label: np.ndarray, outer: Grid, *, patch: int, halo: int) -> i
             return block
         if block == patch:
             raise TrainingError(
-                sentence(
-                    "Ground with labels and features",
-                    f"{height} x {width} cells, {blocks} blocks of {patch}",
-                    f"at least {FEWEST_BLOCKS} blocks, to part training from test ground by {halo} cells",
-                    ask,
-                )
+                _("Ground with labels and features"),
+                found=_("{} x {} cells, {} blocks of {}").format(height, width, blocks, patch),
+                expected=_("at least {} blocks, to part training from test ground by {} cells").format(
+                    FEWEST_BLOCKS, halo
+                ),
+                then=ask,
             )
         block //= 2
 
@@ -303,12 +301,10 @@ def resolve_draw(ground: Ground, *, patch: int, anchor: int) -> Draw:
         keep = known > 0
     if not keep.any():
         raise TrainingError(
-            sentence(
-                "Training ground",
-                "no cell once test and validation ground and their gaps are taken out",
-                "ground to learn from",
-                "Take more ground, a smaller depth= (a narrower gap), or a smaller test=.",
-            )
+            _("Training ground"),
+            found=_("no cell once test and validation ground and their gaps are taken out"),
+            expected=_("ground to learn from"),
+            then=_("Take more ground, a smaller depth= (a narrower gap), or a smaller test=."),
         )
     probability, weight = balance(resolve_strata(counts[keep]))
     return Draw(rows[keep], cols[keep], probability, weight)
@@ -379,5 +375,8 @@ def check_classes(label: np.ndarray, *, thing: str) -> None:
     if len(present) < 2:
         found = f"only class {present[0]}" if present else "no labelled cell with features"
         raise TrainingError(
-            sentence(thing, found, "two classes or more", "Take other ground, or other labels or features in r.s2.ard.")
+            thing,
+            found=found,
+            expected=_("two classes or more"),
+            then=_("Take other ground, or other labels or features in r.s2.ard."),
         )

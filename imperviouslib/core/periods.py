@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 
 SEASONS = {"spring": (3, 6), "summer": (6, 9), "autumn": (9, 12)}
 """Meteorological seasons, first month and the month after the last. Winter is left out: it has two years, and at 20 m in Europe little of it
@@ -72,7 +72,10 @@ def resolve_periods(years: Sequence[int], kinds: Iterable[str]) -> list[Period]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise InputError(
-            sentence("Option <period>", f"{twice} a second time", "each name once", "Name the window otherwise.")
+            _("Option <period>"),
+            found=_("{} a second time").format(twice),
+            expected=_("each name once"),
+            then=_("Name the window otherwise."),
         )
     return periods
 
@@ -81,12 +84,10 @@ def _window(text: str, year: int) -> Period:
     """Read a window of one's own, NAME:MM-DD/MM-DD."""
     match = re.fullmatch(r"([a-z][a-z0-9]*):(\d\d-\d\d)/(\d\d-\d\d)", text)
     wrong = InputError(
-        sentence(
-            "Option <period>",
-            f"'{text}'",
-            f"{', '.join(KINDS)} or a window within the year such as leaf:05-01/09-30",
-            "Correct it.",
-        )
+        _("Option <period>"),
+        found=f"'{text}'",
+        expected=_("{} or a window within the year such as leaf:05-01/09-30").format(", ".join(KINDS)),
+        then=_("Correct it."),
     )
     if not match:
         raise wrong

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from imperviouslib.core.errors import CatalogueError, InputError, OffsetError, sentence
+from imperviouslib.core.errors import CatalogueError, InputError, OffsetError, _
 
 SCL = "SCL"
 DEFAULT_BANDS = ("B12", "B11", "B04")
@@ -101,9 +101,10 @@ def parse_baseline(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"N?(\d{1,2})\.(\d{1,2})|N?(\d{2})(\d{2})", str(text).strip())
     if not match:
         raise OffsetError(
-            sentence(
-                "Processing baseline", f"'{text}'", "a form like 05.10", "Exclude the scene or correct the catalogue."
-            )
+            _("Processing baseline"),
+            found=f"'{text}'",
+            expected=_("a form like 05.10"),
+            then=_("Exclude the scene or correct the catalogue."),
         )
     major, minor = (match[1], match[2]) if match[1] else (match[3], match[4])
     return int(major), int(minor)
@@ -133,12 +134,10 @@ def resolve_offset(
         offset, rule = 0, f"baseline {text} is before 04.00"
     if metadata_dn is not None and metadata_dn != offset:
         raise OffsetError(
-            sentence(
-                f"Scene of baseline {text}",
-                f"BOA_ADD_OFFSET {metadata_dn} in its metadata",
-                f"{offset} by its baseline",
-                "Report the product; exclude it until this is settled.",
-            )
+            _("Scene of baseline {}").format(text),
+            found=_("BOA_ADD_OFFSET {} in its metadata").format(metadata_dn),
+            expected=_("{} by its baseline").format(offset),
+            then=_("Report the product; exclude it until this is settled."),
         )
     if applied and offset:
         return 0, f"{rule}, and the catalogue has applied it"
@@ -169,12 +168,10 @@ def resolve_claim(scene: Scene, low_dn: int, metadata_dn: int | None = None) -> 
     else:
         return offset, rule
     raise OffsetError(
-        sentence(
-            f"Scene {scene.id}",
-            f"pixels from {low_dn} where the catalogue {says}",
-            expected,
-            "Report it to the catalogue and exclude the scene, or use another catalogue.",
-        )
+        _("Scene {}").format(scene.id),
+        found=_("pixels from {} where the catalogue {}").format(low_dn, says),
+        expected=expected,
+        then=_("Report it to the catalogue and exclude the scene, or use another catalogue."),
     )
 
 
@@ -187,9 +184,10 @@ def parse_metadata_offset(text: bytes) -> tuple[tuple[int, int], int]:
 
     def fail(found: str, expected: str) -> OffsetError:
         return OffsetError(
-            sentence(
-                "Metadata MTD_MSIL2A.xml", found, expected, "Report the product; exclude it until this is settled."
-            )
+            _("Metadata MTD_MSIL2A.xml"),
+            found=found,
+            expected=expected,
+            then=_("Report the product; exclude it until this is settled."),
         )
 
     if b"<!ENTITY" in text:
@@ -225,7 +223,10 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
 
     def fail(found: str, expected: str) -> CatalogueError:
         return CatalogueError(
-            sentence(f"Item {name}", found, expected, "Exclude it, or use a STAC catalogue of Sentinel-2 L2A.")
+            _("Item {}").format(name),
+            found=found,
+            expected=expected,
+            then=_("Exclude it, or use a STAC catalogue of Sentinel-2 L2A."),
         )
 
     if item.get("type") != "Feature" or not isinstance(item.get("properties"), Mapping):
@@ -448,7 +449,10 @@ def parse_window(text: str) -> Window:
         date(2001, *numbers[:2]), date(2001, *numbers[2:])
     except ValueError as err:
         raise InputError(
-            sentence("Option <window>", f"'{text}'", "mm-dd/mm-dd, days of every year", "Write e.g. 04-15/10-15.")
+            _("Option <window>"),
+            found=f"'{text}'",
+            expected=_("mm-dd/mm-dd, days of every year"),
+            then=_("Write e.g. 04-15/10-15."),
         ) from err
     return Window((numbers[0], numbers[1]), (numbers[2], numbers[3]))
 
@@ -464,19 +468,26 @@ def parse_years(text: str, option: str = "years") -> tuple[int, ...]:
         match = re.fullmatch(r"\s*(\d{4})(?:\s*-\s*(\d{4}))?\s*", word)
         if not match:
             raise InputError(
-                sentence(
-                    f"Option <{option}>", f"'{word.strip()}'", "years such as 2017-2019 or 2017,2019", "Correct it."
-                )
+                _("Option <{}>").format(option),
+                found=f"'{word.strip()}'",
+                expected=_("years such as 2017-2019 or 2017,2019"),
+                then=_("Correct it."),
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise InputError(
-                sentence(f"Option <{option}>", f"'{word.strip()}'", "the earlier year first", "Correct it.")
+                _("Option <{}>").format(option),
+                found=f"'{word.strip()}'",
+                expected=_("the earlier year first"),
+                then=_("Correct it."),
             )
         years.extend(range(first, last + 1))
     if any(b <= a for a, b in itertools.pairwise(years)):
         raise InputError(
-            sentence(f"Option <{option}>", f"'{text}'", "years in ascending order, each once", "Sort them.")
+            _("Option <{}>").format(option),
+            found=f"'{text}'",
+            expected=_("years in ascending order, each once"),
+            then=_("Sort them."),
         )
     return tuple(years)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from imperviouslib.core.change import split_pair
-from imperviouslib.core.errors import InputError, TableError, sentence
+from imperviouslib.core.errors import InputError, TableError, _
 from imperviouslib.core.legend import landcover_codes
 
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("table_schema.json").read_text(encoding="utf-8"))
@@ -119,19 +119,21 @@ def parse_zones(
         geo = record[column]
         thing = f"Option <zones>, category {record[key]}"
         if geo is None or not str(geo).strip():
-            raise InputError(sentence(thing, f"no code in column {column}", "a code for each region", then))
+            raise InputError(
+                thing, found=_("no code in column {}").format(column), expected=_("a code for each region"), then=then
+            )
         if not re.fullmatch(_GEO, str(geo)):
-            raise InputError(sentence(thing, f"code '{geo}'", f"letters and digits ({_GEO})", then))
+            raise InputError(
+                thing, found=_("code '{}'").format(geo), expected=_("letters and digits ({})").format(_GEO), then=then
+            )
         counts[str(geo)] += 1
     doubled = sorted(geo for geo, number in counts.items() if number > 1)
     if doubled:
         raise InputError(
-            sentence(
-                f"Option <zones>, column {column}",
-                f"code '{doubled[0]}' {counts[doubled[0]]} times",
-                "each code once",
-                f"Join the parts of a region with v.dissolve column={column}, or remove the double.",
-            )
+            _("Option <zones>, column {}").format(column),
+            found=_("code '{}' {} times").format(doubled[0], counts[doubled[0]]),
+            expected=_("each code once"),
+            then=_("Join the parts of a region with v.dissolve column={}, or remove the double.").format(column),
         )
     nuts = all(_NUTS.fullmatch(geo) for geo in counts)
     zones = []
@@ -140,9 +142,10 @@ def parse_zones(
         depth = record[level] if level else (len(geo) - 2 if nuts else 0)
         if not isinstance(depth, int) or not 0 <= depth <= 9:
             raise InputError(
-                sentence(
-                    f"Option <zones>, region {geo}", f"level '{depth}' in column {level}", "a whole number 0-9", then
-                )
+                _("Option <zones>, region {}").format(geo),
+                found=_("level '{}' in column {}").format(depth, level),
+                expected=_("a whole number 0-9"),
+                then=then,
             )
         title = str(record[name] or "").strip() if name else ""
         zones.append(Zone(geo, int(record[key]), depth, title or geo))
@@ -320,7 +323,9 @@ def check_table(table: Table, cell_area_m2: int) -> None:
 
 
 def _broken(thing: str, found: str, expected: str) -> TableError:
-    return TableError(sentence(thing, found, expected, "This is a fault of the tool; nothing was written."))
+    return TableError(
+        thing, found=found, expected=expected, then=_("This is a fault of the tool; nothing was written.")
+    )
 
 
 def _check_schema(name: str, rows: Sequence[Row]) -> None:

@@ -29,7 +29,7 @@ from imperviouslib.core.errors import (
     ImperviousError,
     InputError,
     OffsetError,
-    sentence,
+    _,
     shown,
 )
 from imperviouslib.core.grid import Grid
@@ -121,9 +121,10 @@ def check_writable(archive: Path) -> None:
             pass
     except OSError as err:
         raise InputError(
-            sentence(
-                "Option <output>", f"'{archive}': {err.strerror}", "a folder that can be written to", "Name another."
-            )
+            _("Option <output>"),
+            found=f"'{archive}': {err.strerror}",
+            expected=_("a folder that can be written to"),
+            then=_("Name another."),
         ) from err
 
 
@@ -219,12 +220,10 @@ def _asset(task: Task, band: str) -> Asset:
     asset = task.scene.assets.get(band)
     if asset is None:
         raise FetchError(
-            sentence(
-                f"Scene {task.scene.id}",
-                f"no object for {band}",
-                ", ".join(task.scene.assets),
-                "Leave the band out, or exclude the scene.",
-            )
+            _("Scene {}").format(task.scene.id),
+            found=_("no object for {}").format(band),
+            expected=", ".join(task.scene.assets),
+            then=_("Leave the band out, or exclude the scene."),
         )
     return asset
 
@@ -266,12 +265,10 @@ def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple
     told = _metadata_dn(scene.metadata, task.patience)
     if told and told[0] != scene.baseline:
         raise OffsetError(
-            sentence(
-                f"Scene {scene.id}",
-                f"baseline {told[0][0]:02d}.{told[0][1]:02d} in its metadata",
-                f"{scene.baseline_text} as in the catalogue",
-                "Report it to the catalogue and exclude the scene.",
-            )
+            _("Scene {}").format(scene.id),
+            found=_("baseline {:02d}.{:02d} in its metadata").format(told[0][0], told[0][1]),
+            expected=_("{} as in the catalogue").format(scene.baseline_text),
+            then=_("Report it to the catalogue and exclude the scene."),
         )
     low = low_dn if low_dn is not None else _low_dn(pixels[::8, ::8])
     # Without pixels to test there is nothing that a wrong offset could harm.
@@ -285,12 +282,10 @@ def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple
     }
     if others - {offset}:
         raise OffsetError(
-            sentence(
-                f"Scene {scene.id}",
-                f"offset {offset} for one band and {others.pop()} for another",
-                "one for all",
-                f"Remove the scene's folder in '{task.archive}' and fetch it again.",
-            )
+            _("Scene {}").format(scene.id),
+            found=_("offset {} for one band and {} for another").format(offset, others.pop()),
+            expected=_("one for all"),
+            then=_("Remove the scene's folder in '{}' and fetch it again.").format(task.archive),
         )
     return offset, rule, told is not None
 
@@ -327,12 +322,10 @@ def _fetch_band(task: Task, band: str, held: dict[str, bytes], low_dn: int | Non
         if placed:
             return replace(outcome, read_bytes=moved)
     raise FetchError(
-        sentence(
-            f"Scene {task.scene.id}, {band}",
-            f"a file that other runs made larger {_GROWTHS} times while it was fetched",
-            "one that stays as it is meanwhile",
-            "Run the same command again when the other runs have ended.",
-        )
+        _("Scene {}, {}").format(task.scene.id, band),
+        found=_("a file that other runs made larger {} times while it was fetched").format(_GROWTHS),
+        expected=_("one that stays as it is meanwhile"),
+        then=_("Run the same command again when the other runs have ended."),
     )
 
 
@@ -433,12 +426,10 @@ def _verify(path: Path, target: Grid, valid_cells: int) -> None:
             found += int(np.count_nonzero(read_part(dataset, grid, strip)))
     if not same or found != valid_cells:
         raise FetchError(
-            sentence(
-                f"File in '{path.parent}'",
-                f"{found} valid cells after writing",
-                f"the {valid_cells} that were written",
-                "Make room on the disk and run the same command again.",
-            )
+            _("File in '{}'").format(path.parent),
+            found=_("{} valid cells after writing").format(found),
+            expected=_("the {} that were written").format(valid_cells),
+            then=_("Make room on the disk and run the same command again."),
         )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyproj
 
 from imperviouslib import __version__
-from imperviouslib.core.errors import ArdError, sentence
+from imperviouslib.core.errors import ArdError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.edge.files import appearing
@@ -56,14 +56,20 @@ class ArdFile:
         """Open a file for reading; raise ArdError where it is missing, damaged, incomplete or of another contract."""
         path = Path(path)
         if not path.is_file():
-            raise ArdError(sentence(f"File '{path}'", "no such file", "an HDF5 file of r.s2.ard", "Check the name."))
+            raise ArdError(
+                _("File '{}'").format(path),
+                found=_("no such file"),
+                expected=_("an HDF5 file of r.s2.ard"),
+                then=_("Check the name."),
+            )
         try:
             handle = h5py.File(path, "r")
         except OSError as err:
             raise ArdError(
-                sentence(
-                    f"File '{path}'", "no whole HDF5 file", "one written by r.s2.ard", "Write it again with r.s2.ard."
-                )
+                _("File '{}'").format(path),
+                found=_("no whole HDF5 file"),
+                expected=_("one written by r.s2.ard"),
+                then=_("Write it again with r.s2.ard."),
             ) from err
         with handle:
             yield cls._describe(path, handle)
@@ -76,26 +82,40 @@ class ArdFile:
             number = None if contract is None else int(contract)
         except Exception as err:
             raise ArdError(
-                sentence(f"File '{path}'", f"damaged metadata ({err})", "the contract of r.s2.ard", again)
+                _("File '{}'").format(path),
+                found=_("damaged metadata ({})").format(err),
+                expected=_("the contract of r.s2.ard"),
+                then=again,
             ) from err
         if number is None:
-            raise ArdError(sentence(f"File '{path}'", "an HDF5 file of some other origin", "one of r.s2.ard", again))
+            raise ArdError(
+                _("File '{}'").format(path),
+                found=_("an HDF5 file of some other origin"),
+                expected=_("one of r.s2.ard"),
+                then=again,
+            )
         if number != CONTRACT:
             raise ArdError(
-                sentence(
-                    f"File '{path}'",
-                    f"contract {number}",
-                    f"contract {CONTRACT}",
-                    "Use the version of the suite that wrote it, or write it again.",
-                )
+                _("File '{}'").format(path),
+                found=_("contract {}").format(number),
+                expected=_("contract {}").format(CONTRACT),
+                then=_("Use the version of the suite that wrote it, or write it again."),
             )
         if not complete:
-            raise ArdError(sentence(f"File '{path}'", "a file that was not finished", "a complete one", again))
+            raise ArdError(
+                _("File '{}'").format(path),
+                found=_("a file that was not finished"),
+                expected=_("a complete one"),
+                then=again,
+            )
         try:
             return cls(path, handle)
         except Exception as err:
             raise ArdError(
-                sentence(f"File '{path}'", f"damaged metadata ({err})", "the contract of r.s2.ard", again)
+                _("File '{}'").format(path),
+                found=_("damaged metadata ({})").format(err),
+                expected=_("the contract of r.s2.ard"),
+                then=again,
             ) from err
 
     @property
@@ -127,9 +147,10 @@ class ArdFile:
         missing = next((feature for feature in self.features if feature not in self._file), None)
         if missing:
             raise ArdError(
-                sentence(
-                    f"File '{self.path}'", f"no variable {missing}", "all features", "Write it again with r.s2.ard."
-                )
+                _("File '{}'").format(self.path),
+                found=_("no variable {}").format(missing),
+                expected=_("all features"),
+                then=_("Write it again with r.s2.ard."),
             )
         out = np.zeros((len(self.features), *part.shape), dtype=np.uint16)
         for plane, feature in zip(out, self.features, strict=True):
@@ -169,12 +190,10 @@ class ArdFile:
     def _index(self, period: str) -> int:
         if period not in self.periods:
             raise ArdError(
-                sentence(
-                    f"File '{self.path}'",
-                    f"no period {period}",
-                    "one of " + ", ".join(self.periods),
-                    "Choose one of these, or write the file again.",
-                )
+                _("File '{}'").format(self.path),
+                found=_("no period {}").format(period),
+                expected=_("one of ") + ", ".join(self.periods),
+                then=_("Choose one of these, or write the file again."),
             )
         return self.periods.index(period)
 
@@ -187,12 +206,10 @@ class ArdFile:
             out[common.slices_in(part)] = variable[rows, cols] if t is None else variable[t, rows, cols]
         except (OSError, RuntimeError, ValueError, TypeError) as err:
             raise ArdError(
-                sentence(
-                    f"File '{self.path}'",
-                    f"a damaged part of {variable.name}",
-                    "whole data",
-                    "Check it with r.s2.ard -c and write it again.",
-                )
+                _("File '{}'").format(self.path),
+                found=_("a damaged part of {}").format(variable.name),
+                expected=_("whole data"),
+                then=_("Check it with r.s2.ard -c and write it again."),
             ) from err
 
 

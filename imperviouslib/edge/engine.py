@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.edge.modelfile import NET
 
 Infer = Callable[[np.ndarray], np.ndarray]
@@ -33,6 +33,9 @@ def open_engine(folder: Path, *, engine: str = "auto", threads: int = 0) -> Infe
     name = next(iter(ENGINES)) if engine == "auto" else engine
     if name not in ENGINES:
         raise InputError(
-            sentence("Option <engine>", f"'{engine}'", "auto or " + ", ".join(ENGINES), "Choose one of these.")
+            _("Option <engine>"),
+            found=f"'{engine}'",
+            expected=_("auto or ") + ", ".join(ENGINES),
+            then=_("Choose one of these."),
         )
     return ENGINES[name](folder, threads)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 
 
 def temporary_path(path: Path) -> Path:
@@ -92,7 +92,12 @@ def check_place(path: Path, option: str) -> None:
         found = "no permission to write"
     else:
         return
-    raise InputError(sentence(f"Option <{option}>, '{above}'", found, "a folder to write in", "Choose another place."))
+    raise InputError(
+        _("Option <{}>, '{}'").format(option, above),
+        found=found,
+        expected=_("a folder to write in"),
+        then=_("Choose another place."),
+    )
 
 
 @contextlib.contextmanager
@@ -108,7 +113,10 @@ def alone(folder: Path, thing: str, *, wait: bool = False) -> Iterator[None]:
     except BlockingIOError as err:
         os.close(handle)
         raise InputError(
-            sentence(thing, "another run that writes it now", "one at a time", "Run it again when that has ended.")
+            thing,
+            found=_("another run that writes it now"),
+            expected=_("one at a time"),
+            then=_("Run it again when that has ended."),
         ) from err
     except OSError:
         pass
@@ -124,7 +132,10 @@ def read_text(path: Path, kind: str) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
         raise InputError(
-            sentence(f"{kind} '{path}'", "bytes that are no UTF-8", "text in UTF-8", "Write the file in that encoding.")
+            f"{kind} '{path}'",
+            found=_("bytes that are no UTF-8"),
+            expected=_("text in UTF-8"),
+            then=_("Write the file in that encoding."),
         ) from err
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from grass.exceptions import CalledModuleError
 
 from imperviouslib import __version__
-from imperviouslib.core.errors import GridError, InputError, sentence
+from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.edge.files import alone, remove_folder
@@ -59,22 +59,18 @@ def region_grid(res_m: int = RES_M) -> Grid:
     region = gs.region()
     if any(abs(region[key] - res_m) > 1e-9 for key in ("nsres", "ewres")):
         raise GridError(
-            sentence(
-                "Current region",
-                f"cells of {region['ewres']:g} x {region['nsres']:g} m",
-                f"{res_m} x {res_m} m",
-                f"Set it with g.region -a res={res_m}.",
-            )
+            _("Current region"),
+            found=_("cells of {:g} x {:g} m").format(region["ewres"], region["nsres"]),
+            expected=f"{res_m} x {res_m} m",
+            then=_("Set it with g.region -a res={}.").format(res_m),
         )
     edges = [region[key] for key in ("w", "s", "e", "n")]
     if any(edge % res_m for edge in edges):
         raise GridError(
-            sentence(
-                "Current region",
-                "edges " + " ".join(f"{edge:g}" for edge in edges),
-                f"multiples of {res_m} m",
-                f"Align it with g.region -a res={res_m}.",
-            )
+            _("Current region"),
+            found=_("edges ") + " ".join(f"{edge:g}" for edge in edges),
+            expected=_("multiples of {} m").format(res_m),
+            then=_("Align it with g.region -a res={}.").format(res_m),
         )
     return Grid(*(int(edge) for edge in edges), res_m)
 
@@ -96,12 +92,10 @@ def check_projection() -> None:
     )
     if not same:
         raise GridError(
-            sentence(
-                f"Location <{gs.gisenv()['LOCATION_NAME']}>",
-                info.get("srid") or info.get("name") or "another projection",
-                f"EPSG:{EPSG}",
-                f"Create one with grass -c EPSG:{EPSG} -e DIR/NAME and start the tool there.",
-            )
+            _("Location <{}>").format(gs.gisenv()["LOCATION_NAME"]),
+            found=info.get("srid") or info.get("name") or "another projection",
+            expected=_("EPSG:{}").format(EPSG),
+            then=_("Create one with grass -c EPSG:{} -e DIR/NAME and start the tool there.").format(EPSG),
         )
 
 
@@ -163,7 +157,12 @@ def find_map(
     """Return the full name (map@mapset) of an existing map, or raise InputError."""
     found = gs.find_file(name, element={"raster": "cell"}.get(element, element))
     if not found.get("file"):
-        raise InputError(sentence(f"Option <{option}>", f"no {element} map <{name}>", "an existing map", then))
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=_("no {} map <{}>").format(element, name),
+            expected=_("an existing map"),
+            then=then,
+        )
     return found["fullname"]
 
 
@@ -180,12 +179,10 @@ def check_free(names: Iterable[str], element: str = "raster", option: str = "out
     taken = [name for name in names if exists(name, element)]
     if taken:
         raise InputError(
-            sentence(
-                f"Map <{taken[0]}>",
-                "that it exists",
-                "a new name",
-                f"Use --overwrite to replace it, or another {option}=.",
-            )
+            _("Map <{}>").format(taken[0]),
+            found=_("that it exists"),
+            expected=_("a new name"),
+            then=_("Use --overwrite to replace it, or another {}=.").format(option),
         )
 
 
@@ -193,12 +190,10 @@ def check_prefix(prefix: str, option: str) -> None:
     """Raise InputError where maps cannot be named after a prefix: r.mapcalc takes letters, digits, `_` and `.` only."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", prefix):
         raise InputError(
-            sentence(
-                f"Option <{option}>",
-                f"'{prefix}'",
-                "a name of letters, digits, _ and . that begins with a letter",
-                "Choose such a name.",
-            )
+            _("Option <{}>").format(option),
+            found=f"'{prefix}'",
+            expected=_("a name of letters, digits, _ and . that begins with a letter"),
+            then=_("Choose such a name."),
         )
 
 
@@ -221,12 +216,12 @@ def map_grid(name: str, res_m: int = RES_M) -> Grid:
         or any(abs(e - round(e / res_m) * res_m) > 1e-6 for e in edges)
     ):
         raise GridError(
-            sentence(
-                f"Map <{name}>",
-                f"cells of {info['ewres']:g} x {info['nsres']:g} m from west {edges[0]:.10g}, north {edges[3]:.10g}",
-                f"{res_m} m cells at multiples of {res_m} m",
-                "Resample it onto the grid with r.resamp.stats or r.resamp.interp.",
-            )
+            _("Map <{}>").format(name),
+            found=_("cells of {:g} x {:g} m from west {:.10g}, north {:.10g}").format(
+                info["ewres"], info["nsres"], edges[0], edges[3]
+            ),
+            expected=_("{} m cells at multiples of {} m").format(res_m, res_m),
+            then=_("Resample it onto the grid with r.resamp.stats or r.resamp.interp."),
         )
     return Grid(*(round(edge) for edge in edges), res_m)
 
@@ -252,12 +247,13 @@ def read_values(name: str, grid: Grid) -> np.ndarray:
 
 def _pipe(tool: str, grid: Grid, **options: Any) -> bytes:
     process = gs.pipe_command(tool, quiet=True, env=environment(grid), **options)
-    raw, _ = process.communicate()
+    raw = process.communicate()[0]
     if process.returncode:
         raise InputError(
-            sentence(
-                f"Map <{options.get('input')}>", "cells that cannot be read", "a readable map", "Check it with r.info."
-            )
+            _("Map <{}>").format(options.get("input")),
+            found=_("cells that cannot be read"),
+            expected=_("a readable map"),
+            then=_("Check it with r.info."),
         )
     return raw
 
@@ -428,7 +424,12 @@ def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     full = find_map(name, option="area", element="vector")
     info = gs.vector_info(full)
     if not info["areas"]:
-        raise InputError(sentence(f"Vector map <{name}>", "no areas", "areas", "Make them with v.centroids or v.type."))
+        raise InputError(
+            _("Vector map <{}>").format(name),
+            found=_("no areas"),
+            expected=_("areas"),
+            then=_("Make them with v.centroids or v.type."),
+        )
     grid = snap_out(*(float(info[key]) for key in ("west", "south", "east", "north")))
     step = max(1, -(-max(grid.shape) // 200))
     coarse = Grid(*grid.bounds, RES_M)
@@ -476,12 +477,10 @@ def codes(name: str, grid: Grid) -> list[int]:
     """Return the codes that an integer map has within a grid, ascending; raise InputError where the map is not an integer one."""
     if gs.raster_info(name)["datatype"] != "CELL":
         raise InputError(
-            sentence(
-                f"Map <{name}>",
-                f"type {gs.raster_info(name)['datatype']}",
-                "an integer map (CELL)",
-                "Convert it with r.mapcalc.",
-            )
+            _("Map <{}>").format(name),
+            found=_("type {}").format(gs.raster_info(name)["datatype"]),
+            expected=_("an integer map (CELL)"),
+            then=_("Convert it with r.mapcalc."),
         )
     # Aligned to the map itself, so that each of its pixels within the grid is met, whatever their size.
     env = os.environ.copy()
@@ -570,17 +569,15 @@ def register(dataset: str, title: str, lines: Sequence[str]) -> None:
 def _patiently(work: Callable[[], object], expected: str) -> None:
     """Do something with the mapset's temporal database, which takes one writer at a time; what does not end is tried again."""
     with alone(_shared_folder() / "registering", "Temporal database", wait=True):
-        for _ in range(TEMPORAL_TRIES):
+        for _attempt in range(TEMPORAL_TRIES):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 work()
                 return
     raise InputError(
-        sentence(
-            "Temporal database",
-            "GRASS tools that did not end",
-            f"{expected} within {TEMPORAL_S:g} s",
-            "Run it again: all maps are there, and those registered keep their place.",
-        )
+        _("Temporal database"),
+        found=_("GRASS tools that did not end"),
+        expected=_("{} within {:g} s").format(expected, TEMPORAL_S),
+        then=_("Run it again: all maps are there, and those registered keep their place."),
     )
 
 

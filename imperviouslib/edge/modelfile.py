@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from imperviouslib.core.card import Card, card_json, parse_card
-from imperviouslib.core.errors import InputError, ModelError, sentence
+from imperviouslib.core.errors import InputError, ModelError, _
 from imperviouslib.edge.files import appearing_folder, sha256_file, write_json
 
 NET, CARD, HISTORY, CONFUSION, CURVES = "unet.keras", "card.json", "history.csv", "confusion.csv", "curves.png"
@@ -20,13 +20,17 @@ def check_model_free(folder: Path, *, overwrite: bool) -> None:
         return
     if not (folder / CARD).is_file():
         raise InputError(
-            sentence(f"Output '{folder}'", "something that is no model", "a new name", "Choose another output folder.")
+            _("Output '{}'").format(folder),
+            found=_("something that is no model"),
+            expected=_("a new name"),
+            then=_("Choose another output folder."),
         )
     if not overwrite:
         raise InputError(
-            sentence(
-                f"Model '{folder}'", "that it exists", "a new name", "Use --overwrite to replace it, or another output."
-            )
+            _("Model '{}'").format(folder),
+            found=_("that it exists"),
+            expected=_("a new name"),
+            then=_("Use --overwrite to replace it, or another output."),
         )
 
 
@@ -61,13 +65,23 @@ def read_model(folder: Path) -> Card:
     """Read the card of a model folder and check that the net is the one it speaks of."""
     copy = "Copy the whole folder that r.unet.train wrote, or train again."
     if not folder.is_dir():
-        raise ModelError(sentence(f"Model '{folder}'", "no such folder", "a folder of r.unet.train", "Check the name."))
+        raise ModelError(
+            _("Model '{}'").format(folder),
+            found=_("no such folder"),
+            expected=_("a folder of r.unet.train"),
+            then=_("Check the name."),
+        )
     for name in (CARD, NET):
         if not (folder / name).is_file():
-            raise ModelError(sentence(f"Model '{folder}'", f"no {name}", "a whole model", copy))
+            raise ModelError(
+                _("Model '{}'").format(folder), found=_("no {}").format(name), expected=_("a whole model"), then=copy
+            )
     card = parse_card((folder / CARD).read_text(encoding="utf-8", errors="replace"), str(folder / CARD))
     if sha256_file(folder / NET) != card.model_sha256:
         raise ModelError(
-            sentence(f"Model '{folder}'", f"an {NET} that its card does not know", "the net of the card", copy)
+            _("Model '{}'").format(folder),
+            found=_("an {} that its card does not know").format(NET),
+            expected=_("the net of the card"),
+            then=copy,
         )
     return card

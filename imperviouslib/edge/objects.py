@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from imperviouslib.core.errors import AccessError, FetchError, InputError, sentence, shown
+from imperviouslib.core.errors import AccessError, FetchError, InputError, _, shown
 from imperviouslib.core.scenes import Asset
 
 CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
@@ -112,9 +112,10 @@ def _profile(env: Mapping[str, str]) -> dict[str, str]:
         except (configparser.Error, UnicodeDecodeError) as err:
             # The parser's own message repeats the line at fault, which may hold a key.
             raise AccessError(
-                sentence(
-                    f"File '{path}'", f"no profile file ({type(err).__name__})", "sections and settings", "Mend it."
-                )
+                _("File '{}'").format(path),
+                found=_("no profile file ({})").format(type(err).__name__),
+                expected=_("sections and settings"),
+                then=_("Mend it."),
             ) from None
         if profiles.has_section(section):
             found.update(profiles[section])
@@ -155,12 +156,10 @@ def _signed(href: str) -> str:
     keys = _keys()
     if "access_key_id" not in keys or "secret_access_key" not in keys:
         raise AccessError(
-            sentence(
-                f"Bucket '{bucket}'",
-                "no keys in the environment",
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                _RENEW,
-            )
+            _("Bucket '{}'").format(bucket),
+            found=_("no keys in the environment"),
+            expected=_("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+            then=_RENEW,
         )
     try:
         store = S3Store(
@@ -175,9 +174,10 @@ def _signed(href: str) -> str:
         return obstore.sign(store, "GET", key, timedelta(hours=1))
     except (obstore.exceptions.BaseError, ValueError) as err:
         raise AccessError(
-            sentence(
-                f"Object '{shown(href)}'", scrub(str(err).split("\n", 1)[0]), "settings that can be signed with", _RENEW
-            )
+            _("Object '{}'").format(shown(href)),
+            found=scrub(str(err).split("\n", 1)[0]),
+            expected=_("settings that can be signed with"),
+            then=_RENEW,
         ) from _hidden(err)
 
 
@@ -349,14 +349,14 @@ class Remote:
         if isinstance(fault, _DeniedError):
             s3 = address.startswith("s3://")
             then = _RENEW if s3 else "Renew the link or the keys and run the same command again."
-            raise AccessError(sentence(f"Object '{address}'", str(fault), "keys that may read it", then))
-        raise FetchError(
-            sentence(
-                f"Object '{address}'",
-                f"{fault} after {number} {'try' if number == 1 else 'tries'}",
-                _expected(self._asset),
-                "Run the same command again later.",
+            raise AccessError(
+                _("Object '{}'").format(address), found=str(fault), expected=_("keys that may read it"), then=then
             )
+        raise FetchError(
+            _("Object '{}'").format(address),
+            found=_("{} after {} {}").format(fault, number, "try" if number == 1 else "tries"),
+            expected=_expected(self._asset),
+            then=_("Run the same command again later."),
         )
 
 
@@ -414,9 +414,10 @@ def _read_file(href: str) -> bytes:
         return path.read_bytes()
     except OSError as err:
         raise FetchError(
-            sentence(
-                f"File '{path}'", err.strerror or "no readable file", "a file", "Check the link in the item collection."
-            )
+            _("File '{}'").format(path),
+            found=err.strerror or "no readable file",
+            expected=_("a file"),
+            then=_("Check the link in the item collection."),
         ) from err
 
 
@@ -430,13 +431,19 @@ def get_object(asset: Asset, patience: Patience, *, sleep: Callable[[float], Non
     if scheme in ("file", ""):
         content = _read_file(href)
         if found := _difference(content, asset):
-            raise FetchError(sentence(f"File '{address}'", found, _expected(asset), "Put the right file in its place."))
+            raise FetchError(
+                _("File '{}'").format(address),
+                found=found,
+                expected=_expected(asset),
+                then=_("Put the right file in its place."),
+            )
         return content
     if scheme not in ("s3", "http", "https"):
         raise InputError(
-            sentence(
-                f"Link '{address}'", f"scheme {scheme}://", "s3, http, https, file or a path", "Use another catalogue."
-            )
+            _("Link '{}'").format(address),
+            found=_("scheme {}://").format(scheme),
+            expected=_("s3, http, https, file or a path"),
+            then=_("Use another catalogue."),
         )
     return Remote(asset, patience, sleep=sleep).whole()
 

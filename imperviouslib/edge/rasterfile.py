@@ -23,7 +23,7 @@ import rasterio.io
 from rasterio.enums import Compression
 from rasterio.windows import Window
 
-from imperviouslib.core.errors import FetchError, GridError, InputError, sentence
+from imperviouslib.core.errors import FetchError, GridError, InputError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.edge.files import appearing
 
@@ -80,12 +80,10 @@ class TiffWriter:
             self._dataset.write(array if array.ndim == 3 else array[np.newaxis], window=window)
         except rasterio.errors.RasterioIOError as err:
             raise InputError(
-                sentence(
-                    f"File in '{self.path.parent}'",
-                    f"that it cannot be written ({err.__cause__ or err})",
-                    "room and permission to write",
-                    "Make room on the disk and run the same command again.",
-                )
+                _("File in '{}'").format(self.path.parent),
+                found=_("that it cannot be written ({})").format(err.__cause__ or err),
+                expected=_("room and permission to write"),
+                then=_("Make room on the disk and run the same command again."),
             ) from err
 
     def __exit__(
@@ -98,7 +96,10 @@ def write_tiff(path: Path, array: np.ndarray, grid: Grid, *, nodata: float | Non
     """Write an array (row, col) on the grid as a GeoTIFF, whole or not at all."""
     if array.shape != grid.shape:
         raise GridError(
-            sentence(f"Array for '{path}'", f"shape {array.shape}", f"{grid.shape}", "This is a fault of the tool.")
+            _("Array for '{}'").format(path),
+            found=_("shape {}").format(array.shape),
+            expected=f"{grid.shape}",
+            then=_("This is a fault of the tool."),
         )
     with TiffWriter(path, grid, str(array.dtype), nodata=nodata) as out:
         out.write(array, grid)
@@ -111,12 +112,12 @@ def grid_of(dataset: rasterio.io.DatasetReader, res_m: int) -> Grid:
     exact = t.a == res_m and t.e == -res_m and not t.b and not t.d and not any(float(edge) % res_m for edge in edges)
     if not exact or not same_crs(dataset.crs):
         raise GridError(
-            sentence(
-                f"File '{dataset.name}'",
-                f"{dataset.crs and dataset.crs.to_string()[:40]}, cells of {t.a:g} x {-t.e:g} m from {t.c:.10g}, {t.f:.10g}",
-                f"EPSG:{EPSG}, {res_m} m cells at multiples of {res_m} m",
-                "Warp the file onto the grid, or fetch it again.",
-            )
+            _("File '{}'").format(dataset.name),
+            found=_("{}, cells of {:g} x {:g} m from {:.10g}, {:.10g}").format(
+                dataset.crs and dataset.crs.to_string()[:40], t.a, -t.e, t.c, t.f
+            ),
+            expected=_("EPSG:{}, {} m cells at multiples of {} m").format(EPSG, res_m, res_m),
+            then=_("Warp the file onto the grid, or fetch it again."),
         )
     return Grid(*(int(edge) for edge in edges), res_m)
 
@@ -156,7 +157,10 @@ def _open_on_grid(path: Path, res_m: int) -> tuple[rasterio.io.DatasetReader, Gr
         dataset = rasterio.open(path)
     except rasterio.errors.RasterioIOError as err:
         raise InputError(
-            sentence(f"File '{path}'", "no raster that can be read", "a GeoTIFF", "Remove it and make it again.")
+            _("File '{}'").format(path),
+            found=_("no raster that can be read"),
+            expected=_("a GeoTIFF"),
+            then=_("Remove it and make it again."),
         ) from err
     try:
         return dataset, grid_of(dataset, res_m)
@@ -178,12 +182,10 @@ def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: 
         data = dataset.read(1, window=Window(cols.start, rows.start, common.width, common.height))
     except rasterio.errors.RasterioIOError as err:
         raise InputError(
-            sentence(
-                f"File '{dataset.name}'",
-                "cells that cannot be decoded",
-                "a whole file",
-                "Remove it and its sidecar, and fetch again.",
-            )
+            _("File '{}'").format(dataset.name),
+            found=_("cells that cannot be decoded"),
+            expected=_("a whole file"),
+            then=_("Remove it and its sidecar, and fetch again."),
         ) from err
     if common == part:
         return data
@@ -279,12 +281,10 @@ def _decode(content: bytes, name: str, rows: tuple[int, int], cols: tuple[int, i
             dataset.read(1, window=Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0]), out=out)
         except rasterio.errors.RasterioIOError as err:
             raise FetchError(
-                sentence(
-                    f"Object '{name}'",
-                    "pixels that cannot be decoded",
-                    "a whole raster",
-                    "Run r.s2.fetch again; if it stays, exclude the scene.",
-                )
+                _("Object '{}'").format(name),
+                found=_("pixels that cannot be decoded"),
+                expected=_("a whole raster"),
+                then=_("Run r.s2.fetch again; if it stays, exclude the scene."),
             ) from err
 
 
@@ -326,12 +326,10 @@ def _open_memory(content: bytes, name: str) -> Iterator[rasterio.io.DatasetReade
             dataset = memory.open()
         except rasterio.errors.RasterioIOError as err:
             raise FetchError(
-                sentence(
-                    f"Object '{name}'",
-                    f"{len(content)} bytes that are no raster",
-                    "a JPEG 2000 or GeoTIFF image",
-                    "Check the link in the catalogue.",
-                )
+                _("Object '{}'").format(name),
+                found=_("{} bytes that are no raster").format(len(content)),
+                expected=_("a JPEG 2000 or GeoTIFF image"),
+                then=_("Check the link in the catalogue."),
             ) from err
         with dataset:
             yield dataset

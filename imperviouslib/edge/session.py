@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG
 
 _ENDING = "Check the path; a mapset's path is DATABASE/LOCATION/MAPSET."
@@ -63,7 +63,10 @@ def _create(mapset: Path) -> None:
             location.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise InputError(
-                sentence(f"Mapset '{mapset}'", f"'{err.strerror}'", "that it can be made", _ENDING)
+                _("Mapset '{}'").format(mapset),
+                found=f"'{err.strerror}'",
+                expected=_("that it can be made"),
+                then=_ENDING,
             ) from err
         commands.append(["grass", "-c", f"EPSG:{EPSG}", "-e", str(location)])
     if mapset.name != "PERMANENT" and not (mapset / "WIND").is_file():
@@ -72,7 +75,9 @@ def _create(mapset: Path) -> None:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             found = (made.stderr.strip().splitlines() or ["no word"])[-1]
-            raise InputError(sentence(f"Mapset '{mapset}'", f"'{found}'", "that GRASS can make it", _ENDING))
+            raise InputError(
+                _("Mapset '{}'").format(mapset), found=f"'{found}'", expected=_("that GRASS can make it"), then=_ENDING
+            )
 
 
 @contextmanager
@@ -83,12 +88,10 @@ def _locked(mapset: Path) -> Iterator[None]:
     taken = subprocess.run([program, lock, str(os.getpid())], capture_output=True, check=False)
     if taken.returncode:
         raise InputError(
-            sentence(
-                f"Mapset '{mapset}'",
-                "that another session uses it",
-                "it to be free",
-                "End that session or use another mapset.",
-            )
+            _("Mapset '{}'").format(mapset),
+            found=_("that another session uses it"),
+            expected=_("it to be free"),
+            then=_("End that session or use another mapset."),
         )
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from imperviouslib.core.errors import TrainingError, sentence
+from imperviouslib.core.errors import TrainingError, _
 from imperviouslib.core.patches import TEST, TRAIN, VALIDATION
 
 
@@ -27,12 +27,10 @@ def split_blocks(
             roles[block] = role
     if TRAIN not in roles.values():
         raise TrainingError(
-            sentence(
-                "Option <test>",
-                f"{test:g}",
-                "a share that leaves ground to train on",
-                "Choose a smaller one, e.g. 0.2.",
-            )
+            _("Option <test>"),
+            found=f"{test:g}",
+            expected=_("a share that leaves ground to train on"),
+            then=_("Choose a smaller one, e.g. 0.2."),
         )
     return roles
 
@@ -43,7 +41,7 @@ def _best_fold(strata: np.ndarray, blocks: np.ndarray, counts: np.ndarray, *, sh
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     whole = counts.sum(axis=0) / max(counts.sum(), 1)
     best: tuple[float, list[int]] | None = None
-    for _, fold in splitter.split(np.zeros(len(strata)), _merge_rare(strata, folds), blocks):
+    for _rest, fold in splitter.split(np.zeros(len(strata)), _merge_rare(strata, folds), blocks):
         cells = counts[fold].sum()
         if not cells:
             continue
@@ -54,7 +52,10 @@ def _best_fold(strata: np.ndarray, blocks: np.ndarray, counts: np.ndarray, *, sh
             best = gap, sorted({int(block) for block in blocks[fold]})
     if best is None:
         raise TrainingError(
-            sentence("Blocks of ground", "none with labels", "at least 3", "Take more ground, or a smaller patch=.")
+            _("Blocks of ground"),
+            found=_("none with labels"),
+            expected=_("at least 3"),
+            then=_("Take more ground, or a smaller patch=."),
         )
     return best[1]
 

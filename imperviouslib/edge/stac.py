@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from imperviouslib.core.errors import CatalogueError, InputError, sentence, shown
+from imperviouslib.core.errors import CatalogueError, InputError, _, shown
 from imperviouslib.edge.objects import scrub
 
 CATALOGUES: dict[str, tuple[str, str]] = {
@@ -40,17 +40,18 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError(
-            sentence(
-                "Option <stac>",
-                f"no file '{path}'",
-                f"{', '.join(CATALOGUES)}, an address or a file",
-                "Check the name.",
-            )
+            _("Option <stac>"),
+            found=_("no file '{}'").format(path),
+            expected=_("{}, an address or a file").format(", ".join(CATALOGUES)),
+            then=_("Check the name."),
         )
 
     def fail(found: str) -> CatalogueError:
         return CatalogueError(
-            sentence(f"File '{path}'", found, "a STAC item collection", "Write a STAC item collection (GeoJSON).")
+            _("File '{}'").format(path),
+            found=found,
+            expected=_("a STAC item collection"),
+            then=_("Write a STAC item collection (GeoJSON)."),
         )
 
     try:
@@ -175,12 +176,10 @@ def search(
             found = scrub(str(err))
             if attempt + 1 == _TRIES:
                 raise CatalogueError(
-                    sentence(
-                        f"Catalogue '{shown(address)}'",
-                        f"{found}, {_TRIES} times",
-                        f"all items of {collection} for {first} to {last}",
-                        "Check the address and the network, and run the same command again.",
-                    )
+                    _("Catalogue '{}'").format(shown(address)),
+                    found=_("{}, {} times").format(found, _TRIES),
+                    expected=_("all items of {} for {} to {}").format(collection, first, last),
+                    then=_("Check the address and the network, and run the same command again."),
                 ) from None
     raise AssertionError("unreachable")
 

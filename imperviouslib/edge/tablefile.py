@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.table import SCHEMA, Row, Table
 from imperviouslib.edge.files import appearing_folder, sha256_file
 
@@ -76,12 +76,10 @@ def check_replaceable(path: Path) -> None:
     else:
         return
     raise InputError(
-        sentence(
-            f"Folder '{path}'",
-            found,
-            "a new or empty folder, or a table only",
-            "Choose another name, or empty the folder.",
-        )
+        _("Folder '{}'").format(path),
+        found=found,
+        expected=_("a new or empty folder, or a table only"),
+        then=_("Choose another name, or empty the folder."),
     )
 
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 import grass.script as gs
 from grass.exceptions import CalledModuleError
 
-from imperviouslib.core.errors import ImperviousError, sentence
+from imperviouslib.core.errors import ImperviousError, _, sentence
 
 DEBUG_VARIABLE = "IMPERVIOUS_DEBUG"
 _REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
@@ -69,18 +69,26 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
             raise
         _stop(
             sentence(
-                f"Python package <{_DISTRIBUTIONS.get(package, package)}>",
-                "none",
-                "it to be installed for the python3 that runs this tool",
-                f"Run python3 -m pip install -r {_REQUIREMENTS} in a virtual environment and start GRASS with it first on PATH; "
-                "the manual page of r.impervious shows how.",
+                _("Python package <{}>").format(_DISTRIBUTIONS.get(package, package)),
+                found=_("none"),
+                expected=_("it to be installed for the python3 that runs this tool"),
+                then=_(
+                    "Run python3 -m pip install -r {} in a virtual environment and start GRASS with it first on PATH; the manual page of r.impervious shows how."
+                ).format(_REQUIREMENTS),
             )
         )
     except CalledModuleError as err:
         # Only the text is the same in all versions of GRASS.
         called = re.search(r"Module run `?(?:None )?`?([a-z0-9.]+)", str(err))
         tool = called[1] if called else "called"
-        _stop(sentence(f"GRASS tool <{tool}>", "that it failed", "success", "Read its message above."))
+        _stop(
+            sentence(
+                _("GRASS tool <{}>").format(tool),
+                found=_("that it failed"),
+                expected=_("success"),
+                then=_("Read its message above."),
+            )
+        )
     except KeyboardInterrupt:
         _stop("Interrupted. What is finished is kept; run the same command again to go on.")
     except OSError as err:
@@ -88,9 +96,9 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
             raise
         _stop(
             sentence(
-                f"File '{err.filename}'" if err.filename else "A file of the output",
-                _DISK_ERRORS[err.errno],
-                "room and permission to read and write",
-                "Mend that and run the same command again.",
+                (_("File '{}'").format(err.filename) if err.filename else _("A file of the output")),
+                found=_DISK_ERRORS[err.errno],
+                expected=_("room and permission to read and write"),
+                then=_("Mend that and run the same command again."),
             )
         )

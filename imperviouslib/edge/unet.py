@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from imperviouslib.core.errors import ModelError, sentence
+from imperviouslib.core.errors import ModelError, _
 from imperviouslib.core.legend import CLASSES
 
 CONVOLUTIONS = 2
@@ -43,12 +43,10 @@ class NetSpec:
     def __post_init__(self) -> None:
         if not (len(self.mean) == len(self.deviation) == self.features and self.depth >= 1 and self.filters >= 1):
             raise ModelError(
-                sentence(
-                    "Net",
-                    f"{self}",
-                    "a mean and a deviation a feature, depth and filters of 1 or more",
-                    "Check the options.",
-                )
+                _("Net"),
+                found=f"{self}",
+                expected=_("a mean and a deviation a feature, depth and filters of 1 or more"),
+                then=_("Check the options."),
             )
 
 
@@ -287,10 +285,8 @@ def load_net(path: Path, *, threads: int = 0) -> Any:
         return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, TypeError) as err:
         raise ModelError(
-            sentence(
-                f"File '{path}'",
-                f"a net that cannot be loaded ({str(err).splitlines()[0][:80]})",
-                "one saved by r.unet.train with a Keras of this version or older",
-                "Train it again, or install the Keras named in the model's card.json.",
-            )
+            _("File '{}'").format(path),
+            found=_("a net that cannot be loaded ({})").format(str(err).splitlines()[0][:80]),
+            expected=_("one saved by r.unet.train with a Keras of this version or older"),
+            then=_("Train it again, or install the Keras named in the model's card.json."),
         ) from err

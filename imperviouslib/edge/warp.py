@@ -14,7 +14,7 @@ import numpy as np
 import pyproj
 from scipy.interpolate import BSpline, RectBivariateSpline
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.edge.rasterfile import Source
 
@@ -48,25 +48,26 @@ def grid_of_lonlat(bounds: tuple[float, float, float, float]) -> Grid:
         return snap_out(*transformer("EPSG:4326", f"EPSG:{EPSG}").transform_bounds(*bounds, densify_pts=21))
     except (pyproj.exceptions.ProjError, OverflowError, ValueError) as err:
         raise InputError(
-            sentence(f"Box {bounds}", "no place on the grid", "a place in Europe", "Give degrees, west first.")
+            _("Box {}").format(bounds),
+            found=_("no place on the grid"),
+            expected=_("a place in Europe"),
+            then=_("Give degrees, west first."),
         ) from err
 
 
 @functools.lru_cache(maxsize=8)
 def extent(source: Source) -> Grid:
     """Return the grid that covers the whole of a source."""
-    a, _, c, _, e, f = source.transform
+    a, _b, c, _d, e, f = source.transform
     bounds = (c, f + e * source.height, c + a * source.width, f)
     try:
         return snap_out(*transformer(source.crs, f"EPSG:{EPSG}").transform_bounds(*bounds, densify_pts=21))
     except (pyproj.exceptions.ProjError, OverflowError, ValueError) as err:
         raise InputError(
-            sentence(
-                "Raster object",
-                f"CRS '{source.crs}' at {bounds}",
-                "a place in Europe in a known CRS",
-                "Exclude the scene.",
-            )
+            _("Raster object"),
+            found=_("CRS '{}' at {}").format(source.crs, bounds),
+            expected=_("a place in Europe in a known CRS"),
+            then=_("Exclude the scene."),
         ) from err
 
 
@@ -83,7 +84,7 @@ class Coordinates:
         x = np.arange(area.west, area.east + 1, KNOT * area.res_m, dtype=np.float64)
         y = np.arange(area.north, area.south - 1, -KNOT * area.res_m, dtype=np.float64)
         east, north = transformer(f"EPSG:{EPSG}", source.crs).transform(*np.meshgrid(x, y))
-        a, _, c, _, e, f = source.transform
+        a, _b, c, _d, e, f = source.transform
         rows = np.arange(len(y), dtype=np.float64) * KNOT
         cols = np.arange(len(x), dtype=np.float64) * KNOT
         self._row_basis, self._col_basis = [], []

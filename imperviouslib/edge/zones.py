@@ -17,7 +17,7 @@ from typing import Any
 
 import grass.script as gs
 
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.table import Zone, parse_zones, resolve_outline_scale
 from imperviouslib.edge import grassdb
@@ -53,17 +53,18 @@ def read_zones(name: str, column: str) -> ZonesMap:
     info = _pairs(grassdb.read("v.info", map=full, flags="gte"))
     if not int(info["areas"]):
         raise InputError(
-            sentence(thing, "no areas", "areas with one category a region", "Import polygons with v.in.ogr.")
+            thing,
+            found=_("no areas"),
+            expected=_("areas with one category a region"),
+            then=_("Import polygons with v.in.ogr."),
         )
     limits = {"west": 180, "east": 180, "south": 90, "north": 90}
     if all(abs(float(info[edge])) <= limit for edge, limit in limits.items()):
         raise InputError(
-            sentence(
-                thing,
-                "coordinates within 180 by 90, as of degrees",
-                f"metres of EPSG:{EPSG}",
-                "Import it with v.import, which reprojects; v.in.ogr -o does not.",
-            )
+            thing,
+            found=_("coordinates within 180 by 90, as of degrees"),
+            expected=_("metres of EPSG:{}").format(EPSG),
+            then=_("Import it with v.import, which reprojects; v.in.ogr -o does not."),
         )
     # Each line: layer/name table key database driver.
     links = [
@@ -71,16 +72,19 @@ def read_zones(name: str, column: str) -> ZonesMap:
     ]
     key = next((link[2] for link in links if link[0].split("/")[0] == "1"), None)
     if key is None:
-        raise InputError(sentence(thing, "no table in layer 1", f"a table with column {column}", "See v.db.connect."))
+        raise InputError(
+            thing,
+            found=_("no table in layer 1"),
+            expected=_("a table with column {}").format(column),
+            then=_("See v.db.connect."),
+        )
     columns = columns_of(full)
     if column not in columns:
         raise InputError(
-            sentence(
-                thing,
-                f"columns {', '.join(columns)}",
-                f"a column {column} with region codes",
-                "Name yours with column=.",
-            )
+            thing,
+            found=_("columns {}").format(", ".join(columns)),
+            expected=_("a column {} with region codes").format(column),
+            then=_("Name yours with column=."),
         )
     level = LEVEL_COLUMN if LEVEL_COLUMN in columns else None
     title = next((c for c in _NAME_COLUMNS if c in columns), None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imperviouslib.core.errors import ArdError, InputError, LegendError, sentence
+from imperviouslib.core.errors import ArdError, InputError, LegendError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.labels import Labels, majority
 from imperviouslib.core.legend import CLASSES, LEGENDS, Legend, parse_legend
@@ -99,12 +99,10 @@ def _resolve_periods(prefix: str, years: str) -> tuple[str, ...]:
     )
     if not found:
         raise InputError(
-            sentence(
-                "Option <input>",
-                f"no map <{prefix}_*_count>",
-                "composites of r.s2.yearly",
-                "Check the prefix with g.list, or run r.s2.yearly.",
-            )
+            _("Option <input>"),
+            found=_("no map <{}_*_count>").format(prefix),
+            expected=_("composites of r.s2.yearly"),
+            then=_("Check the prefix with g.list, or run r.s2.yearly."),
         )
     if not years:
         return tuple(found)
@@ -112,12 +110,10 @@ def _resolve_periods(prefix: str, years: str) -> tuple[str, ...]:
     missing = [year for year in wanted if not any(period[:4] == year for period in found)]
     if missing:
         raise InputError(
-            sentence(
-                f"Composites <{prefix}>",
-                f"none of {missing[0]}",
-                f"one in each of {years}",
-                f"Run r.s2.yearly for {missing[0]}; there are {', '.join(found)}.",
-            )
+            _("Composites <{}>").format(prefix),
+            found=_("none of {}").format(missing[0]),
+            expected=_("one in each of {}").format(years),
+            then=_("Run r.s2.yearly for {}; there are {}.").format(missing[0], ", ".join(found)),
         )
     return tuple(period for period in found if period[:4] in wanted)
 
@@ -135,12 +131,10 @@ def _resolve_sources(options: Mapping[str, str]) -> _Sources:
         missing = next((name for name in names.values() if name not in found), None)
         if missing:
             raise InputError(
-                sentence(
-                    f"Composites <{prefix}>",
-                    f"no {missing}",
-                    f"{', '.join(stack)} in each year",
-                    f"Run r.s2.yearly for it, or change <stack> or <years>; there are {', '.join(found)}.",
-                )
+                _("Composites <{}>").format(prefix),
+                found=_("no {}").format(missing),
+                expected=_("{} in each year").format(", ".join(stack)),
+                then=_("Run r.s2.yearly for it, or change <stack> or <years>; there are {}.").format(", ".join(found)),
             )
         if not features:
             base = {part: _resolve_features(prefix, name, options["features"]) for part, name in names.items()}
@@ -168,12 +162,10 @@ def _resolve_features(prefix: str, period: str, text: str) -> tuple[str, ...]:
     found = [name for name in names if re.fullmatch(r"B[0-9A-Z]{2}_[a-z0-9]+", name)]
     if not found:
         raise InputError(
-            sentence(
-                "Option <input>",
-                f"no map <{start}B..>",
-                "features such as B12_p50",
-                "Run r.s2.yearly, or name <features>.",
-            )
+            _("Option <input>"),
+            found=_("no map <{}B..>").format(start),
+            expected=_("features such as B12_p50"),
+            then=_("Run r.s2.yearly, or name <features>."),
         )
     return tuple(
         sorted(found, key=lambda f: (DEFAULT_BANDS.index(f[:3]) if f[:3] in DEFAULT_BANDS else len(DEFAULT_BANDS), f))
@@ -194,7 +186,10 @@ def _legend(text: str) -> Legend:
     path = Path(text).expanduser()
     if not path.is_file():
         raise LegendError(
-            sentence("Option <legend>", f"'{text}'", f"{', '.join(LEGENDS)} or a file", "Check the name.")
+            _("Option <legend>"),
+            found=f"'{text}'",
+            expected=_("{} or a file").format(", ".join(LEGENDS)),
+            then=_("Check the name."),
         )
     return parse_legend(read_text(path, "Legend"), path.name)
 
@@ -205,7 +200,10 @@ def _labels(options: Mapping[str, str], area: Grid) -> _Labels | None:
         lonely = next((key for key in ("clean", "rules") if options[key]), None)
         if lonely:
             raise InputError(
-                sentence(f"Option <{lonely}>", "no <labels>", "a map of labels", "Give labels=, or leave it out.")
+                _("Option <{}>").format(lonely),
+                found=_("no <labels>"),
+                expected=_("a map of labels"),
+                then=_("Give labels=, or leave it out."),
             )
         return None
     legend = _legend(options["legend"])
@@ -232,21 +230,25 @@ class _ClassMap:
         over = "Check the region with g.region -l."
         if not codes:
             raise InputError(
-                sentence(f"Map <{self.name}>", "no cell within the region", "land cover over the region", over)
+                _("Map <{}>").format(self.name),
+                found=_("no cell within the region"),
+                expected=_("land cover over the region"),
+                then=over,
             )
         unknown = [code for code in codes if code not in legend.codes]
         if unknown:
             raise LegendError(
-                sentence(
-                    f"Map <{self.name}>",
-                    f"code {unknown[0]}",
-                    f"a code of the legend '{legend.name}'",
-                    "Choose another legend, or write a file with that code (class nodata to leave it out).",
-                )
+                _("Map <{}>").format(self.name),
+                found=_("code {}").format(unknown[0]),
+                expected=_("a code of the legend '{}'").format(legend.name),
+                then=_("Choose another legend, or write a file with that code (class nodata to leave it out)."),
             )
         if all(legend.codes[code] == 0 for code in codes):
             raise InputError(
-                sentence(f"Map <{self.name}>", "no data only within the region", "land cover over the region", over)
+                _("Map <{}>").format(self.name),
+                found=_("no data only within the region"),
+                expected=_("land cover over the region"),
+                then=over,
             )
         self.factor = next(
             f for f in range(min(_FINEST, max(1, round(area.res_m / cell_m))), 0, -1) if area.res_m % f == 0

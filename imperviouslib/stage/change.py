@@ -23,7 +23,7 @@ import numpy as np
 from imperviouslib import __version__
 from imperviouslib.core import change, table
 from imperviouslib.core.consistency import persistent_expressions
-from imperviouslib.core.errors import GridError, InputError, TableError, sentence
+from imperviouslib.core.errors import GridError, InputError, TableError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.legend import (
     CLASSES,
@@ -163,12 +163,20 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
 def _check_output(output: Path) -> None:
     """Raise InputError where the folder may not be written: better now than after the work."""
     if output.exists() and not output.is_dir():
-        raise InputError(sentence(f"Option <output>, '{output}'", "a file", "a folder", "Choose another name."))
+        raise InputError(
+            _("Option <output>, '{}'").format(output),
+            found=_("a file"),
+            expected=_("a folder"),
+            then=_("Choose another name."),
+        )
     if output.exists():
         tablefile.check_replaceable(output)
         if not grassdb.overwrite():
             raise InputError(
-                sentence(f"Folder '{output}'", "that it exists", "a new name", "Use --overwrite to replace it.")
+                _("Folder '{}'").format(output),
+                found=_("that it exists"),
+                expected=_("a new name"),
+                then=_("Use --overwrite to replace it."),
             )
     check_place(output, "output")
 
@@ -180,9 +188,10 @@ def _resolve_series(options: Mapping[str, str], grid: Grid, temporary: Temporary
     kind = next(key for key in ("input", "classes", "shares") if options[key])
     if options["legend"] and kind != "classes":
         raise InputError(
-            sentence(
-                "Option <legend>", f"it beside <{kind}>", "it with <classes> only", "Leave it out: the codes are known."
-            )
+            _("Option <legend>"),
+            found=_("it beside <{}>").format(kind),
+            expected=_("it with <classes> only"),
+            then=_("Leave it out: the codes are known."),
         )
     if kind == "input":
         years, sources = _find_predicted(options["input"], options["years"])
@@ -191,12 +200,10 @@ def _resolve_series(options: Mapping[str, str], grid: Grid, temporary: Temporary
         years = parse_years(options["years"]) if options["years"] else ()
         if len(years) != len(sources):
             raise InputError(
-                sentence(
-                    "Option <years>",
-                    f"{len(years)} years for {len(sources)} maps",
-                    "one year a map, in their order",
-                    "List them.",
-                )
+                _("Option <years>"),
+                found=_("{} years for {} maps").format(len(years), len(sources)),
+                expected=_("one year a map, in their order"),
+                then=_("List them."),
             )
     option = "years" if kind == "input" else kind
     sources = tuple(grassdb.find_map(name, option=option) for name in sources)
@@ -224,12 +231,10 @@ def _find_predicted(prefix: str, years: str) -> tuple[tuple[int, ...], tuple[str
         wanted = tuple(sorted({int(match[1]) for match in found if match}))
         if not wanted:
             raise InputError(
-                sentence(
-                    "Option <input>",
-                    f"no map <{prefix}_YEAR_class>",
-                    "class maps of r.unet.predict",
-                    "Check the prefix with g.list, or name maps of another system with classes=.",
-                )
+                _("Option <input>"),
+                found=_("no map <{}_YEAR_class>").format(prefix),
+                expected=_("class maps of r.unet.predict"),
+                then=_("Check the prefix with g.list, or name maps of another system with classes=."),
             )
     return wanted, tuple(grassdb.map_name(prefix, str(year), "class") for year in wanted)
 
@@ -239,7 +244,10 @@ def _resolve_legend(name: str) -> Legend:
         return LEGENDS[name]
     if not Path(name).is_file():
         raise InputError(
-            sentence("Option <legend>", f"no file '{name}'", f"{', '.join(LEGENDS)} or a file", "Check the name.")
+            _("Option <legend>"),
+            found=_("no file '{}'").format(name),
+            expected=_("{} or a file").format(", ".join(LEGENDS)),
+            then=_("Check the name."),
         )
     return parse_legend(read_text(Path(name), "Legend"), name)
 
@@ -248,12 +256,10 @@ def _codes(name: str, source: str, grid: Grid) -> list[int]:
     """Return the codes of an integer map in the region."""
     if grassdb.read("r.info", map=name, flags="g").find("datatype=CELL") < 0:
         raise InputError(
-            sentence(
-                f"Map <{source}>",
-                "floating-point cells",
-                "whole class codes",
-                "Make whole numbers with r.mapcalc and int(), or give shares of sealed land with shares=.",
-            )
+            _("Map <{}>").format(source),
+            found=_("floating-point cells"),
+            expected=_("whole class codes"),
+            then=_("Make whole numbers with r.mapcalc and int(), or give shares of sealed land with shares=."),
         )
     return [int(code) for code in grassdb.read("r.stats", grid=grid, flags="n", input=name).split()]
 
@@ -262,12 +268,10 @@ def _reclassed(name: str, legend: Legend, grid: Grid, out: str) -> str:
     unknown = [code for code in _codes(name, name, grid) if code not in legend.codes]
     if unknown:
         raise InputError(
-            sentence(
-                f"Map <{name}>",
-                f"code {unknown[0]}",
-                f"codes of legend '{legend.name}'",
-                "Add the code to a legend file, or choose another legend.",
-            )
+            _("Map <{}>").format(name),
+            found=_("code {}").format(unknown[0]),
+            expected=_("codes of legend '{}'").format(legend.name),
+            then=_("Add the code to a legend file, or choose another legend."),
         )
     grassdb.run("r.reclass", input=name, output=out, rules="-", stdin=legend.rules())
     return out
@@ -280,12 +284,10 @@ def _check_classes(maps: Sequence[str], sources: Sequence[str], grid: Grid) -> N
         wrong = [code for code in codes if code not in {c.code for c in CLASSES}]
         if wrong:
             raise InputError(
-                sentence(
-                    f"Map <{source}>",
-                    f"code {wrong[0]}",
-                    "classes 1 to 4 and NULL",
-                    "Name a legend with legend=, and set no data with r.null.",
-                )
+                _("Map <{}>").format(source),
+                found=_("code {}").format(wrong[0]),
+                expected=_("classes 1 to 4 and NULL"),
+                then=_("Name a legend with legend=, and set no data with r.null."),
             )
         seen = seen or bool(codes)
     if not seen:
@@ -294,7 +296,10 @@ def _check_classes(maps: Sequence[str], sources: Sequence[str], grid: Grid) -> N
 
 def _nothing_seen() -> GridError:
     return GridError(
-        sentence("Current region", "no cell of any year's map", "some", "Set it with g.region raster=MAP.")
+        _("Current region"),
+        found=_("no cell of any year's map"),
+        expected=_("some"),
+        then=_("Set it with g.region raster=MAP."),
     )
 
 
@@ -316,12 +321,10 @@ def _resolve_definitions(options: Mapping[str, str], series: Series) -> tuple[st
         chosen = (SHARES_DEFINITION if series.kind == "shares" else DEFAULT_DEFINITION,)
     if series.kind == "shares" and len(chosen) > 1:
         raise InputError(
-            sentence(
-                "Option <definition>",
-                "two with <shares>",
-                "one: a share map knows one kind of sealed land",
-                "Choose one.",
-            )
+            _("Option <definition>"),
+            found=_("two with <shares>"),
+            expected=_("one: a share map knows one kind of sealed land"),
+            then=_("Choose one."),
         )
     return chosen
 
@@ -340,7 +343,9 @@ def _resolve_vintage(text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as err:
-        raise InputError(sentence("Option <vintage>", f"'{text}'", "a date, YYYY-MM-DD", "Correct it.")) from err
+        raise InputError(
+            _("Option <vintage>"), found=f"'{text}'", expected=_("a date, YYYY-MM-DD"), then=_("Correct it.")
+        ) from err
 
 
 # The regions
@@ -375,12 +380,12 @@ def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> 
     chosen = [zone for zone in source.zones if zone.cat in inside]
     if not chosen:
         raise InputError(
-            sentence(
-                f"Zones map <{source.name}>",
-                "no region with a cell in the current region",
-                "at least one",
-                f"Set the region with g.region -a vector={source.name} res={grid.res_m}, or name other zones.",
-            )
+            _("Zones map <{}>").format(source.name),
+            found=_("no region with a cell in the current region"),
+            expected=_("at least one"),
+            then=_("Set the region with g.region -a vector={} res={}, or name other zones.").format(
+                source.name, grid.res_m
+            ),
         )
     left = len(source.zones) - len(chosen)
     if left:
@@ -410,12 +415,12 @@ def _check_disjoint(
             lost = own - inside.get(zone.cat, {(): 0})[()]
             if lost > max(1, own * _SLIVER):
                 raise InputError(
-                    sentence(
-                        f"Zones map <{source.name}>",
-                        f"overlapping regions {pair[0].geo} and {pair[1].geo} of level {zone.level}, by {lost} cells of {zone.geo}",
-                        "regions of one level that do not overlap",
-                        f"Correct the outlines, or tell levels apart with a column {zones.LEVEL_COLUMN}.",
-                    )
+                    _("Zones map <{}>").format(source.name),
+                    found=_("overlapping regions {} and {} of level {}, by {} cells of {}").format(
+                        pair[0].geo, pair[1].geo, zone.level, lost, zone.geo
+                    ),
+                    expected=_("regions of one level that do not overlap"),
+                    then=_("Correct the outlines, or tell levels apart with a column {}.").format(zones.LEVEL_COLUMN),
                 )
 
 
@@ -482,7 +487,10 @@ def _mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
     missing = [name for name in expressions if name not in made]
     if missing:
         raise InputError(
-            sentence("GRASS tool <r.mapcalc>", f"no map <{missing[0]}>", "it to be made", "Read its message above.")
+            _("GRASS tool <r.mapcalc>"),
+            found=_("no map <{}>").format(missing[0]),
+            expected=_("it to be made"),
+            then=_("Read its message above."),
         )
 
 
@@ -669,12 +677,10 @@ def _check_free_columns(source: ZonesMap, prefix: str, years: Sequence[int], pai
     taken = [name for name in (f"{_column(*key)}_sum" for key in keys) if name in present]
     if taken and not grassdb.overwrite():
         raise InputError(
-            sentence(
-                f"Zones map <{source.name}>",
-                f"column {taken[0]}",
-                "no such column yet",
-                "Use --overwrite to replace it, or flag -n to leave the table alone.",
-            )
+            _("Zones map <{}>").format(source.name),
+            found=_("column {}").format(taken[0]),
+            expected=_("no such column yet"),
+            then=_("Use --overwrite to replace it, or flag -n to leave the table alone."),
         )
 
 
@@ -716,7 +722,7 @@ def _check_columns(
     definition: str,
 ) -> None:
     for zone in chosen:
-        for column, (_, years) in columns.items():
+        for column, (_map, years) in columns.items():
             kind = column.split("_", 1)[0]
             if kind == "imp":
                 expected = figures.stock(zone.cat, definition, RAW, years[0]).cover["IMP"]
@@ -727,12 +733,10 @@ def _check_columns(
             found = values[zone.cat][f"{column}_sum"] or 0
             if abs(found - expected) > 1e-9 * max(expected, 1):
                 raise TableError(
-                    sentence(
-                        f"Region {zone.geo}, column {column}_sum",
-                        f"{found} from v.rast.stats",
-                        f"{expected} as counted",
-                        "This is a fault of the tool; nothing was written.",
-                    )
+                    _("Region {}, column {}_sum").format(zone.geo, column),
+                    found=_("{} from v.rast.stats").format(found),
+                    expected=_("{} as counted").format(expected),
+                    then=_("This is a fault of the tool; nothing was written."),
                 )
 
 

@@ -20,6 +20,7 @@ from imperviouslib.core.errors import (
     FetchError,
     ImperviousError,
     InputError,
+    _,
     sentence,
     shown,
 )
@@ -121,13 +122,11 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     _report(tasks, due, errors, holes, options["format"])
     if errors and not flags["k"]:
         raise FetchError(
-            sentence(
-                f"{len(errors)} of {sum(len(t.bands) for t in tasks)} files",
-                # The first fault stands for all; each has had its own warning, with its own next step.
-                next(iter(errors.values())).partition(", expected ")[0].replace(": found ", " with ", 1),
-                "all to be fetched",
-                "Run the same command again to fetch just what is missing, or use -k to go on without.",
-            )
+            _("{} of {} files").format(len(errors), sum(len(t.bands) for t in tasks)),
+            # The first fault stands for all; each has had its own warning, with its own next step.
+            found=next(iter(errors.values())).partition(", expected ")[0].replace(": found ", " with ", 1),
+            expected=_("all to be fetched"),
+            then=_("Run the same command again to fetch just what is missing, or use -k to go on without."),
         )
     return 0
 
@@ -149,7 +148,10 @@ def _parse_bbox(text: str) -> tuple[float, float, float, float]:
             raise ValueError
     except ValueError as err:
         raise InputError(
-            sentence("Option <bbox>", f"'{text}'", "west,south,east,north in degrees", "Write e.g. 4.2,50.7,4.6,51.0.")
+            _("Option <bbox>"),
+            found=f"'{text}'",
+            expected=_("west,south,east,north in degrees"),
+            then=_("Write e.g. 4.2,50.7,4.6,51.0."),
         ) from err
     return west, south, east, north
 
@@ -159,12 +161,10 @@ def _parse_bands(text: str) -> tuple[str, ...]:
     wrong = [band for band in bands if band not in BANDS]
     if wrong or len(set(bands)) != len(bands) or not bands:
         raise InputError(
-            sentence(
-                "Option <bands>",
-                f"'{text}'",
-                "some of " + ", ".join(BANDS) + ", each once",
-                "Correct it; SCL comes by itself.",
-            )
+            _("Option <bands>"),
+            found=f"'{text}'",
+            expected=_("some of ") + ", ".join(BANDS) + _(", each once"),
+            then=_("Correct it; SCL comes by itself."),
         )
     return bands
 
@@ -200,7 +200,10 @@ def _find(options: Mapping[str, str], area: Area, years: Sequence[int], bands: S
         parsed += 1
         if missing := [band for band in (*bands, SCL) if band not in scene.assets]:
             unread[scene.id] = sentence(
-                f"Item {scene.id}", f"no {missing[0]} at 20 m or finer", ", ".join((*bands, SCL)), "Leave the band out."
+                _("Item {}").format(scene.id),
+                found=_("no {} at 20 m or finer").format(missing[0]),
+                expected=", ".join((*bands, SCL)),
+                then=_("Leave the band out."),
             )
         elif (
             any(window.holds(scene.day, year) for year in years)
@@ -213,13 +216,13 @@ def _find(options: Mapping[str, str], area: Area, years: Sequence[int], bands: S
         grassdb.warning(f"{len(unread)} of {seen} items cannot be used. The first: {first}")
     if not kept:
         raise CatalogueError(
-            sentence(
-                f"Search in '{shown(options['stac'])}'",
-                f"{seen} items, {parsed} of them scenes of Sentinel-2 L2A, none left",
-                f"scenes of {options['years']} within {options['window']} and at most {clouds:g} % cloud over the area"
-                + (f" in tiles {', '.join(sorted(tiles))}" if tiles else ""),
-                "Widen <window>, <clouds>, <years> or <tiles>, or check the region with g.region -l.",
+            _("Search in '{}'").format(shown(options["stac"])),
+            found=_("{} items, {} of them scenes of Sentinel-2 L2A, none left").format(seen, parsed),
+            expected=_("scenes of {} within {} and at most {:g} % cloud over the area").format(
+                options["years"], options["window"], clouds
             )
+            + (_(" in tiles {}").format(", ".join(sorted(tiles))) if tiles else ""),
+            then=_("Widen <window>, <clouds>, <years> or <tiles>, or check the region with g.region -l."),
         )
     return resolve_newest(kept.values())
 
@@ -273,12 +276,10 @@ def _choose(
                 choices.append(Choice(tile, year, tuple(chosen), round(100 * float(share), 1)))
     if not choices:
         raise CatalogueError(
-            sentence(
-                "Search",
-                f"{len(scenes)} scenes, none of which meets the area",
-                "scenes over the area",
-                "Check the region with g.region -l.",
-            )
+            _("Search"),
+            found=_("{} scenes, none of which meets the area").format(len(scenes)),
+            expected=_("scenes over the area"),
+            then=_("Check the region with g.region -l."),
         )
     return choices
 

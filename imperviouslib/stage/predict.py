@@ -16,7 +16,7 @@ from typing import Any
 
 from imperviouslib import __version__
 from imperviouslib.core.card import Card, check_fit
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.patches import WINDOW, encode_prediction, resolve_part, windows
@@ -83,12 +83,10 @@ def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
     missing = sorted(set(years) - set(ard.years))
     if missing:
         raise InputError(
-            sentence(
-                "Option <years>",
-                str(missing[0]),
-                "years of the file, " + ", ".join(map(str, sorted(set(ard.years)))),
-                "Choose of these, or write the file again with r.s2.ard.",
-            )
+            _("Option <years>"),
+            found=str(missing[0]),
+            expected=_("years of the file, ") + ", ".join(map(str, sorted(set(ard.years)))),
+            then=_("Choose of these, or write the file again with r.s2.ard."),
         )
     return tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in years)
 
@@ -123,12 +121,10 @@ def _done(output: Output) -> bool:
             differs = next(key for key in _SAME if found.get(key) != output.provenance[key])
             what = {"period": "period", "model": "model", "data": "features", "bounds": "region"}[differs]
             raise InputError(
-                sentence(
-                    f"Map <{name}>",
-                    f"a map of another {what}" if found else "a map of another origin",
-                    "a new name, or a map of this model and these data",
-                    "Use --overwrite to replace it, or another output.",
-                )
+                _("Map <{}>").format(name),
+                found=(_("a map of another {}").format(what) if found else _("a map of another origin")),
+                expected=_("a new name, or a map of this model and these data"),
+                then=_("Use --overwrite to replace it, or another output."),
             )
     # Without its class map the period was not finished.
     return len(present) == len(output.names)

@@ -16,7 +16,7 @@ from imperviouslib import __version__
 from imperviouslib.core import patches
 from imperviouslib.core.accuracy import Tally, confusion_table, resolve_temperature, softmax
 from imperviouslib.core.card import Card
-from imperviouslib.core.errors import InputError, TrainingError, sentence
+from imperviouslib.core.errors import InputError, TrainingError, _
 from imperviouslib.core.legend import CLASS_KEYS, CLASSES
 from imperviouslib.core.patches import TEST, TRAIN, VALIDATION, Ground
 from imperviouslib.core.scenes import parse_years
@@ -45,12 +45,10 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     anchor, halo = patches.net_anchor(depth), patches.net_halo(depth)
     if patch % anchor:
         raise InputError(
-            sentence(
-                "Option <patch>",
-                str(patch),
-                f"a multiple of 2^depth = {anchor} cells",
-                f"Take {max(anchor, patch // anchor * anchor)}.",
-            )
+            _("Option <patch>"),
+            found=str(patch),
+            expected=_("a multiple of 2^depth = {} cells").format(anchor),
+            then=_("Take {}.").format(max(anchor, patch // anchor * anchor)),
         )
     # Validation and test windows are larger than patches: less of them is halo.
     size = patch * max(1, _WINDOW // patch)
@@ -100,7 +98,10 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     best = min(history, key=lambda row: row["val_loss"])
     if not np.isfinite(best["val_loss"]):
         raise TrainingError(
-            sentence("Training", "a loss that is no number", "one that falls", "Try another seed=, or fewer filters=.")
+            _("Training"),
+            found=_("a loss that is no number"),
+            expected=_("one that falls"),
+            then=_("Try another seed=, or fewer filters=."),
         )
 
     run = unet.run_net(net)
@@ -152,21 +153,20 @@ def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
     """
     if ard.label_year is None:
         raise TrainingError(
-            sentence(
-                f"File '{ard.path}'", "no labels", "labels of one year", "Write it again with labels= of r.s2.ard."
-            )
+            _("File '{}'").format(ard.path),
+            found=_("no labels"),
+            expected=_("labels of one year"),
+            then=_("Write it again with labels= of r.s2.ard."),
         )
     years = parse_years(text) if text else ard.years
     periods = tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in years)
     missing = sorted({*years, *(() if text else (ard.label_year,))} - set(ard.years))
     if missing:
         raise TrainingError(
-            sentence(
-                f"File '{ard.path}'",
-                f"no features of {missing[0]}" + ("" if text else ", the year of the labels"),
-                "features of the years to train on, here " + ", ".join(map(str, sorted(set(ard.years)))),
-                "Give years= that it has, or write it again with r.s2.ard.",
-            )
+            _("File '{}'").format(ard.path),
+            found=_("no features of {}").format(missing[0]) + ("" if text else _(", the year of the labels")),
+            expected=_("features of the years to train on, here ") + ", ".join(map(str, sorted(set(ard.years)))),
+            then=_("Give years= that it has, or write it again with r.s2.ard."),
         )
     return periods
 
@@ -228,12 +228,10 @@ def _check_cells(ground: Ground, index: int, period: str) -> None:
     for name, role in (("training", TRAIN), ("validation", VALIDATION), ("test", TEST)):
         if not ground.cells(role, index):
             raise TrainingError(
-                sentence(
-                    f"{name.capitalize()} ground of {period}",
-                    "no cell with label and features, once the gaps are taken out",
-                    "some",
-                    "Take more ground, a smaller depth= (a narrower gap), or another test= or seed=.",
-                )
+                _("{} ground of {}").format(name.capitalize(), period),
+                found=_("no cell with label and features, once the gaps are taken out"),
+                expected=_("some"),
+                then=_("Take more ground, a smaller depth= (a narrower gap), or another test= or seed=."),
             )
 
 

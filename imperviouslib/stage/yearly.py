@@ -30,7 +30,7 @@ from imperviouslib.core.composite import (
     resolve_common_tiles,
     score,
 )
-from imperviouslib.core.errors import InputError, sentence
+from imperviouslib.core.errors import InputError, _, sentence
 from imperviouslib.core.grid import BLOCK, Grid
 from imperviouslib.core.periods import Period, resolve_periods
 from imperviouslib.core.scenes import SCL, age, parse_baseline, parse_years
@@ -161,16 +161,18 @@ def _recipe(options: Mapping[str, str], flags: Mapping[str, bool]) -> Recipe:
     bands = tuple(dict.fromkeys(band.strip().upper() for band in options["bands"].split(",") if band.strip()))
     if not bands or SCL in bands:
         raise InputError(
-            sentence(
-                "Option <bands>", f"'{options['bands']}'", "bands with reflectance such as B12,B11,B04", "Correct it."
-            )
+            _("Option <bands>"),
+            found=f"'{options['bands']}'",
+            expected=_("bands with reflectance such as B12,B11,B04"),
+            then=_("Correct it."),
         )
     largest = options["method"] == "largest"
     if largest and flags["q"]:
         raise InputError(
-            sentence(
-                "Flag -q", "method=largest", "a method that takes cells from several scenes", "Leave one of them out."
-            )
+            _("Flag -q"),
+            found=_("method=largest"),
+            expected=_("a method that takes cells from several scenes"),
+            then=_("Leave one of them out."),
         )
     return Recipe(options["method"], options["mask"], int(options["dilate"]), options["tiles"], bands, flags["q"])
 
@@ -204,10 +206,10 @@ def _check(archive: Path, options: Mapping[str, str]) -> int:
 
 def _empty(archive: Path) -> str:
     return sentence(
-        f"Archive '{archive}'",
-        "no whole scene",
-        "an archive written by r.s2.fetch",
-        "Check option <input>, or run r.s2.fetch.",
+        _("Archive '{}'").format(archive),
+        found=_("no whole scene"),
+        expected=_("an archive written by r.s2.fetch"),
+        then=_("Check option <input>, or run r.s2.fetch."),
     )
 
 
@@ -226,32 +228,26 @@ def _read(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:
         )
     if not whole:
         raise InputError(
-            sentence(
-                f"Archive '{archive}'",
-                f"no scene with all of {', '.join((*bands, SCL))}",
-                "scenes that have each band",
-                "Fetch what is missing with bands= of r.s2.fetch, or leave it out of <bands>.",
-            )
+            _("Archive '{}'").format(archive),
+            found=_("no scene with all of {}").format(", ".join((*bands, SCL))),
+            expected=_("scenes that have each band"),
+            then=_("Fetch what is missing with bands= of r.s2.fetch, or leave it out of <bands>."),
         )
     meeting = [scene for scene in _newest(whole) if scene.any.grid.intersection(area)]
     if not meeting:
         raise InputError(
-            sentence(
-                f"Archive '{archive}'",
-                f"{len(whole)} whole scenes, none of which meets the region",
-                "scenes over the region",
-                "Check the region with g.region -l, and <bands>.",
-            )
+            _("Archive '{}'").format(archive),
+            found=_("{} whole scenes, none of which meets the region").format(len(whole)),
+            expected=_("scenes over the region"),
+            then=_("Check the region with g.region -l, and <bands>."),
         )
     outside = next((scene for scene in meeting if scene.any.grid.res_m != area.res_m), None)
     if outside:
         raise InputError(
-            sentence(
-                f"Scene {outside.any.scene}",
-                f"cells of {outside.any.grid.res_m} m",
-                f"{area.res_m} m as in the region",
-                "Use one resolution.",
-            )
+            _("Scene {}").format(outside.any.scene),
+            found=_("cells of {} m").format(outside.any.grid.res_m),
+            expected=_("{} m as in the region").format(area.res_m),
+            then=_("Use one resolution."),
         )
     return meeting
 
@@ -278,12 +274,12 @@ def _resolve_years(text: str, scenes: Sequence[SceneFiles], archive: Path) -> tu
     missing = [year for year in years if year not in there]
     if missing:
         raise InputError(
-            sentence(
-                f"Archive '{archive}'",
-                f"no whole scene over the region in {missing[0]}",
-                f"scenes in each of {text}",
-                f"Fetch {missing[0]} with r.s2.fetch, or leave it out; there are {', '.join(map(str, there))}.",
-            )
+            _("Archive '{}'").format(archive),
+            found=_("no whole scene over the region in {}").format(missing[0]),
+            expected=_("scenes in each of {}").format(text),
+            then=_("Fetch {} with r.s2.fetch, or leave it out; there are {}.").format(
+                missing[0], ", ".join(map(str, there))
+            ),
         )
     return years
 
@@ -301,13 +297,11 @@ def _resolve_tiles(
     if text == "common":
         if not common:
             raise InputError(
-                sentence(
-                    "Tiles",
-                    "none that all years have: "
-                    + "; ".join(f"{y}: {', '.join(sorted(t)) or 'none'}" for y, t in per_year.items()),
-                    "at least one",
-                    "Fetch the missing ones with r.s2.fetch, or use tiles=all.",
-                )
+                _("Tiles"),
+                found=_("none that all years have: ")
+                + "; ".join(f"{y}: {', '.join(sorted(t)) or 'none'}" for y, t in per_year.items()),
+                expected=_("at least one"),
+                then=_("Fetch the missing ones with r.s2.fetch, or use tiles=all."),
             )
         return common, holes
     if text == "all":
@@ -315,12 +309,10 @@ def _resolve_tiles(
     wanted = {tile.strip().removeprefix("T").upper() for tile in text.split(",")}
     if not wanted <= everything:
         raise InputError(
-            sentence(
-                "Option <tiles>",
-                ", ".join(sorted(wanted - everything)),
-                "tiles of the archive: " + ", ".join(sorted(everything)),
-                "Correct it, or fetch the tile.",
-            )
+            _("Option <tiles>"),
+            found=", ".join(sorted(wanted - everything)),
+            expected=_("tiles of the archive: ") + ", ".join(sorted(everything)),
+            then=_("Correct it, or fetch the tile."),
         )
     return wanted, holes
 
@@ -370,12 +362,10 @@ def _is_there(names: Mapping[str, str], provenance: Mapping[str, Mapping[str, An
     for feature in there:
         if grassdb.read_provenance(names[feature]) != provenance[feature]:
             raise InputError(
-                sentence(
-                    f"Map <{names[feature]}>",
-                    "one made of other scenes, of another region or in another way",
-                    "none, or one that this very command has made",
-                    "Use --overwrite to replace it, or another output.",
-                )
+                _("Map <{}>").format(names[feature]),
+                found=_("one made of other scenes, of another region or in another way"),
+                expected=_("none, or one that this very command has made"),
+                then=_("Use --overwrite to replace it, or another output."),
             )
     return len(there) == len(names)
 
