@@ -1,4 +1,4 @@
-"""Tests, the embedded archive, the demo and the benchmarks of r.impervious."""
+"""Tests, the made world, the demo and the benchmarks of r.impervious."""
 
 from pathlib import Path
 

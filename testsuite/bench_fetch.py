@@ -35,12 +35,12 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, Scene, parse_item
 from imperviouslib.edge import pool, warp
 from imperviouslib.edge.archivefile import Task, fetch_scene
-from imperviouslib.edge.objects import Patience
+from imperviouslib.edge.objects import RetryPolicy
 from imperviouslib.edge.rasterfile import decode_object, describe_object, open_on_grid, read_part, write_tiff
-from testsuite.archive.products import multihash, write_jp2
-from testsuite.archive.serve import Served, serve
 from testsuite.bench import PeerAbsentError, case, grass_session
 from testsuite.fetch_ground import area, items, local_items, small_world
+from testsuite.world.products import multihash, write_jp2
+from testsuite.world.serve import Served, serve
 
 SIDE = 5490
 BANDS = ("B12", "B11", "B04")
@@ -111,7 +111,7 @@ def _extent() -> Grid:
 
 def _task(bands: tuple[str, ...], method: str, area: Grid | None = None) -> Task:
     archive = Path(tempfile.mkdtemp(dir=_folder()))
-    return Task(_scene(), bands, archive, area or _extent(), method, "bench", Patience())
+    return Task(_scene(), bands, archive, area or _extent(), method, "bench", RetryPolicy())
 
 
 def _fetch(task: Task) -> None:
@@ -402,7 +402,7 @@ def _two_zones() -> dict[str, float]:
     for method in ("nearest", "bilinear", "cubic"):
         planes = {}
         for scene in scenes:
-            task = Task(scene, (*BANDS, "SCL"), folder / method, area(world), method, "bench", Patience())
+            task = Task(scene, (*BANDS, "SCL"), folder / method, area(world), method, "bench", RetryPolicy())
             if wrong := [outcome.error for outcome in fetch_scene(task) if outcome.error]:
                 raise RuntimeError(wrong[0])
             bands = []
@@ -417,12 +417,12 @@ def _two_zones() -> dict[str, float]:
     return found
 
 
-@case("fetch", "RMSE between two UTM zones, embedded archive, cubic (the default) against nearest", target=0.25)
+@case("fetch", "RMSE between two UTM zones, made world, cubic (the default) against nearest", target=0.25)
 def zones() -> tuple[float, float | None]:
     return _two_zones()["cubic"], _two_zones()["nearest"]
 
 
-@case("fetch", "RMSE between two UTM zones, embedded archive, bilinear against nearest", target=0.25)
+@case("fetch", "RMSE between two UTM zones, made world, bilinear against nearest", target=0.25)
 def zones_bilinear() -> tuple[float, float | None]:
     return _two_zones()["bilinear"], _two_zones()["nearest"]
 

@@ -25,10 +25,10 @@ from imperviouslib.core import composite
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.periods import resolve_periods
-from testsuite.archive.make import make_world
-from testsuite.archive.spec import Spec
 from testsuite.archive_ground import BANDS, write_scene
 from testsuite.bench import PeerAbsentError, case, grass_session
+from testsuite.world.make import make_world
+from testsuite.world.spec import Spec
 
 SIDE = int(os.environ.get("BENCH_SIDE", "1280"))
 """Cells; BENCH_SIDE=5490 is a whole tile, which takes minutes."""
@@ -69,7 +69,7 @@ def _files(band: str) -> list[Path]:
 
 def _ours(session: Path) -> None:
     """From the archive to maps: what r.s2.yearly does between reading its options and writing titles."""
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
     from imperviouslib.stage.yearly import Recipe, _read, _write_planes
 
     recipe = Recipe("median", "scl", 0, "all", BANDS, False)
@@ -79,7 +79,7 @@ def _ours(session: Path) -> None:
         paths = {feature: Path(folder) / f"{feature}.tif" for feature in recipe.maps}
         _write_planes(paths, period, scenes, scenes, recipe, GRID, 2)
         for feature, path in paths.items():
-            grassdb.import_tiff(path, f"ours_{feature}", replace=True)
+            grass.import_tiff(path, f"ours_{feature}", replace=True)
 
 
 def _r_series(session: Path) -> None:
@@ -106,11 +106,14 @@ def against_r_series() -> tuple[float, float]:
         # Importing costs the same for an area of any size, and is none of what is compared.
         importlib.import_module("imperviouslib.stage.yearly")
         ours, theirs = _processor_seconds(lambda: _ours(session)), _processor_seconds(lambda: _r_series(session))
-        from imperviouslib.edge import grassdb
+        from imperviouslib.edge import grass
 
         for band in BANDS:
-            expected = np.floor(np.nan_to_num(grassdb.read_values(f"theirs_{band}", GRID)) + 0.5)
-            if not np.array_equal(grassdb.read_cells(f"ours_{band}_p50", GRID), expected):
+            raw = grass.read_bytes(
+                "r.out.bin", GRID, flags="f", input=f"theirs_{band}", output="-", bytes=8, null="nan"
+            )
+            expected = np.floor(np.nan_to_num(np.frombuffer(raw, dtype="<f8").reshape(GRID.shape)) + 0.5)
+            if not np.array_equal(grass.read_cells(f"ours_{band}_p50", GRID), expected):
                 raise AssertionError(f"{band} differs from r.series")
     return ours, theirs
 

@@ -46,7 +46,7 @@ def make_world(folder: Path, seed: int) -> None:
             print(f"The world of seed {seed} was made before.")
             return
         shutil.rmtree(folder)
-    command = [sys.executable, "-m", "testsuite.archive.make", str(folder), "--seed", str(seed)]
+    command = [sys.executable, "-m", "testsuite.world.make", str(folder), "--seed", str(seed)]
     command += ["--years", f"{YEARS[0]}-{YEARS[-1]}", "--size-km", str(SIZE_KM), "--dates", str(DATES)]
     # The demo shows a run that passes; what a broken object does to fetch is a test's business.
     command += ["--intact"]
@@ -143,13 +143,13 @@ def main(words: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Do all that `main` promises."""
-    from testsuite.archive.serve import serve
     from testsuite.report import report
+    from testsuite.world.serve import serve
 
     began = time.monotonic()
     demo = args.folder.absolute()
     demo.mkdir(parents=True, exist_ok=True)
-    world = demo / "archive"
+    world = demo / "world"
     make_world(world, args.seed)
     made_s = time.monotonic() - began
     mapset = make_location(demo / "grassdata")
@@ -168,7 +168,7 @@ def run(args: argparse.Namespace) -> int:
             "SOURCES": sources,
             "AGAIN": "1" if args.again else "",
             "WEST": str(west), "SOUTH": str(south), "EAST": str(east), "NORTH": str(north),
-            "LABELS": f"archive/labels/s2glc_{facts['label_year']}.tif", "OUTLINES": "archive/regions/nuts.gpkg",
+            "LABELS": f"world/labels/s2glc_{facts['label_year']}.tif", "OUTLINES": "world/regions/nuts.gpkg",
             "YEARS": f"{YEARS[0]}-{YEARS[-1]}", "FIRST": str(YEARS[0]), "VINTAGE": VINTAGE,
             "NPROCS": str(min(os.cpu_count() or 1, 4)),
         }  # fmt: skip
@@ -195,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         where = demo.relative_to(TOP) if demo.is_relative_to(TOP) else demo
         print(f"Dashboard: make dashboard DATA={where / 'table'}")
-        print(f"To try the tools by hand on this world: make serve OUT={where / 'archive'} (README.md says how)")
+        print(f"To try the tools by hand on this world: make serve OUT={where / 'world'} (README.md says how)")
     return 0 if not (args.again and before and after != before) else 1
 
 

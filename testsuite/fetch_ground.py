@@ -11,9 +11,9 @@ import numpy as np
 import rasterio
 
 from imperviouslib.core.grid import Grid
-from testsuite.archive.make import make_world
-from testsuite.archive.products import multihash, write_bytes
-from testsuite.archive.spec import Spec
+from testsuite.world.make import make_world
+from testsuite.world.products import multihash, write_bytes
+from testsuite.world.spec import Spec
 
 
 def small_world(folder: Path, **settings: Any) -> Path:

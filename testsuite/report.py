@@ -368,7 +368,7 @@ def confusing(demo: Path, years: Sequence[int], kind: str) -> dict[int, Score]:
     """Score the maps of all years; kind is a pattern such as lc_{}_class."""
     out = {}
     for year in years:
-        truth = np.asarray(read_map(demo / "archive" / "truth" / f"class_{year}.tif").filled(0))
+        truth = np.asarray(read_map(demo / "world" / "truth" / f"class_{year}.tif").filled(0))
         out[year] = score(np.ma.masked_equal(read_map(demo / "maps" / f"{kind.format(year)}.tif"), 0), truth)
     return out
 
@@ -443,7 +443,7 @@ def all_by_region(demo: Path, years: Sequence[int]) -> dict[str, dict[str, dict]
     """Return truth and methods, each region to its figures."""
     rows = read_table(demo / "table")
     area_km2 = {geo: float(row["area_km2"]) for geo, row in read_regions(demo / "table").items()}
-    truth = truth_by_region(read_truth_regions(demo / "archive" / "truth" / "regions.csv"), years)
+    truth = truth_by_region(read_truth_regions(demo / "world" / "truth" / "regions.csv"), years)
     return {"truth": truth, **{m: mapped_by_region(rows, m, years, area_km2) for m in METHODS}}
 
 
@@ -489,7 +489,7 @@ def report(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> li
     """Draw all pictures and write the page into demo/pictures. Returns: the lines of the summary."""
     from imperviouslib.edge.ardfile import ArdFile
 
-    out, maps, truth_folder = demo / "pictures", demo / "maps", demo / "archive" / "truth"
+    out, maps, truth_folder = demo / "pictures", demo / "maps", demo / "world" / "truth"
     out.mkdir(exist_ok=True)
     first, last = years[0], years[-1]
     done = Report(lines=summary(demo, years, seconds))

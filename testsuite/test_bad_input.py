@@ -24,11 +24,11 @@ import pytest
 
 from imperviouslib.core.grid import Grid
 from testsuite import TOP
-from testsuite.archive.faults import Fault
-from testsuite.archive.make import make_world
-from testsuite.archive.serve import Served, serve
-from testsuite.archive.spec import Spec
 from testsuite.unet_ground import make_classes, write_ard
+from testsuite.world.faults import Fault
+from testsuite.world.make import make_world
+from testsuite.world.serve import Served, serve
+from testsuite.world.spec import Spec
 
 SPEC = Spec(seed=5, years=(2017, 2018), size_km=2.0, dates=2)
 AREA = Grid(*SPEC.bounds)

@@ -18,9 +18,9 @@ import pytest
 
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite import TOP
-from testsuite.archive.make import make_world
-from testsuite.archive.serve import serve
-from testsuite.archive.spec import Spec
+from testsuite.world.make import make_world
+from testsuite.world.serve import serve
+from testsuite.world.spec import Spec
 
 YEARS = (2017, 2018)
 SPEC = Spec(seed=3, years=YEARS, size_km=8.0, dates=4)

@@ -555,8 +555,8 @@ def test_a_run_that_fails_at_the_last_leaves_what_an_earlier_one_made(three_year
 
 
 def test_a_zones_map_that_another_run_writes_is_left_alone(three_years):
-    holding = "import subprocess, sys; from imperviouslib.edge import grassdb\n"
-    holding += "with grassdb.writing_vector('nuts'): sys.exit(subprocess.call(sys.argv[1:]))"
+    holding = "import subprocess, sys; from imperviouslib.edge import grass\n"
+    holding += "with grass.lock_vector('nuts'): sys.exit(subprocess.call(sys.argv[1:]))"
     words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={three_years / 'table'}", "prefix=ch"]
     done = subprocess.run([sys.executable, "-c", holding, *words], capture_output=True, text=True, cwd=TOP)
     assert done.returncode == 1 and "Vector map <nuts>: found another run that writes it now" in done.stderr

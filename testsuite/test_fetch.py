@@ -24,15 +24,15 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, parse_item
 from imperviouslib.edge import archivefile, objects, pixels, pool, stac
 from imperviouslib.edge.archivefile import Task, fetch_scene, in_use, missing_bands
-from imperviouslib.edge.objects import Patience, get_object, s3_settings
+from imperviouslib.edge.objects import RetryPolicy, get_object, s3_settings
 from imperviouslib.stage import fetch
 from testsuite import TOP
-from testsuite.archive.faults import Fault
-from testsuite.archive.serve import serve
 from testsuite.fetch_ground import area, earth_search, items, local_items, reprocessed, small_world
+from testsuite.world.faults import Fault
+from testsuite.world.serve import serve
 
 BANDS = ("B12", "B11", "B04", "SCL")
-QUICK = Patience(tries=4, wait_s=0.01, timeout_s=1.0)
+QUICK = RetryPolicy(tries=4, wait_s=0.01, timeout_s=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_passwords_of_addresses_are_neither_told_nor_stored(world, tmp_path, mon
 
     said = []
     for name in ("verbose", "percent"):
-        monkeypatch.setattr(fetch.grassdb, name, lambda *words: said.append(str(words)))
+        monkeypatch.setattr(fetch.grass, name, lambda *words: said.append(str(words)))
     monkeypatch.setattr(stac, "search", lambda *_: [])
     options = {
         "stac": catalogue,
@@ -416,8 +416,8 @@ def test_one_fault_at_the_first_a_middle_or_the_last_read_is_overcome(keys, worl
     for skip in (0, 2, 4):
         archive = tmp_path / str(skip)
         keys.s3.rules = [Fault(kind, "jp2|xml", times=1, skip=skip, seconds=2)]
-        patience = dataclasses.replace(QUICK, timeout_s=0.3) if kind == "hang" else QUICK
-        outcomes = fetch_scene(task_of(world, archive, patience=patience))
+        retry = dataclasses.replace(QUICK, timeout_s=0.3) if kind == "hang" else QUICK
+        outcomes = fetch_scene(task_of(world, archive, retry=retry))
         assert [outcome.error for outcome in outcomes] == [""] * 4
         assert digests(archive) == expected
         assert keys.s3.counts()["faults"][kind] >= 1
@@ -426,8 +426,8 @@ def test_one_fault_at_the_first_a_middle_or_the_last_read_is_overcome(keys, worl
 @pytest.mark.parametrize("kind", KINDS)
 def test_frequent_faults_give_right_pixels_or_a_report(keys, world, tmp_path, expected, kind):
     keys.s3.rules = [Fault(kind, "jp2", probability=0.4, seconds=0.4)]
-    patience = dataclasses.replace(QUICK, timeout_s=0.2) if kind == "hang" else QUICK
-    assert_never_wrong(tmp_path, fetch_scene(task_of(world, tmp_path, patience=patience)), expected)
+    retry = dataclasses.replace(QUICK, timeout_s=0.2) if kind == "hang" else QUICK
+    assert_never_wrong(tmp_path, fetch_scene(task_of(world, tmp_path, retry=retry)), expected)
     keys.s3.rules = []
     assert not any(outcome.error for outcome in fetch_scene(task_of(world, tmp_path)))
     assert digests(tmp_path) == expected
@@ -436,8 +436,8 @@ def test_frequent_faults_give_right_pixels_or_a_report(keys, world, tmp_path, ex
 @pytest.mark.parametrize("kind", [*KINDS, "expired"])
 def test_a_fault_for_good_is_reported_and_a_second_run_mends_just_that(keys, world, tmp_path, expected, kind):
     keys.s3.rules = [Fault(kind, "B11_20m", seconds=0.4)]
-    patience = dataclasses.replace(QUICK, tries=3, timeout_s=0.2) if kind == "hang" else QUICK
-    outcomes = {outcome.band: outcome for outcome in fetch_scene(task_of(world, tmp_path, patience=patience))}
+    retry = dataclasses.replace(QUICK, tries=3, timeout_s=0.2) if kind == "hang" else QUICK
+    outcomes = {outcome.band: outcome for outcome in fetch_scene(task_of(world, tmp_path, retry=retry))}
     assert outcomes["B11"].error
     assert "\n" not in outcomes["B11"].error
     denied = kind in ("403", "expired")
@@ -950,7 +950,7 @@ def test_maps_follow_files_that_grow_and_become_copies_where_these_are_asked_for
         return err
 
     def cells():
-        from imperviouslib.edge.grassdb import read_cells
+        from imperviouslib.edge.grass import read_cells
 
         return read_cells(next(name for name in maps() if name.endswith("B04")), whole)
 

@@ -23,18 +23,18 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import Asset, Scene
 from imperviouslib.edge import pixels
 from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
-from imperviouslib.edge.objects import PartsError, Patience, Remote
+from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy
 from imperviouslib.edge.pixels import get_pixels
 from imperviouslib.edge.rasterfile import decode_object, tiff_blocks
-from testsuite.archive.faults import Fault
-from testsuite.archive.products import multihash, write_jp2
-from testsuite.archive.serve import serve
+from testsuite.world.faults import Fault
+from testsuite.world.products import multihash, write_jp2
+from testsuite.world.serve import serve
 
 SHAPE = (1500, 1400)
 """Three rows and columns of JPEG 2000 tiles of 640, the last of them cut."""
 FORMS = ("jp2", "tif")
 KINDS = ("429", "503", "403", "404", "reset", "cut", "short", "corrupt", "hang")
-QUICK = Patience(tries=4, wait_s=0.01, timeout_s=1.0)
+QUICK = RetryPolicy(tries=4, wait_s=0.01, timeout_s=1.0)
 ONE_TILE = ((700, 900), (650, 1000))
 WHOLE = ((0, SHAPE[0]), (0, SHAPE[1]))
 
@@ -97,9 +97,9 @@ def asset_of(folder, form):
     return Asset(f"s3://eodata/band.{form}", len(content), multihash(content))
 
 
-def get(folder, form, window, patience=QUICK, **changes):
+def get(folder, form, window, retry=QUICK, **changes):
     asset = dataclasses.replace(asset_of(folder, form), **changes)
-    return get_pixels(asset, f"band.{form}", lambda _: window, patience)
+    return get_pixels(asset, f"band.{form}", lambda _: window, retry)
 
 
 def cut(values, window):
@@ -444,13 +444,13 @@ def test_frequent_faults_give_right_pixels_or_an_error(folder, values, s3, form,
 @pytest.mark.parametrize("kind", [*KINDS, "expired"])
 def test_a_fault_for_good_is_an_error_wherever_it_begins(folder, values, s3, form, way, kind):
     count = reads(folder, form, way, s3)
-    patience = dataclasses.replace(patience_for(kind), tries=3)
+    retry = dataclasses.replace(patience_for(kind), tries=3)
     for skip in sorted({0, count - 1}):
         if kind == "corrupt" and way == "window":
             continue
         s3.rules = [Fault(kind, "band", skip=skip, seconds=0 if kind == "429" else 0.3)]
         with pytest.raises(AccessError if kind in ("403", "expired") else FetchError) as caught:
-            get(folder, form, WAYS[way], patience)
+            get(folder, form, WAYS[way], retry)
         assert "\n" not in str(caught.value) and "Signature" not in str(caught.value)
 
 
@@ -488,9 +488,9 @@ def test_verbose_mode_tells_the_way_and_the_bytes(folder, s3, tmp_path, monkeypa
     from imperviouslib.stage import fetch
 
     said = []
-    monkeypatch.setattr(fetch.grassdb, "verbose", said.append)
+    monkeypatch.setattr(fetch.grass, "verbose", said.append)
     for name in ("message", "percent"):
-        monkeypatch.setattr(fetch.grassdb, name, lambda *_: None)
+        monkeypatch.setattr(fetch.grass, name, lambda *_: None)
     area = Grid(4456000, 3332000, 4460000, 3336000)
     task = Task(scene_of(folder, "jp2"), ("B12",), tmp_path, area, "cubic", "test", QUICK)
     assert fetch._fetch([task], 1) == {}

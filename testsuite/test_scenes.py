@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imperviouslib.core.errors import CatalogueError, InputError, OffsetError
+from imperviouslib.core.options import parse_years
 from imperviouslib.core.scenes import (
     Asset,
     Scene,
@@ -22,7 +23,6 @@ from imperviouslib.core.scenes import (
     parse_item,
     parse_metadata_offset,
     parse_window,
-    parse_years,
     resolve_best,
     resolve_claim,
     resolve_largest,

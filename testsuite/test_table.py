@@ -308,10 +308,10 @@ def test_folder_that_cannot_be_finished_leaves_the_old_one(folder, five_cells_th
 
 
 def test_what_a_killed_run_left_beside_a_folder_goes_and_what_another_writes_stays(tmp_path):
-    from imperviouslib.edge.files import appearing_folder
+    from imperviouslib.edge.files import atomic_folder
 
     code = "import sys, time; from pathlib import Path; from imperviouslib.edge.files import appearing_folder\n"
-    code += "with appearing_folder(Path(sys.argv[1])) as part: (part / 'a').write_text(''); print(part, flush=True); time.sleep(300)"
+    code += "with atomic_folder(Path(sys.argv[1])) as part: (part / 'a').write_text(''); print(part, flush=True); time.sleep(300)"
     runs = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path / "table[1].v2"], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -321,10 +321,10 @@ def test_what_a_killed_run_left_beside_a_folder_goes_and_what_another_writes_sta
         runs[0].kill()
         runs[0].wait()
         (begun := held.with_name(".table[1].0123456789ab.part.v2")).mkdir()
-        with pytest.raises(KeyError), appearing_folder(tmp_path / "table[1].v2"):
+        with pytest.raises(KeyError), atomic_folder(tmp_path / "table[1].v2"):
             raise KeyError
         assert (left / "a").exists()
-        with appearing_folder(tmp_path / "table[1].v2"):
+        with atomic_folder(tmp_path / "table[1].v2"):
             pass
         assert not left.exists() and (held / "a").exists() and begun.exists()
     finally:
@@ -334,7 +334,7 @@ def test_what_a_killed_run_left_beside_a_folder_goes_and_what_another_writes_sta
 
 
 def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
-    from imperviouslib.edge.files import appearing_folder
+    from imperviouslib.edge.files import atomic_folder
 
     place, rename = tmp_path / "table", Path.rename
     place.mkdir()
@@ -346,6 +346,6 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(OSError, match="no permission"), appearing_folder(place) as part:
+    with pytest.raises(OSError, match="no permission"), atomic_folder(place) as part:
         (part / "new.csv").write_text("new")
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["table", "table/old.csv"]

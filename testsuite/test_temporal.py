@@ -66,20 +66,20 @@ def never_ending(tool, folder, monkeypatch, *, first_only):
 
 
 def test_maps_keep_their_place_and_more_can_come(maps):
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
-    grassdb.register("years", "Years", maps[:1])
-    grassdb.register("years", "Years", maps)
+    grass.register("years", "Years", maps[:1])
+    grass.register("years", "Years", maps)
     assert registered() == ["first", "second"]
     assert registered("start_time") == ["2010-01-01 00:00:00", "2011-01-01 00:00:00"]
 
 
 def test_a_map_made_anew_of_another_time_takes_its_new_place(maps):
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
     second = "second|2011-01-01|2011-12-01"
-    grassdb.register("years", "Years", ["first|2010-01-01|2010-10-01", second])
-    grassdb.register("years", "Years", ["first|2010-05-01|2010-09-01", second])
+    grass.register("years", "Years", ["first|2010-01-01|2010-10-01", second])
+    grass.register("years", "Years", ["first|2010-05-01|2010-09-01", second])
     assert registered("name,start_time,end_time") == [
         "first|2010-05-01 00:00:00|2010-09-01 00:00:00",
         "second|2011-01-01 00:00:00|2011-12-01 00:00:00",
@@ -88,30 +88,30 @@ def test_a_map_made_anew_of_another_time_takes_its_new_place(maps):
 
 @pytest.mark.parametrize("tool", ["t.list", "t.create", "t.register"])
 def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_path, monkeypatch):
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
     mark = never_ending(tool, tmp_path / "shim", monkeypatch, first_only=True)
     # The tool itself must end in this time, also where the machine is busy with others.
-    monkeypatch.setattr(grassdb, "TEMPORAL_S", 15.0)
+    monkeypatch.setattr("imperviouslib.edge.grass.temporal.TEMPORAL_S", 15.0)
     start = time.monotonic()
-    grassdb.register("years", "Years", maps)
+    grass.register("years", "Years", maps)
     assert 15 < time.monotonic() - start < 250
     assert gone(mark)
     assert registered() == ["first", "second"]
 
 
 def test_one_that_never_ends_is_told(maps, tmp_path, monkeypatch):
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
     mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
-    monkeypatch.setattr(grassdb, "TEMPORAL_S", 3.0)
+    monkeypatch.setattr("imperviouslib.edge.grass.temporal.TEMPORAL_S", 3.0)
     with pytest.raises(InputError, match="did not end"):
-        grassdb.register("years", "Years", maps)
+        grass.register("years", "Years", maps)
     assert gone(mark)
 
 
 def test_a_run_that_is_told_to_end_leaves_no_tool_behind(maps, tmp_path, monkeypatch):
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
     mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
 
@@ -129,7 +129,7 @@ def test_a_run_that_is_told_to_end_leaves_no_tool_behind(maps, tmp_path, monkeyp
     teller.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            grassdb.register("years", "Years", maps)
+            grass.register("years", "Years", maps)
     finally:
         teller.join()
         signal.signal(signal.SIGUSR1, before)

@@ -328,8 +328,8 @@ def test_linked_maps_equal_imported_ones_and_overwrite_replaces_them(session, ar
 
 
 def test_maps_that_another_run_writes_are_left_alone(session, ard, trained):
-    holding = f"import subprocess, sys; sys.path.insert(0, {str(TOP)!r}); from imperviouslib.edge import grassdb\n"
-    holding += "with grassdb.writing('busy'): sys.exit(subprocess.call(sys.argv[1:]))"
+    holding = f"import subprocess, sys; sys.path.insert(0, {str(TOP)!r}); from imperviouslib.edge import grass\n"
+    holding += "with grass.lock_maps('busy'): sys.exit(subprocess.call(sys.argv[1:]))"
     predict = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=busy")
     done = session(sys.executable, "-c", holding, *predict, ok=False)
     assert "Maps <busy_*>: found another run that writes it now" in done.said

@@ -50,9 +50,9 @@ def grass(mapset):
 
 
 def _cells(name, grid=GRID, nodata=-1):
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
-    return grassdb.read_cells(name, grid, nodata=nodata)
+    return grass.read_cells(name, grid, nodata=nodata)
 
 
 def _two_years(folder):
@@ -150,7 +150,7 @@ def test_roofs_that_scl_calls_cloud_are_kept(tmp_path):
 
 
 def test_life_of_a_composite(grass, tmp_path):
-    from imperviouslib.edge.grassdb import read_provenance
+    from imperviouslib.edge.grass import read_provenance
 
     scl = np.full(WEST.shape, 5, np.uint8)
     scl[:, :5] = 9  # never clear, but seen
@@ -315,7 +315,7 @@ def test_the_file_of_a_linked_map_stays_as_long_as_the_map(grass, tmp_path):
 def test_the_file_of_a_linked_map_stays_where_the_mapset_is_reached_by_another_path(grass, tmp_path):
     import grass.script as gs
 
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
     env = gs.gisenv()
     other, session = tmp_path / "other", tmp_path / "rc"
@@ -324,13 +324,13 @@ def test_the_file_of_a_linked_map_stays_where_the_mapset_is_reached_by_another_p
         f"GISDBASE: {other}\nLOCATION_NAME: {env['LOCATION_NAME']}\nMAPSET: {env['MAPSET']}\nGUI: text\n"
     )
     words = (f"input={_two_years(tmp_path / 'archive')}", "years=2018")
-    code = "from imperviouslib.edge import grassdb; grassdb.remove_superseded(['one_2018_count', 'two_2018_count'])"
+    code = "from imperviouslib.edge import grass; grass.remove_superseded(['one_2018_count', 'two_2018_count'])"
     grass("r.s2.yearly", *words, "output=one", "-l")
     grass("r.s2.yearly", *words, "output=two", "-l", GISRC=str(session))
     for gisrc in (os.environ["GISRC"], str(session)):
         done = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=Path(grassdb.__file__).parents[2], env={**os.environ, "GISRC": gisrc}, capture_output=True, text=True,
+            cwd=Path(grass.__file__).parents[3], env={**os.environ, "GISRC": gisrc}, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert (_cells("one_2018_count") == 3).all() and (_cells("two_2018_count") == 3).all()

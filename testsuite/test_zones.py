@@ -59,26 +59,26 @@ def test_cells_are_read_back_as_written(mapset):
     import grass.script as gs
 
     from imperviouslib.core.grid import Grid
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
     gs.run_command("g.region", n=60, s=0, w=0, e=60, res=20, quiet=True)
     gs.mapcalc("numbers = if(row() == 2 && col() == 2, null(), 10 * row() + col())", quiet=True)
-    assert np.array_equal(grassdb.read_cells("numbers", Grid(0, 0, 60, 60)), [[11, 12, 13], [21, 0, 23], [31, 32, 33]])
+    assert np.array_equal(grass.read_cells("numbers", Grid(0, 0, 60, 60)), [[11, 12, 13], [21, 0, 23], [31, 32, 33]])
 
 
 def test_maps_of_processes_that_are_gone_are_removed_vectors_too(mapset, square_with_a_sliver):
     import grass.script as gs
 
-    from imperviouslib.edge import grassdb
+    from imperviouslib.edge import grass
 
-    own = grassdb.temporary_name("impervious_outline")
+    own = grass.temporary_name("impervious_outline")
     # No process has these numbers: Linux counts to 2^22 at most.
     gone, begun = (f"{own.removesuffix(str(os.getpid()))}{2**22 + more}" for more in (1, 2))
     for name in (own, gone, begun, "impervious_outline_of_the_user"):
         gs.run_command("g.copy", vector=f"{square_with_a_sliver},{name}", quiet=True)
         gs.run_command("g.copy", raster=f"ones,{name}", quiet=True)
     (mapset / "vector" / begun / "head").unlink()
-    grassdb.remove_abandoned("impervious_")
+    grass.remove_abandoned("impervious_")
     for element in ("raster", "vector"):
         listed = gs.read_command("g.list", type=element, pattern="impervious_*").split()
         assert sorted(listed) == sorted([own, "impervious_outline_of_the_user"])

@@ -457,41 +457,6 @@ def parse_window(text: str) -> Window:
     return Window((numbers[0], numbers[1]), (numbers[2], numbers[3]))
 
 
-def parse_years(text: str, option: str = "years") -> tuple[int, ...]:
-    """Parse years and ranges of years, ascending and each once.
-
-    >>> parse_years("2017-2019,2021")
-    (2017, 2018, 2019, 2021)
-    """
-    years: list[int] = []
-    for word in text.split(","):
-        match = re.fullmatch(r"\s*(\d{4})(?:\s*-\s*(\d{4}))?\s*", word)
-        if not match:
-            raise InputError(
-                _("Option <{}>").format(option),
-                found=f"'{word.strip()}'",
-                expected=_("years such as 2017-2019 or 2017,2019"),
-                then=_("Correct it."),
-            )
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise InputError(
-                _("Option <{}>").format(option),
-                found=f"'{word.strip()}'",
-                expected=_("the earlier year first"),
-                then=_("Correct it."),
-            )
-        years.extend(range(first, last + 1))
-    if any(b <= a for a, b in itertools.pairwise(years)):
-        raise InputError(
-            _("Option <{}>").format(option),
-            found=f"'{text}'",
-            expected=_("years in ascending order, each once"),
-            then=_("Sort them."),
-        )
-    return tuple(years)
-
-
 def covers(ring: Sequence[tuple[float, float]], points: np.ndarray) -> np.ndarray:
     """Tell which points lie in a ring (even-odd rule).
 

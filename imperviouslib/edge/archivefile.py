@@ -36,7 +36,7 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import sha256_file, temporary_path, write_json
-from imperviouslib.edge.objects import Patience, get_object
+from imperviouslib.edge.objects import RetryPolicy, get_object
 from imperviouslib.edge.pixels import Pixels, Window, decode, get_pixels
 from imperviouslib.edge.rasterfile import (
     TILE,
@@ -64,7 +64,7 @@ class Task:
     """Cells asked for; what of them the scene's tile meets is written."""
     resampling: str
     catalogue: str
-    patience: Patience = field(default_factory=Patience)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     threads: int = 1
     """Threads that decode an object."""
 
@@ -229,7 +229,7 @@ def _asset(task: Task, band: str) -> Asset:
 
 
 def _get(task: Task, band: str) -> bytes:
-    return get_object(_asset(task, band), task.patience)
+    return get_object(_asset(task, band), task.retry)
 
 
 def _name(task: Task, band: str) -> str:
@@ -248,12 +248,12 @@ def _low_dn(pixels: np.ndarray) -> int | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _metadata_dn(asset: Asset | None, patience: Patience) -> tuple[tuple[int, int], int] | None:
+def _metadata_dn(asset: Asset | None, retry: RetryPolicy) -> tuple[tuple[int, int], int] | None:
     """Read baseline and offset from the product's own metadata; None where there is none to be had."""
     if asset is None:
         return None
     try:
-        return parse_metadata_offset(get_object(asset, patience))
+        return parse_metadata_offset(get_object(asset, retry))
     except (FetchError, AccessError):
         # It confirms what the baseline says, and some catalogues link files that they do not have.
         return None
@@ -262,7 +262,7 @@ def _metadata_dn(asset: Asset | None, patience: Patience) -> tuple[tuple[int, in
 def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple[int, str, bool]:
     """Settle the offset of a band. Returns: (offset in DN, rule in words, whether the product's own metadata confirmed it)."""
     scene = task.scene
-    told = _metadata_dn(scene.metadata, task.patience)
+    told = _metadata_dn(scene.metadata, task.retry)
     if told and told[0] != scene.baseline:
         raise OffsetError(
             _("Scene {}").format(scene.id),
@@ -337,9 +337,7 @@ def _try_band(task: Task, band: str, held: bytes | None, low_dn: int | None, kep
     scene, asset, name = task.scene, _asset(task, band), _name(task, band)
     needed = functools.partial(_needed, task, kept)
     got: Pixels = (
-        decode(held, name, needed, task.threads)
-        if held
-        else get_pixels(asset, name, needed, task.patience, task.threads)
+        decode(held, name, needed, task.threads) if held else get_pixels(asset, name, needed, task.retry, task.threads)
     )
     held = None
     source, window, pixels = got.source, got.window, got.values

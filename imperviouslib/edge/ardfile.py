@@ -22,7 +22,7 @@ from imperviouslib import __version__
 from imperviouslib.core.errors import ArdError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.edge.files import appearing
+from imperviouslib.edge.files import atomic_write
 
 CONTRACT = 1
 CHUNK = 256
@@ -269,7 +269,7 @@ class ArdWriter:
         self._copied: dict[int, str] = {}
 
     def __enter__(self) -> ArdWriter:
-        self._appearing = appearing(self.path)
+        self._appearing = atomic_write(self.path)
         part = self._appearing.__enter__()
         try:
             # Not "latest": Debian 12's readers must open the file.

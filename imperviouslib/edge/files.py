@@ -23,7 +23,7 @@ def temporary_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path to write; on success sync it and rename it to `path`, on any failure remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_path(path)
@@ -37,7 +37,7 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def appearing_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; on success it takes the place of `path`, on any failure it is removed.
 
     On success what killed runs left beside it goes too; not before, since it may be all that is left of an earlier result.
@@ -46,7 +46,7 @@ def appearing_folder(path: Path) -> Iterator[Path]:
     part, old = temporary_path(path), temporary_path(path)
     part.mkdir()
     try:
-        with alone(part, f"Folder '{part}'"):
+        with exclusive_lock(part, f"Folder '{part}'"):
             yield part
             if path.exists():
                 path.rename(old)
@@ -101,7 +101,7 @@ def check_place(path: Path, option: str) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path, thing: str, *, wait: bool = False) -> Iterator[None]:
+def exclusive_lock(folder: Path, thing: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a folder for this process; where another run holds it, wait for that to end, or else raise InputError.
 
     File systems that know no locks go without.
@@ -146,7 +146,7 @@ def remove_folder(path: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole, keys sorted, so that equal content gives equal bytes."""
-    with appearing(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imperviouslib.core.card import Card, card_json, parse_card
 from imperviouslib.core.errors import InputError, ModelError, _
-from imperviouslib.edge.files import appearing_folder, sha256_file, write_json
+from imperviouslib.edge.files import atomic_folder, sha256_file, write_json
 
 NET, CARD, HISTORY, CONFUSION, CURVES = "unet.keras", "card.json", "history.csv", "confusion.csv", "curves.png"
 
@@ -47,7 +47,7 @@ def write_model(
 
     Returns: the card with the net's checksum
     """
-    with appearing_folder(folder) as part:
+    with atomic_folder(folder) as part:
         save_net(part / NET)
         save_curves(part / CURVES)
         with (part / HISTORY).open("w", newline="", encoding="utf-8") as handle:

@@ -41,7 +41,7 @@ _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often and how long to try."""
 
     tries: int = 6
@@ -211,8 +211,8 @@ class PartsError(Exception):
 class Remote:
     """One object of a server: parts of it, or the whole, by one kept connection."""
 
-    def __init__(self, asset: Asset, patience: Patience, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._asset, self._patience, self._sleep = asset, patience, sleep
+    def __init__(self, asset: Asset, retry: RetryPolicy, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._asset, self._retry, self._sleep = asset, retry, sleep
         self.size: int | None = None
         """Bytes of the whole object, known after the first part."""
         self.moved = 0
@@ -317,7 +317,7 @@ class Remote:
         headers = {"Accept-Encoding": "identity", **headers}
         try:
             with _session().get(
-                self._address, headers=headers, timeout=(15, self._patience.timeout_s), stream=True
+                self._address, headers=headers, timeout=(15, self._retry.timeout_s), stream=True
             ) as answer:
                 if answer.status_code not in (200, 206, 412, 416):
                     raise _refusal(answer)
@@ -332,19 +332,19 @@ class Remote:
 
     def _persist(self, attempt: Callable[[], None]) -> None:
         """Try until it succeeds, as often as patience and the kind of fault allow."""
-        patience = self._patience
-        for number in range(1, patience.tries + 1):
+        retry = self._retry
+        for number in range(1, retry.tries + 1):
             try:
                 attempt()
                 return
             except _TryAgainError as err:
                 fault = err
-            if number >= min(fault.worth, patience.tries):
+            if number >= min(fault.worth, retry.tries):
                 break
             # A refused signature is not sent again.
             self._address = ""
-            wait = min(patience.longest_wait_s, patience.wait_s * 2 ** (number - 1)) * random.uniform(0.8, 1.2)
-            self._sleep(max(wait, min(fault.wait_s, 10 * patience.longest_wait_s)))
+            wait = min(retry.longest_wait_s, retry.wait_s * 2 ** (number - 1)) * random.uniform(0.8, 1.2)
+            self._sleep(max(wait, min(fault.wait_s, 10 * retry.longest_wait_s)))
         address = shown(self._asset.href)
         if isinstance(fault, _DeniedError):
             s3 = address.startswith("s3://")
@@ -421,7 +421,7 @@ def _read_file(href: str) -> bytes:
         ) from err
 
 
-def get_object(asset: Asset, patience: Patience, *, sleep: Callable[[float], None] = time.sleep) -> bytes:
+def get_object(asset: Asset, retry: RetryPolicy, *, sleep: Callable[[float], None] = time.sleep) -> bytes:
     """Return the bytes of an object, whole and as the catalogue describes them.
 
     Raises AccessError where the keys are refused, and FetchError where the object cannot be had whole.
@@ -445,7 +445,7 @@ def get_object(asset: Asset, patience: Patience, *, sleep: Callable[[float], Non
             expected=_("s3, http, https, file or a path"),
             then=_("Use another catalogue."),
         )
-    return Remote(asset, patience, sleep=sleep).whole()
+    return Remote(asset, retry, sleep=sleep).whole()
 
 
 def is_remote(asset: Asset) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.edge.files import appearing
+from imperviouslib.edge.files import atomic_write
 
 mpl.use("Agg")
 from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _NO_DATA = (0.85, 0.85, 0.85)
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with appearing(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from imperviouslib.core import jp2
 from imperviouslib.core.errors import FetchError, ImperviousError
 from imperviouslib.core.scenes import Asset
-from imperviouslib.edge.objects import PartsError, Patience, Remote, get_object, is_remote
+from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy, get_object, is_remote
 from imperviouslib.edge.rasterfile import Blocks, Source, decode_object, describe_object, tiff_blocks
 
 Window = tuple[tuple[int, int], tuple[int, int]]
@@ -66,12 +66,12 @@ def decode(
 
 
 def get_pixels(
-    asset: Asset, name: str, needed: Callable[[Source], Window | None], patience: Patience, threads: int = 1
+    asset: Asset, name: str, needed: Callable[[Source], Window | None], retry: RetryPolicy, threads: int = 1
 ) -> Pixels:
     """Return the pixels that a window needs of an object, with the fewest bytes; raises as `get_object` and `decode` do."""
     if not is_remote(asset) or (asset.size is not None and asset.size <= _SMALL):
-        return decode(get_object(asset, patience), name, needed, threads)
-    remote = Remote(asset, patience)
+        return decode(get_object(asset, retry), name, needed, threads)
+    remote = Remote(asset, retry)
     try:
         found = _in_parts(remote, name, needed, threads)
     except PartsError:

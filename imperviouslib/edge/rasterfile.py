@@ -25,7 +25,7 @@ from rasterio.windows import Window
 
 from imperviouslib.core.errors import FetchError, GridError, InputError, _
 from imperviouslib.core.grid import EPSG, Grid
-from imperviouslib.edge.files import appearing
+from imperviouslib.edge.files import atomic_write
 
 _READ = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "CPL_LOG_ERRORS": "OFF"}
 _CRS = rasterio.CRS.from_epsg(EPSG)
@@ -56,7 +56,7 @@ class TiffWriter:
 
     def __enter__(self) -> TiffWriter:
         with contextlib.ExitStack() as stack:
-            part = stack.enter_context(appearing(self.path))
+            part = stack.enter_context(atomic_write(self.path))
             stack.enter_context(rasterio.Env(**_READ))
             self._dataset = stack.enter_context(rasterio.open(part, "w", **self._profile))
             self._stack = stack.pop_all()

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.table import SCHEMA, Row, Table
-from imperviouslib.edge.files import appearing_folder, sha256_file
+from imperviouslib.edge.files import atomic_folder, sha256_file
 
 NAME = "impervious-nuts"
 """Name of the data package, by which a folder is known for a table."""
@@ -40,7 +40,7 @@ def writing_folder(path: Path, table: Table, outlines: Mapping[str, Any], packag
     outlines : GeoJSON FeatureCollection in EPSG:3035
     package : what datapackage.json says besides its resources
     """
-    with appearing_folder(path) as part:
+    with atomic_folder(path) as part:
         resources = []
         for name, schema in SCHEMA["tables"].items():
             _write_parquet(part / f"{name}.parquet", table[name], schema)

@@ -20,7 +20,7 @@ import grass.script as gs
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.table import Zone, parse_zones, resolve_outline_scale
-from imperviouslib.edge import grassdb
+from imperviouslib.edge import grass
 
 LEVEL_COLUMN = "LEVL_CODE"
 _NAME_COLUMNS = ("NAME_LATN", "NUTS_NAME", "name")
@@ -48,9 +48,9 @@ def read_zones(name: str, column: str) -> ZonesMap:
     Raises InputError where the map has no areas, no table or no such column, where a code is missing, doubled or unfit, where
     coordinates are plainly degrees.
     """
-    full = grassdb.find_map(name, option="zones", element="vector")
+    full = grass.find_map(name, option="zones", element="vector")
     thing = f"Zones map <{full}>"
-    info = _pairs(grassdb.read("v.info", map=full, flags="gte"))
+    info = _pairs(grass.read("v.info", map=full, flags="gte"))
     if not int(info["areas"]):
         raise InputError(
             thing,
@@ -67,9 +67,7 @@ def read_zones(name: str, column: str) -> ZonesMap:
             then=_("Import it with v.import, which reprojects; v.in.ogr -o does not."),
         )
     # Each line: layer/name table key database driver.
-    links = [
-        line.split("|") for line in grassdb.read("v.db.connect", map=full, flags="g", separator="pipe").splitlines()
-    ]
+    links = [line.split("|") for line in grass.read("v.db.connect", map=full, flags="g", separator="pipe").splitlines()]
     key = next((link[2] for link in links if link[0].split("/")[0] == "1"), None)
     if key is None:
         raise InputError(
@@ -89,9 +87,9 @@ def read_zones(name: str, column: str) -> ZonesMap:
     level = LEVEL_COLUMN if LEVEL_COLUMN in columns else None
     title = next((c for c in _NAME_COLUMNS if c in columns), None)
     chosen = ",".join(c for c in (key, column, level, title) if c)
-    records = json.loads(grassdb.read("v.db.select", map=full, columns=chosen, format="json"))["records"]
+    records = json.loads(grass.read("v.db.select", map=full, columns=chosen, format="json"))["records"]
     zones = parse_zones(records, key=key, column=column, level=level, name=title)
-    history = grassdb.read("v.info", map=full, flags="h")
+    history = grass.read("v.info", map=full, flags="h")
     scale = info.get("scale", "1:1").rpartition(":")[2]
     return ZonesMap(full, key, columns, tuple(zones), resolve_outline_scale(f"{full} {history}", int(float(scale))))
 
@@ -105,7 +103,7 @@ def read_overlaps(source: ZonesMap) -> list[tuple[Zone, Zone]]:
     by_cat = {zone.cat: zone for zone in source.zones}
     pairs = set()
     # Each line holds the categories of one area: 3 or 1/3.
-    text = grassdb.read("v.category", input=source.name, option="print", type="centroid", layer=1)
+    text = grass.read("v.category", input=source.name, option="print", type="centroid", layer=1)
     for line in set(text.splitlines()):
         cats = sorted({int(word) for word in line.split("/") if word} & by_cat.keys())
         pairs |= {(a, b) for a, b in combinations(cats, 2) if by_cat[a].level == by_cat[b].level}
@@ -122,7 +120,7 @@ def where_level(source: ZonesMap, level: int) -> str:
 def _hushed(tool: str, *, grid: Grid | None = None, **options: Any) -> None:
     """Run a tool without its warnings: it warns of categories of other levels, and of the centroids of joined parts."""
     # By the environment: in GRASS 8.2 run_command forgets its own superquiet.
-    env = {**(grassdb.environment(grid) if grid else os.environ), "GRASS_VERBOSE": "-1"}
+    env = {**(grass.environment(grid) if grid else os.environ), "GRASS_VERBOSE": "-1"}
     gs.run_command(tool, env=env, **options)
 
 
@@ -144,7 +142,7 @@ def count(zones: str, maps: Sequence[str], grid: Grid, *, masked: bool = True) -
     """
     counts: dict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
     names = ",".join([f"{zones}@{gs.gisenv()['MAPSET']}", *maps])
-    text = grassdb.read("r.stats", grid=grid, masked=masked, flags="cn", input=names, separator="comma")
+    text = grass.read("r.stats", grid=grid, masked=masked, flags="cn", input=names, separator="comma")
     for line in text.splitlines():
         cat, *values, cells = (int(word) for word in line.split(","))
         counts[cat][tuple(values)] = cells
@@ -156,7 +154,7 @@ def total(zones: str, name: str, grid: Grid) -> dict[int, tuple[int, float]]:
 
     Returns: category to (cells that are not NULL, sum)
     """
-    text = grassdb.read("r.univar", grid=grid, flags="t", map=name, zones=zones, separator="pipe")
+    text = grass.read("r.univar", grid=grid, flags="t", map=name, zones=zones, separator="pipe")
     lines = [line.split("|") for line in text.splitlines()]
     at = {column: number for number, column in enumerate(lines[0])}
     cells, values = at["non_null_cells"], at["sum"]
@@ -166,7 +164,7 @@ def total(zones: str, name: str, grid: Grid) -> dict[int, tuple[int, float]]:
 
 def limits(name: str, grid: Grid) -> tuple[int, float, float]:
     """Return (cells that are not NULL, least, greatest value) of a raster; 0, 0.0, 0.0 where there is none."""
-    found = _pairs(grassdb.read("r.univar", grid=grid, flags="g", map=name))
+    found = _pairs(grass.read("r.univar", grid=grid, flags="g", map=name))
     cells = int(found.get("n", 0))
     return (cells, float(found["min"]), float(found["max"])) if cells else (0, 0.0, 0.0)
 
@@ -178,7 +176,7 @@ def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int,
     """
     found: dict[int, list] = {}
     for level in sorted({zone.level for zone in zones}):
-        picked = grassdb.temporary_name("impervious_outline")
+        picked = grass.temporary_name("impervious_outline")
         cats, file = folder / f"cats{level}.txt", folder / f"outline{level}.geojson"
         cats.write_text("".join(f"{zone.cat}\n" for zone in zones if zone.level == level), encoding="utf-8")
         try:
@@ -191,7 +189,7 @@ def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int,
                 overwrite=True,
             )  # fmt: skip
         finally:
-            grassdb.remove([picked], "vector")
+            grass.remove([picked], "vector")
         for feature in json.loads(file.read_text(encoding="utf-8"))["features"]:
             shape = feature["geometry"]
             polygons = shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
@@ -210,7 +208,7 @@ def is_own(source: ZonesMap) -> bool:
 
 def copy(source: ZonesMap, out: str) -> None:
     """Copy the zones map and its table into the current mapset."""
-    grassdb.run("g.copy", vector=f"{source.name},{out}")
+    grass.run("g.copy", vector=f"{source.name},{out}")
 
 
 def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str]) -> None:
@@ -225,10 +223,10 @@ def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: M
     # the rows of regions that this run leaves out.
     if present:
         table = gs.vector_db(target)[1]["table"]
-        grassdb.run("db.execute", sql=f"UPDATE {table} SET " + ", ".join(f"{name} = NULL" for name in present))
+        grass.run("db.execute", sql=f"UPDATE {table} SET " + ", ".join(f"{name} = NULL" for name in present))
     if len(present) < len(names):
         types = ",".join(f"{name} double precision" for name in names if name not in present)
-        grassdb.run("v.db.addcolumn", map=target, columns=types)
+        grass.run("v.db.addcolumn", map=target, columns=types)
     for level in levels:
         # Areas only: by default v.rast.stats draws the centroids too, and where an area holds no cell's centre, its centroid takes
         # a cell away from the neighbour.
@@ -257,18 +255,18 @@ def write_columns(source: ZonesMap, columns: Sequence[str], values: Mapping[int,
     # One transaction, where the database knows such: a run that is killed leaves the table as it was.
     begin, commit = gs.db_begin_transaction(link["driver"]), gs.db_commit_transaction(link["driver"])
     lines = [line for line in (begin, *statements, commit) if line]
-    grassdb.run(
+    grass.run(
         "db.execute", input="-", stdin="".join(f"{line};\n" for line in lines), driver=link["driver"], database=link["database"]
     )  # fmt: skip
 
 
 def columns_of(name: str) -> tuple[str, ...]:
     """Return the names of the columns of a vector map's table."""
-    text = grassdb.read("v.info", map=name, flags="c")
+    text = grass.read("v.info", map=name, flags="c")
     return tuple(line.split("|", 1)[1] for line in text.splitlines() if "|" in line)
 
 
 def read_columns(target: str, key: str, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
     """Return attribute values by category."""
-    text = grassdb.read("v.db.select", map=target, columns=",".join([key, *columns]), format="json")
+    text = grass.read("v.db.select", map=target, columns=",".join([key, *columns]), format="json")
     return {int(record[key]): record for record in json.loads(text)["records"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,15 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from imperviouslib.core import mapnames
 from imperviouslib.core.errors import ArdError, InputError, LegendError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.labels import Labels, majority
-from imperviouslib.core.legend import CLASSES, LEGENDS, Legend, parse_legend
-from imperviouslib.core.scenes import DEFAULT_BANDS, parse_years
-from imperviouslib.edge import grassdb
+from imperviouslib.core.legend import CLASSES, Legend
+from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.options import parse_years
+from imperviouslib.core.provenance import CompositeProvenance
+from imperviouslib.core.scenes import DEFAULT_BANDS
+from imperviouslib.edge import grass
 from imperviouslib.edge.ardcheck import check_ard, check_ard_apart
 from imperviouslib.edge.ardfile import ArdFile, ArdWriter
-from imperviouslib.edge.files import alone, appearing, check_place, read_text, remove_folder
+from imperviouslib.edge.files import atomic_write, check_place, exclusive_lock, remove_folder
+from imperviouslib.edge.legendfile import read_legend
 
 _FINEST = 20
 """Label pixels a cell and side at most."""
@@ -44,7 +48,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     """Check a file, or gather the composites and labels of the region into one."""
     if flags["c"]:
         return _check(Path(options["input"]).expanduser(), options["format"])
-    area = grassdb.region_grid()
+    area = grass.region_grid()
     output = Path(options["output"]).expanduser().absolute()
     check_place(output, "output")
     if options["plot"]:
@@ -53,11 +57,11 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     periods = sources.periods
     labels = _labels(options, area)
     if labels and not any(period[:4] == options["label_year"] for period in periods):
-        grassdb.warning(
+        grass.warning(
             f"The labels are of {options['label_year']}, and no composite is: r.unet.train takes them for other years only where years= says so. Check <label_year> and <years>."
         )
     try:
-        with alone(_parts_folder(output), f"Output '{output}'"):
+        with exclusive_lock(_parts_folder(output), f"Output '{output}'"):
             tied = _write(output, area, sources, labels, int(options["label_year"]), as_float=flags["f"])
     finally:
         if labels:
@@ -69,7 +73,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
 
 
 def _check(path: Path, form: str) -> int:
-    report = check_ard_apart(path, grassdb.region_grid() if grassdb.has_grid_region() else None)
+    report = check_ard_apart(path, grass.region_grid() if grass.has_grid_region() else None)
     if form == "json":
         print(json.dumps(report, indent=1))
     else:
@@ -91,12 +95,8 @@ def _check(path: Path, form: str) -> int:
 
 def _resolve_periods(prefix: str, years: str) -> tuple[str, ...]:
     """Find the periods of a prefix by their maps of counts."""
-    pattern = re.compile(re.escape(prefix) + r"_(\d{4})(?:_([a-z0-9]+))?_count")
-    found = sorted(
-        "-".join(part for part in match.groups() if part)
-        for match in map(pattern.fullmatch, grassdb.search_rasters(f"{prefix}_*_count"))
-        if match
-    )
+    names = grass.search_rasters(mapnames.pattern(prefix, layer=mapnames.COUNT))
+    found = [one.period for one in mapnames.parse_period_maps(names, prefix, layer=mapnames.COUNT)]
     if not found:
         raise InputError(
             _("Option <input>"),
@@ -157,9 +157,9 @@ def _resolve_features(prefix: str, period: str, text: str) -> tuple[str, ...]:
     """Take the features asked for, else all that a period has, the prototype's bands first."""
     if text:
         return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    start = grassdb.map_name(prefix, period) + "_"
-    names = (name.removeprefix(start) for name in grassdb.search_rasters(f"{start}*"))
-    found = [name for name in names if re.fullmatch(r"B[0-9A-Z]{2}_[a-z0-9]+", name)]
+    start = mapnames.joined(prefix, period) + "_"
+    maps = mapnames.parse_period_maps(grass.search_rasters(f"{start}*"), prefix)
+    found = [one.layer for one in maps if one.period == period and mapnames.is_feature(one.layer)]
     if not found:
         raise InputError(
             _("Option <input>"),
@@ -173,25 +173,11 @@ def _resolve_features(prefix: str, period: str, text: str) -> tuple[str, ...]:
 
 
 def _composite(prefix: str, period: str, feature: str) -> str:
-    name = grassdb.find_map(
-        grassdb.map_name(prefix, period, feature), then=f"Run r.s2.yearly for {period}, or change <features>."
+    name = grass.find_map(
+        PeriodMap(prefix, period, feature).name, then=f"Run r.s2.yearly for {period}, or change <features>."
     )
-    grassdb.map_grid(name)
+    grass.map_grid(name)
     return name
-
-
-def _legend(text: str) -> Legend:
-    if text in LEGENDS:
-        return LEGENDS[text]
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise LegendError(
-            _("Option <legend>"),
-            found=f"'{text}'",
-            expected=_("{} or a file").format(", ".join(LEGENDS)),
-            then=_("Check the name."),
-        )
-    return parse_legend(read_text(path, "Legend"), path.name)
 
 
 def _labels(options: Mapping[str, str], area: Grid) -> _Labels | None:
@@ -206,10 +192,10 @@ def _labels(options: Mapping[str, str], area: Grid) -> _Labels | None:
                 then=_("Give labels=, or leave it out."),
             )
         return None
-    legend = _legend(options["legend"])
-    second = _legend(options["clean_legend"]) if options["clean"] else None
+    legend = read_legend(options["legend"])
+    second = read_legend(options["clean_legend"]) if options["clean"] else None
     if options["rules"]:
-        with appearing(Path(options["rules"]).expanduser().absolute()) as part:
+        with atomic_write(Path(options["rules"]).expanduser().absolute()) as part:
             part.write_text(legend.rules(), encoding="utf-8")
     labels = _Labels(_ClassMap(options["labels"], "labels", legend, area), options["ties"])
     if second:
@@ -225,8 +211,8 @@ class _ClassMap:
     """A land cover map in classes of the suite: reclassed natively, read at its own resolution."""
 
     def __init__(self, name: str, option: str, legend: Legend, area: Grid) -> None:
-        self.name, self.legend = grassdb.find_map(name, option=option), legend
-        codes, cell_m = grassdb.codes(self.name, area), grassdb.cell_size(self.name)
+        self.name, self.legend = grass.find_map(name, option=option), legend
+        codes, cell_m = grass.codes(self.name, area), grass.cell_size(self.name)
         over = "Check the region with g.region -l."
         if not codes:
             raise InputError(
@@ -253,21 +239,21 @@ class _ClassMap:
         self.factor = next(
             f for f in range(min(_FINEST, max(1, round(area.res_m / cell_m))), 0, -1) if area.res_m % f == 0
         )
-        if not grassdb.nests(self.name, area.res_m // self.factor):
-            grassdb.warning(
+        if not grass.nests(self.name, area.res_m // self.factor):
+            grass.warning(
                 f"Map <{self.name}>: its cells do not nest in the grid; each cell takes its nearest pixels, which may lie half a pixel off."
             )
-        grassdb.remove_abandoned(option)
-        self._classes = grassdb.temporary_name(option)
-        grassdb.run("r.reclass", input=self.name, output=self._classes, rules="-", stdin=legend.rules())
+        grass.remove_abandoned(option)
+        self._classes = grass.temporary_name(option)
+        grass.run("r.reclass", input=self.name, output=self._classes, rules="-", stdin=legend.rules())
 
     def read(self, part: Grid) -> np.ndarray:
         """Return classes of pixels, `factor` a cell and side: array, int32, 1-4, 0 = no data."""
-        return grassdb.read_cells(self._classes, Grid(*part.bounds, part.res_m // self.factor))
+        return grass.read_cells(self._classes, Grid(*part.bounds, part.res_m // self.factor))
 
     def close(self) -> None:
         """Remove the reclassed map."""
-        grassdb.remove([self._classes])
+        grass.remove([self._classes])
 
 
 class _Labels:
@@ -329,11 +315,11 @@ def _write(
     for period in periods:
         read = _what_is_read(sources, period)
         if _is_there(parts[period], area, period, features, {period: told[period], "read": read}, as_float=as_float):
-            grassdb.message(f"Period {period} is there from a run that was stopped.")
+            grass.message(f"Period {period} is there from a run that was stopped.")
         else:
             _write_part(parts[period], area, period, sources, {period: told[period], "read": read}, as_float=as_float)
         step += 3
-        grassdb.percent(step, steps)
+        grass.percent(step, steps)
     tied = {"tied": 0, "cells": 0, **{c.key: 0 for c in CLASSES}}
     whole = folder / "whole.h5"
     with ArdWriter(whole, area, periods, features, as_float=as_float) as ard:
@@ -354,14 +340,14 @@ def _write(
         ard.finish(provenance)
     whole.replace(output)
     remove_folder(folder)
-    grassdb.percent(steps, steps)
+    grass.percent(steps, steps)
     return tied
 
 
 def _what_is_read(sources: _Sources, period: str) -> dict[str, Any]:
     """Tell by what it can be known that the maps of a period, as they are read, are still the same."""
     maps = [*(sources.maps[period, feature] for feature in sources.features), *sources.counts[period]]
-    return {"maps": {name: _origin(name, period) for name in maps}, "mask": grassdb.has_mask()}
+    return {"maps": {name: _origin(name, period) for name in maps}, "mask": grass.has_mask()}
 
 
 def _write_part(
@@ -369,16 +355,14 @@ def _write_part(
 ) -> None:
     with ArdWriter(path, area, [period], sources.features, as_float=as_float) as ard:
         for strip in ard.strips():
-            planes = np.stack(
-                [grassdb.read_cells(sources.maps[period, feature], strip) for feature in sources.features]
-            )
+            planes = np.stack([grass.read_cells(sources.maps[period, feature], strip) for feature in sources.features])
             ard.write_period(period, strip, np.clip(planes, 0, 65535).astype(np.uint16), _count(sources, period, strip))
         ard.finish(provenance)
 
 
 def _count(sources: _Sources, period: str, strip: Grid) -> np.ndarray:
     """Return the least count of what is stacked; 255 where one of them has no scene."""
-    counts = np.stack([grassdb.read_cells(name, strip, nodata=255) for name in sources.counts[period]])
+    counts = np.stack([grass.read_cells(name, strip, nodata=255) for name in sources.counts[period]])
     least = np.where((counts == 255).any(axis=0), 255, counts.min(axis=0))
     return np.clip(least, 0, 255).astype(np.uint8)
 
@@ -413,9 +397,8 @@ def _scenes(parts: Mapping[str, str], period: str) -> dict[str, Any]:
 
 
 def _origin(name: str, period: str) -> dict[str, Any]:
-    known = grassdb.read_provenance(name)
-    keys = ("scenes", "heard", "method", "settings", "grid", "version")
-    return {key: known[key] for key in keys if key in known} or {"map": name, "period": period}
+    known = grass.read_provenance(name)
+    return known.origin() if isinstance(known, CompositeProvenance) else {"map": name, "period": period}
 
 
 def _plot(path: Path, folder: Path) -> None:

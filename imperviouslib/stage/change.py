@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import platform
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -21,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from imperviouslib import __version__
-from imperviouslib.core import change, table
+from imperviouslib.core import change, mapnames, table
 from imperviouslib.core.consistency import persistent_expressions
 from imperviouslib.core.errors import GridError, InputError, TableError, _
 from imperviouslib.core.grid import EPSG, Grid
@@ -29,16 +28,17 @@ from imperviouslib.core.legend import (
     CLASSES,
     DEFAULT_DEFINITION,
     GREEN,
-    LEGENDS,
     Legend,
     landcover_codes,
-    parse_legend,
 )
+from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.options import parse_years
 from imperviouslib.core.outline import count_cells
-from imperviouslib.core.scenes import parse_years
+from imperviouslib.core.provenance import ChangeProvenance, PredictionProvenance
 from imperviouslib.core.table import MAPPED_METHODS, Flow, Row, Run, Stock, Table, Zone
-from imperviouslib.edge import grassdb, tablefile, zones
-from imperviouslib.edge.files import check_place, read_text
+from imperviouslib.edge import grass, tablefile, zones
+from imperviouslib.edge.files import check_place
+from imperviouslib.edge.legendfile import read_legend
 from imperviouslib.edge.zones import ZonesMap
 
 RAW, CONSISTENT = MAPPED_METHODS
@@ -92,30 +92,30 @@ class Temporary:
 
     def name(self, *stem: object) -> str:
         """Return a free name for a raster."""
-        self.names.append(grassdb.temporary_name("_".join(["impervious", *map(str, stem)])))
+        self.names.append(grass.temporary_name("_".join(["impervious", *map(str, stem)])))
         return self.names[-1]
 
     def vector(self, stem: str) -> str:
         """Return a free name for a vector map."""
-        self.vectors.append(grassdb.temporary_name(f"impervious_{stem}"))
+        self.vectors.append(grass.temporary_name(f"impervious_{stem}"))
         return self.vectors[-1]
 
     def remove(self) -> None:
         """Remove the maps, the latest first: a reclassified map goes before the map it shows."""
-        grassdb.remove(reversed(self.names))
-        grassdb.remove(self.vectors, "vector")
+        grass.remove(reversed(self.names))
+        grass.remove(self.vectors, "vector")
 
 
 def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
-    grid = grassdb.region_grid()
+    grid = grass.region_grid()
     output = Path(options["output"]).expanduser()
-    grassdb.check_prefix(options["prefix"], "prefix")
+    mapnames.check_prefix(options["prefix"], "prefix")
     _check_output(output)
     temporary = Temporary()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(grassdb.writing(options["prefix"]))
-        grassdb.remove_abandoned("impervious_")
+        stack.enter_context(grass.lock_maps(options["prefix"]))
+        grass.remove_abandoned("impervious_")
         stack.callback(temporary.remove)
         series = _resolve_series(options, grid, temporary)
         definitions, methods = _resolve_definitions(options, series), _resolve_methods(options, series)
@@ -125,19 +125,19 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
 
         prefix, pairs = options["prefix"], change.resolve_pairs(series.years)
         if not pairs:
-            grassdb.message(f"One year only, {series.years[0]}: the table holds stocks and no change.")
+            grass.message(f"One year only, {series.years[0]}: the table holds stocks and no change.")
         maps = _output_maps(prefix, series, pairs, methods)
-        grassdb.check_free(maps.values(), option="prefix")
+        grass.check_free(maps.values(), option="prefix")
         parts = {key: temporary.name("out", *key) for key in maps}
         if not flags["n"]:
             if zones.is_own(source):
-                stack.enter_context(grassdb.writing_vector(source.name.partition("@")[0]))
+                stack.enter_context(grass.lock_vector(source.name.partition("@")[0]))
             _check_free_columns(source, prefix, series.years, pairs)
 
         rasters = {level: temporary.name("zones", level) for level in sorted({zone.level for zone in source.zones})}
         chosen, shapes = _measure_zones(source, rasters, grid)
 
-        grassdb.message("Writing the change maps...")
+        grass.message("Writing the change maps...")
         figures, columns = _WRITERS[series.kind](
             series, pairs, parts, definitions[0], methods, grid, temporary, rasters
         )
@@ -171,7 +171,7 @@ def _check_output(output: Path) -> None:
         )
     if output.exists():
         tablefile.check_replaceable(output)
-        if not grassdb.overwrite():
+        if not grass.overwrite():
             raise InputError(
                 _("Folder '{}'").format(output),
                 found=_("that it exists"),
@@ -206,14 +206,14 @@ def _resolve_series(options: Mapping[str, str], grid: Grid, temporary: Temporary
                 then=_("List them."),
             )
     option = "years" if kind == "input" else kind
-    sources = tuple(grassdb.find_map(name, option=option) for name in sources)
+    sources = tuple(grass.find_map(name, option=option) for name in sources)
     for name in sources:
-        grassdb.map_grid(name)
+        grass.map_grid(name)
     if kind == "shares":
         return Series(kind, years, _scale_shares(sources, years, grid, temporary), sources)
     maps = sources
     if options["legend"]:
-        legend = _resolve_legend(options["legend"])
+        legend = read_legend(options["legend"])
         maps = tuple(
             _reclassed(name, legend, grid, temporary.name("class", y)) for name, y in zip(sources, years, strict=True)
         )
@@ -226,9 +226,9 @@ def _find_predicted(prefix: str, years: str) -> tuple[tuple[int, ...], tuple[str
     if years:
         wanted = parse_years(years)
     else:
-        listed = grassdb.read("g.list", type="raster", pattern=f"{prefix}_*_class").split()
-        found = (re.fullmatch(re.escape(prefix) + r"_(\d{4})_class", name) for name in listed)
-        wanted = tuple(sorted({int(match[1]) for match in found if match}))
+        listed = grass.read("g.list", type="raster", pattern=mapnames.pattern(prefix, layer=mapnames.CLASS)).split()
+        found = mapnames.parse_period_maps(listed, prefix, layer=mapnames.CLASS)
+        wanted = tuple(sorted({int(one.period) for one in found if one.period.isdigit()}))
         if not wanted:
             raise InputError(
                 _("Option <input>"),
@@ -236,32 +236,19 @@ def _find_predicted(prefix: str, years: str) -> tuple[tuple[int, ...], tuple[str
                 expected=_("class maps of r.unet.predict"),
                 then=_("Check the prefix with g.list, or name maps of another system with classes=."),
             )
-    return wanted, tuple(grassdb.map_name(prefix, str(year), "class") for year in wanted)
-
-
-def _resolve_legend(name: str) -> Legend:
-    if name in LEGENDS:
-        return LEGENDS[name]
-    if not Path(name).is_file():
-        raise InputError(
-            _("Option <legend>"),
-            found=_("no file '{}'").format(name),
-            expected=_("{} or a file").format(", ".join(LEGENDS)),
-            then=_("Check the name."),
-        )
-    return parse_legend(read_text(Path(name), "Legend"), name)
+    return wanted, tuple(PeriodMap(prefix, str(year), mapnames.CLASS).name for year in wanted)
 
 
 def _codes(name: str, source: str, grid: Grid) -> list[int]:
     """Return the codes of an integer map in the region."""
-    if grassdb.read("r.info", map=name, flags="g").find("datatype=CELL") < 0:
+    if grass.read("r.info", map=name, flags="g").find("datatype=CELL") < 0:
         raise InputError(
             _("Map <{}>").format(source),
             found=_("floating-point cells"),
             expected=_("whole class codes"),
             then=_("Make whole numbers with r.mapcalc and int(), or give shares of sealed land with shares=."),
         )
-    return [int(code) for code in grassdb.read("r.stats", grid=grid, flags="n", input=name).split()]
+    return [int(code) for code in grass.read("r.stats", grid=grid, flags="n", input=name).split()]
 
 
 def _reclassed(name: str, legend: Legend, grid: Grid, out: str) -> str:
@@ -273,7 +260,7 @@ def _reclassed(name: str, legend: Legend, grid: Grid, out: str) -> str:
             expected=_("codes of legend '{}'").format(legend.name),
             then=_("Add the code to a legend file, or choose another legend."),
         )
-    grassdb.run("r.reclass", input=name, output=out, rules="-", stdin=legend.rules())
+    grass.run("r.reclass", input=name, output=out, rules="-", stdin=legend.rules())
     return out
 
 
@@ -332,7 +319,7 @@ def _resolve_definitions(options: Mapping[str, str], series: Series) -> tuple[st
 def _resolve_methods(options: Mapping[str, str], series: Series) -> tuple[str, ...]:
     methods = tuple(method for method in MAPPED_METHODS if method in options["method"].split(","))
     if series.kind == "shares" and CONSISTENT in methods:
-        grassdb.message(f"The persistence rule needs classes: with <shares> the table holds {RAW} only.")
+        grass.message(f"The persistence rule needs classes: with <shares> the table holds {RAW} only.")
         return (RAW,)
     return methods
 
@@ -353,7 +340,7 @@ def _resolve_vintage(text: str) -> str:
 
 def _tell_scale(source: ZonesMap) -> None:
     if source.scale and source.scale > _FINE_ENOUGH:
-        grassdb.warning(
+        grass.warning(
             f"Zones map <{source.name}>: outlines at 1:{source.scale:,} are for drawing. For figures take 1:1,000,000 or finer."
         )
 
@@ -389,10 +376,10 @@ def _measure_zones(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> 
         )
     left = len(source.zones) - len(chosen)
     if left:
-        grassdb.message(f"{left} of {len(source.zones)} regions have no cell in the current region; left out.")
+        grass.message(f"{left} of {len(source.zones)} regions have no cell in the current region; left out.")
     parents = table.resolve_parents(chosen)
     overlaps = [pair for pair in zones.read_overlaps(source) if any(zone.cat in inside for zone in pair)]
-    shapes = zones.outlines(source, list({*chosen, *itertools.chain(*overlaps)}), grassdb.temporary_folder())
+    shapes = zones.outlines(source, list({*chosen, *itertools.chain(*overlaps)}), grass.temporary_folder())
     _check_disjoint(source, overlaps, shapes, inside, grid)
     measured = []
     for zone in chosen:
@@ -451,13 +438,13 @@ def _collection(chosen: Sequence[Zone], shapes: Mapping[int, Any]) -> dict[str, 
 @contextlib.contextmanager
 def _appearing(parts: Mapping[str, str], temporary: Temporary) -> Iterator[None]:
     """Give maps their final names, and take them back where the block fails; maps that carried these names get them back."""
-    older = {final: temporary.name("older", final) for final in parts.values() if grassdb.exists(final)}
+    older = {final: temporary.name("older", final) for final in parts.values() if grass.exists(final)}
     try:
-        grassdb.rename({**older, **parts})
+        grass.rename({**older, **parts})
         yield
     except BaseException:
-        grassdb.remove(final for part, final in parts.items() if not grassdb.exists(part))
-        grassdb.rename({kept: final for final, kept in older.items() if grassdb.exists(kept)})
+        grass.remove(final for part, final in parts.items() if not grass.exists(part))
+        grass.rename({kept: final for final, kept in older.items() if grass.exists(kept)})
         raise
 
 
@@ -466,9 +453,9 @@ def _output_maps(
 ) -> dict[tuple[str, int, int], str]:
     """Return (kind, from, to) to the map's name; consistent maps have the same year twice."""
     kinds = ("fromto", "gain", "loss", "greengain") if series.kind == "classes" else ("gain", "loss")
-    names = {(kind, a, b): grassdb.map_name(prefix, str(a), str(b), kind) for a, b in pairs for kind in kinds}
+    names = {(kind, a, b): mapnames.change_map(prefix, (a, b), kind) for a, b in pairs for kind in kinds}
     if CONSISTENT in methods:
-        names |= {("consistent", y, y): grassdb.map_name(prefix, str(y), "consistent") for y in series.years}
+        names |= {("consistent", y, y): PeriodMap(prefix, str(y), "consistent").name for y in series.years}
     return names
 
 
@@ -480,10 +467,10 @@ def _mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
     """
     if not expressions:
         return
-    if grassdb.overwrite():
-        grassdb.remove(expressions)
-    grassdb.run("r.mapcalc", grid=grid, file="-", stdin="\n".join(expressions.values()) + "\n")
-    made = set(grassdb.read("g.list", type="raster", mapset=".").split())
+    if grass.overwrite():
+        grass.remove(expressions)
+    grass.run("r.mapcalc", grid=grid, file="-", stdin="\n".join(expressions.values()) + "\n")
+    made = set(grass.read("g.list", type="raster", mapset=".").split())
     missing = [name for name in expressions if name not in made]
     if missing:
         raise InputError(
@@ -618,12 +605,7 @@ def _columns(
     names = {("imp", year, year): name for year, name in truth.items()}
     for a, b in pairs:
         names |= {("new", a, b): maps["gain", a, b], ("lost", a, b): maps["loss", a, b]}
-    return {_column(*key): (name, key[1:]) for key, name in names.items()}
-
-
-def _column(kind: str, a: int, b: int) -> str:
-    """Return the prefix of a column; v.rast.stats adds _sum."""
-    return f"{kind}_{a}" if a == b else f"{kind}_{a}_{b}"
+    return {mapnames.column(*key): (name, key[1:]) for key, name in names.items()}
 
 
 def _describe(
@@ -636,12 +618,11 @@ def _describe(
     source = dict(zip(series.years, series.sources, strict=True))
     for (kind, a, b), name in maps.items():
         years = series.years if kind == "consistent" else (a, b)
-        provenance = {
-            "kind": kind, "years": [a, b], "sources": {str(year): source[year] for year in years}, "version": __version__,
-        }  # fmt: skip
-        if kind in ("gain", "loss"):
-            provenance["definition"] = definition
-        grassdb.describe(
+        provenance = ChangeProvenance(
+            kind, tuple(years), {str(year): source[year] for year in years}, __version__,
+            definition if kind in ("gain", "loss") else None,
+        )  # fmt: skip
+        grass.describe(
             name,
             title=f"{titles[kind]}, {a}" + (f" to {b}" if b != a else ""),
             history=f"r.impervious.change: {titles[kind].lower()} of {', '.join(source[year] for year in years)}",
@@ -649,18 +630,18 @@ def _describe(
             sources=[source[year] for year in years],
         )
         if kind == "consistent":
-            grassdb.dress_classes(name)
+            grass.style_classes(name)
         elif kind == "fromto":
             _categories(name, change.pair_titles())
         elif series.kind == "classes":
             _categories(name, {0: "No", 1: titles[kind]})
             colour = "77:146:33" if kind == "greengain" else "178:24:43" if kind == "gain" else "33:102:172"
-            grassdb.run("r.colors", map=name, rules="-", stdin=f"0 235:235:235\n1 {colour}\n")
+            grass.run("r.colors", map=name, rules="-", stdin=f"0 235:235:235\n1 {colour}\n")
 
 
 def _categories(name: str, titles: Mapping[int, str]) -> None:
     rules = "".join(f"{code}|{title}\n" for code, title in titles.items())
-    grassdb.run("r.category", map=name, separator="pipe", rules="-", stdin=rules)
+    grass.run("r.category", map=name, separator="pipe", rules="-", stdin=rules)
 
 
 # The columns of the zones map
@@ -669,13 +650,13 @@ def _categories(name: str, titles: Mapping[int, str]) -> None:
 def _check_free_columns(source: ZonesMap, prefix: str, years: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
     """Raise InputError where columns, or the copy that would hold them, exist and may not be replaced."""
     if not zones.is_own(source):
-        grassdb.check_free([grassdb.map_name(prefix, "zones")], "vector", option="prefix")
+        grass.check_free([mapnames.zones_copy(prefix)], "vector", option="prefix")
         return
     keys = [("imp", year, year) for year in years] + [(kind, *pair) for pair in pairs for kind in ("new", "lost")]
     # Read again, now that no other run writes them.
     present = zones.columns_of(source.name)
-    taken = [name for name in (f"{_column(*key)}_sum" for key in keys) if name in present]
-    if taken and not grassdb.overwrite():
+    taken = [name for name in (f"{mapnames.column(*key)}_sum" for key in keys) if name in present]
+    if taken and not grass.overwrite():
         raise InputError(
             _("Zones map <{}>").format(source.name),
             found=_("column {}").format(taken[0]),
@@ -709,9 +690,9 @@ def _publish_columns(
     if zones.is_own(source):
         zones.write_columns(source, names, values)
     else:
-        target = grassdb.map_name(prefix, "zones")
-        grassdb.rename({copy: target}, "vector")
-    grassdb.message(f"Columns {', '.join(names)} (cells) written to <{target}>; equal to the counts.")
+        target = mapnames.zones_copy(prefix)
+        grass.rename({copy: target}, "vector")
+    grass.message(f"Columns {', '.join(names)} (cells) written to <{target}>; equal to the counts.")
 
 
 def _check_columns(
@@ -782,8 +763,9 @@ def _package(
     note = "for drawing; figures take 1:1,000,000 or finer" if source.scale and source.scale > _FINE_ENOUGH else ""
     provenance = {}
     for year, name in zip(series.years, series.sources, strict=True):
-        known = grassdb.read_provenance(name)
-        provenance[str(year)] = {"map": name, "scene_count": len(known.get("scenes", [])), **known}
+        known = grass.read_provenance(name)
+        scenes = known.scenes if isinstance(known, PredictionProvenance) else ()
+        provenance[str(year)] = {"map": name, "scene_count": len(scenes), **(known.to_json() if known else {})}
     return {
         "profile": "data-package",
         "name": tablefile.NAME,
@@ -810,7 +792,7 @@ def _package(
             "coverage_min": table.COVERAGE_MIN,
         },
         "software": {
-            "r.impervious": __version__, "GRASS": grassdb.read("g.version").split()[1], "Python": platform.python_version(),
+            "r.impervious": __version__, "GRASS": grass.read("g.version").split()[1], "Python": platform.python_version(),
             "NumPy": np.__version__, "PyArrow": tablefile.VERSION,
         },
     }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from imperviouslib.core import mapnames
 from imperviouslib.core.archive import SUFFIX, band_path, parse_sidecar
 from imperviouslib.core.errors import (
     AccessError,
@@ -25,6 +26,7 @@ from imperviouslib.core.errors import (
     shown,
 )
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.options import parse_years
 from imperviouslib.core.scenes import (
     BANDS,
     SCL,
@@ -33,12 +35,11 @@ from imperviouslib.core.scenes import (
     covers,
     parse_item,
     parse_window,
-    parse_years,
     resolve_best,
     resolve_largest,
     resolve_newest,
 )
-from imperviouslib.edge import archivefile, grassdb, objects, pool, stac, warp
+from imperviouslib.edge import archivefile, grass, objects, pool, stac, warp
 from imperviouslib.edge.files import check_place
 
 _SAMPLES = 16
@@ -94,13 +95,13 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
     archive = Path(options["output"]).expanduser().absolute()
     check_place(archive / "tile", "output")
     if not flags["n"]:
-        grassdb.check_prefix(options["prefix"], "prefix")
+        mapnames.check_prefix(options["prefix"], "prefix")
     scenes = _find(options, area, years, bands)
     choices = _choose(scenes, options, area, years, bands)
     holes = _holes(choices, years)
     tasks = [
         archivefile.Task(
-            scene, (*bands, SCL), archive, area.grid, options["resampling"], options["stac"], _patience(options)
+            scene, (*bands, SCL), archive, area.grid, options["resampling"], options["stac"], _retry(options)
         )
         for choice in choices
         for scene in choice.scenes
@@ -111,7 +112,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         return 0
     archivefile.check_writable(archive)
     for year, tile in holes:
-        grassdb.warning(f"Tile {tile} has no usable scene in {year}.")
+        grass.warning(f"Tile {tile} has no usable scene in {year}.")
     workers = _workers(options, due)
     # Where there may be fewer workers than processors, each decodes with several.
     threads = max(1, int(options["nprocs"]) // workers)
@@ -134,11 +135,11 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
 def _area(options: Mapping[str, str]) -> Area:
     """Take the area from a vector map, a box in degrees, or the current region."""
     if options["area"]:
-        grid, mask = grassdb.vector_area(options["area"])
+        grid, mask = grass.vector_area(options["area"])
         return Area(grid, mask)
     if options["bbox"]:
         return Area(warp.grid_of_lonlat(_parse_bbox(options["bbox"])), np.ones((1, 1), bool))
-    return Area(grassdb.region_grid(), np.ones((1, 1), bool))
+    return Area(grass.region_grid(), np.ones((1, 1), bool))
 
 
 def _parse_bbox(text: str) -> tuple[float, float, float, float]:
@@ -169,8 +170,8 @@ def _parse_bands(text: str) -> tuple[str, ...]:
     return bands
 
 
-def _patience(options: Mapping[str, str]) -> objects.Patience:
-    return objects.Patience(tries=int(options["tries"]), timeout_s=float(options["timeout"]))
+def _retry(options: Mapping[str, str]) -> objects.RetryPolicy:
+    return objects.RetryPolicy(tries=int(options["tries"]), timeout_s=float(options["timeout"]))
 
 
 def _workers(options: Mapping[str, str], tasks: Sequence[archivefile.Task]) -> int:
@@ -213,7 +214,7 @@ def _find(options: Mapping[str, str], area: Area, years: Sequence[int], bands: S
             kept[scene.id] = replace(scene, assets={band: scene.assets[band] for band in (*bands, SCL)})
     first = next(iter(unread.values()), "")
     if unread:
-        grassdb.warning(f"{len(unread)} of {seen} items cannot be used. The first: {first}")
+        grass.warning(f"{len(unread)} of {seen} items cannot be used. The first: {first}")
     if not kept:
         raise CatalogueError(
             _("Search in '{}'").format(shown(options["stac"])),
@@ -238,14 +239,14 @@ def _items(
         return
     bbox = warp.lonlat_bounds(area.grid)
     for number, year in enumerate(years, start=1):
-        grassdb.verbose(f"Searching {shown(options['stac'])} for {year}...")
+        grass.verbose(f"Searching {shown(options['stac'])} for {year}...")
         days = window.days(year)
         for item in stac.search(
             options["stac"], options["collection"] or None, bbox, *(day.isoformat() for day in days)
         ):
             own = next((link["href"] for link in item.get("links", ()) if link.get("rel") == "self"), "")
             yield item, own.rsplit("/", 1)[0]
-        grassdb.percent(number, len(years))
+        grass.percent(number, len(years))
 
 
 def _choose(
@@ -298,11 +299,11 @@ def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str
     total = sum(len(task.bands) for task in due)
     errors: dict[tuple[str, str], str] = {}
     if not total:
-        grassdb.message("Nothing to fetch: all is there.")
+        grass.message("Nothing to fetch: all is there.")
         return errors
     expected = sum(task.scene.assets[band].size or 0 for task in due for band in task.bands)
     size = f", at most {expected / 1e6:.1f} MB" if expected else ""
-    grassdb.message(f"Fetching {total} files of {len(due)} scenes{size}, with {workers} workers...")
+    grass.message(f"Fetching {total} files of {len(due)} scenes{size}, with {workers} workers...")
     done, good, denied, read_bytes, start = 0, 0, 0, 0, time.monotonic()
     with contextlib.closing(
         pool.run_all(archivefile.fetch_scene, [p for task in due for p in task.parts()], workers)
@@ -318,12 +319,12 @@ def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str
                 good += not outcome.error
                 denied = denied + 1 if outcome.denied else 0 if not outcome.error else denied
                 if outcome.how:
-                    grassdb.verbose(f"Scene {outcome.scene}, {outcome.band}: {outcome.how}.")
+                    grass.verbose(f"Scene {outcome.scene}, {outcome.band}: {outcome.how}.")
                 if outcome.error:
                     errors[outcome.scene, outcome.band] = outcome.error
-            grassdb.percent(done, total)
+            grass.percent(done, total)
             spent = max(time.monotonic() - start, 1e-3)
-            grassdb.verbose(
+            grass.verbose(
                 f"{done} of {total} files, {read_bytes / 1e6:.1f} MB, {read_bytes / 1e6 / spent:.1f} MB/s, {spent / done * (total - done):.0f} s left"
             )
             if denied and (not good or denied >= _MOST_DENIED):
@@ -336,7 +337,7 @@ def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str
 
 def _warn(errors: Mapping[tuple[str, str], str]) -> None:
     for (scene, band), error in sorted(errors.items()):
-        grassdb.warning(error if scene in error else f"Scene {scene}, {band}. {error}")
+        grass.warning(error if scene in error else f"Scene {scene}, {band}. {error}")
 
 
 def _show(tasks: Sequence[archivefile.Task], prefix: str, nprocs: int, *, link: bool) -> None:
@@ -351,19 +352,19 @@ def _show(tasks: Sequence[archivefile.Task], prefix: str, nprocs: int, *, link: 
             if sidecar is None or not path.is_file():
                 continue
             sensed = task.scene.sensed_utc
-            name = grassdb.map_name(prefix, task.scene.tile, sensed[:19].replace(":", ""), task.scene.id[-6:], band)
+            name = mapnames.scene_map(prefix, task.scene.tile, sensed, task.scene.id, band)
             lines[name] = f"{name}|{sensed[:19].replace('T', ' ')}"
             label = f"S2_{band.removeprefix('B').lstrip('0')}" if band != SCL else "S2_SCL"
             title, history = f"{band} of {task.scene.tile}, {sensed}", archivefile.describe_sidecar(content)
-            pictures.append(grassdb.Picture(path, name, title, history, label, sidecar.grid.bounds))
-    known = grassdb.list_rasters(f"{prefix}_*")
-    new = grassdb.not_shown(pictures, link=link)
+            pictures.append(grass.SceneMap(path, name, title, history, label, sidecar.grid.bounds))
+    known = grass.list_rasters(f"{prefix}_*")
+    new = grass.outdated(pictures, link=link)
     if new:
-        grassdb.message(f"{'Linking' if link else 'Importing'} {len(new)} maps...")
-    grassdb.show_scenes(new, nprocs, link=link)
+        grass.message(f"{'Linking' if link else 'Importing'} {len(new)} maps...")
+    grass.import_scenes(new, nprocs, link=link)
     if again := [lines[picture.name] for picture in new if picture.name in known]:
-        grassdb.renew_registered(again)
-    grassdb.register(prefix, f"Sentinel-2 scenes in {tasks[0].archive}", list(lines.values()))
+        grass.reregister(again)
+    grass.register(prefix, f"Sentinel-2 scenes in {tasks[0].archive}", list(lines.values()))
 
 
 def _list(

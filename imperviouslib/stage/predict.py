@@ -12,23 +12,22 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from imperviouslib import __version__
+from imperviouslib.core import mapnames
 from imperviouslib.core.card import Card, check_fit
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
+from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.options import parse_years
 from imperviouslib.core.patches import WINDOW, encode_prediction, resolve_part, windows
-from imperviouslib.core.scenes import parse_years
-from imperviouslib.edge import grassdb
+from imperviouslib.core.provenance import PredictionProvenance, parse_scenes
+from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.engine import Infer, open_engine
 from imperviouslib.edge.modelfile import read_model
 from imperviouslib.edge.rasterfile import TiffWriter
-
-_SAME = ("period", "model", "data", "bounds")
-"""What must agree for maps of an earlier run to be those of this one."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +37,26 @@ class Output:
     period: str
     names: dict[str, str]
     """`class` and `p_<class key>` to map name; the class map comes last."""
-    provenance: dict[str, Any]
+    provenance: PredictionProvenance
 
 
 def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     """Run the tool."""
-    grassdb.check_prefix(options["output"], "output")
+    mapnames.check_prefix(options["output"], "output")
     folder = Path(options["model"]).expanduser()
     card = read_model(folder)
-    with grassdb.writing(options["output"]), ArdFile.open(options["input"]) as ard:
+    with grass.lock_maps(options["output"]), ArdFile.open(options["input"]) as ard:
         check_fit(card, name=str(folder), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))
-        part = resolve_part(ard.grid, grassdb.region_grid(ard.grid.res_m), name=str(ard.path))
-        grassdb.remove_abandoned(f"{options['output']}_")
+        part = resolve_part(ard.grid, grass.region_grid(ard.grid.res_m), name=str(ard.path))
+        grass.remove_abandoned(f"{options['output']}_")
         outputs = [
             _output(ard, period, card, part, options["output"]) for period in _resolve_periods(ard, options["years"])
         ]
         todo = [output for output in outputs if not _done(output)]
         for output in outputs:
             if output not in todo:
-                grassdb.message(f"Period {output.period} is there, by this model and from these data.")
-                grassdb.remove_superseded(output.names.values())
+                grass.message(f"Period {output.period} is there, by this model and from these data.")
+                grass.remove_superseded(output.names.values())
         if not todo:
             return 0
         infer = open_engine(folder, engine=options["engine"], threads=max(0, int(options["nprocs"])))
@@ -67,12 +66,12 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         def step() -> None:
             nonlocal done
             done += 1
-            grassdb.percent(done, total)
+            grass.percent(done, total)
 
         for output in todo:
             _predict(ard, output, card, part, infer, link=flags["l"], step=step)
         written = ", ".join(f"<{output.names['class']}>" for output in todo)
-        grassdb.message(f"Mapped {written}, and the probability of each class beside it.")
+        grass.message(f"Mapped {written}, and the probability of each class beside it.")
     return 0
 
 
@@ -92,37 +91,37 @@ def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
 
 
 def _output(ard: ArdFile, period: str, card: Card, part: Grid, prefix: str) -> Output:
-    names = {f"p_{c.key}": grassdb.map_name(prefix, period, f"p_{c.key}") for c in CLASSES}
-    names["class"] = grassdb.map_name(prefix, period, "class")
+    layers = (*(mapnames.probability_layer(c.key) for c in CLASSES), mapnames.CLASS)
+    names = {layer: PeriodMap(prefix, period, layer).name for layer in layers}
     source = ard.provenance.get(period) or {}
-    provenance = {
-        "period": period,
-        "model": card.model_sha256,
-        "model_labels": {"year": card.label_year, "legend": card.legend},
-        "data": ard.digests[ard.periods.index(period)],
-        "ard": ard.digest,
-        "bounds": list(part.bounds),
-        "prior": card.prior,
-        "temperature": card.calibration.get("temperature"),
-        "scenes": source.get("scenes", []) if isinstance(source, dict) else [],
-        "version": __version__,
-    }
+    provenance = PredictionProvenance(
+        period=period,
+        model=card.model_sha256,
+        model_labels={"year": card.label_year, "legend": card.legend},
+        data=ard.digests[ard.periods.index(period)],
+        ard=ard.digest,
+        bounds=part.bounds,
+        prior=card.prior,
+        temperature=card.calibration.get("temperature"),
+        scenes=parse_scenes(source.get("scenes", [])) if isinstance(source, dict) else (),
+        version=__version__,
+    )
     return Output(period, names, provenance)
 
 
 def _done(output: Output) -> bool:
     """Tell whether a period needs no work; raise InputError where its maps are others than this run would make."""
-    present = [name for name in output.names.values() if grassdb.exists(name)]
-    if not present or grassdb.overwrite():
+    present = [name for name in output.names.values() if grass.exists(name)]
+    if not present or grass.overwrite():
         return False
     for name in present:
-        found = grassdb.read_provenance(name)
-        if any(found.get(key) != output.provenance[key] for key in _SAME):
-            differs = next(key for key in _SAME if found.get(key) != output.provenance[key])
-            what = {"period": "period", "model": "model", "data": "features", "bounds": "region"}[differs]
+        found = grass.read_provenance(name)
+        known = isinstance(found, PredictionProvenance)
+        difference = output.provenance.difference(found) if known else "origin"
+        if difference:
             raise InputError(
                 _("Map <{}>").format(name),
-                found=(_("a map of another {}").format(what) if found else _("a map of another origin")),
+                found=_("a map of another {}").format(difference),
                 expected=_("a new name, or a map of this model and these data"),
                 then=_("Use --overwrite to replace it, or another output."),
             )
@@ -135,25 +134,25 @@ def _predict(
 ) -> None:
     """Infer one period, and let its maps appear."""
     mark = uuid.uuid4().hex[:8]
-    folder = grassdb.linked_folder() if link else grassdb.temporary_folder()
+    folder = grass.linked_folder() if link else grass.temporary_folder()
     files = {key: folder / f"{name}.{mark}.tif" for key, name in output.names.items()}
-    temporary = {key: grassdb.temporary_name(name) for key, name in output.names.items()}
+    temporary = {key: grass.temporary_name(name) for key, name in output.names.items()}
     appeared = False
     try:
         infer_period(ard, output.period, card.halo, part, infer, files, step)
         for key, name in temporary.items():
-            grassdb.import_tiff(files[key], name, link=link)
+            grass.import_tiff(files[key], name, link=link)
             _dress(name, key, output, card, ard)
-        grassdb.remove(output.names.values())
+        grass.remove(output.names.values())
         for key, name in output.names.items():
-            grassdb.run("g.rename", raster=(temporary[key], name))
+            grass.run("g.rename", raster=(temporary[key], name))
         appeared = True
     finally:
-        grassdb.remove(temporary.values())
+        grass.remove(temporary.values())
         if not (link and appeared):
             for path in files.values():
                 path.unlink(missing_ok=True)
-        grassdb.remove_superseded(output.names.values())
+        grass.remove_superseded(output.names.values())
 
 
 def infer_period(
@@ -176,7 +175,7 @@ def infer_period(
     """
     with contextlib.ExitStack() as stack:
         out = {
-            key: stack.enter_context(TiffWriter(path, part, "uint8" if key == "class" else "uint16", nodata=0))
+            key: stack.enter_context(TiffWriter(path, part, "uint8" if key == mapnames.CLASS else "uint16", nodata=0))
             for key, path in files.items()
         }
         for core, window in windows(part, halo=halo, size=size):
@@ -186,9 +185,9 @@ def infer_period(
             # Where nothing is known the file keeps its no data.
             if known.any():
                 classes, scaled = encode_prediction(infer(stored)[:, rows, cols], known)
-                out["class"].write(classes, core)
+                out[mapnames.CLASS].write(classes, core)
                 for land, plane in zip(CLASSES, scaled, strict=True):
-                    out[f"p_{land.key}"].write(plane, core)
+                    out[mapnames.probability_layer(land.key)].write(plane, core)
             step()
 
 
@@ -196,12 +195,12 @@ def _dress(name: str, key: str, output: Output, card: Card, ard: ArdFile) -> Non
     """Give a map its colours, categories, title, history and provenance."""
     history = f"r.unet.predict: net {card.model_sha256[:12]} on {ard.path.name}, period {output.period}"
     described = {"history": history, "provenance": output.provenance, "sources": (str(ard.path),)}
-    if key == "class":
-        grassdb.dress_classes(name)
-        grassdb.describe(name, title=f"Land cover class, {output.period}", **described)
+    if key == mapnames.CLASS:
+        grass.style_classes(name)
+        grass.describe(name, title=f"Land cover class, {output.period}", **described)
         return
-    land = next(c for c in CLASSES if f"p_{c.key}" == key)
+    land = next(c for c in CLASSES if mapnames.probability_layer(c.key) == key)
     red, green, blue = land.colour
-    grassdb.run("r.colors", map=name, rules="-", stdin=f"0 255:255:255\n10000 {red}:{green}:{blue}\n")
+    grass.run("r.colors", map=name, rules="-", stdin=f"0 255:255:255\n10000 {red}:{green}:{blue}\n")
     title = f"Probability of {land.title}, {output.period}"
-    grassdb.describe(name, title=title, units="probability x 10000", **described)
+    grass.describe(name, title=title, units="probability x 10000", **described)

@@ -18,9 +18,9 @@ from imperviouslib.core.accuracy import Tally, confusion_table, resolve_temperat
 from imperviouslib.core.card import Card
 from imperviouslib.core.errors import InputError, TrainingError, _
 from imperviouslib.core.legend import CLASS_KEYS, CLASSES
+from imperviouslib.core.options import parse_years
 from imperviouslib.core.patches import TEST, TRAIN, VALIDATION, Ground
-from imperviouslib.core.scenes import parse_years
-from imperviouslib.edge import grassdb
+from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
@@ -54,7 +54,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     size = patch * max(1, _WINDOW // patch)
     folder = Path(options["output"]).expanduser()
     check_place(folder, "output")
-    check_model_free(folder, overwrite=grassdb.overwrite())
+    check_model_free(folder, overwrite=grass.overwrite())
     with ArdFile.open(options["input"]) as ard:
         periods = _resolve_periods(ard, options["years"])
         ground = _read_ground(ard, periods, margin=halo, unit=size)
@@ -73,8 +73,8 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
     shares = patches.class_shares(np.where(ground.roles == TRAIN, _usable(ground), 0))
     absent = [c.title for c, share in zip(CLASSES, shares, strict=True) if not share]
     if absent:
-        grassdb.warning(f"No training cell of: {', '.join(absent)}. The model knows the class but has never seen it.")
-    grassdb.message(
+        grass.warning(f"No training cell of: {', '.join(absent)}. The model knows the class but has never seen it.")
+    grass.message(
         f"Training on {split['cells']['training']} cells, validating on {split['cells']['validation']}, "
         f"testing on {split['cells']['test']} of {', '.join(periods)}; blocks of {split['block']} cells, gap {halo}..."
     )
@@ -93,7 +93,7 @@ def main(options: dict[str, str], flags: dict[str, bool]) -> int:
         plan,
         lambda rng: patches.cut_batch(ground, draw, rng, batch=batch, patch=patch),
         validation,
-        grassdb.percent,
+        grass.percent,
     )
     best = min(history, key=lambda row: row["val_loss"])
     if not np.isfinite(best["val_loss"]):
@@ -173,7 +173,7 @@ def _resolve_periods(ard: ArdFile, text: str) -> tuple[str, ...]:
 
 def _read_ground(ard: ArdFile, periods: tuple[str, ...], *, margin: int, unit: int) -> Ground:
     """Read the part of the file within the current region into memory, with a margin without data."""
-    part = patches.resolve_part(ard.grid, grassdb.region_grid(ard.grid.res_m), name=str(ard.path))
+    part = patches.resolve_part(ard.grid, grass.region_grid(ard.grid.res_m), name=str(ard.path))
     outer = part.snapped_out(unit).grown(margin)
     inside = part.slices_in(outer)
     features = []

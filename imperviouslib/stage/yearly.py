@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from imperviouslib import __version__
+from imperviouslib.core import mapnames
 from imperviouslib.core.archive import Sidecar
 from imperviouslib.core.composite import (
     NO_SCENE,
@@ -32,9 +33,12 @@ from imperviouslib.core.composite import (
 )
 from imperviouslib.core.errors import InputError, _, sentence
 from imperviouslib.core.grid import BLOCK, Grid
+from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.options import parse_years
 from imperviouslib.core.periods import Period, resolve_periods
-from imperviouslib.core.scenes import SCL, age, parse_baseline, parse_years
-from imperviouslib.edge import alignment, archivefile, grassdb
+from imperviouslib.core.provenance import CompositeProvenance, MaskScenes, SceneRecord
+from imperviouslib.core.scenes import SCL, age, parse_baseline
+from imperviouslib.edge import alignment, archivefile, grass
 from imperviouslib.edge.files import check_place, write_json
 from imperviouslib.edge.rasterfile import OpenRasters, TiffWriter
 
@@ -100,9 +104,9 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         check_place(Path(options["report"]), "report")
     if flags["c"]:
         return _check(archive, options)
-    grassdb.check_prefix(options["output"], "output")
+    mapnames.check_prefix(options["output"], "output")
     recipe = _recipe(options, flags)
-    area = grassdb.region_grid()
+    area = grass.region_grid()
     scenes = _read(archive, recipe.bands, area)
     years = _resolve_years(options["years"], scenes, archive)
     periods = resolve_periods(years, [word.strip() for word in options["period"].split(",") if word.strip()])
@@ -115,7 +119,7 @@ def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
         },
         "version": __version__,
     }
-    with grassdb.writing(options["output"]):
+    with grass.lock_maps(options["output"]):
         here = [scene for scene in scenes if scene.any.tile in tiles]
         report["periods"] = _make(periods, here, recipe, area, options, link=flags["l"])
         # Last, since a run that is stopped and started again would be refused for it.
@@ -141,19 +145,19 @@ def _make(
     for period in periods:
         used = [scene for scene in scenes if period.holds(scene.any.sensed_utc)]
         if not used:
-            grassdb.warning(f"No scene in {period.name}: no composite.")
+            grass.warning(f"No scene in {period.name}: no composite.")
             continue
         if recipe.method == "largest":
             names, summary = _largest(period, used, recipe, area, options["output"])
         else:
-            # What SCL mistakes is seen over many dates: all scenes of the year are heard, also for a month.
-            heard = [scene for scene in scenes if scene.any.year == period.year]
+            # Errors of SCL show over many dates, so a month is masked with all scenes of its year.
+            mask_scenes = [scene for scene in scenes if scene.any.year == period.year]
             names, summary = _compose(
-                period, used, heard, recipe, area, options["output"], threads=int(options["nprocs"]), link=link
+                period, used, mask_scenes, recipe, area, options["output"], threads=int(options["nprocs"]), link=link
             )
         summaries[period.name] = summary
         lines += [f"{name}|{period.first} 00:00:00|{period.after} 00:00:00" for name in names]
-    grassdb.register(options["output"], f"Composites ({recipe.method})", lines)
+    grass.register(options["output"], f"Composites ({recipe.method})", lines)
     return summaries
 
 
@@ -179,7 +183,7 @@ def _recipe(options: Mapping[str, str], flags: Mapping[str, bool]) -> Recipe:
 
 def _check(archive: Path, options: Mapping[str, str]) -> int:
     """Test that all files of the archive lie on the one grid, whole and of the right type, and the years on each other."""
-    sidecars, findings, shifts = alignment.check_archive(archive, grassdb.percent)
+    sidecars, findings, shifts = alignment.check_archive(archive, grass.percent)
     if not sidecars and not findings:
         raise InputError(_empty(archive))
     report = {"files": len(sidecars), "findings": findings, "shifts": shifts}
@@ -223,7 +227,7 @@ def _read(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:
     whole = [SceneFiles(files) for files in groups.values() if all(band in files for band in (*bands, SCL))]
     if len(whole) < len(groups):
         lacking = next(key[1] for key, files in groups.items() if not all(band in files for band in (*bands, SCL)))
-        grassdb.warning(
+        grass.warning(
             f"{len(groups) - len(whole)} scenes lack a band and are left out, such as {lacking}. Run r.s2.fetch again to complete them."
         )
     if not whole:
@@ -290,7 +294,7 @@ def _resolve_tiles(
     per_year = {year: {s.any.tile for s in scenes if s.any.year == year} for year in years}
     common, holes = resolve_common_tiles(per_year)
     for year, tile in holes:
-        grassdb.warning(
+        grass.warning(
             f"Tile {tile} is missing in {year}." + (" It is left out of all years." if text == "common" else "")
         )
     everything = set.union(*per_year.values())
@@ -323,20 +327,23 @@ def _provenance(
     used: Sequence[SceneFiles],
     recipe: Recipe,
     area: Grid,
-    heard: Sequence[SceneFiles] = (),
-) -> dict[str, Any]:
-    scenes = [
-        {"id": s.any.scene, "tile": s.any.tile, "sensed_utc": s.any.sensed_utc, "baseline": s.any.baseline, "offset": _offset(s), "rule": _rule(s), "sha256": {b: s.bands[b].output_sha256 for b in sorted((*recipe.bands, SCL))}}
-        for s in used
-    ]  # fmt: skip
-    content = {
-        "period": period.name, "feature": feature, "method": recipe.method, "settings": recipe.settings, "scenes": scenes,
-        "grid": {"bounds": list(area.bounds), "res_m": area.res_m}, "version": __version__,
-    }  # fmt: skip
-    if recipe.mask == "dates" and len(heard) > len(used):
-        text = " ".join(sorted(s.any.output_sha256 for s in heard))
-        content["heard"] = {"scenes": len(heard), "sha256": hashlib.sha256(text.encode()).hexdigest()}
-    return content
+    mask_scenes: Sequence[SceneFiles] = (),
+) -> CompositeProvenance:
+    files = (*recipe.bands, SCL)
+    scenes = tuple(
+        SceneRecord(
+            scene.any.scene, scene.any.tile, scene.any.sensed_utc, scene.any.baseline, _offset(scene), _rule(scene),
+            {band: scene.bands[band].output_sha256 for band in sorted(files)},
+        )
+        for scene in used
+    )  # fmt: skip
+    masked_by = None
+    if recipe.mask == "dates" and len(mask_scenes) > len(used):
+        text = " ".join(sorted(scene.any.output_sha256 for scene in mask_scenes))
+        masked_by = MaskScenes(len(mask_scenes), hashlib.sha256(text.encode()).hexdigest())
+    return CompositeProvenance(
+        period.name, feature, recipe.method, recipe.settings, scenes, area, __version__, masked_by
+    )
 
 
 def _reflectance(scene: SceneFiles) -> Sidecar:
@@ -351,16 +358,16 @@ def _rule(scene: SceneFiles) -> str:
     return _reflectance(scene).offset_rule
 
 
-def _is_there(names: Mapping[str, str], provenance: Mapping[str, Mapping[str, Any]]) -> bool:
+def _is_there(names: Mapping[str, str], provenance: Mapping[str, CompositeProvenance]) -> bool:
     """Tell whether all maps of a period are there, made in this very way; raise InputError where one was made in another.
 
     Maps get their name last, so one that has it is whole. Some without the others are what a killed run leaves: the period is made again.
     """
-    if grassdb.overwrite():
+    if grass.overwrite():
         return False
-    there = [feature for feature, name in names.items() if grassdb.exists(name)]
+    there = [feature for feature, name in names.items() if grass.exists(name)]
     for feature in there:
-        if grassdb.read_provenance(names[feature]) != provenance[feature]:
+        if grass.read_provenance(names[feature]) != provenance[feature]:
             raise InputError(
                 _("Map <{}>").format(names[feature]),
                 found=_("one made of other scenes, of another region or in another way"),
@@ -373,7 +380,7 @@ def _is_there(names: Mapping[str, str], provenance: Mapping[str, Mapping[str, An
 def _compose(
     period: Period,
     used: Sequence[SceneFiles],
-    heard: Sequence[SceneFiles],
+    mask_scenes: Sequence[SceneFiles],
     recipe: Recipe,
     area: Grid,
     prefix: str,
@@ -382,18 +389,18 @@ def _compose(
     link: bool,
 ) -> tuple[list[str], dict[str, Any]]:
     """Composite one period block by block and bring its maps into the mapset."""
-    names = {feature: grassdb.map_name(prefix, period.name, feature) for feature in recipe.maps}
-    provenance = {feature: _provenance(period, feature, used, recipe, area, heard) for feature in names}
+    names = {layer: PeriodMap(prefix, period.name, layer).name for layer in recipe.maps}
+    provenance = {feature: _provenance(period, feature, used, recipe, area, mask_scenes) for feature in names}
     if _is_there(names, provenance):
-        grassdb.message(f"Composite of {period.name} is there already.")
+        grass.message(f"Composite of {period.name} is there already.")
         _finish(prefix, period, names, recipe)
         return list(names.values()), _summary(names["count"], area, used)
-    grassdb.message(f"Composite of {period.name} from {_scenes(len(used))}...")
-    folder = grassdb.linked_folder() if link else grassdb.temporary_folder()
+    grass.message(f"Composite of {period.name} from {_scenes(len(used))}...")
+    folder = grass.linked_folder() if link else grass.temporary_folder()
     # A name of its own: the file of a map that is there must not change under it.
     mark = uuid.uuid4().hex[:8]
     paths = {feature: folder / f"{name}.{mark}.tif" for feature, name in names.items()}
-    _write_planes(paths, period, used, heard, recipe, area, threads)
+    _write_planes(paths, period, used, mask_scenes, recipe, area, threads)
     history = (
         f"r.s2.yearly {' '.join(f'{k}={v}' for k, v in recipe.settings.items())}, {len(used)} scenes: "
         + " ".join(s.any.scene for s in used)
@@ -401,11 +408,11 @@ def _compose(
     # The names come last: whatever carries one is whole, and a killed run leaves nothing that looks finished.
     for feature, name in names.items():
         part = f"{name}_part"
-        grassdb.import_tiff(paths[feature], part, link=link, replace=True)
+        grass.import_tiff(paths[feature], part, link=link, replace=True)
         if not link:
             paths[feature].unlink()
         band = feature.partition("_")[0]
-        grassdb.describe(
+        grass.describe(
             part,
             title=f"{_TITLES.get(feature) or f'{recipe.method.capitalize()} of {band}, reflectance x 10000'}, {period.name}",
             history=history,
@@ -413,25 +420,23 @@ def _compose(
             units=None if feature in _FORMS else "reflectance x 10000",
             semantic_label=None if feature in _FORMS else "S2_" + band.removeprefix("B").lstrip("0"),
         )
-        grassdb.run("r.colors", map=part, color="viridis" if feature in _FORMS else "grey.eq")
-    grassdb.rename({f"{name}_part": name for name in names.values()})
+        grass.run("r.colors", map=part, color="viridis" if feature in _FORMS else "grey.eq")
+    grass.rename({f"{name}_part": name for name in names.values()})
     _finish(prefix, period, names, recipe)
     return list(names.values()), _summary(names["count"], area, used)
 
 
 def _finish(prefix: str, period: Period, names: Mapping[str, str], recipe: Recipe) -> None:
     """Remove files that no map of the period is linked to any more and group its features, also where a run was stopped before it did."""
-    grassdb.remove_superseded(names.values())
-    grassdb.run(
-        "i.group", group=grassdb.map_name(prefix, period.name), input=",".join(names[f] for f in recipe.features)
-    )
+    grass.remove_superseded(names.values())
+    grass.run("i.group", group=mapnames.joined(prefix, period.name), input=",".join(names[f] for f in recipe.features))
 
 
 def _write_planes(
     paths: Mapping[str, Path],
     period: Period,
     used: Sequence[SceneFiles],
-    heard: Sequence[SceneFiles],
+    mask_scenes: Sequence[SceneFiles],
     recipe: Recipe,
     area: Grid,
     threads: int,
@@ -446,12 +451,15 @@ def _write_planes(
             writers[feature] = stack.enter_context(TiffWriter(path, area, dtype, nodata=nodata))
         pool = stack.enter_context(ThreadPoolExecutor(max(1, threads)))
         work = _in_order(
-            pool, lambda part: compose_block(part, period, used, heard, recipe, rasters), blocks, max(1, threads) + 1
+            pool,
+            lambda part: compose_block(part, period, used, mask_scenes, recipe, rasters),
+            blocks,
+            max(1, threads) + 1,
         )
         for number, (part, planes) in enumerate(zip(blocks, work, strict=True), start=1):
             for feature, writer in writers.items():
                 writer.write(planes[feature], part)
-            grassdb.percent(number, len(blocks))
+            grass.percent(number, len(blocks))
 
 
 def _in_order(
@@ -483,7 +491,7 @@ def compose_block(
     block: Grid,
     period: Period,
     used: Sequence[SceneFiles],
-    heard: Sequence[SceneFiles],
+    mask_scenes: Sequence[SceneFiles],
     recipe: Recipe,
     rasters: OpenRasters,
 ) -> dict[str, np.ndarray]:
@@ -496,7 +504,7 @@ def compose_block(
     layers = len({s.any.datatake for s in used}) * len(recipe.bands)
     step = BLOCK if layers <= _LAYERS else BLOCK // 2 if layers <= 4 * _LAYERS else BLOCK // 4
     for part in block.blocks(step):
-        for feature, plane in _compose_part(part, period, used, heard, recipe, rasters).items():
+        for feature, plane in _compose_part(part, period, used, mask_scenes, recipe, rasters).items():
             out[feature][part.slices_in(block)] = plane
     return out
 
@@ -505,14 +513,14 @@ def _compose_part(
     part: Grid,
     period: Period,
     used: Sequence[SceneFiles],
-    heard: Sequence[SceneFiles],
+    mask_scenes: Sequence[SceneFiles],
     recipe: Recipe,
     rasters: OpenRasters,
 ) -> dict[str, np.ndarray]:
     scored = recipe.method == "best" or recipe.quality
     around = part.grown(margin(recipe.dilate, recipe.mask, scored=scored))
     inner = part.slices_in(around)
-    by_time = {s.any.scene: s for s in (*used, *(heard if recipe.mask == "dates" else ()))}
+    by_time = {s.any.scene: s for s in (*used, *(mask_scenes if recipe.mask == "dates" else ()))}
     near = sorted(
         (s for s in by_time.values() if s.any.grid.intersection(around)),
         key=lambda s: (s.any.sensed_utc, s.any.tile, s.any.scene),
@@ -566,20 +574,20 @@ def _largest(
         ):
             best[scene.any.tile] = scene
     chosen = [best[tile] for tile in sorted(best)]
-    names = {feature: grassdb.map_name(prefix, period.name, feature) for feature in recipe.maps}
+    names = {layer: PeriodMap(prefix, period.name, layer).name for layer in recipe.maps}
     provenance = {feature: _provenance(period, feature, chosen, recipe, area) for feature in names}
     history = "r.s2.yearly method=largest: " + " ".join(s.any.scene for s in chosen)
     if _is_there(names, provenance):
-        grassdb.message(f"Mosaic of {period.name} is there already.")
+        grass.message(f"Mosaic of {period.name} is there already.")
         _finish(prefix, period, names, recipe)
         return list(names.values()), _summary(names["count"], area, chosen)
     for feature, band in zip(recipe.features, recipe.bands, strict=True):
-        scenes = [grassdb.map_name(prefix, period.name, scene.any.tile, band) for scene in chosen]
+        scenes = [mapnames.joined(prefix, period.name, scene.any.tile, band) for scene in chosen]
         for name, scene in zip(scenes, chosen, strict=True):
-            grassdb.link_file(scene.bands[band].path, name)
+            grass.link_file(scene.bands[band].path, name)
         part = f"{names[feature]}_part"
-        grassdb.mosaic(scenes, part, replace=True)
-        grassdb.describe(
+        grass.mosaic(scenes, part, replace=True)
+        grass.describe(
             part,
             title=f"{band} of the largest scenes, reflectance x 10000, {period.name}",
             history=history,
@@ -588,13 +596,13 @@ def _largest(
             semantic_label="S2_" + band.removeprefix("B").lstrip("0"),
         )
         # Stretched by the range: a histogram would read the virtual map, which takes long where tiles overlap.
-        grassdb.run("r.colors", map=part, color="grey")
-        grassdb.rename({part: names[feature]})
+        grass.run("r.colors", map=part, color="grey")
+        grass.rename({part: names[feature]})
     part = f"{names['count']}_part"
     seen = " || ".join(f"isnull({names[feature]})" for feature in recipe.features)
-    grassdb.run("r.mapcalc", grid=area, expression=f"{part} = if({seen}, null(), 1)", overwrite=True)
-    grassdb.describe(part, title=f"Observations, {period.name}", history=history, provenance=provenance["count"])
-    grassdb.rename({part: names["count"]})
+    grass.run("r.mapcalc", grid=area, expression=f"{part} = if({seen}, null(), 1)", overwrite=True)
+    grass.describe(part, title=f"Observations, {period.name}", history=history, provenance=provenance["count"])
+    grass.rename({part: names["count"]})
     _finish(prefix, period, names, recipe)
     return list(names.values()), _summary(names["count"], area, chosen)
 
@@ -621,7 +629,7 @@ def _write_tilemap(name: str, scenes: Sequence[SceneFiles], years: Sequence[int]
                 "geometry": {"type": "Polygon", "coordinates": [ring]},
             }
         )
-    grassdb.import_polygons(features, name)
+    grass.import_polygons(features, name)
 
 
 def _bytes(scene: SceneFiles, bands: Sequence[str]) -> int:
@@ -632,7 +640,7 @@ def _summary(count: str, area: Grid, used: Sequence[SceneFiles]) -> dict[str, An
     """Tell how much of the area was seen."""
     seen = total = cells = 0
     for part in area.blocks(BLOCK):
-        values = grassdb.read_cells(count, part, nodata=0)
+        values = grass.read_cells(count, part, nodata=0)
         seen += int(np.count_nonzero(values))
         total += int(values.sum(dtype=np.int64))
         cells += values.size

@@ -17,10 +17,10 @@ from rasterio.features import rasterize, shapes
 from rasterio.transform import from_origin
 from scipy import ndimage
 
-from testsuite.archive.fields import fractal, ranks
-from testsuite.archive.land import Land
-from testsuite.archive.materials import CLASS, CODE, MATERIALS, S2GLC
-from testsuite.archive.spec import FINE_M, MARGIN_M, RES_M, Spec
+from testsuite.world.fields import fractal, ranks
+from testsuite.world.land import Land
+from testsuite.world.materials import CLASS, CODE, MATERIALS, S2GLC
+from testsuite.world.spec import FINE_M, MARGIN_M, RES_M, Spec
 
 PER_CELL = (RES_M // FINE_M) ** 2
 NO_SHARE = 65535

@@ -16,9 +16,9 @@ import rasterio
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
-from testsuite.archive.products import BANDS, Product, digital_numbers, footprint
-from testsuite.archive.sensor import Scene
-from testsuite.archive.spec import RES_M
+from testsuite.world.products import BANDS, Product, digital_numbers, footprint
+from testsuite.world.sensor import Scene
+from testsuite.world.spec import RES_M
 
 HOST = "https://earth-search.invalid"
 """Stands for the address in items on disk; the server puts its own in its place."""

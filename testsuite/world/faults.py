@@ -1,7 +1,7 @@
 """A proxy on loopback that stands before a server, counts what passes and makes faults on demand.
 
 It keeps the Host header, so that signed requests stay valid, and turns the status 200 with which rclone answers a range into the
-206 of S3. It runs in a process of its own (`python -m testsuite.archive.faults UPSTREAM_PORT`): a client that holds Python's global lock
+206 of S3. It runs in a process of its own (`python -m testsuite.world.faults UPSTREAM_PORT`): a client that holds Python's global lock
 while it waits, as rasterio does, would never be answered by a proxy beside it. Rules are set through `Gate`, or by `PUT /-/faults`
 with a JSON list; `GET /-/counts` tells what has passed, `DELETE /-/counts` begins anew.
 """
@@ -382,7 +382,7 @@ class _Handler(BaseHTTPRequestHandler):
 def main(arguments: list[str] | None = None) -> int:
     """Run a proxy until its standard input closes; print where it listens."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.archive.faults", description="A proxy on loopback that makes faults."
+        prog="python -m testsuite.world.faults", description="A proxy on loopback that makes faults."
     )
     parser.add_argument("upstream", type=int, help="port of the server behind, on 127.0.0.1")
     parser.add_argument("--seed", type=int, default=1)

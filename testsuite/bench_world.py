@@ -1,4 +1,4 @@
-"""Benchmark of the embedded archive: what the default world costs, and whether it is as hard as it should be. Takes four minutes."""
+"""Benchmark of the made world: what the default world costs, and whether it is as hard as it should be. Takes four minutes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from testsuite.bench import case
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="bench_archive")
+_FOLDER = tempfile.TemporaryDirectory(prefix="bench_world")
 
 
 @functools.cache
 def _world() -> tuple[Path, float]:
     """Make the default world as its command does. Returns: the folder, and how long it took, seconds."""
-    from testsuite.archive.make import main
+    from testsuite.world.make import main
 
     world, start = Path(_FOLDER.name) / "world", time.perf_counter()
     if main([str(world)]):
@@ -23,19 +23,19 @@ def _world() -> tuple[Path, float]:
     return world, time.perf_counter() - start
 
 
-@case("archive", "the default world made on 2 cores, seconds", target=120)
+@case("world", "the default world made on 2 cores, seconds", target=120)
 def seconds() -> tuple[float, None]:
     return _world()[1], None
 
 
-@case("archive", "the default world on disk, MB", target=400)
+@case("world", "the default world on disk, MB", target=400)
 def megabytes() -> tuple[float, None]:
     return sum(512 * p.stat().st_blocks for p in _world()[0].rglob("*")) / 1e6, None
 
 
-@case("archive", "bounds of the default world's difficulty missed, of three", target=0)
+@case("world", "bounds of the default world's difficulty missed, of three", target=0)
 def bounds_missed() -> tuple[float, None]:
-    from testsuite.archive import difficulty
+    from testsuite.world import difficulty
 
     result = difficulty.measure(_world()[0])
     print("\n".join(difficulty.lines(result)))

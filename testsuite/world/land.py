@@ -15,9 +15,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from testsuite.archive.fields import at_rows, exp, fractal, ranks
-from testsuite.archive.materials import CLASS, CODE, CROP_SHARES, CROPS
-from testsuite.archive.spec import FINE_M, Spec
+from testsuite.world.fields import at_rows, exp, fractal, ranks
+from testsuite.world.materials import CLASS, CODE, CROP_SHARES, CROPS
+from testsuite.world.spec import FINE_M, Spec
 
 COARSE_M = 40
 STEP = COARSE_M // FINE_M

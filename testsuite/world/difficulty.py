@@ -17,8 +17,8 @@ import rasterio
 from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject
 
-from testsuite.archive.materials import CLASS_OF_S2GLC
-from testsuite.archive.products import multihash
+from testsuite.world.materials import CLASS_OF_S2GLC
+from testsuite.world.products import multihash
 
 BANDS = ("B04", "B11", "B12")
 MASKED = (0, 1, 3, 8, 9, 10, 11)
@@ -48,7 +48,7 @@ def read_facts(out: Path) -> dict[str, Any]:
     path = out / "world.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"World '{out}': found no file world.json, expected a finished world. Make it with python -m testsuite.archive.make."
+            f"World '{out}': found no file world.json, expected a finished world. Make it with python -m testsuite.world.make."
         )
     return json.loads(path.read_text())
 

@@ -1,4 +1,4 @@
-"""Judge a run against the truth: `python -m testsuite.archive.judge WORLD --run RUN --json FILE --picture FILE`.
+"""Judge a run against the truth: `python -m testsuite.world.judge WORLD --run RUN --json FILE --picture FILE`.
 
 RUN is a folder with what a run left behind, found by name at any depth:
   *<year>_class.tif            classes 1-4 on the grid (as `r.out.gdal` writes r.unet.predict's maps), 0 or no data where there is none
@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from testsuite.archive import around, difficulty
-from testsuite.archive.difficulty import read_truth, read_world
-from testsuite.archive.make import make_world
-from testsuite.archive.spec import Spec, parse_years
+from testsuite.world import around, difficulty
+from testsuite.world.difficulty import read_truth, read_world
+from testsuite.world.make import make_world
+from testsuite.world.spec import Spec, parse_years
 
 CLASSES = ("artificial", "natural", "green", "other")
 DEFINITIONS = {"artificial": (1,), "artificial_natural": (1, 2)}
@@ -443,7 +443,7 @@ def draw_samples(world: Path, number: int, to: Path, each: int | None = None, er
 def main(arguments: list[str] | None = None) -> int:
     """Judge and print."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.archive.judge", description="Compare a run with the truth of its world."
+        prog="python -m testsuite.world.judge", description="Compare a run with the truth of its world."
     )
     parser.add_argument(
         "world",

@@ -1,4 +1,4 @@
-"""Make a world: `python -m testsuite.archive.make OUT --seed 1 --years 2017-2019 --size-km 20 --dates 4`."""
+"""Make a world: `python -m testsuite.world.make OUT --seed 1 --years 2017-2019 --size-km 20 --dates 4`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from testsuite.archive import around
-from testsuite.archive.earthsearch import write_items
-from testsuite.archive.land import Land, make_land
-from testsuite.archive.processes import die_with_parent
-from testsuite.archive.products import Product, write_bytes, write_product
-from testsuite.archive.sensor import Pass, Scene, View, Window, observe, passes, textures, tile_window
-from testsuite.archive.spec import BUCKET, COLLECTION, TILES, Spec, parse_years
+from testsuite.world import around
+from testsuite.world.earthsearch import write_items
+from testsuite.world.land import Land, make_land
+from testsuite.world.processes import die_with_parent
+from testsuite.world.products import Product, write_bytes, write_product
+from testsuite.world.sensor import Pass, Scene, View, Window, observe, passes, textures, tile_window
+from testsuite.world.spec import BUCKET, COLLECTION, TILES, Spec, parse_years
 
 _worker: dict[str, Any] = {}
 
@@ -305,7 +305,7 @@ def _make(part: Path, spec: Spec, jobs: int, scenes: bool, points: int, error_ra
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and make the world."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.archive.make", description="Make a small world whose truth is known."
+        prog="python -m testsuite.world.make", description="Make a small world whose truth is known."
     )
     parser.add_argument("out", type=Path, help="folder to make")
     parser.add_argument("--seed", type=int, default=1)

@@ -16,8 +16,8 @@ from rasterio.features import shapes
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
-from testsuite.archive.sensor import SUN_AZIMUTH, Pass, Scene, Window
-from testsuite.archive.spec import BUCKET, COLLECTION, RES_M
+from testsuite.world.sensor import SUN_AZIMUTH, Pass, Scene, Window
+from testsuite.world.spec import BUCKET, COLLECTION, RES_M
 
 BANDS = ("B04", "B11", "B12")
 SCL_NAMES = (

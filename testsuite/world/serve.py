@@ -1,6 +1,6 @@
 """Serve a world: a STAC API and an S3 server on loopback, each behind a proxy that counts and can make faults.
 
-`python -m testsuite.archive.serve OUT --port-file FILE`, or from Python:
+`python -m testsuite.world.serve OUT --port-file FILE`, or from Python:
 
     with serve(out) as served:
         served.stac_url, served.s3_url, served.access_key, served.secret_key
@@ -27,10 +27,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from testsuite.archive.difficulty import read_facts
-from testsuite.archive.earthsearch import HOST
-from testsuite.archive.faults import Gate
-from testsuite.archive.processes import die_with_parent, listens
+from testsuite.world.difficulty import read_facts
+from testsuite.world.earthsearch import HOST
+from testsuite.world.faults import Gate
+from testsuite.world.processes import die_with_parent, listens
 
 
 @dataclass
@@ -117,7 +117,7 @@ def _running(command: list[str], port: int, env: dict[str, str], seconds: float 
 def _gate(upstream: int) -> Iterator[Gate]:
     """Run the proxy before a server until the end of the block."""
     home = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "testsuite.archive.faults", str(upstream)]
+    command = [sys.executable, "-m", "testsuite.world.faults", str(upstream)]
     with subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().strip()
         if not url:
@@ -212,7 +212,7 @@ def _wait_for(url: str, seconds: float = 20) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m testsuite.archive.serve", description="Serve a world on loopback.")
+    parser = argparse.ArgumentParser(prog="python -m testsuite.world.serve", description="Serve a world on loopback.")
     parser.add_argument("out", type=Path)
     parser.add_argument(
         "--port-file", type=Path, help="write addresses and keys here as JSON, readable by the owner alone"

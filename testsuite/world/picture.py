@@ -1,4 +1,4 @@
-"""Draw a world: `python -m testsuite.archive.picture WORLD FILE`."""
+"""Draw a world: `python -m testsuite.world.picture WORLD FILE`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from testsuite.archive.difficulty import composite, read_items, read_scene, read_truth, read_world
-from testsuite.archive.materials import CLASS_OF_S2GLC
+from testsuite.world.difficulty import composite, read_items, read_scene, read_truth, read_world
+from testsuite.world.materials import CLASS_OF_S2GLC
 
 COLOURS = np.array([(255, 255, 255), (178, 24, 43), (171, 164, 153), (77, 146, 33), (67, 124, 190)], np.uint8)
 
@@ -83,7 +83,7 @@ def _density(mask: np.ndarray) -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> int:
     """Draw."""
-    parser = argparse.ArgumentParser(prog="python -m testsuite.archive.picture", description="Draw a world.")
+    parser = argparse.ArgumentParser(prog="python -m testsuite.world.picture", description="Draw a world.")
     parser.add_argument("world", type=Path)
     parser.add_argument("file", type=Path)
     a = parser.parse_args(arguments)

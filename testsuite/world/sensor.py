@@ -15,10 +15,10 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.special import betaincinv, ndtr
 
-from testsuite.archive.fields import Warp, exp, fractal, power
-from testsuite.archive.land import COARSE_M, Land
-from testsuite.archive.materials import CLASS, CODE, CROPS, GRASS, MATERIALS, greenness, spectra, stubble
-from testsuite.archive.spec import FINE_M, RES_M, Spec, Tile
+from testsuite.world.fields import Warp, exp, fractal, power
+from testsuite.world.land import COARSE_M, Land
+from testsuite.world.materials import CLASS, CODE, CROPS, GRASS, MATERIALS, greenness, spectra, stubble
+from testsuite.world.spec import FINE_M, RES_M, Spec, Tile
 
 BASELINES = (
     ("2017-01-01", "02.05"), ("2017-10-23", "02.06"), ("2018-10-08", "02.09"), ("2018-11-20", "02.11"), ("2019-05-06", "02.12"),

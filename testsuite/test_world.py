@@ -1,4 +1,4 @@
-"""The embedded archive keeps its promises: form, truth, faults, servers."""
+"""The made world keeps its promises: form, truth, faults, servers."""
 
 import csv
 import hashlib
@@ -28,18 +28,18 @@ from obstore.store import S3Store
 from scipy import ndimage
 
 from testsuite import TOP
-from testsuite.archive import around, difficulty, judge, make, picture, reality, sensor
-from testsuite.archive.faults import Fault
-from testsuite.archive.fields import Warp
-from testsuite.archive.land import make_land
-from testsuite.archive.make import main as make_main
-from testsuite.archive.make import make_world
-from testsuite.archive.materials import CLASS
-from testsuite.archive.processes import listens
-from testsuite.archive.products import digital_numbers, write_jp2
-from testsuite.archive.sensor import BASELINES, Window, passes
-from testsuite.archive.serve import serve
-from testsuite.archive.spec import TILES, Spec, parse_years
+from testsuite.world import around, difficulty, judge, make, picture, reality, sensor
+from testsuite.world.faults import Fault
+from testsuite.world.fields import Warp
+from testsuite.world.land import make_land
+from testsuite.world.make import main as make_main
+from testsuite.world.make import make_world
+from testsuite.world.materials import CLASS
+from testsuite.world.processes import listens
+from testsuite.world.products import digital_numbers, write_jp2
+from testsuite.world.sensor import BASELINES, Window, passes
+from testsuite.world.serve import serve
+from testsuite.world.spec import TILES, Spec, parse_years
 
 SMALL = Spec(seed=5, years=(2017, 2018), size_km=2, dates=4, growth=0.02)
 NEWER = Spec(seed=6, years=(2021, 2022), size_km=2.0, dates=5, broken=True, earth_search=True)
@@ -108,7 +108,7 @@ def test_the_same_settings_give_the_same_bytes(newer, tmp_path):
     words = f"--seed {NEWER.seed} --years 2021-2022 --size-km 2 --dates {NEWER.dates} --earth-search --jobs 2".split()
     # As on a processor that has none of the instructions that NumPy chooses while it runs.
     env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__)}
-    command = [sys.executable, "-m", "testsuite.archive.make", str(again), *words]
+    command = [sys.executable, "-m", "testsuite.world.make", str(again), *words]
     subprocess.run(command, cwd=TOP, env=env, check=True, capture_output=True)
     names = sorted(p.relative_to(newer) for p in newer.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
@@ -498,7 +498,7 @@ def test_a_world_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def maker(out):
     """Start to make a world in a process of its own; return it, and its workers once it has some."""
-    command = [sys.executable, "-m", "testsuite.archive.make", str(out), "--size-km", "4"]
+    command = [sys.executable, "-m", "testsuite.world.make", str(out), "--size-km", "4"]
     process = subprocess.Popen(command, cwd=TOP, stderr=subprocess.PIPE, text=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""Set the made world beside real pixels: `python -m testsuite.archive.reality DATA --picture FILE`.
+"""Set the made world beside real pixels: `python -m testsuite.world.reality DATA --picture FILE`.
 
 DATA is a folder with packs of real Sentinel-2 pixels and spectra (see doc/archive.md for their public sources); what is absent is named
 and left out. Compared: per class the mean and standard deviation of B04, B11, B12 and their correlations (bound: within 25 %), per
@@ -18,10 +18,10 @@ import numpy as np
 import rasterio
 from scipy import ndimage
 
-from testsuite.archive.land import make_land
-from testsuite.archive.materials import BANDS, CLASS, CODE, CROPS, MATERIALS
-from testsuite.archive.sensor import Pass, View, observe, rotated, surface_reflectance, textures, tile_window
-from testsuite.archive.spec import TILES, Spec
+from testsuite.world.land import make_land
+from testsuite.world.materials import BANDS, CLASS, CODE, CROPS, MATERIALS
+from testsuite.world.sensor import Pass, View, observe, rotated, surface_reflectance, textures, tile_window
+from testsuite.world.spec import TILES, Spec
 
 LAGS_M = (20, 40, 80, 160, 320)
 CLASS_BOUND, VARIOGRAM_BOUND = 0.25, 1.5
@@ -321,7 +321,7 @@ def draw(real: dict[str, Stats], made: dict[str, Stats], path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Compare and print."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.archive.reality", description="Set the made world beside real pixels."
+        prog="python -m testsuite.world.reality", description="Set the made world beside real pixels."
     )
     parser.add_argument("data", type=Path, help="folder with the packs of real pixels")
     parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4, 5, 6, 7], help="worlds to average")

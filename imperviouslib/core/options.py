@@ -1,0 +1,57 @@
+"""Values of options that several tools share, parsed in one way."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+
+from imperviouslib.core.errors import InputError, _
+
+Options = Mapping[str, str]
+"""What g.parser gives: option to text, empty where it was not given."""
+Flags = Mapping[str, bool]
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """Split a list of values at its commas; each value once, without blanks around it.
+
+    >>> split_words("B12, B11,B12,")
+    ('B12', 'B11')
+    """
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def parse_years(text: str, option: str = "years") -> tuple[int, ...]:
+    """Parse years and ranges of years, ascending and each once; raise InputError otherwise.
+
+    >>> parse_years("2017-2019,2021")
+    (2017, 2018, 2019, 2021)
+    """
+    years: list[int] = []
+    for word in text.split(","):
+        match = re.fullmatch(r"\s*(\d{4})(?:\s*-\s*(\d{4}))?\s*", word)
+        if not match:
+            raise InputError(
+                _("Option <{}>").format(option),
+                found=f"'{word.strip()}'",
+                expected=_("years such as 2017-2019 or 2017,2019"),
+                then=_("Correct it."),
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise InputError(
+                _("Option <{}>").format(option),
+                found=f"'{word.strip()}'",
+                expected=_("the earlier year first"),
+                then=_("Correct it."),
+            )
+        years.extend(range(first, last + 1))
+    if any(b <= a for a, b in itertools.pairwise(years)):
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=f"'{text}'",
+            expected=_("years in ascending order, each once"),
+            then=_("Sort them."),
+        )
+    return tuple(years)

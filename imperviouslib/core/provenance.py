@@ -1,0 +1,165 @@
+"""Where a map comes from: what each stage must record with the maps that it makes, and the one JSON form in which it is stored.
+
+A composite knows its scenes, a prediction its model and data, a change map the class maps it compares. `to_json` and
+`parse_provenance` are the only places that know the keys; edge/grass/maps.py stores the JSON beside a map's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from imperviouslib.core.grid import Grid
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SceneRecord:
+    """One scene that a composite is made of."""
+
+    id: str
+    """Item id of the catalogue."""
+    tile: str
+    """MGRS tile."""
+    sensed_utc: str
+    """ISO time."""
+    baseline: str
+    """Processing baseline as written, e.g. 05.00."""
+    offset: int
+    """Reflectance offset that was added, in counts."""
+    rule: str
+    """Rule that gave the offset."""
+    sha256: Mapping[str, str]
+    """Band, SCL among them, to the digest of its GeoTIFF."""
+
+
+@dataclass(frozen=True)
+class MaskScenes:
+    """The scenes of the whole year against which cloud flags were checked, where they are more than those composited."""
+
+    scenes: int
+    """How many."""
+    sha256: str
+    """Digest over the digests of their files, sorted."""
+
+
+@dataclass(frozen=True)
+class CompositeProvenance:
+    """Of a map of r.s2.yearly."""
+
+    period: str
+    feature: str
+    """Layer: a feature, count, spread or quality."""
+    method: str
+    settings: Mapping[str, Any]
+    """Method, cloud mask, dilation and choice of tiles."""
+    scenes: tuple[SceneRecord, ...]
+    grid: Grid
+    version: str
+    """Version of the suite."""
+    mask_scenes: MaskScenes | None = None
+
+    def to_json(self) -> Json:
+        """Return the stored form."""
+        return {"period": self.period, "feature": self.feature, **self.origin()}
+
+    def origin(self) -> Json:
+        """Return what all layers of the period share: how it was made and of what."""
+        content: Json = {
+            "method": self.method, "settings": dict(self.settings), "scenes": [asdict(scene) for scene in self.scenes],
+            "grid": _grid_json(self.grid), "version": self.version,
+        }  # fmt: skip
+        if self.mask_scenes:
+            content["mask_scenes"] = asdict(self.mask_scenes)
+        return content
+
+
+@dataclass(frozen=True)
+class PredictionProvenance:
+    """Of a map of r.unet.predict."""
+
+    period: str
+    model: str
+    """SHA-256 of the net."""
+    model_labels: Mapping[str, Any]
+    """Year and legend of the labels it was trained on."""
+    data: str
+    """Digest of the period's features."""
+    ard: str
+    """Digest of the HDF5 file."""
+    bounds: tuple[int, int, int, int]
+    """Extent: west, south, east, north in metres."""
+    prior: Mapping[str, float]
+    """Class shares of the training ground."""
+    temperature: float | None
+    """Calibration of the net."""
+    scenes: tuple[SceneRecord, ...]
+    """Of the composites; empty where they come from another system."""
+    version: str
+
+    def to_json(self) -> Json:
+        """Return the stored form."""
+        scenes = [asdict(scene) for scene in self.scenes]
+        return {**_fields(self), "bounds": list(self.bounds), "scenes": scenes}
+
+    def difference(self, other: PredictionProvenance) -> str | None:
+        """Name the first thing by which two maps of one name are not the same result; None where they are."""
+        parts = {"period": "period", "model": "model", "data": "features", "bounds": "region"}
+        return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
+
+
+@dataclass(frozen=True)
+class ChangeProvenance:
+    """Of a map of r.impervious.change."""
+
+    kind: str
+    """fromto, gain, loss, greengain, or the method whose classes it holds."""
+    years: tuple[int, ...]
+    sources: Mapping[str, str]
+    """Year to the map it was made from."""
+    version: str
+    definition: str | None = None
+    """Which classes count as impervious, where that matters."""
+
+    def to_json(self) -> Json:
+        """Return the stored form."""
+        content = {**_fields(self), "years": list(self.years)}
+        if self.definition is None:
+            del content["definition"]
+        return content
+
+
+Provenance = CompositeProvenance | PredictionProvenance | ChangeProvenance
+
+
+def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
+    """Read the stored form; None for a map that the suite did not make, or whose record is incomplete."""
+    try:
+        if "feature" in content:
+            mask = content.get("mask_scenes")
+            return CompositeProvenance(
+                content["period"], content["feature"], content["method"], content["settings"], parse_scenes(content["scenes"]),
+                Grid(*content["grid"]["bounds"], content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
+            )  # fmt: skip
+        if "model" in content:
+            parts = {**content, "bounds": tuple(content["bounds"]), "scenes": parse_scenes(content["scenes"])}
+            return PredictionProvenance(**parts)
+        return ChangeProvenance(**{**content, "years": tuple(content["years"])})
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def parse_scenes(records: Sequence[Mapping[str, Any]]) -> tuple[SceneRecord, ...]:
+    """Read the stored form of scenes."""
+    return tuple(SceneRecord(**record) for record in records)
+
+
+def _fields(record: PredictionProvenance | ChangeProvenance) -> Json:
+    """Return the fields as they are; dataclasses within stay."""
+    return dict(vars(record))
+
+
+def _grid_json(grid: Grid) -> Json:
+    return {"bounds": list(grid.bounds), "res_m": grid.res_m}

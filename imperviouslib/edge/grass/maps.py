@@ -1,0 +1,248 @@
+"""Raster and vector maps: find, read, import, rename, describe, remove."""
+
+from __future__ import annotations
+
+import json
+import os
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grass.script as gs
+import numpy as np
+
+from imperviouslib import __version__
+from imperviouslib.core.errors import GridError, InputError, _
+from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
+from imperviouslib.core.legend import CLASSES
+from imperviouslib.core.provenance import Provenance, parse_provenance
+from imperviouslib.edge.grass.calls import overwrite, read_bytes, run
+from imperviouslib.edge.grass.region import check_projection
+from imperviouslib.edge.grass.workspace import (
+    exists,
+    mapset_folder,
+    remove,
+    remove_abandoned,
+    temporary_folder,
+    temporary_name,
+)
+
+_PROVENANCE = "impervious.json"
+
+
+def find_map(
+    name: str, *, option: str = "input", element: str = "raster", then: str = "Check the name with g.list."
+) -> str:
+    """Return the full name (map@mapset) of an existing map, or raise InputError."""
+    found = gs.find_file(name, element={"raster": "cell"}.get(element, element))
+    if not found.get("file"):
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=_("no {} map <{}>").format(element, name),
+            expected=_("an existing map"),
+            then=then,
+        )
+    return found["fullname"]
+
+
+def check_free(names: Iterable[str], element: str = "raster", option: str = "output") -> None:
+    """Raise InputError where an output exists and may not be replaced; `option` is the one that names it."""
+    if overwrite():
+        return
+    taken = [name for name in names if exists(name, element)]
+    if taken:
+        raise InputError(
+            _("Map <{}>").format(taken[0]),
+            found=_("that it exists"),
+            expected=_("a new name"),
+            then=_("Use --overwrite to replace it, or another {}=.").format(option),
+        )
+
+
+def map_grid(name: str, res_m: int = RES_M) -> Grid:
+    """Return the extent of a raster map as a Grid; raise GridError where the map is off the grid."""
+    info = gs.raster_info(name)
+    edges = [info[key] for key in ("west", "south", "east", "north")]
+    if (
+        abs(info["nsres"] - res_m) > 1e-6
+        or abs(info["ewres"] - res_m) > 1e-6
+        or any(abs(e - round(e / res_m) * res_m) > 1e-6 for e in edges)
+    ):
+        raise GridError(
+            _("Map <{}>").format(name),
+            found=_("cells of {:g} x {:g} m from west {:.10g}, north {:.10g}").format(
+                info["ewres"], info["nsres"], edges[0], edges[3]
+            ),
+            expected=_("{} m cells at multiples of {} m").format(res_m, res_m),
+            then=_("Resample it onto the grid with r.resamp.stats or r.resamp.interp."),
+        )
+    return Grid(*(round(edge) for edge in edges), res_m)
+
+
+def read_cells(name: str, grid: Grid, nodata: int = 0) -> np.ndarray:
+    """Read an integer raster map on `grid`.
+
+    nodata : int, value that stands for NULL and for cells outside the map
+    Returns: array (row, col), int32; GRASS samples the nearest cell where the map has another resolution
+    """
+    raw = read_bytes("r.out.bin", grid, flags="i", input=name, output="-", bytes=4, null=nodata)
+    return np.frombuffer(raw, dtype="<i4").reshape(grid.shape)
+
+
+def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = False) -> None:
+    """Bring a GeoTIFF on the grid into the current mapset: a copy, or a link to the file.
+
+    replace : bool, also where the user did not ask for it: for names of our own
+    """
+    run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=(replace or overwrite()) or None)
+
+
+def link_file(path: Path, name: str) -> None:
+    """Link a raster file as a map; the file stays where it is."""
+    run("r.external", input=str(path), output=name, overwrite=True)
+
+
+def rename(names: Mapping[str, str], element: str = "raster") -> None:
+    """Give maps of the current mapset other names, old to new, in this order and in one call; maps of these names are replaced."""
+    if names:
+        pairs = ",".join(f"{old},{new}" for old, new in names.items())
+        run("g.rename", overwrite=True, **{element: pairs})
+
+
+def mosaic(parts: Sequence[str], name: str, *, replace: bool = False) -> None:
+    """Join maps into a virtual map (r.buildvrt), or name a single one; where maps overlap, the last that is not NULL counts."""
+    overwriting = (replace or overwrite()) or None
+    if len(parts) > 1:
+        run("r.buildvrt", input=",".join(parts), output=name, overwrite=overwriting)
+    else:
+        run("g.rename", raster=f"{parts[0]},{name}", overwrite=overwriting)
+
+
+def import_polygons(features: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Bring GeoJSON features, with coordinates in metres of EPSG:3035, into the current mapset as a vector map."""
+    path = temporary_folder() / f"polygons_{os.getpid()}.geojson"
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{EPSG}"}}
+    path.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": list(features)}), encoding="utf-8")
+    try:
+        run("v.in.ogr", input=str(path), output=name, flags="o", overwrite=overwrite() or None)
+    finally:
+        path.unlink()
+
+
+def vector_area(name: str) -> tuple[Grid, np.ndarray]:
+    """Return the grid around the areas of a vector map and where they lie in it.
+
+    Returns: (grid, array (row, col) of bool with at most some 200 cells a side over the grid)
+    """
+    check_projection()
+    full = find_map(name, option="area", element="vector")
+    info = gs.vector_info(full)
+    if not info["areas"]:
+        raise InputError(
+            _("Vector map <{}>").format(name),
+            found=_("no areas"),
+            expected=_("areas"),
+            then=_("Make them with v.centroids or v.type."),
+        )
+    grid = snap_out(*(float(info[key]) for key in ("west", "south", "east", "north")))
+    step = max(1, -(-max(grid.shape) // 200))
+    coarse = Grid(*grid.bounds, RES_M)
+    coarse = Grid(*coarse.snapped_out(step).bounds, RES_M * step)
+    remove_abandoned("fetch_area")
+    raster = temporary_name("fetch_area")
+    mask = np.zeros(coarse.shape, bool)
+    # An area is where cell centres lie in it; its outline, densely drawn, adds slivers, its centroid what is smaller than a cell.
+    for kind, flags in (("area", ""), ("boundary", "d"), ("centroid", "")):
+        try:
+            run("v.to.rast", grid=coarse, flags=flags, input=full, type=kind, output=raster, use="val", value=1)
+            mask |= read_cells(raster, coarse) == 1
+        finally:
+            remove([raster])
+    return Grid(*coarse.bounds, RES_M), mask
+
+
+def describe(
+    name: str,
+    *,
+    title: str,
+    history: str,
+    provenance: Provenance | None = None,
+    units: str | None = None,
+    semantic_label: str | None = None,
+    sources: Sequence[str] = (),
+) -> None:
+    """Write title, history, units and semantic label of a map, and its provenance as JSON beside its metadata."""
+    # A history file replaces the generic line of the tool that made the map; lines of 80 are what r.info is_current whole.
+    text = temporary_folder() / f"history_{os.getpid()}_{name}.txt"
+    text.write_text("\n".join(textwrap.wrap(f"{history} (r.impervious {__version__})", 76)) + "\n", encoding="utf-8")
+    options: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
+    if units:
+        options["units"] = units
+    if semantic_label:
+        options["semantic_label"] = semantic_label
+    if sources:
+        options["source1"] = " ".join(sources)[:200]
+    try:
+        run("r.support", **options)
+    finally:
+        text.unlink()
+    if provenance is not None:
+        path = mapset_folder() / "cell_misc" / name / _PROVENANCE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(provenance.to_json(), indent=1, sort_keys=True), encoding="utf-8")
+
+
+def read_provenance(name: str) -> Provenance | None:
+    """Return what `describe` wrote for a map in any mapset; None where the suite did not make the map."""
+    found = gs.find_file(name, element="cell")
+    path = mapset_folder().with_name(found["mapset"]) / "cell_misc" / found["name"] / _PROVENANCE
+    return parse_provenance(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def style_classes(name: str) -> None:
+    """Give a class map its categories and colours."""
+    run("r.category", map=name, separator="pipe", rules="-", stdin="".join(f"{c.code}|{c.title}\n" for c in CLASSES))
+    colours = "".join(f"{c.code} {c.colour[0]}:{c.colour[1]}:{c.colour[2]}\n" for c in CLASSES)
+    run("r.colors", map=name, rules="-", stdin=colours)
+
+
+def list_rasters(pattern: str) -> set[str]:
+    """Return the names of raster maps of the current mapset that match a pattern with * and ?."""
+    return set(gs.list_grouped("raster", pattern=pattern).get(gs.gisenv()["MAPSET"], []))
+
+
+def search_rasters(pattern: str) -> list[str]:
+    """Return the names of raster maps of all mapsets on the search path that match a pattern with * and ?."""
+    return sorted({name for names in gs.list_grouped("raster", pattern=pattern).values() for name in names})
+
+
+def codes(name: str, grid: Grid) -> list[int]:
+    """Return the codes that an integer map has within a grid, ascending; raise InputError where the map is not an integer one."""
+    if gs.raster_info(name)["datatype"] != "CELL":
+        raise InputError(
+            _("Map <{}>").format(name),
+            found=_("type {}").format(gs.raster_info(name)["datatype"]),
+            expected=_("an integer map (CELL)"),
+            then=_("Convert it with r.mapcalc."),
+        )
+    # Aligned to the map itself, so that each of its pixels within the grid is met, whatever their size.
+    env = os.environ.copy()
+    env["GRASS_REGION"] = gs.region_env(align=name, n=grid.north, s=grid.south, e=grid.east, w=grid.west)
+    return sorted(int(word) for word in gs.read_command("r.stats", env=env, flags="n", input=name, quiet=True).split())
+
+
+def nests(name: str, res_m: int) -> bool:
+    """Tell whether a map's pixels are `res_m` metres, or a multiple of that, and lie at multiples of their own size."""
+    info = gs.raster_info(name)
+    sizes = (info["ewres"], info["nsres"])
+    return all(abs(size - round(size)) < 1e-6 and round(size) % res_m == 0 for size in sizes) and all(
+        abs(edge - round(edge / size) * size) < 1e-6
+        for edge, size in ((info["west"], sizes[0]), (info["north"], sizes[1]))
+    )
+
+
+def cell_size(name: str) -> float:
+    """Return the smaller side of a map's cells in metres."""
+    info = gs.raster_info(name)
+    return float(min(info["nsres"], info["ewres"]))

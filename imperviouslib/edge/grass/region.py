@@ -1,0 +1,103 @@
+"""The current region, its projection and the user's mask, none of which is ever changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import grass.script as gs
+
+from imperviouslib.core.errors import GridError, _
+from imperviouslib.core.grid import EPSG, RES_M, Grid
+
+
+@contextlib.contextmanager
+def unmasked(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Give an environment in which no mask holds. The mask itself is not touched, so a run that is killed leaves it set.
+
+    GRASS looks for a mask in the current mapset alone: here that is an empty one, with links to the real ones beside it. Their folder
+    is not among GRASS's temporary files, whose clearing away might follow the links.
+    """
+    here = gs.gisenv()
+    location = Path(here["GISDBASE"], here["LOCATION_NAME"]).absolute()
+    with tempfile.TemporaryDirectory(prefix="impervious_") as folder:
+        empty = Path(folder, location.name, f"{here['MAPSET']}_unmasked")
+        empty.mkdir(parents=True)
+        shutil.copy(location / here["MAPSET"] / "WIND", empty)
+        for mapset in {"PERMANENT", here["MAPSET"]}:
+            empty.with_name(mapset).symlink_to(location / mapset)
+        session = Path(folder, "rc")
+        session.write_text(
+            f"GISDBASE: {folder}\nLOCATION_NAME: {location.name}\nMAPSET: {empty.name}\nGUI: text\n", encoding="utf-8"
+        )
+        yield {**{key: value for key, value in env.items() if key != "GRASS_MASK"}, "GISRC": str(session)}
+
+
+def mask_name() -> str:
+    """Return the name of the map that hides cells: GRASS 8.4 reads another one than MASK from the environment."""
+    return os.environ.get("GRASS_MASK") or "MASK"
+
+
+def has_mask() -> bool:
+    """Tell whether a raster mask of the user hides cells."""
+    name, _at, mapset = mask_name().partition("@")
+    return bool(gs.find_file(name, element="cell", mapset=mapset or gs.gisenv()["MAPSET"])["name"])
+
+
+def region_grid(res_m: int = RES_M) -> Grid:
+    """Return the current region as a Grid; raise GridError where it is not EPSG:3035 or off the grid."""
+    check_projection()
+    region = gs.region()
+    if any(abs(region[key] - res_m) > 1e-9 for key in ("nsres", "ewres")):
+        raise GridError(
+            _("Current region"),
+            found=_("cells of {:g} x {:g} m").format(region["ewres"], region["nsres"]),
+            expected=f"{res_m} x {res_m} m",
+            then=_("Set it with g.region -a res={}.").format(res_m),
+        )
+    edges = [region[key] for key in ("w", "s", "e", "n")]
+    if any(edge % res_m for edge in edges):
+        raise GridError(
+            _("Current region"),
+            found=_("edges ") + " ".join(f"{edge:g}" for edge in edges),
+            expected=_("multiples of {} m").format(res_m),
+            then=_("Align it with g.region -a res={}.").format(res_m),
+        )
+    return Grid(*(int(edge) for edge in edges), res_m)
+
+
+def has_grid_region() -> bool:
+    """Tell whether the current region lies on the grid."""
+    try:
+        region_grid()
+    except GridError:
+        return False
+    return True
+
+
+def check_projection() -> None:
+    """Raise GridError unless the location is EPSG:3035."""
+    info = gs.parse_command("g.proj", flags="g")
+    # An own definition of the same projection carries no code, so the parameters decide where the code is missing.
+    same = (
+        info.get("srid", "").upper() == f"EPSG:{EPSG}"
+        or info.get("epsg") == str(EPSG)
+        or (
+            info.get("proj") == "laea"
+            and all(
+                abs(float(info.get(key, "nan")) - value) < 1e-6
+                for key, value in {"lat_0": 52, "lon_0": 10, "x_0": 4321000, "y_0": 3210000}.items()
+            )
+        )
+    )
+    if not same:
+        raise GridError(
+            _("Location <{}>").format(gs.gisenv()["LOCATION_NAME"]),
+            found=info.get("srid") or info.get("name") or "another projection",
+            expected=_("EPSG:{}").format(EPSG),
+            then=_("Create one with grass -c EPSG:{} -e DIR/NAME and start the tool there.").format(EPSG),
+        )

@@ -1,0 +1,136 @@
+"""The mapset as a place of work: locks between runs, temporary names and folders, and what killed runs left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import grass.script as gs
+
+from imperviouslib.edge.files import exclusive_lock, remove_folder
+from imperviouslib.edge.grass.calls import run
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def temporary_folder() -> Path:
+    """Return a folder for files of this process within the mapset, removed by GRASS when the session ends."""
+    # GRASS numbers these folders by process alone, so two threads must not ask at once.
+    with _ONE_AT_A_TIME:
+        return Path(gs.tempdir())
+
+
+def shared_folder() -> Path:
+    """Return the folder for passing files that all processes of this mapset see."""
+    return temporary_folder().parent
+
+
+def temporary_name(stem: str) -> str:
+    """Return a map name that no other process uses; remove the map with `remove` when done."""
+    return gs.append_node_pid(stem)
+
+
+def _abandoned(names: Iterable[str], stem: str) -> list[str]:
+    """Return those of `temporary_name`'s names that begin with `stem` and whose process on this machine is gone.
+
+    v.rast.stats names its own temporary raster after the map that it works on, with `_<process>.<number>` behind.
+    """
+    ending = temporary_name("").removesuffix(str(os.getpid()))
+    pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)(?:_\d+\.\d+)?")
+    found = (pattern.fullmatch(name) for name in names)
+    return [match[0] for match in found if match and not Path("/proc", match[1]).exists()]
+
+
+def remove_abandoned(stem: str) -> None:
+    """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
+    for element in ("raster", "vector"):
+        listed = gs.list_grouped(element, pattern=f"{stem}*").get(gs.gisenv()["MAPSET"], [])
+        gone = _abandoned(listed, stem)
+        for name in gone:
+            # A run killed at the very start of a vector leaves a folder that g.remove cannot read.
+            if element == "vector" and not (_vector_folder(name) / "head").is_file():
+                remove_folder(_vector_folder(name))
+        remove(gone, element)
+
+
+def _vector_folder(name: str) -> Path:
+    """Return the folder of a vector map of the current mapset."""
+    return mapset_folder() / "vector" / name
+
+
+def linked_folder() -> Path:
+    """Return a folder within the mapset for GeoTIFFs that maps are linked to; it stays as long as the mapset."""
+    folder = mapset_folder() / _LINKED
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+_LINKED = "linked"
+
+
+def mapset_folder() -> Path:
+    env = gs.gisenv()
+    return Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"])
+
+
+@contextlib.contextmanager
+def lock_maps(prefix: str) -> Iterator[None]:
+    """Hold the maps `<prefix>_*` of the current mapset for this process; raise InputError where another run writes them now."""
+    with exclusive_lock(shared_folder() / f"writing_{prefix}", f"Maps <{prefix}_*>"):
+        yield
+
+
+@contextlib.contextmanager
+def lock_vector(name: str) -> Iterator[None]:
+    """Hold a vector map of the current mapset for this process; raise InputError where another run writes it now."""
+    with exclusive_lock(shared_folder() / f"vector_{name}", f"Vector map <{name}>"):
+        yield
+
+
+def remove_superseded(names: Iterable[str]) -> None:
+    """Remove the files of these maps in the folder of linked files to which no map of the mapset is linked.
+
+    That is what older maps of the names were linked to, and what killed runs left; a map that was renamed keeps its file.
+    """
+    mapset, folder = mapset_folder(), mapset_folder() / _LINKED
+    if not folder.is_dir():
+        return
+    # Resolved, because a mapset can be reached by several paths and a map keeps the one it was linked by.
+    targets = (linked_file(mapset, metadata.name) for metadata in mapset.glob("cell_misc/*"))
+    linked = {Path(target).resolve() for target in targets if target}
+    for name in names:
+        for pattern in (f"{name}.tif", f"{name}.????????.tif", f".{name}.*part.tif"):
+            for path in folder.glob(pattern):
+                if path.resolve() not in linked:
+                    path.unlink(missing_ok=True)
+
+
+def exists(name: str, element: str = "raster") -> bool:
+    """Tell whether a map exists in the current mapset, the only one written to."""
+    mapset = gs.gisenv()["MAPSET"]
+    return bool(gs.find_file(name, element={"raster": "cell"}.get(element, element), mapset=mapset).get("file"))
+
+
+def remove(names: Iterable[str], element: str = "raster") -> None:
+    """Remove maps of the current mapset that exist."""
+    present = [name for name in names if exists(name, element)]
+    if present:
+        run("g.remove", type=element, name=",".join(present), flags="f")
+
+
+def linked_file(mapset: Path, name: str) -> str | None:
+    """Return the file to which a map is linked, or None."""
+    return read_header(mapset / "cell_misc" / name / "gdal").get("file")
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Read a file of lines "key: value"; empty where there is none."""
+    try:
+        pairs = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in pairs}

@@ -1,1 +1,0 @@
-"""The embedded archive: a small world whose truth is known, made from a seed and served as Creodias would serve it."""
