@@ -52,9 +52,14 @@ STEPS = (
     "Mend", "Name", "Put", "Remove", "Rename", "Renew", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
 )  # fmt: skip
 """With which word a next step begins: it tells the user what to do."""
-SENTENCE = re.compile(
-    r"(?P<thing>[A-Z0-9].*?): found (?P<found>.+?), expected (?P<expected>.+?)\. (?P<then>[A-Z][a-z]+ .+\.)"
-)
+SENTENCES = [
+    re.compile(pattern)
+    for pattern in (
+        r"(?P<thing>[A-Z0-9].*?): found (?P<found>.+?), expected (?P<expected>.+?)\. (?P<then>[A-Z][a-z]+ .+\.)",
+        r"(?P<thing>[A-Z0-9].*?)\. (?P<then>[A-Z][a-z]+ .+\.)",
+    )
+]
+"""Forms of a message: what was found and expected, or one statement ("Map <a> already exists"); both end with the next step."""
 
 
 @dataclass
@@ -596,14 +601,15 @@ def judge(done, row=None, *, traceback=False):
     assert said.count("ERROR: ") == 1, said
     assert ("Traceback" in said + done.stdout) == traceback, said
     line = said.partition("ERROR: ")[2]
-    parts = SENTENCE.fullmatch(line)
-    assert parts, line
+    found = [match.groupdict() for match in (pattern.fullmatch(line) for pattern in SENTENCES) if match]
+    assert found, line
+    parts = found[0]
     assert parts["then"].split()[0] in STEPS, line
     assert "  " not in line and ".." not in line.replace("...", ""), line
     if row:
         for part in ("thing", "found", "expected", "then"):
-            # A nested line's parts lie in all of `found` and `expected`.
-            assert getattr(row, part) in (parts[part] if part != "found" else line), (part, line)
+            # A nested line's parts lie in all of `found` and `expected`; a statement has them in one.
+            assert getattr(row, part) in (parts.get(part, parts["thing"]) if part != "found" else line), (part, line)
     return line
 
 

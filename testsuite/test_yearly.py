@@ -172,9 +172,9 @@ def test_life_of_a_composite(grass, tmp_path):
     assert (count[:, 40:] == -1).all()
     assert (_cells("s2_2018_B11_p50")[:, 8:40] == 1060).all() and (_cells("s2_2018_B04_p50")[:, 8:40] == 1070).all()
 
-    told = read_provenance("s2_2018_B12_p50")
-    assert told["period"] == "2018" and told["settings"]["method"] == "median" and len(told["scenes"]) == 2
-    assert told["scenes"][0]["baseline"] == "02.13" and told["scenes"][0]["rule"]
+    record = read_provenance("s2_2018_B12_p50")
+    assert record.period == "2018" and record.settings["method"] == "median" and len(record.scenes) == 2
+    assert record.scenes[0].baseline == "02.13" and record.scenes[0].rule
     info = grass("r.info", "map=s2_2018_B12_p50").stdout
     assert "Median of B12" in info and "S2_12" in info and "S2A_MSIL2A_20180601" in info
     assert not list(tmp_path.glob("composites*"))  # -l links files in the mapset: the archive may be read-only
