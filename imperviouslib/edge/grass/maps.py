@@ -176,15 +176,15 @@ def describe(
     # A history file replaces the generic line of the tool that made the map; lines of 80 are what r.info is_current whole.
     text = temporary_folder() / f"history_{os.getpid()}_{name}.txt"
     text.write_text("\n".join(textwrap.wrap(f"{history} (r.impervious {__version__})", 76)) + "\n", encoding="utf-8")
-    options: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
+    parameters: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
     if units:
-        options["units"] = units
+        parameters["units"] = units
     if semantic_label:
-        options["semantic_label"] = semantic_label
+        parameters["semantic_label"] = semantic_label
     if sources:
-        options["source1"] = " ".join(sources)[:200]
+        parameters["source1"] = " ".join(sources)[:200]
     try:
-        run("r.support", **options)
+        run("r.support", **parameters)
     finally:
         text.unlink()
     if provenance is not None:

@@ -102,7 +102,7 @@ def _time_key(line: str) -> tuple[str, ...]:
     return name, *(t if len(t) > 10 else f"{t} 00:00:00" for t in times if t not in ("", "None"))
 
 
-def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **options: Any) -> str:
+def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **parameters: Any) -> str:
     """Run a temporal tool and return what it prints; raise TimeoutExpired where it does not end, and end it.
 
     On a busy machine one of some hundreds never ends, its work done: its watcher starts the database's helper anew while Python waits
@@ -112,7 +112,7 @@ def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **optio
     env = {**os.environ, "GRASS_VERBOSE": "-1"}
     # A session of its own holds the tool and its helpers, so that all end together, also where this run is told to end.
     process = subprocess.Popen(
-        gs.make_command(tool, **options),
+        gs.make_command(tool, **parameters),
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -127,5 +127,5 @@ def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **optio
         raise
     if process.returncode and not may_fail:
         sys.stderr.write(err.decode(errors="replace"))
-        raise CalledModuleError(tool, f"{tool} {options}", process.returncode, err.decode(errors="replace"))
+        raise CalledModuleError(tool, f"{tool} {parameters}", process.returncode, err.decode(errors="replace"))
     return out.decode()
