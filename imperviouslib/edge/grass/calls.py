@@ -25,12 +25,12 @@ def percent(done: int, total: int) -> None:
 
 
 def overwrite() -> bool:
-    """Tell whether the user allowed existing maps to be replaced (--overwrite or GRASS_OVERWRITE)."""
+    """Tell whether existing outputs may be replaced (--overwrite or GRASS_OVERWRITE)."""
     return gs.overwrite() or os.environ.get("GRASS_OVERWRITE") == "1"
 
 
 def environment(grid: Grid) -> dict[str, str]:
-    """Return the environment of a GRASS call that shall work on `grid` and nowhere else; a mask of the user holds."""
+    """Return the environment of a GRASS call that works on `grid`; a mask of the user applies."""
     env = os.environ.copy()
     env["GRASS_REGION"] = gs.region_env(
         n=grid.north, s=grid.south, e=grid.east, w=grid.west, nsres=grid.res_m, ewres=grid.res_m
@@ -51,7 +51,7 @@ def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **para
 def read(tool: str, *, grid: Grid | None = None, masked: bool = True, **parameters: Any) -> str:
     """Run a GRASS tool and return what it prints.
 
-    masked : bool, whether a mask of the user holds; where it does not, maps must be named with their mapset
+    masked : bool, whether a mask of the user applies; without it, maps must be named with their mapset
     """
     parameters.setdefault("quiet", True)
     env = environment(grid) if grid else os.environ.copy()
@@ -67,7 +67,6 @@ def read_bytes(tool: str, grid: Grid, **parameters: Any) -> bytes:
         raise InputError(
             _("Map <{}>").format(parameters.get("input")),
             found=_("cells that cannot be read"),
-            expected=_("a readable map"),
             then=_("Check it with r.info."),
         )
     return raw
