@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Build the documentation site in build/docs from the manual pages, doc/ and the docstrings; a broken link is an error.
+"""build.py [FOLDER]: build the documentation site from the manual pages, doc/ and the docstrings; a broken link is an error.
 
-The pages are first gathered in build/docs-source, each under its path in the checkout, so that links between them work there as they do in
-the checkout. Added to them are the options of each tool, from the head of its script, and a page for each module of the library.
+The pages are first gathered in a folder beside the site, each under its path in the checkout, so that links between them work there as they
+do in the checkout. README.md becomes the first page. Added to them are the options of each tool, from the head of its script, and a page for each module of the library.
 Everything that the site needs lies in it: it can be read, and built, without a network.
 """
 
@@ -17,9 +17,8 @@ from sphinx.cmd.build import main as sphinx_build
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pages import TOP, pages
 
-SOURCE, SITE = TOP / "build" / "docs-source", TOP / "build" / "docs"
-TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
-LINKED = ("LICENSE", "CITATION.cff", "testsuite/demo.sh", "testsuite/world/make.py")
+TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md")
+LINKED = ("LICENSE", "CITATION.cff", "testsuite/demo.sh")
 """Files that pages link to and that are no pages."""
 ROOMS = ("core", "edge", "stage")
 # What g.parser fills in where the head of a script names a standard option and nothing else.
@@ -73,54 +72,48 @@ def manual_page(page: Path) -> str:
     return f"# {page.stem}\n\n{text}"
 
 
-def _contents(*entries: str, caption: str) -> str:
-    return "\n".join(
-        [".. toctree::", f"   :caption: {caption}", "   :maxdepth: 1", "", *(f"   {e}" for e in entries), ""]
-    )
+def _contents(caption: str, *entries: str) -> str:
+    return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```", ""])
 
 
-def gather() -> None:
-    """Write the sources of the site to SOURCE."""
-    shutil.rmtree(SOURCE, ignore_errors=True)
+def _below(folder: str) -> list[str]:
+    """Return the Markdown pages of a folder of the checkout."""
+    return sorted(str(path.relative_to(TOP)) for path in (TOP / folder).glob("*.md"))
+
+
+def gather(source: Path) -> None:
+    """Write the sources of the site to a folder."""
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(TOP / "doc", source / "doc")
     for path in (*TEXTS, *LINKED):
-        (SOURCE / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(TOP / path, SOURCE / path)
-    shutil.copytree(TOP / "doc", SOURCE / "doc")
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(TOP / path, source / path)
     for page in pages():
-        target = SOURCE / page.relative_to(TOP)
+        target = source / page.relative_to(TOP)
         target.parent.mkdir(exist_ok=True)
         target.write_text(manual_page(page), encoding="utf-8")
-    (SOURCE / "library").mkdir()
+    (source / "library").mkdir()
     for module in (module for room in ROOMS for module in modules(room)):
         text = f"{module}\n{'=' * len(module)}\n\n.. automodule:: {module}\n"
-        (SOURCE / "library" / f"{module}.rst").write_text(text, encoding="utf-8")
-    documents, decisions = (
-        [f"doc/{p}" for p in sorted(str(f.relative_to(TOP / "doc")) for f in (TOP / "doc").glob(g))]
-        for g in ("*.md", "adr/*.md")
-    )
-    manual = [str(page.relative_to(TOP)) for page in pages()]
-    (SOURCE / "index.rst").write_text(
-        "\n".join(
-            [
-                "r.impervious",
-                "============",
-                "",
-                _contents("README.md", *manual, caption="Manual"),
-                _contents(*documents, caption="Documents"),
-                _contents(*decisions, caption="Decisions"),
-                _contents("CONTRIBUTING.md", "CHANGELOG.md", caption="Contributing"),
-                *(_contents(*(f"library/{m}" for m in modules(room)), caption=f"Library: {room}") for room in ROOMS),
-            ]
-        ),
-        encoding="utf-8",
-    )
+        (source / "library" / f"{module}.rst").write_text(text, encoding="utf-8")
+    contents = [
+        _contents("Manual", *(str(page.relative_to(TOP)) for page in pages())),
+        _contents("Documents", *_below("doc")),
+        _contents("Decisions", *_below("doc/adr")),
+        _contents("Contributing", *TEXTS),
+        *(_contents(f"Library: {room}", *(f"library/{module}" for module in modules(room))) for room in ROOMS),
+    ]
+    home = (TOP / "README.md").read_text(encoding="utf-8")
+    (source / "index.md").write_text("".join([home, *contents]), encoding="utf-8")
 
 
 def main() -> int:
-    gather()
-    return sphinx_build(
-        ["-q", "-W", "--keep-going", "-E", "-c", str(Path(__file__).parent), str(SOURCE), str(SITE), *sys.argv[1:]]
-    )
+    """Build the site in build/docs, or in the folder that is named; return the exit status."""
+    site = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else TOP / "build" / "docs"
+    source = site.with_name(site.name + "-source")
+    gather(source)
+    shutil.rmtree(site, ignore_errors=True)
+    return sphinx_build(["-q", "-W", "--keep-going", "-c", str(Path(__file__).parent), str(source), str(site)])
 
 
 if __name__ == "__main__":

@@ -16,12 +16,15 @@ html_theme = "furo"
 html_title = "r.impervious"
 html_copy_source = False
 html_show_sphinx = False
+# Options such as --overwrite keep their hyphens.
+smartquotes = False
 
 myst_heading_anchors = 3
 # GRASS makes the title of a manual page itself, so the pages begin with headings of the second level.
 suppress_warnings = ["myst.header"]
 
-autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
+add_module_names = False
+autodoc_default_options = {"members": True, "member-order": "bysource"}
 # GRASS can be imported only in its sessions, and the others take long; none is needed to read docstrings.
 autodoc_mock_imports = [
     "grass", "grass_session", "h5py", "ijson", "keras", "matplotlib", "obstore", "pyarrow", "pyproj", "pystac", "pystac_client", "rasterio",
@@ -40,11 +43,7 @@ def _escaped(text: str) -> str:
 
 
 def restructured(lines: list[str]) -> list[str]:
-    """Return the lines of a docstring as reStructuredText.
-
-    >>> restructured(["Add `a` to b.", "", "a, b : int, metres", "Returns: int"])
-    ['Add ``a`` to b.', '', '- **a, b**: int, metres', '- **Returns**: int', '']
-    """
+    """Return the lines of a docstring as reStructuredText: its fields become a list."""
     out: list[str] = []
     for block in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
         inside = block.splitlines()
