@@ -30,6 +30,7 @@ check:    ## Lint, types, rules between rooms, manual pages, and the tests that 
 	@$(PYTHON3) -m ruff check .
 	@$(PYTHON3) -m ruff format --check .
 	@tools/in-venv lint-imports --no-cache
+	@$(PYTHON3) tools/rules.py
 	@$(PYTHON3) -m mypy
 	@$(PYTHON3) tools/pages.py --check
 	@$(PYTHON3) -m pytest -m "not slow"

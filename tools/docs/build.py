@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sphinx.cmd.build import main as sphinx_build
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from pages import TOP, pages
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tools.pages import TOP, pages
 
 TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md")
 LINKED = ("LICENSE", "CITATION.cff", "testsuite/demo.sh")
