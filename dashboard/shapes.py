@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.data import Table, polygons
+from dashboard.outlines import polygons
+from dashboard.table import Table
 
 WIDTH = 2000
 """Width of the drawing in half pixels; the map is meant to be seen about 1000 pixels wide at most."""

@@ -30,7 +30,7 @@ def test_csv_without_filters_is_the_table(folder, table):
 def test_large_download_comes_in_parts_with_one_header(table, monkeypatch):
     rows = exports.select(table, {"geo": ["XA111"]})
     whole = b"".join(exports.to_csv(rows))
-    monkeypatch.setattr(exports, "PART", 100)
+    monkeypatch.setattr(exports, "PART_ROWS", 100)
     pieces = list(exports.to_csv(rows))
     assert len(pieces) == -(-len(rows) // 100) and b"".join(pieces) == whole
     assert pq.read_table(io.BytesIO(exports.to_parquet(rows))).num_rows == len(rows)

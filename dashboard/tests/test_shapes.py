@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.data import polygons
+from dashboard.outlines import polygons
 from dashboard.shapes import WIDTH, Frame, draw_map, draw_region, path, simplify
 
 FRAME = Frame(4_000_000, 3_100_000, WIDTH / 150_000)
