@@ -31,7 +31,7 @@ FLOWS = {
 COVER_KEYS = {"IMP": "imp", "GRN": "grn"}
 UNITS = {"KM2": Choice("km2", "km²"), "PC": Choice("pc", "%")}
 DEFINITIONS = {
-    "artificial_natural": Choice("an", "Artificial and natural surfaces"),
+    "artificial_natural": Choice("an", "Artificial and natural material surfaces"),
     "artificial": Choice("a", "Artificial surfaces only"),
 }
 

@@ -42,7 +42,7 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
     for key, text in items:
         if key not in FILTERS or key in filters:
             raise BadRequestError(
-                f"Filter: found an unknown or repeated name, expected each at most once of {', '.join(FILTERS)}."
+                f"The request has an unknown filter, or the same filter twice. Use each of {', '.join(FILTERS)} at most once."
             )
         codes = text.split(",")
         if key == "geo":
@@ -55,7 +55,7 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
             known = set(table.schema["codes"][key])
         if len(codes) > MAX_CODES or not set(codes) <= known:
             raise BadRequestError(
-                f"Filter {key}: found a code that the table does not have. See regions.csv and datapackage.json."
+                f"Filter {key}: the table does not have all of these codes. See regions.csv and datapackage.json."
             )
         filters[key] = codes
     return filters
@@ -120,7 +120,7 @@ def to_geojson(table: Table, filters: Mapping[str, list[str]]) -> bytes:
     Raises BadRequestError unless the filters name one measure.
     """
     if any(len(filters.get(column, ())) != 1 for column in MEASURE_COLUMNS):
-        raise BadRequestError(f"GeoJSON: expected one code for each of {', '.join(MEASURE_COLUMNS)}.")
+        raise BadRequestError(f"GeoJSON holds one measure. Give one code for each of {', '.join(MEASURE_COLUMNS)}.")
     measure = Measure(*(filters[column][0] for column in MEASURE_COLUMNS))
     years = set(filters.get("TIME_PERIOD", map(str, table.years)))
     wanted = filters.get("geo", table.regions)

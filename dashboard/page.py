@@ -42,10 +42,10 @@ def controls(table: Table, state: State) -> Tag:
     levels = {str(level): texts.level_name(level) for level in table.levels}
     return tags.form(
         select("l", "Regions", levels, str(state.level)),
-        column_list("landcover", "Land"),
+        column_list("landcover", "Land cover"),
         column_list("lc_flow", "Measure"),
         column_list("unit", "Unit"),
-        column_list("definition", "Impervious means"),
+        column_list("definition", "Impervious includes"),
         column_list("method", "Method"),
         class_="controls",
         aria_label="Choose the figures",
@@ -58,8 +58,8 @@ def map_panel() -> Tag:
         tags.div(
             tags.div(tags.h2(id="map-title", aria_live="polite"), tags.p(id="map-method", class_="note")),
             tags.div(
-                tags.button("+", id="zoom-in", type="button", aria_label="Enlarge the map"),
-                tags.button("−", id="zoom-out", type="button", aria_label="Reduce the map"),
+                tags.button("+", id="zoom-in", type="button", aria_label="Zoom in"),
+                tags.button("−", id="zoom-out", type="button", aria_label="Zoom out"),
                 tags.button("⤢", id="zoom-all", type="button", aria_label="Show the whole map"),
                 class_="zoom",
             ),
@@ -113,7 +113,7 @@ def region_panel(table: Table, state: State) -> Tag:
                     checked="checked" if len(state.geos) > 1 else None,
                     autocomplete="off",
                 ),
-                tags.span(f"Compare up to {MAX_REGIONS}"),
+                tags.span(f"Compare up to {MAX_REGIONS} regions"),
                 class_="check",
             ),
             class_="find",
@@ -127,7 +127,7 @@ def region_panel(table: Table, state: State) -> Tag:
                 checked="checked" if state.compare_method else None,
                 autocomplete="off",
             ),
-            tags.span(f"Show {second} beside the chosen method"),
+            tags.span(f"Compare with {second}"),
             class_="check",
         ),
         ui.output_ui("chart"),
@@ -151,7 +151,10 @@ def page(table: Table, request: Request) -> ui.page_html:
         tags.header(
             tags.div(
                 tags.h1(title),
-                tags.p("How much land was sealed, region by region, and how sure we are", class_="lead"),
+                tags.p(
+                    "Sealed land in each region, its change from year to year, and how reliable the figures are",
+                    class_="lead",
+                ),
             ),
             tags.div(
                 tags.p("Experimental statistics", class_="chip"),
@@ -165,7 +168,7 @@ def page(table: Table, request: Request) -> ui.page_html:
             tags.div(
                 tags.div(
                     tags.section(ui.output_ui("ranking"), class_="panel", aria_label="Ranking"),
-                    tags.section(ui.output_ui("changes"), class_="panel", aria_label="What became what"),
+                    tags.section(ui.output_ui("changes"), class_="panel", aria_label="Land cover changes"),
                     class_="stack",
                 ),
                 tags.div(

@@ -47,7 +47,9 @@ def api_routes(table: Table) -> list[Route]:
     def get_map(request: Request) -> Response:
         level = request.path_params["level"]
         return (
-            answer_packed(request, maps[level]) if level in maps else PlainTextResponse("Level: not in the table.", 404)
+            answer_packed(request, maps[level])
+            if level in maps
+            else PlainTextResponse("The table has no regions of this level.", 404)
         )
 
     def get_names(request: Request) -> Response:
@@ -79,7 +81,7 @@ def api_routes(table: Table) -> list[Route]:
             )
         if suffix == "parquet":
             return attachment(exports.to_parquet(rows), "impervious_nuts.parquet", "application/vnd.apache.parquet")
-        return PlainTextResponse("Format: expected csv, sdmx.csv, parquet or geojson.", 404)
+        return PlainTextResponse(f"Unknown format. Use one of {', '.join(exports.FORMATS)}.", 404)
 
     def get_regions(request: Request) -> Response:
         return attachment(exports.to_csv(table.regions_table), "nuts_regions.csv", CSV)
@@ -94,7 +96,7 @@ def api_routes(table: Table) -> list[Route]:
     def get_region(request: Request) -> Response:
         geo = request.path_params["geo"]
         if geo not in table.regions:
-            return PlainTextResponse("Region: not in the table.", 404)
+            return PlainTextResponse("The table has no such region.", 404)
         state = parse_query(request.url.query, table)
         state = State(table.regions[geo].level, state.measure, state.year, (geo,), True, state.order)
         return HTMLResponse("<!DOCTYPE html>\n" + region_report(table, state).render()["html"])

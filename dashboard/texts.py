@@ -26,7 +26,7 @@ LEVEL_NAMES = {
 def no_interval(method: Method) -> str:
     """Say why figures of a method have no 95 % interval."""
     if not method.interval:
-        return "No 95 % interval: the figures are counted from maps, no reference sample stands behind them."
+        return "No 95 % interval: the figures are counted from maps, without a reference sample."
     return "No 95 % interval was estimated for these figures."
 
 
@@ -58,12 +58,12 @@ def unit_phrase(measure: Measure) -> str:
 def unit_explained(table: Table, measure: Measure) -> str:
     """Explain the unit in a sentence."""
     if measure.is_area:
-        return "Square kilometres, counted on an equal-area grid. The circles mostly tell how large a region is; % compares regions."
+        return "Square kilometres on an equal-area grid. Large regions tend to have large circles; use % to compare regions."
     if measure.is_stock:
         only_seen = table.known_methods[measure.method].ground == "seen"
         area = "the cells that were seen" if only_seen else "the region's area"
         return f"Per cent of {area}."
-    return f"Per cent of the {cover_name(table, measure.landcover).lower()} that there was in the earlier year."
+    return f"Per cent of the {cover_name(table, measure.landcover).lower()} of the earlier year."
 
 
 def choose_decimals(cubes: Iterable[Cube]) -> int:
@@ -125,7 +125,7 @@ def missing_reason(cell: Cell, coverage_min: float) -> str:
     if cell.coverage is None:
         return "not in the table"
     if IMPOSSIBLE in cell.flags:
-        return "cannot exist"
+        return "not defined, the stock at the start is 0"
     if cell.coverage < coverage_min:
         return "too little of the region was seen"
     return "no figure"

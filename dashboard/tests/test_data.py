@@ -1,4 +1,4 @@
-"""The table folder: what is read, and the one line for what is off."""
+"""The table folder: what is read, and the message of one line for each fault."""
 
 import itertools
 import json
@@ -64,7 +64,7 @@ def test_stock_has_every_year_and_flow_all_but_the_first(table):
     assert [(p.year_from, p.year) for p in table.cube(GAIN, 3).periods] == list(itertools.pairwise(YEARS))
 
 
-def test_region_without_figures_is_empty_not_nought(table):
+def test_region_without_figures_is_empty_not_zero(table):
     cube = table.cube(GAIN, 3)
     absent = [geo for geo in cube.geos if np.isnan(cube.coverage[cube.row_of[geo]]).all()]
     assert len(absent) == 1
@@ -113,11 +113,11 @@ def test_of_two_flows_to_one_year_the_shorter_is_shown(own_folder):
         (Period(2000, 1999), "1999–2000", "1999 to 2000"),
     ],
 )
-def test_period_is_told_short_and_long(period, label, title):
+def test_period_has_a_short_and_a_long_form(period, label, title):
     assert (period.label, period.title) == (label, title)
 
 
-def test_changes_are_those_of_the_region_and_period(table):
+def test_transitions_are_those_of_the_region_and_period(table):
     found = table.transitions_of("XA111", "artificial", "mapped_raw", "KM2", Period(2020, 2019))
     assert set(found) == {("GRN", "IMP"), ("OTH", "IMP"), ("IMP", "GRN")}
     gain = (
@@ -221,7 +221,7 @@ def test_text_where_numbers_belong_gives_one_line(own_folder):
     assert_refused(own_folder, "column OBS_VALUE: the type is string, but must be floating-point numbers.")
 
 
-def test_empty_and_dictionary_columns_are_as_good_as_plain_ones(own_folder):
+def test_empty_and_dictionary_columns_are_accepted(own_folder):
     path = own_folder / "impervious_nuts.parquet"
     whole = pq.read_table(path)
     for name, column in (

@@ -1,4 +1,4 @@
-"""The query: closed lists, defaults, nothing else."""
+"""The query: values of closed lists, and defaults for everything else."""
 
 import pytest
 from hypothesis import given

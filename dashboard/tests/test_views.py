@@ -1,4 +1,4 @@
-"""Views as pure functions: units and times in titles, words for flags, hostile names as text, empty as a state."""
+"""Views as pure functions: titles with unit and period, flags written out, hostile names as text, empty tables."""
 
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -54,7 +54,7 @@ def html(made):
         ("i=lost&c=grn&u=km2", "Lost green land, km²"),
     ],
 )
-def test_titles_say_what_unit_and_when(table, query, title):
+def test_titles_name_measure_unit_and_period(table, query, title):
     state = parse_query(f"{query}&y=2020&g=XA", table)
     when = "2020" if "stk" in query else "2019 to 2020"
     assert f"{title}, {when}" in html(ranking(table, state))
@@ -78,11 +78,11 @@ def test_hostile_name_is_text_in_every_view(table, view):
 @pytest.mark.parametrize(
     "query", ["g=", "g=&l=0", "g=XA,XA1&l=1", "i=stk&y=2017", "i=new&y=2017", "m=raw&u=km2&i=net&o=asc&r=0"]
 )
-def test_every_view_stands_every_state(table, view, query):
+def test_every_view_renders_every_state(table, view, query):
     assert html(view(table, parse_query(query, table))) or query.startswith("g=")
 
 
-def test_table_without_figures_is_a_state(own_folder):
+def test_table_without_figures_renders(own_folder):
     import pyarrow.parquet as pq
 
     for name in ("impervious_nuts", "impervious_nuts_transitions"):
@@ -92,7 +92,7 @@ def test_table_without_figures_is_a_state(own_folder):
     state = parse_query("", table)
     for view in VIEWS[:-1]:
         html(view(table, state))
-    assert "no such figures" in html(map_summary(table, state))
+    assert "no figures for this choice" in html(map_summary(table, state))
     assert cube_json(table, state)["periods"] == []
 
 
@@ -118,7 +118,7 @@ def test_ranking_shows_25_and_the_chosen_ones(table, monkeypatch):
     assert f'data-geo="{order[-1]}"' in lowest and f'data-geo="{order[0]}"' not in lowest
 
 
-def test_ribbon_only_where_intervals_are_and_a_word_where_not(table, plain_table):
+def test_band_only_with_intervals_and_a_note_without(table, plain_table):
     with_band = html(chart(table, parse_query("g=XA", table)))
     assert 'class="ribbon' in with_band and "Band: 95 % interval." in with_band
     for made_table, query in ((table, "g=XA111"), (plain_table, "g=XA")):
@@ -126,24 +126,24 @@ def test_ribbon_only_where_intervals_are_and_a_word_where_not(table, plain_table
         assert 'class="ribbon' not in without and "No 95 % interval" in without
 
 
-def test_raw_lies_beside_and_can_be_put_away(plain_table):
+def test_raw_counts_are_drawn_beside_and_can_be_hidden(plain_table):
     both = html(chart(plain_table, parse_query("g=XA", plain_table)))
-    assert "Dashed: raw map counts" in both and "beside" in both
+    assert "Dashed line: raw map counts" in both and "beside" in both
     alone = html(chart(plain_table, parse_query("g=XA&r=0", plain_table)))
     assert "Dashed" not in alone and "beside" not in alone
-    assert "Dashed: consistent map" in html(chart(plain_table, parse_query("g=XA&m=raw", plain_table)))
+    assert "Dashed line: consistent map" in html(chart(plain_table, parse_query("g=XA&m=raw", plain_table)))
 
 
 def test_line_breaks_where_too_little_was_seen(table):
     cube = table.cube(Measure("GAIN", "IMP", "artificial_natural", "mapped_consistent", "PC"), 3)
     gap = next(geo for geo in cube.geos if 0 < np.isnan(cube.value[cube.row_of[geo]]).sum() < 6)
     made = html(chart(table, parse_query(f"g={gap}&m=con&r=0", table)))
-    assert "Gaps: no figure." in made
-    # Of the six flows the second to fourth lack: two points make a line, the last stands alone.
+    assert "Gaps in a line: no figure." in made
+    # Of the six flows the second to fourth are missing: the last two are joined by a line, the first one is a single marker.
     assert made.count('class="line s0"') == 1 and made.count('class="mark s0') == 3
 
 
-def test_flags_are_words(table):
+def test_flags_are_written_out(table):
     made = html(ranking(table, parse_query("m=con&l=2", table)))
     assert "provisional, low reliability" in made
     assert texts.flag_words("eu", table.schema) == "estimated, low reliability"
@@ -155,12 +155,12 @@ def test_flags_are_words(table):
         (Cell(1.0, None, None, 0.9, ""), "good", ""),
         (Cell(1.0, None, None, 0.4, "u"), "low", ""),
         (Cell(None, None, None, 0.4, "u"), "missing", "too little of the region was seen"),
-        (Cell(None, None, None, 0.9, "m"), "missing", "cannot exist"),
+        (Cell(None, None, None, 0.9, "m"), "missing", "not defined, the stock at the start is 0"),
         (Cell(None, None, None, None, ""), "missing", "not in the table"),
         (Cell(None, None, None, 0.9, ""), "missing", "no figure"),
     ],
 )
-def test_missing_low_and_good_are_told_apart(cell, kind, reason):
+def test_figures_are_missing_low_or_good(cell, kind, reason):
     assert texts.reliability(cell, 0.5) == kind
     assert reason in texts.missing_reason(cell, 0.5)
 
@@ -177,7 +177,7 @@ def test_breaks_are_the_same_for_all_years_and_cover_all_values():
     assert class_breaks(np.zeros((2, 2)), 6, two_sided=False) == []
 
 
-def test_net_is_painted_two_sided_and_ratios_are_never_circles(table):
+def test_net_has_two_sided_colours_and_per_cents_are_never_circles(table):
     assert cube_json(table, parse_query("i=net&u=pc", table))["palette"] == "net"
     assert cube_json(table, parse_query("i=new&u=pc", table))["kind"] == "classes"
     assert cube_json(table, parse_query("i=new&u=km2", table))["kind"] == "circles"
@@ -189,7 +189,7 @@ def test_axis_spans_the_values():
         assert ticks[0] <= low and ticks[-1] >= high and 2 <= len(ticks) <= 8
 
 
-def test_about_tells_source_status_definition_scenes_and_model(table):
+def test_method_box_names_source_status_definition_scenes_and_model(table):
     made = html(method_and_sources(table, parse_query("d=a", table)))
     for said in (
         "Experimental", "Made-up outlines of Avaria, 1:1,000,000", "Impervious is artificial surfaces", "2024-03-01",
@@ -202,7 +202,7 @@ def test_about_tells_source_status_definition_scenes_and_model(table):
     "package",
     [{}, {"provenance": [], "regions": "x", "grid": 3, "software": None, "method": {"a": 1}, "licenses": "x"}],
 )
-def test_about_stands_a_package_of_another_shape(table, package):
+def test_method_box_accepts_a_package_of_another_form(table, package):
     assert "not named in the data package" in html(
         method_and_sources(replace(table, package=package), parse_query("", table))
     )

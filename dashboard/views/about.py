@@ -22,7 +22,7 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
     rows: list[tuple[str, TagChild]] = [
         (
             "Status",
-            f"{str(package.get('status', 'experimental')).capitalize()}: made by a new method, not official statistics.",
+            f"{str(package.get('status', 'experimental')).capitalize()}: made with a new method. Not official statistics.",
         ),
         ("Definition", f"{codes['definition'][measure.definition]}."),
         ("Method", f"{table.known_methods[measure.method].title}. {codes['method'][measure.method]}."),
@@ -31,10 +31,11 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
         ("Intervals", _interval_text(table, state)),
         (
             "Seen",
-            f"Share of the region's cells that were seen. Below {table.coverage_min * 100:.0f} % the map is hatched.",
+            "Share of the region's cells with a clear satellite observation: in the year for a stock, in both years for a "
+            f"flow. Below {table.coverage_min * 100:.0f} % the map is hatched.",
         ),
         ("Regions", f"NUTS version {table.nuts_version}. Outlines: {outline_source(package)}."),
-        ("Run", f"Vintage {table.vintage or 'not given'}. A later run replaces the figures of an earlier one."),
+        ("Run", f"Vintage {table.vintage or 'not given'}. A later run replaces the figures of an earlier run."),
         ("Scenes", scene_counts(package)),
         ("Model", model_text(package)),
         ("Grid", _joined(package.get("grid"), ("crs", "res_m"), {"res_m": "{} m cells", "crs": "{}"})),
@@ -59,7 +60,7 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
 
 def _interval_text(table: Table, state: State) -> str:
     if any(table.cube(state.measure, level).has_intervals for level in table.levels):
-        return "95 % intervals come from a reference sample; where none is drawn, none was estimated."
+        return "95 % intervals come from a reference sample. Where a figure has none, none was estimated."
     return texts.no_interval(table.known_methods[state.measure.method])
 
 

@@ -24,7 +24,7 @@ def chart(table: Table, state: State, *, narrow: bool = False) -> TagList:
         return TagList()
     lines = lines_of(table, state)
     if not lines:
-        return TagList(tags.p("No figures for the chosen regions in this measure.", class_="empty"))
+        return TagList(tags.p("No figures for the chosen regions and this measure.", class_="empty"))
     periods = sorted({period for line in lines for period in line.cells})
     span = f"{periods[0].year_from} to {periods[-1].year}" if len(periods) > 1 else periods[0].title
     heading = f"{texts.title(table, measure)}, {texts.unit_phrase(measure)}, {span}"
@@ -52,11 +52,11 @@ def chart_notes(table: Table, state: State, lines: Sequence[Line]) -> list[str]:
     main = [line for line in lines if not line.beside]
     with_interval = [line for line in main if any(cell.low is not None for cell in line.cells.values())]
     method = table.known_methods[state.measure.method]
-    notes.append(f"Line: {method.title_in_sentence}.")
+    notes.append(f"Solid line: {method.title_in_sentence}.")
     beside = next((line for line in lines if line.beside), None)
     if beside:
         of = f" of {table.region_label(beside.geo)}" if len(state.geos) > 1 else ""
-        notes.append(f"Dashed: {beside.method.title_in_sentence}{of}, for comparison.")
+        notes.append(f"Dashed line: {beside.method.title_in_sentence}{of}, for comparison.")
     if with_interval:
         notes.append("Band: 95 % interval.")
         if len(with_interval) < len(main):
@@ -65,13 +65,13 @@ def chart_notes(table: Table, state: State, lines: Sequence[Line]) -> list[str]:
         notes.append(texts.no_interval(method))
     undrawn = [geo for geo in state.geos if geo not in {line.geo for line in main}]
     if undrawn:
-        notes.append(f"Not drawn, no figures: {', '.join(table.region_label(geo) for geo in undrawn)}.")
+        notes.append(f"No figures: {', '.join(table.region_label(geo) for geo in undrawn)}.")
     if any(texts.PROVISIONAL in cell.flags and cell.value is not None for line in main for cell in line.cells.values()):
-        notes.append("Hollow: provisional.")
+        notes.append("Hollow markers: provisional.")
     if any(cell.value is None for line in main for cell in line.cells.values()):
-        notes.append("Gaps: no figure.")
+        notes.append("Gaps in a line: no figure.")
     if axis_start(lines, state.measure) > 0:
-        notes.append("The axis does not begin at 0.")
+        notes.append("The axis does not start at 0.")
     return notes
 
 

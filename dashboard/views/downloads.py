@@ -35,7 +35,7 @@ def downloads(table: Table, state: State) -> TagList:
     return TagList(
         tags.table(tags.tbody(rows), class_="downloads"),
         tags.p(
-            "GeoJSON holds one measure, in EPSG:3035. Also: ",
+            "GeoJSON holds one measure, in EPSG:3035. Further files: ",
             tags.a("regions", href="api/v1/regions.csv", download=True),
             ", ",
             tags.a("transitions", href="api/v1/transitions.csv", download=True),

@@ -121,7 +121,7 @@ def map_summary(table: Table, state: State) -> TagList:
     """Describe the map in words; screen readers get this text in place of the drawing."""
     cube, period = current(table, state)
     if period is None:
-        return TagList(tags.p("The table has no such figures. Choose another measure, unit or method."))
+        return TagList(tags.p("The table has no figures for this choice. Choose another measure, unit or method."))
     decimals = decimals_of(table, state.measure, state.level)
     cells = cells_of(cube, period)
     order = ranked(cells, "desc")
@@ -146,7 +146,7 @@ def map_summary(table: Table, state: State) -> TagList:
     if missing:
         text.append(f"{missing} without a figure.")
     if low:
-        text.append(f"{low} with less than {table.coverage_min * 100:.0f} % of the ground seen: do not rely on them.")
+        text.append(f"{low} with less than {table.coverage_min * 100:.0f} % of the area seen: not reliable.")
     if undrawn:
-        text.append(f"{undrawn} without an outline, only in the ranking.")
+        text.append(f"{undrawn} without an outline: only in the ranking.")
     return TagList(tags.p(" ".join(text)))

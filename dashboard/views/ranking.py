@@ -40,7 +40,7 @@ def ranking(table: Table, state: State) -> TagList:
     """Rank the regions of the map: the first 25, then the other chosen regions with their rank."""
     cube, period = current(table, state)
     if period is None:
-        return TagList(tags.p("Nothing to rank.", class_="empty"))
+        return TagList(tags.p("There are no figures to rank.", class_="empty"))
     cells = cells_of(cube, period)
     order = ranked(cells, state.order)
     flags = {cells[geo].flags for geo in order}
@@ -96,7 +96,7 @@ def _head(whole: _Ranking) -> list[Tag]:
                 UNITS[measure.unit].label,
                 tags.span(" ▾" if descending else " ▴", aria_hidden="true"),
                 {"data-order": "asc" if descending else "desc", "data-key": "order", "type": "button"},
-                aria_label=f"{texts.unit_phrase(measure)}, turn the order",
+                aria_label=f"{texts.unit_phrase(measure)}, reverse the order",
             ),
             scope="col",
             class_="num",

@@ -33,7 +33,7 @@ def region_summary(table: Table, state: State) -> TagList:
         tags.p(
             where,
             " · ",
-            tags.a("Page to print", href=f"region/{region.geo}?{format_query(state, table)}"),
+            tags.a("Report to print", href=f"region/{region.geo}?{format_query(state, table)}"),
             class_="note",
         ),
         tags.dl(tiles, class_="tiles"),

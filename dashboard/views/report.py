@@ -45,7 +45,7 @@ def region_report(table: Table, state: State) -> Tag:
                 tags.div(
                     _all_years(table, alone), class_="scroll", tabindex="0", role="region", aria_label="All years"
                 ),
-                tags.p(f"Land shown: {cover_name(table, state.measure.landcover).lower()}.", class_="note"),
+                tags.p(f"Land cover: {cover_name(table, state.measure.landcover).lower()}.", class_="note"),
                 tags.div(charts, class_="charts"),
                 tags.section(transitions(table, alone), class_="panel"),
                 tags.h2("Method and sources"),
