@@ -38,5 +38,5 @@ def bounds_missed() -> tuple[float, None]:
     from testsuite.world import difficulty
 
     result = difficulty.measure(_world()[0])
-    print("\n".join(difficulty.lines(result)))
+    print("\n".join(difficulty.summary_lines(result)))
     return sum(not met for met in result["met"].values()), None

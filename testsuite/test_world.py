@@ -28,18 +28,23 @@ from obstore.store import S3Store
 from scipy import ndimage
 
 from testsuite import TOP
-from testsuite.world import around, difficulty, judge, make, picture, reality, sensor
+from testsuite.world import difficulty, judge, make, picture, reality, reference, sensor, view
 from testsuite.world.faults import Fault
 from testsuite.world.fields import Warp
+from testsuite.world.files import write_csv
+from testsuite.world.labels import make_labels
 from testsuite.world.land import make_land
 from testsuite.world.make import main as make_main
 from testsuite.world.make import make_world
 from testsuite.world.materials import CLASS
-from testsuite.world.processes import listens
+from testsuite.world.passes import BASELINES, passes
+from testsuite.world.processes import is_listening
 from testsuite.world.products import digital_numbers, write_jp2
-from testsuite.world.sensor import BASELINES, Window, passes
+from testsuite.world.regions import make_regions
 from testsuite.world.serve import serve
 from testsuite.world.spec import TILES, Spec, parse_years
+from testsuite.world.truth import Truth
+from testsuite.world.view import View, Window, slope_towards_sun, tile_window
 
 SMALL = Spec(seed=5, years=(2017, 2018), size_km=2, dates=4, growth=0.02)
 NEWER = Spec(seed=6, years=(2021, 2022), size_km=2.0, dates=5, broken=True, earth_search=True)
@@ -208,12 +213,12 @@ def test_passes_follow_the_real_repeat_cycle():
     assert len(found) == 7 * 15
     for p in found:
         shift = 2 if p.satellite == "A" else -27
-        assert (p.absolute + shift) % 143 + 1 == p.orbit
+        assert (p.absolute_orbit + shift) % 143 + 1 == p.relative_orbit
         assert not (p.satellite == "B" and p.sensed < datetime(2017, 7, 1, tzinfo=UTC))
     for satellite, orbit in itertools.product("AB", (22, 65, 122)):
-        days = {p.sensed.toordinal() % 10 for p in found if (p.satellite, p.orbit) == (satellite, orbit)}
+        days = {p.sensed.toordinal() % 10 for p in found if (p.satellite, p.relative_orbit) == (satellite, orbit)}
         assert len(days) <= 1
-    partial = [p.edge is not None for p in found]
+    partial = [p.swath_edge is not None for p in found]
     assert 0.1 < np.mean(partial) < 0.5
 
 
@@ -332,8 +337,8 @@ def test_every_year_has_clear_dates():
     for seed in range(5):
         found = passes(Spec(seed=seed, years=tuple(range(2017, 2024)), dates=8))
         for year in range(2017, 2024):
-            whole = [p for p in found if p.sensed.year == year and p.edge is None]
-            assert len(whole) == 4 and sum(p.cover < 0.2 for p in whole) >= 2
+            whole = [p for p in found if p.sensed.year == year and p.swath_edge is None]
+            assert len(whole) == 4 and sum(p.cloud_cover < 0.2 for p in whole) >= 2
 
 
 def test_earth_search_lies_in_its_own_ways(newer):
@@ -361,7 +366,7 @@ def test_earth_search_lies_in_its_own_ways(newer):
 
 def test_truth_is_a_sum_over_the_fine_cells(small):
     land = make_land(SMALL)
-    surface = around.place_surface(SMALL, land)
+    surface = land.place_surface
     for year in SMALL.years:
         fine = CLASS[land.material(year)][surface]
         with rasterio.open(small / "truth" / f"sealed_share_{year}.tif") as file:
@@ -395,8 +400,8 @@ def test_labels_are_86_per_cent_right_and_have_the_real_codes(small):
     assert set(np.unique(labels)) <= {0, 62, 73, 75, 82, 83, 102, 103, 104, 105, 106, 121, 123, 162, 255}
     assert (labels == 0).any() and (labels == 255).any()
     spec, land = SMALL, make_land(SMALL)
-    assert (around.make_labels(spec, land) == labels).all()
-    perfect = around.make_labels(spec, land, overall=1.0)
+    assert (make_labels(spec, land) == labels).all()
+    perfect = make_labels(spec, land, overall=1.0)
     known = (labels > 0) & (labels < 255)
     assert (labels == perfect)[known].mean() == pytest.approx(0.86, abs=0.01)
 
@@ -441,7 +446,7 @@ def test_one_region_lies_beyond_all_scenes(small):
 @pytest.mark.parametrize("size_km", [2, 30])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_an_enclave_lies_within_one_region_and_every_other_is_of_one_piece(seed, size_km):
-    regions = around.make_regions(Spec(seed=seed, size_km=size_km))
+    regions = make_regions(Spec(seed=seed, size_km=size_km))
     leaves = {r.code: regions.polygons[r.code] for r in regions.all if r.level == 3}
     pieces = {code: len(polygons) for code, polygons in leaves.items()}
     assert pieces["XB001"] == 2 and sum(n == 1 for n in pieces.values()) >= len(pieces) - 2
@@ -461,7 +466,7 @@ def test_the_grid_carries_the_truth_of_the_cell_that_any_tool_finds_there(small)
 def test_reference_points_carry_the_truth_and_their_weights(small):
     with (small / "reference" / "points.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {r["stratum"] for r in rows} <= set(around.STRATA)
+    assert {r["stratum"] for r in rows} <= set(reference.STRATA)
     with rasterio.open(small / "truth" / "class_2018.tif") as file:
         for r in rows[::17]:
             assert next(file.sample([(float(r["x"]), float(r["y"]))]))[0] == int(r["label_2018"])
@@ -470,8 +475,8 @@ def test_reference_points_carry_the_truth_and_their_weights(small):
 
 
 def test_an_interpreter_errs_as_often_as_told():
-    truth = {2017: around.Truth(np.zeros(0), np.full((60, 60), 3, np.uint8), {}, {})}
-    labels = [row[-1] for row in around.draw_points(SMALL, truth, 3000, 1, 0.1)]
+    truth = {2017: Truth(np.zeros(0), np.full((60, 60), 3, np.uint8), {}, {})}
+    labels = [row[-1] for row in reference.draw_points(SMALL, truth, 3000, 1, 0.1)]
     assert np.mean(np.array(labels) != 3) == pytest.approx(0.1, abs=0.02)
 
 
@@ -490,7 +495,7 @@ def test_a_world_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(around, "write_reference", fail)
+    monkeypatch.setattr(reference, "write_reference", fail)
     with pytest.raises(OSError, match="No space"):
         make_world(tmp_path / "world", SMALL, jobs=1)
     assert list(tmp_path.iterdir()) == []
@@ -699,7 +704,7 @@ def test_an_answer_without_a_body_does_not_spend_a_rule_that_harms_bodies(served
 def test_a_port_that_another_server_has_is_not_taken_for_ones_own():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert listens(os.getpid(), port) and not listens(os.getppid(), port)
+        assert is_listening(os.getpid(), port) and not is_listening(os.getppid(), port)
 
 
 def test_items_that_a_world_has_not_are_named(small):
@@ -766,7 +771,7 @@ def test_regions_are_judged_as_the_whole_is(small, tmp_path):
     assert all(r["years"]["2018"]["artificial"]["iou"] in (1, None) for r in others)
     assert region["change"]["2017-2018"]["artificial"]["loss"]["false_ha"] > 0
     assert all(r["change"]["2017-2018"]["artificial"]["loss"]["false_ha"] == 0 for r in others)
-    said = "\n".join(judge.lines(result))
+    said = "\n".join(judge.summary_lines(result))
     assert re.search(rf"^{geo} +100\.0 +5\d\.\d +100\.0", said, re.MULTILINE)
 
 
@@ -796,13 +801,13 @@ def test_a_table_of_another_kind_is_refused(small, tmp_path):
 
 
 def test_a_class_that_was_missed_is_drawn_at_nought():
-    assert judge._known(0.0) == 0 and np.isnan(judge._known(None))
+    assert judge._nan_if_unknown(0.0) == 0 and np.isnan(judge._nan_if_unknown(None))
 
 
 def test_scores_on_paper():
     truth = np.array([[1, 1, 1, 3, 3, 3, 3, 4]], np.uint8)
     mapped = np.array([[1, 1, 3, 1, 3, 3, 0, 4]], np.uint8)
-    s = judge.scores(mapped, truth)
+    s = judge.compare_classes(mapped, truth)
     assert s["cells"] == 7 and s["right"] == pytest.approx(5 / 7)
     assert s["artificial"]["iou"] == pytest.approx(2 / 4)
     assert s["artificial"]["users"] == pytest.approx(2 / 3) and s["artificial"]["producers"] == pytest.approx(2 / 3)
@@ -839,7 +844,7 @@ def test_intervals_are_counted_over_all_tables(small, tmp_path):
     head += ["OBS_VALUE", "OBS_LCI95", "OBS_UCI95", "COVERAGE"]
     for k, (low, high) in enumerate([(0.5, 1.5), (0.9, 1.1), (1.2, 1.4), (0.2, 3.0)]):
         row = ["STK", "IMP", "artificial", "estimated", "KM2", "XA", 2018, 2018, true * 1.1, true * low, true * high, 1]
-        around.write_csv(tmp_path / f"d{k}" / "impervious_nuts.csv", head, [row])
+        write_csv(tmp_path / f"d{k}" / "impervious_nuts.csv", head, [row])
     found = judge.judge_run(small, tmp_path)["tables"]["estimated artificial STK"]
     assert found["figures"] == 4 and found["covering"] == 0.75
     assert judge.judge_run(small, tmp_path)["regions"]["XA"]["tables"]["estimated artificial STK"] == found
@@ -892,9 +897,9 @@ def test_semivariance_on_paper():
 
 def test_a_world_beside_itself_is_within_all_bounds():
     image = np.random.default_rng(1).random((3, 40, 40))
-    same = {"landscape: noise": reality.of_image(image), "noise": reality.of_pixels(image.reshape(3, -1))}
+    same = {"landscape: noise": reality.image_stats(image), "noise": reality.pixel_stats(image.reshape(3, -1))}
     assert set(reality.compare(same, same)[1].values()) == {1.0}
-    other = {k: reality.of_image(image * 2) for k in same}
+    other = {k: reality.image_stats(image * 2) for k in same}
     shares = reality.compare(same, other)[1]
     assert shares["mean"] == 0 and shares["variogram"] == 0
 
@@ -920,9 +925,9 @@ def test_nothing_of_a_world_lies_in_the_repository():
 
 @pytest.mark.parametrize(("kind", "sd_m"), [("red", np.hypot(5.38, 20 / np.sqrt(12))), ("swir", 11.08)])
 def test_the_point_spread_function_has_the_width_of_the_instruments_modulation(kind, sd_m):
-    table = sensor.spread(kind)
-    centre = np.linspace(-0.5, 0.5, sensor.STEPS + 1)[:, None] * 5
-    at = (np.arange(2 * sensor.REACH) - sensor.REACH + 0.5) * 5 - centre
+    table = sensor.psf_weights(kind)
+    centre = np.linspace(-0.5, 0.5, view.STEPS + 1)[:, None] * 5
+    at = (np.arange(2 * view.REACH) - view.REACH + 0.5) * 5 - centre
     assert np.allclose(table.sum(axis=1), 1) and np.allclose(table, table[::-1, ::-1])
     # Cut off where it is, it lies off by less than a hundredth of a pixel.
     assert np.abs((table * at).sum(axis=1)).max() < 0.2
@@ -937,32 +942,32 @@ def test_each_pixel_sees_the_land_around_its_centre():
     # Each cell a surface of its own, so that the weights tell where they lie.
     n = shape[0] * shape[1]
     land = replace(land, surface=np.arange(n, dtype=np.int32).reshape(shape), before=np.zeros(n, np.uint8))
-    view = sensor.View.make(spec, land, sensor.tile_window(spec, TILES[1]))
+    seen = View.make(spec, land, tile_window(spec, TILES[1]))
     row, col = np.divmod(np.arange(n), shape[1])
     at = np.column_stack([spec.land_bounds[0] + (col + 0.5) * 5, spec.land_bounds[3] - (row + 0.5) * 5])
     # Pixels at the margin see a part of their surroundings only.
-    inside = ndimage.binary_erosion(view.valid, iterations=3).ravel()
+    inside = ndimage.binary_erosion(seen.valid, iterations=3).ravel()
     assert inside.sum() > 1000
-    for share in (view.red, view.swir):
+    for share in (seen.red, seen.swir):
         assert np.allclose(share.sum(axis=1)[inside], 1, atol=1e-5)
         middle = share @ (at - at.mean(axis=0)) + at.mean(axis=0)
-        assert np.abs(middle[inside, 0] - view.x.ravel()[inside]).max() < 0.5
-        assert np.abs(middle[inside, 1] - view.y.ravel()[inside]).max() < 0.5
+        assert np.abs(middle[inside, 0] - seen.x.ravel()[inside]).max() < 0.5
+        assert np.abs(middle[inside, 1] - seen.y.ravel()[inside]).max() < 0.5
 
 
 def test_what_falls_towards_the_sun_is_lit():
     rows, cols = np.mgrid[:20, :20].astype(float)
     # Heights in metres of slopes of a tenth on cells of 40 m; rows run south.
     for slope, sign in ((-4 * rows, 1), (4 * rows, -1), (-4 * cols, 1), (4 * cols, -1)):
-        light = sensor.towards_sun(slope, 40)
+        light = slope_towards_sun(slope, 40)
         assert (np.sign(light) == sign).all()
-    assert sensor.towards_sun(-4 * rows, 40).mean() == pytest.approx(0.0927, abs=1e-4)
+    assert slope_towards_sun(-4 * rows, 40).mean() == pytest.approx(0.0927, abs=1e-4)
 
 
 def test_an_image_is_moved_by_parts_of_a_pixel():
     image = np.zeros((21, 21), np.float32)
     image[10, 10] = 1
-    out = sensor.moved(image, 0.3, -0.2)
+    out = sensor.shift_image(image, 0.3, -0.2)
     rows, cols = np.mgrid[:21, :21]
     assert out.sum() == pytest.approx(1, abs=1e-5)
     assert ((out * rows).sum(), (out * cols).sum()) == pytest.approx((10.3, 9.8), abs=1e-4)
@@ -986,7 +991,10 @@ def test_partial_swaths_fall_on_both_sides_and_each_side_has_a_clear_one(dates):
     for seed in range(1, 6):
         all_passes = passes(Spec(seed=seed, years=(2017, 2018, 2019), dates=dates))
         for year in (2017, 2018, 2019):
-            cover = {o: [p.cover for p in all_passes if p.sensed.year == year and p.orbit == o] for o in (22, 65, 122)}
+            cover = {
+                o: [p.cloud_cover for p in all_passes if p.sensed.year == year and p.relative_orbit == o]
+                for o in (22, 65, 122)
+            }
             assert sum(map(len, cover.values())) == dates
             assert abs(len(cover[65]) - len(cover[122])) <= 1
             for one in cover.values():
@@ -1015,7 +1023,7 @@ def test_the_corrupt_and_the_absent_scene_are_two_and_not_the_clearest(tmp_path,
         assets = {"B11_20m": {"href": f"s3://scene{i}/B11.jp2"}, "product_metadata": {"href": f"s3://scene{i}/MTD.xml"}}
         properties = {"statistics": {"nodata": 0}, "eo:cloud_cover": 10 * i}
         items.append({"id": f"scene{i}", "properties": properties, "assets": assets})
-    spoilt = make._spoil(tmp_path, items, Spec())
+    spoilt = make._break_two_scenes(tmp_path, items, Spec())
     assert spoilt["corrupt"] != spoilt["absent"]
     assert (tmp_path / "objects" / spoilt["corrupt"] / "B11.jp2").read_bytes() != bytes(100)
     assert not (tmp_path / "objects" / spoilt["absent"]).exists()

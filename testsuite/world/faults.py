@@ -2,7 +2,7 @@
 
 It keeps the Host header, so that signed requests stay valid, and turns the status 200 with which rclone answers a range into the
 206 of S3. It runs in a process of its own (`python -m testsuite.world.faults UPSTREAM_PORT`): a client that holds Python's global lock
-while it waits, as rasterio does, would never be answered by a proxy beside it. Rules are set through `Gate`, or by `PUT /-/faults`
+while it waits, as rasterio does, would never be answered by a proxy beside it. Rules are set through `ProxyClient`, or by `PUT /-/faults`
 with a JSON list; `GET /-/counts` tells what has passed, `DELETE /-/counts` begins anew.
 """
 
@@ -92,11 +92,11 @@ class Proxy:
 
     def __init__(self, upstream: int, seed: int = 1, port: int = 0) -> None:
         self.upstream = upstream
-        self._dice = random.Random(seed)
+        self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._rules: list[Fault] = []
-        self._met: Counter[int] = Counter()
-        self._done: Counter[int] = Counter()
+        self._matched: Counter[int] = Counter()
+        self._applied: Counter[int] = Counter()
         self.open_now = 0
         self.reset_counts()
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -121,8 +121,8 @@ class Proxy:
     def rules(self, rules: list[Fault]) -> None:
         with self._lock:
             self._rules = list(rules)
-            self._met.clear()
-            self._done.clear()
+            self._matched.clear()
+            self._applied.clear()
 
     def reset_counts(self) -> None:
         """Begin to count anew."""
@@ -148,7 +148,7 @@ class Proxy:
                 "by_status": {str(k): v for k, v in self.by_status.items()}, "faults": dict(+self.faults), "by_path": dict(self.by_path),
             }  # fmt: skip
 
-    def _pick(self, path: str) -> Fault | None:
+    def _choose_fault(self, path: str) -> Fault | None:
         """Decide what a request meets."""
         with self._lock:
             self.requests += 1
@@ -158,36 +158,36 @@ class Proxy:
             for number, rule in enumerate(self._rules):
                 if not re.search(rule.pattern, path):
                     continue
-                self._met[number] += 1
-                spent = rule.times is not None and self._done[number] >= rule.times
-                if self._met[number] <= rule.skip or spent or self._dice.random() >= rule.probability:
+                self._matched[number] += 1
+                spent = rule.times is not None and self._applied[number] >= rule.times
+                if self._matched[number] <= rule.skip or spent or self._random.random() >= rule.probability:
                     continue
-                self._done[number] += 1
+                self._applied[number] += 1
                 self.faults[rule.kind] += 1
                 return rule
         return None
 
-    def _give_back(self, rule: Fault) -> None:
+    def _undo(self, rule: Fault) -> None:
         """Take back that a request met a rule: its answer had no body to harm."""
         with self._lock:
             for number, known in enumerate(self._rules):
                 if known is rule:
-                    self._met[number] -= 1
-                    self._done[number] -= 1
+                    self._matched[number] -= 1
+                    self._applied[number] -= 1
                     self.faults[rule.kind] -= 1
 
-    def _leave(self, status: int, sent: int) -> None:
+    def _finish_request(self, status: int, sent: int) -> None:
         with self._lock:
             self.open_now -= 1
             self.bytes_sent += sent
             self.by_status[status] += 1
 
-    def _spot(self, size: int) -> int:
+    def _random_index(self, size: int) -> int:
         with self._lock:
-            return self._dice.randrange(size)
+            return self._random.randrange(size)
 
 
-class Gate:
+class ProxyClient:
     """The handle of a proxy that runs in another process: the same rules and counts."""
 
     def __init__(self, url: str) -> None:
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/-/"):
             self._control(body)
             return
-        rule = self.proxy._pick(self.path)
+        rule = self.proxy._choose_fault(self.path)
         status, sent = 0, 0
         try:
             if rule is not None and rule.kind in ANSWERS:
@@ -273,13 +273,13 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 status, headers, data = self._ask(body)
                 if rule is not None and not (status < 300 and data):
-                    self.proxy._give_back(rule)
+                    self.proxy._undo(rule)
                     rule = None
-                sent = self._pass(rule, status, headers, data)
+                sent = self._answer(rule, status, headers, data)
         except (TimeoutError, ConnectionError):
             self.close_connection = True
         finally:
-            self.proxy._leave(status, sent)
+            self.proxy._finish_request(status, sent)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _serve  # noqa: N815
 
@@ -313,13 +313,13 @@ class _Handler(BaseHTTPRequestHandler):
             return status, kept, data
         raise AssertionError
 
-    def _pass(self, rule: Fault | None, status: int, headers: dict[str, str], data: bytes) -> int:
+    def _answer(self, rule: Fault | None, status: int, headers: dict[str, str], data: bytes) -> int:
         """Send the answer on, harmed or not. Returns: bytes of body sent."""
         kind = rule.kind if rule else ""
         if kind == "corrupt":
             harmed = bytearray(data)
             for _ in range(max(1, len(data) // 4000)):
-                harmed[self.proxy._spot(len(harmed))] ^= 0x5A
+                harmed[self.proxy._random_index(len(harmed))] ^= 0x5A
             data = bytes(harmed)
         elif kind == "short":
             data = data[: len(data) * 2 // 3]

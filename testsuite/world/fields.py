@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pyproj import Transformer
-from scipy import fft, ndimage
+from scipy import fft
 
 
 def exp(x: np.ndarray) -> np.ndarray:
@@ -17,7 +17,7 @@ def power(x: np.ndarray, exponent: float) -> np.ndarray:
     return np.power(x, exponent, dtype=np.float64).astype(np.float32)
 
 
-def fractal(
+def fractal_noise(
     rng: np.random.Generator, shape: tuple[int, int], cell_m: float, largest_m: float, slope: float
 ) -> np.ndarray:
     """Draw a field whose power falls with frequency^-slope below `largest_m`; mean 0, standard deviation 1.
@@ -33,16 +33,6 @@ def fractal(
     return ((out - out.mean()) / out.std()).astype(np.float32)
 
 
-def smooth(rng: np.random.Generator, shape: tuple[int, int], sigma_cells: float) -> np.ndarray:
-    """Draw white noise blurred by a Gaussian; mean 0, standard deviation 1. Returns: array (row, col), float32."""
-    pad = int(3 * sigma_cells) + 1
-    out = ndimage.gaussian_filter(
-        rng.standard_normal((shape[0] + 2 * pad, shape[1] + 2 * pad), np.float32), sigma_cells
-    )
-    out = out[pad:-pad, pad:-pad]
-    return ((out - out.mean()) / out.std()).astype(np.float32)
-
-
 def ranks(field: np.ndarray) -> np.ndarray:
     """Replace values by their rank, 0-1, so that a threshold is a share. Returns: float32, same shape."""
     order = np.argsort(field, axis=None, kind="stable")
@@ -51,7 +41,7 @@ def ranks(field: np.ndarray) -> np.ndarray:
     return out.reshape(field.shape)
 
 
-def at_rows(field: np.ndarray, rows: slice, step: int, n_cols: int) -> np.ndarray:
+def interpolate_rows(field: np.ndarray, rows: slice, step: int, n_cols: int) -> np.ndarray:
     """Interpolate a coarse field bilinearly to rows of a lattice `step` times finer.
 
     field : array (coarse row, coarse col) over the same extent; rows : slice of fine rows

@@ -26,13 +26,14 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from testsuite.world import around, difficulty
-from testsuite.world.difficulty import read_truth, read_world
+from testsuite.world import difficulty
 from testsuite.world.make import make_world
+from testsuite.world.reading import read_truth, read_world
+from testsuite.world.reference import draw_samples
 from testsuite.world.spec import Spec, parse_years
+from testsuite.world.truth import DEFINITIONS
 
 CLASSES = ("artificial", "natural", "green", "other")
-DEFINITIONS = {"artificial": (1,), "artificial_natural": (1, 2)}
 CELL_M2 = 400
 TABLE_COLUMNS = (
     "lc_flow", "landcover", "definition", "method", "unit", "geo", "time_from", "TIME_PERIOD", "OBS_VALUE", "OBS_LCI95", "OBS_UCI95",
@@ -84,7 +85,7 @@ def read_classes(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
     return classes.astype(np.uint8)
 
 
-def scores(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+def compare_classes(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """Compare classes where both are known. mapped, truth : arrays of one shape, 0 unknown. Returns: plain values per class."""
     seen = (mapped > 0) & (truth > 0)
     n = int(seen.sum())
@@ -166,8 +167,8 @@ def read_region_truth(world: Path) -> dict[tuple[str, int, str], dict[str, float
 
 
 @dataclass
-class Figures:
-    """Figures of one kind beside the truth, square kilometres."""
+class FigureErrors:
+    """FigureErrors of one kind beside the truth, square kilometres."""
 
     error: list[float] = field(default_factory=list)
     true: list[float] = field(default_factory=list)
@@ -193,8 +194,8 @@ def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str,
     the share that covers the truth and the median width; and the same by region
     """
     truth = read_region_truth(world)
-    found: dict[str, Figures] = defaultdict(Figures)
-    by_region: dict[str, dict[str, Figures]] = defaultdict(lambda: defaultdict(Figures))
+    found: dict[str, FigureErrors] = defaultdict(FigureErrors)
+    by_region: dict[str, dict[str, FigureErrors]] = defaultdict(lambda: defaultdict(FigureErrors))
     for path in tables:
         with path.open(encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -219,7 +220,7 @@ def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str,
     return _summaries(found), {geo: _summaries(of) for geo, of in sorted(by_region.items())}
 
 
-def _summaries(found: dict[str, Figures]) -> dict[str, Any]:
+def _summaries(found: dict[str, FigureErrors]) -> dict[str, Any]:
     return {key: figures.summary() for key, figures in sorted(found.items())}
 
 
@@ -241,7 +242,7 @@ def judge_map(classes: np.ndarray, probabilities: Mapping[str, np.ndarray], trut
 
     All arrays: one shape; classes, truth : 1-4, 0 unknown; probabilities : 0-1 by class, 0 or NaN unknown
     """
-    result = scores(classes, truth)
+    result = compare_classes(classes, truth)
     result["seen"] = float((classes > 0).mean())
     for number, name in enumerate(CLASSES, start=1):
         if name in probabilities:
@@ -306,7 +307,7 @@ def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]
     return out
 
 
-def lines(result: dict[str, Any]) -> list[str]:
+def summary_lines(result: dict[str, Any]) -> list[str]:
     """Write a judgement for people."""
 
     def pct(value: float | None) -> str:
@@ -378,7 +379,7 @@ def _region_lines(result: dict[str, Any], pct: Callable[[float | None], str]) ->
     return out
 
 
-def _known(value: float | None) -> float:
+def _nan_if_unknown(value: float | None) -> float:
     """Return a value to plot: what is unknown leaves a gap, a nought does not."""
     return math.nan if value is None else value
 
@@ -393,8 +394,10 @@ def draw(result: dict[str, Any], path: Path) -> None:
     fig, axes = plt.subplots(2, 2, figsize=(13, 9))
     years = list(result["years"])
     for name in CLASSES:
-        axes[0, 0].plot(years, [_known(result["years"][y][name]["iou"]) for y in years], "o-", label=name)
-        axes[0, 1].plot(years, [100 * _known(result["years"][y][name]["area_error"]) for y in years], "o-", label=name)
+        axes[0, 0].plot(years, [_nan_if_unknown(result["years"][y][name]["iou"]) for y in years], "o-", label=name)
+        axes[0, 1].plot(
+            years, [100 * _nan_if_unknown(result["years"][y][name]["area_error"]) for y in years], "o-", label=name
+        )
         for y in years[:1]:
             bins = (result["years"][y][name].get("reliability") or {}).get("bins", [])
             if bins:
@@ -420,24 +423,6 @@ def draw(result: dict[str, Any], path: Path) -> None:
     fig.tight_layout()
     fig.savefig(path, dpi=90)
     plt.close(fig)
-
-
-def draw_samples(world: Path, number: int, to: Path, each: int | None = None, error_rate: float | None = None) -> None:
-    """Draw further reference samples of a world, as points.csv in folders of their own, for judging intervals over many draws.
-
-    each, error_rate : points a stratum and the interpreter's errors; None takes the world's own
-    """
-    facts, _ = read_world(world)
-    each = facts["points"] if each is None else each
-    error_rate = facts["interpreter_error_rate"] if error_rate is None else error_rate
-    settings = {**facts["settings"], "years": tuple(facts["settings"]["years"])}
-    spec = Spec(**settings)
-    truth = {y: around.Truth(np.zeros(0), read_truth(world, y), {}, {}) for y in spec.years}
-    header = ["id", "x", "y", "stratum", "stratum_cells", "stratum_points", *(f"label_{y}" for y in spec.years)]
-    for k in range(1, number + 1):
-        around.write_csv(
-            to / f"draw_{k:03d}" / "points.csv", header, around.draw_points(spec, truth, each, k, error_rate)
-        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -480,10 +465,10 @@ def main(arguments: list[str] | None = None) -> int:
             result: dict[str, Any] = {}
             if a.run:
                 result = judge_run(world, a.run, a.basis)
-                print("\n".join(lines(result)))
+                print("\n".join(summary_lines(result)))
             if a.difficulty:
                 result["difficulty"] = difficulty.measure(world)
-                print("\n".join(difficulty.lines(result["difficulty"])))
+                print("\n".join(difficulty.summary_lines(result["difficulty"])))
             if a.draws:
                 draw_samples(world, a.draws, a.to or Path("draws"), a.points, a.error_rate)
         if a.json:

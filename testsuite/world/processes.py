@@ -14,8 +14,8 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def listens(pid: int, port: int) -> bool:
-    """Tell whether a process itself listens on a port of IPv4 (Linux): another may have taken the port before it."""
+def is_listening(pid: int, port: int) -> bool:
+    """Tell whether a process itself is_listening on a port of IPv4 (Linux): another may have taken the port before it."""
     rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     sockets = {f"socket:[{r[9]}]" for r in rows if r[3] == "0A" and int(r[1].rpartition(":")[2], 16) == port}
     with contextlib.suppress(OSError):

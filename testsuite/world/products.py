@@ -16,8 +16,10 @@ from rasterio.features import shapes
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
-from testsuite.world.sensor import SUN_AZIMUTH, Pass, Scene, Window
+from testsuite.world.passes import Pass
+from testsuite.world.sensor import Scene
 from testsuite.world.spec import BUCKET, COLLECTION, RES_M
+from testsuite.world.view import SUN_AZIMUTH, Window
 
 BANDS = ("B04", "B11", "B12")
 SCL_NAMES = (
@@ -47,13 +49,13 @@ class Product:
     window: Window
     baseline: str
     """Processing baseline, such as 02.06."""
-    made: datetime
+    processed: datetime
     """When it was processed, UTC."""
     half: int = 0
     """0 a whole tile; 1 or 2, the halves of a tile that two datastrips share."""
 
     @property
-    def digits(self) -> str:
+    def baseline_digits(self) -> str:
         """Baseline without its point."""
         return self.baseline.replace(".", "")
 
@@ -81,7 +83,7 @@ class Product:
     def id(self) -> str:
         """Item id: the SAFE name without its suffix."""
         w = self.when
-        return f"S2{w.satellite}_MSIL2A_{self.sensing}_N{self.digits}_R{w.orbit:03d}_T{self.window.tile.name}_{self.made:%Y%m%dT%H%M%S}"
+        return f"S2{w.satellite}_MSIL2A_{self.sensing}_N{self.baseline_digits}_R{w.relative_orbit:03d}_T{self.window.tile.name}_{self.processed:%Y%m%dT%H%M%S}"
 
     @property
     def folder(self) -> str:
@@ -92,7 +94,7 @@ class Product:
     @property
     def granule(self) -> str:
         """Name of the granule's folder."""
-        return f"L2A_T{self.window.tile.name}_A{self.when.absolute:06d}_{self.strip_start:%Y%m%dT%H%M%S}"
+        return f"L2A_T{self.window.tile.name}_A{self.when.absolute_orbit:06d}_{self.strip_start:%Y%m%dT%H%M%S}"
 
     def key(self, band: str) -> str:
         """Key of a 20 m band's object within the bucket."""
@@ -103,14 +105,14 @@ class Product:
     @property
     def datatake(self) -> str:
         """Identifier of the datatake."""
-        return f"GS2{self.when.satellite}_{self.sensing}_{self.when.absolute:06d}_N{self.baseline}"
+        return f"GS2{self.when.satellite}_{self.sensing}_{self.when.absolute_orbit:06d}_N{self.baseline}"
 
     @property
     def datastrip(self) -> str:
         """Identifier of the datastrip."""
         station = "S2RP" if self.reprocessed else "EPAE"
         s = self.when.satellite
-        return f"S2{s}_OPER_MSI_L2A_DS_{station}_{self.made:%Y%m%dT%H%M%S}_S{self.strip_start:%Y%m%dT%H%M%S}_N{self.baseline}"
+        return f"S2{s}_OPER_MSI_L2A_DS_{station}_{self.processed:%Y%m%dT%H%M%S}_S{self.strip_start:%Y%m%dT%H%M%S}_N{self.baseline}"
 
 
 def digital_numbers(reflectance: np.ndarray, valid: np.ndarray, offset_dn: int) -> np.ndarray:
@@ -169,19 +171,19 @@ def footprint(valid: np.ndarray, window: Window) -> list[list[float]]:
             for s, v in shapes(valid.astype(np.uint8), transform=from_origin(west, north, RES_M, RES_M))
             if v == 1
         ),
-        key=lambda ring: abs(_area(np.array(ring))),
+        key=lambda ring: abs(_signed_area(np.array(ring))),
     )
-    ring = _simplified(np.array(outline), 60.0)
+    ring = _simplify(np.array(outline), 60.0)
     lon, lat = Transformer.from_crs(window.tile.epsg, 4326, always_xy=True).transform(ring[:, 0], ring[:, 1])
     return [[float(a), float(b)] for a, b in zip(lon, lat, strict=True)]
 
 
-def _area(ring: np.ndarray) -> float:
+def _signed_area(ring: np.ndarray) -> float:
     """Return the signed area of a ring."""
     return float(np.sum(ring[:-1, 0] * ring[1:, 1] - ring[1:, 0] * ring[:-1, 1]) / 2)
 
 
-def _simplified(ring: np.ndarray, tolerance: float) -> np.ndarray:
+def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
     """Thin a closed ring by Douglas and Peucker's rule."""
     middle = int(np.argmax(np.hypot(*(ring - ring[0]).T)))
     keep = {0, middle, len(ring) - 1}
@@ -222,12 +224,12 @@ def metadata_xml(product: Product) -> bytes:
       <PROCESSING_LEVEL>Level-2A</PROCESSING_LEVEL>
       <PRODUCT_TYPE>S2MSI2A</PRODUCT_TYPE>
       <PROCESSING_BASELINE>{p.baseline}</PROCESSING_BASELINE>
-      <GENERATION_TIME>{p.made:%Y-%m-%dT%H:%M:%S}.000000Z</GENERATION_TIME>
+      <GENERATION_TIME>{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z</GENERATION_TIME>
       <Datatake datatakeIdentifier="{p.datatake}">
         <SPACECRAFT_NAME>Sentinel-2{w.satellite}</SPACECRAFT_NAME>
         <DATATAKE_TYPE>INS-NOBS</DATATAKE_TYPE>
         <DATATAKE_SENSING_START>{w.sensed:%Y-%m-%dT%H:%M:%S}.024Z</DATATAKE_SENSING_START>
-        <SENSING_ORBIT_NUMBER>{w.orbit}</SENSING_ORBIT_NUMBER>
+        <SENSING_ORBIT_NUMBER>{w.relative_orbit}</SENSING_ORBIT_NUMBER>
         <SENSING_ORBIT_DIRECTION>DESCENDING</SENSING_ORBIT_DIRECTION>
       </Datatake>
       <Product_Organisation>
@@ -375,18 +377,18 @@ def stac_item(
         "bbox": [round(min(lons), 6), round(min(lats), 6), round(max(lons), 6), round(max(lats), 6)],
         "properties": {
             "datetime": stamp, "start_datetime": stamp, "end_datetime": stamp,
-            "created": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z", "updated": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z",
-            "published": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z", "expires": "9999-01-01T00:00:00.000000Z",
+            "created": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z", "updated": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z",
+            "published": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z", "expires": "9999-01-01T00:00:00.000000Z",
             "platform": f"sentinel-2{w.satellite.lower()}", "constellation": "sentinel-2", "instruments": ["msi"], "gsd": 10,
             "grid:code": f"MGRS-{window.tile.name}", "statistics": statistics,
             # Of the valid pixels, as in the real catalogue.
             "eo:cloud_cover": round(100 * float(n[8] + n[9] + n[10]) / n_valid, 2), "eo:snow_cover": round(100 * float(n[11]) / n_valid, 6),
             "product:type": "S2MSI2A", "product:timeliness": "PT24H", "product:timeliness_category": "NRT",
             "processing:level": "L2", "processing:version": p.baseline, "processing:facility": "ESA",
-            "processing:datetime": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z",
+            "processing:datetime": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z",
             "eopf:datatake_id": p.datatake, "eopf:datastrip_id": p.datastrip, "eopf:instrument_mode": "INS-NOBS",
-            "eopf:origin_datetime": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z",
-            "sat:absolute_orbit": w.absolute, "sat:relative_orbit": w.orbit, "sat:orbit_state": "descending",
+            "eopf:origin_datetime": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z",
+            "sat:absolute_orbit": w.absolute_orbit, "sat:relative_orbit": w.relative_orbit, "sat:orbit_state": "descending",
             "sat:platform_international_designator": "2015-028A" if w.satellite == "A" else "2017-013A",
             "view:sun_azimuth": round(float(np.degrees(SUN_AZIMUTH)), 3), "view:sun_elevation": round(60.5 - 0.19 * abs(w.day - 172), 3),
             "auth:schemes": {

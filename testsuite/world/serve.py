@@ -27,10 +27,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from testsuite.world.difficulty import read_facts
 from testsuite.world.earthsearch import HOST
-from testsuite.world.faults import Gate
-from testsuite.world.processes import die_with_parent, listens
+from testsuite.world.faults import ProxyClient
+from testsuite.world.processes import die_with_parent, is_listening
+from testsuite.world.reading import read_facts
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Served:
     collection: str
     access_key: str
     secret_key: str
-    stac: Gate
+    stac: ProxyClient
     """The proxy before the STAC API: rules and counts."""
-    s3: Gate
+    s3: ProxyClient
     """The proxy before the S3 server."""
-    http: Gate | None = None
+    http: ProxyClient | None = None
     """The proxy before Earth Search's objects, where these are served."""
 
     def environment(self) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _running(command: list[str], port: int, env: dict[str, str], seconds: float = 30) -> Iterator[subprocess.Popen]:
-    """Run a server until the end of the block; yields when it listens itself."""
+    """Run a server until the end of the block; yields when it is_listening itself."""
     # A child dies with the thread that made it, so the tie is only made from the main thread.
     tie = die_with_parent if threading.current_thread() is threading.main_thread() else None
     process = subprocess.Popen(
@@ -94,7 +94,7 @@ def _running(command: list[str], port: int, env: dict[str, str], seconds: float 
     listener.start()
     try:
         until = time.monotonic() + seconds
-        while not listens(process.pid, port):
+        while not is_listening(process.pid, port):
             if process.poll() is not None or time.monotonic() > until:
                 process.kill()
                 listener.join(2)
@@ -114,7 +114,7 @@ def _running(command: list[str], port: int, env: dict[str, str], seconds: float 
 
 
 @contextlib.contextmanager
-def _gate(upstream: int) -> Iterator[Gate]:
+def _proxy(upstream: int) -> Iterator[ProxyClient]:
     """Run the proxy before a server until the end of the block."""
     home = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "testsuite.world.faults", str(upstream)]
@@ -125,7 +125,7 @@ def _gate(upstream: int) -> Iterator[Gate]:
                 f"Proxy before port {upstream}: found none, expected its address. Run {' '.join(command)} by hand."
             )
         try:
-            yield Gate(url)
+            yield ProxyClient(url)
         finally:
             process.terminate()
 
@@ -162,8 +162,8 @@ def serve(
     ]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_running(s3_command, s3_port, s3_env))
-        s3 = stack.enter_context(_gate(s3_port))
-        stac = stack.enter_context(_gate(stac_port))
+        s3 = stack.enter_context(_proxy(s3_port))
+        stac = stack.enter_context(_proxy(stac_port))
         http = None
         if items.startswith("earthsearch"):
             # Earth Search's objects are open to all, by plain HTTP; its items get the address of today's server.
@@ -178,7 +178,7 @@ def serve(
                 "--read-only",
             ]
             stack.enter_context(_running(command, http_port, {**env, "RCLONE_CONFIG": os.devnull}))
-            http = stack.enter_context(_gate(http_port))
+            http = stack.enter_context(_proxy(http_port))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             text = items_file.read_text().replace(HOST, http.url)
             items_file = folder / items
