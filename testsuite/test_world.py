@@ -925,7 +925,7 @@ def test_nothing_of_a_world_lies_in_the_repository():
 
 @pytest.mark.parametrize(("kind", "sd_m"), [("red", np.hypot(5.38, 20 / np.sqrt(12))), ("swir", 11.08)])
 def test_the_point_spread_function_has_the_width_of_the_instruments_modulation(kind, sd_m):
-    table = sensor.psf_weights(kind)
+    table = view.psf_weights(kind)
     centre = np.linspace(-0.5, 0.5, view.STEPS + 1)[:, None] * 5
     at = (np.arange(2 * view.REACH) - view.REACH + 0.5) * 5 - centre
     assert np.allclose(table.sum(axis=1), 1) and np.allclose(table, table[::-1, ::-1])
