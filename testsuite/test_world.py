@@ -684,7 +684,7 @@ def test_a_rule_that_makes_no_sense_is_refused(served, wrong):
         Fault(**rule)
     # From another process, too, and what was in force stays so.
     with pytest.raises(ValueError, match=f"found {next(iter(wrong))}"):
-        served.s3._ask("PUT", "/-/faults", json.dumps([rule]).encode())
+        served.s3._request("PUT", "/-/faults", json.dumps([rule]).encode())
     assert served.s3.rules == []
 
 

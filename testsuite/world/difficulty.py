@@ -1,7 +1,7 @@
-"""How hard is the world? A plain random forest on plain composites answers, with a method of its own: no code of the suite runs here.
+"""Measure how difficult a world is, by a random forest on median composites. No code of the suite is used.
 
-Printed: how often it is right on one year's median, how its errors repeat from year to year, and how far raw differencing of its maps
-overstates new sealed land. Reality says 85-93 %, a correlation of 0.3-0.7, and 5 to 40 times.
+Three figures are printed, with the values that are usual for real land: the accuracy of the forest on the median of a year (85-93 %), the
+correlation of its errors between years (0.3-0.7), and the factor by which the difference of its maps overstates new sealed land (5-40).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from testsuite.world.reading import Place, read_items, read_labels, read_scene, read_truth, read_world
 
 BLOCK_PX = 96
-"""Training and test ground alternate in squares of this many 20 m cells, with a gap of EDGE_PX."""
+"""Training and test areas alternate in squares with sides of this many 20 m cells, with a gap of EDGE_PX."""
 EDGE_PX = 8
 BOUNDS = {"right": (0.85, 0.93), "repeat": (0.3, 0.7), "overstates": (5.0, 40.0)}
 
 
 def composite(out: Path, year: int, place: Place) -> tuple[np.ndarray, np.ndarray]:
     """Take the median of a year's clear observations. Returns: array (band, row, col) and the count (row, col)."""
-    # The two tiles of one acquisition are one observation.
+    # Both tiles of one acquisition are one observation.
     by_time: dict[str, np.ndarray] = {}
     for item in read_items(out, year):
         scene = read_scene(out, item, place)
@@ -32,14 +32,14 @@ def composite(out: Path, year: int, place: Place) -> tuple[np.ndarray, np.ndarra
         by_time[key] = np.where(np.isnan(by_time[key]), scene, by_time[key]) if key in by_time else scene
     if not by_time:
         raise ValueError(
-            f"World '{out}': found no whole scene of {year}, expected one at least. Make a world with scenes, or with more --dates."
+            f"World '{out}' has no complete scene of {year}. Make a world with scenes, or with more --dates."
         )
     stack = np.stack(list(by_time.values()))
     return median(stack), (~np.isnan(stack[:, 0])).sum(axis=0)
 
 
 def median(stack: np.ndarray) -> np.ndarray:
-    """Return the median over the first axis of what is not NaN; quicker than numpy's for few layers."""
+    """Return the median over the first axis without NaN; faster than numpy.nanmedian for few layers."""
     ordered = np.sort(stack, axis=0)
     n = (~np.isnan(stack)).sum(axis=0)
     low, high = np.maximum(n - 1, 0) // 2, n // 2
@@ -49,7 +49,7 @@ def median(stack: np.ndarray) -> np.ndarray:
 
 
 def split_ground(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Part the place into training and test squares. Returns: two arrays (row, col), bool; the gap is in neither."""
+    """Divide the place into squares for training and for testing. Returns: two arrays (row, col), bool; the gap is in neither."""
     size = min(BLOCK_PX, max(24, shape[0] // 4))
     r, c = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
     board = ((r // size + c // size) % 2).astype(bool)
@@ -61,9 +61,9 @@ def measure(out: Path, years: tuple[int, ...] | None = None, samples: int = 2000
     """Measure the difficulty of a world with a random forest.
 
     years : years to use, default all
-    samples : cells of training ground that the forest sees, drawn at random from the label map of the first year
-    Returns: plain values: per year `right` (share of test cells whose class is true) and per class recall and precision; per pair of
-    years `repeat` (correlation of being wrong, on unchanged test cells) and `overstates` (mapped new sealed land / true new)
+    samples : number of training cells, drawn at random; their labels come from the label map of the first year
+    Returns: plain values. For each year `right` (share of test cells with the true class), and recall and precision of each class; for each
+    pair of years `repeat` (correlation of the errors, on unchanged test cells) and `overstates` (mapped new sealed land / true new sealed land)
     """
     from sklearn.ensemble import RandomForestClassifier
 
@@ -128,22 +128,26 @@ def measure(out: Path, years: tuple[int, ...] | None = None, samples: int = 2000
 
 
 def summary_lines(result: dict[str, Any]) -> list[str]:
-    """Write a measurement for people."""
+    """Write the measurement as lines of text."""
     out = []
     for year, y in result["years"].items():
         per = "  ".join(f"{n} {100 * c['recall']:.0f}/{100 * c['precision']:.0f} %" for n, c in y["classes"].items())
         out.append(
-            f"{year}  forest right {100 * y['right']:.1f} %  seen {100 * y['seen']:.1f} %  clear dates {y['clear_p10']:.0f}-"
+            f"{year}  accuracy {100 * y['right']:.1f} %  seen {100 * y['seen']:.1f} %  clear dates {y['clear_p10']:.0f}-"
             f"{y['clear_p90']:.0f}  recall/precision {per}"
         )
     for pair, p in result["pairs"].items():
         out.append(
-            f"{pair}  errors repeat {p['repeat']:.2f}  new sealed mapped {p['mapped_new_ha']:.0f} ha, true {p['true_new_ha']:.1f} ha, "
-            f"overstated {p['overstates']:.1f} times"
+            f"{pair}  correlation of errors {p['repeat']:.2f}  new sealed land: mapped {p['mapped_new_ha']:.0f} ha, true {p['true_new_ha']:.1f} ha, "
+            f"{p['overstates']:.1f} times too much"
         )
     s, met = result["summary"], result["met"]
-    for key, text in (("right", "right"), ("repeat", "errors repeat"), ("overstates", "overstates")):
+    for key, text in (
+        ("right", "accuracy"),
+        ("repeat", "correlation of errors"),
+        ("overstates", "new sealed land, mapped / true"),
+    ):
         if s[key] is not None:
             low, high = BOUNDS[key]
-            out.append(f"{text}: {s[key]:.3g}, bound {low:g}-{high:g}: {'met' if met[key] else 'NOT met'}")
+            out.append(f"{text}: {s[key]:.3g}, expected {low:g}-{high:g}: {'yes' if met[key] else 'NO'}")
     return out

@@ -1,8 +1,8 @@
-"""The same acquisitions as Earth Search offers them: cloud-optimised GeoTIFFs, two collections, and offsets that lie in its own ways.
+"""The same acquisitions in the form of Earth Search: cloud-optimised GeoTIFFs, in two collections with different errors in their metadata.
 
-`sentinel-2-l2a`: the offset is already taken out of the numbers, yet raster:bands still says -0.1, and the flag
-`earthsearch:boa_offset_applied` is wrong on some items. `sentinel-2-c1-l2a`: Collection-1 throughout, raw numbers, an honest offset.
-Unlike the real archive, red is given at 20 m.
+`sentinel-2-l2a`: the offset is already removed from the numbers, but raster:bands still says -0.1, and the flag
+`earthsearch:boa_offset_applied` is wrong on some items. `sentinel-2-c1-l2a`: Collection-1 only, numbers with offset, correct metadata.
+Unlike in the real Earth Search, red has 20 m.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from testsuite.world.sensor import Scene
 from testsuite.world.spec import RES_M
 
 HOST = "https://earth-search.invalid"
-"""Stands for the address in items on disk; the server puts its own in its place."""
+"""The address in the items on disk; the server replaces it by its own."""
 KEYS = {
     "B04": ("red", "Red"),
     "B11": ("swir16", "SWIR 1.6μm"),
@@ -61,7 +61,7 @@ def write_items(root: Path, product: Product, scene: Scene, collection: str, wro
         f"S2{w.satellite}_{tile}_{w.sensed:%Y%m%d}_0_L2A" if first else f"S2{w.satellite}_T{tile}_{product.sensing}_L2A"
     )
     folder = f"{collection}/{tile[:2]}/{tile[2]}/{tile[3:]}/{w.sensed.year}/{w.sensed.month}/{name}"
-    # What lies in the numbers: nothing where the catalogue removed it, 1000 in Collection-1.
+    # The offset in the numbers: 0 where the catalogue removed it, 1000 in Collection-1.
     offset = 0 if first else product.offset_dn
     n = np.bincount(scene.scl.ravel(), minlength=12)
     n_valid = max(1, int(n[1:].sum()))

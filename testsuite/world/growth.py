@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def grow(land: Land, spec: Spec, plan: LandPlan) -> None:
-    """Let the towns grow: new halls, houses and car parks, year by year; and let some sealed ground go green. In place."""
+    """Let the towns grow each year by new halls and houses, and turn some sealed ground green; changes `land`."""
     rng = spec.rng("growth")
     area = np.bincount(land.surface.ravel(), minlength=len(land.before)) * FINE_M**2
     sealed_m2 = float(area[CLASS[land.before] == 1].sum())
@@ -51,7 +51,7 @@ def grow(land: Land, spec: Spec, plan: LandPlan) -> None:
 
 
 class SurfaceTables:
-    """The surface tables while they grow."""
+    """The tables of surfaces of the land, to which changed surfaces are added."""
 
     def __init__(self, land: Land) -> None:
         self.known = len(land.before)
@@ -60,7 +60,7 @@ class SurfaceTables:
         self.n_parcels = int(land.parcel.max()) + 1
 
     def split(self, old: np.ndarray, new: np.ndarray, year: int, dug: bool) -> np.ndarray:
-        """Give each pair of an old surface and a new material a surface of its own. Returns: surfaces, same shape."""
+        """Add a surface for each pair of old surface and new material. Returns: the new surfaces, same shape."""
         pairs, inverse = np.unique(old.astype(np.int64) * 32 + new, return_inverse=True)
         for pair in pairs:
             self.more.append((int(self.before[pair // 32]), int(pair % 32), year, self.n_parcels, dug))
@@ -68,7 +68,7 @@ class SurfaceTables:
         return (self.known + len(self.more) - len(pairs) + inverse.reshape(old.shape)).astype(np.int32)
 
     def write(self, land: Land) -> None:
-        """Hand the grown tables back to the land."""
+        """Add the new surfaces to the land."""
         if not self.more:
             return
         before, after, since, parcel, dug = (np.array(c) for c in zip(*self.more, strict=True))
@@ -80,7 +80,7 @@ class SurfaceTables:
 
 
 def _site_window(plan: LandPlan, rng, at: int, side: float, turn: float, stretch: float):
-    """Cut the lattice around a site. Returns: row and column slices, and coordinates along the site's own axes, -1 to 1 within."""
+    """Cut the lattice around a site. Returns: row and column slices, and coordinates along the axes of the site, -1 to 1 within it."""
     row, col = np.unravel_index(at, plan.town.shape)
     row, col = (int((v + rng.random()) * STEP) for v in (row, col))
     reach = int(side * stretch / FINE_M) + 2
@@ -94,7 +94,7 @@ def _site_window(plan: LandPlan, rng, at: int, side: float, turn: float, stretch
 
 
 def _build(tables, land, plan, rng, at: int, side: float, kind: str, year: int, buildable: np.ndarray) -> float:
-    """Build on one site, if the ground is free. Returns: newly sealed square metres."""
+    """Build on one site, if the ground is free. Returns: newly sealed area, m2."""
     stretch = rng.uniform(1.0, 1.5)
     turn = plan.town_turn[plan.which.flat[at]] + (rng.uniform(0, np.pi) if kind == "hall" else 0)
     r, c, u, v = _site_window(plan, rng, at, side, turn, stretch)
@@ -130,7 +130,7 @@ def _build(tables, land, plan, rng, at: int, side: float, kind: str, year: int, 
 
 
 def _unseal(tables, land, plan, rng, at: int, side: float, year: int) -> float:
-    """Turn the sealed ground of one site green. Returns: unsealed square metres."""
+    """Turn the sealed ground of one site green. Returns: unsealed area, m2."""
     r, c, u, v = _site_window(plan, rng, at, side, plan.town_turn[plan.which.flat[at]], 1.2)
     surface = land.surface[r, c]
     old = tables.before[np.minimum(surface, tables.known - 1)]

@@ -14,21 +14,9 @@ from testsuite.world.materials import CODE, S2GLC
 from testsuite.world.spec import Spec
 
 WRONG_RATE = {
-    62: 0.16,
-    73: 0.07,
-    75: 0.40,
-    82: 0.16,
-    83: 0.12,
-    102: 0.27,
-    103: 0.50,
-    104: 0.45,
-    105: 0.40,
-    106: 0.35,
-    121: 0.45,
-    162: 0.06,
-}
-
-
+    62: 0.16, 73: 0.07, 75: 0.40, 82: 0.16, 83: 0.12, 102: 0.27, 103: 0.50, 104: 0.45, 105: 0.40, 106: 0.35, 121: 0.45, 162: 0.06,
+}  # fmt: skip
+"""Share of wrong cells by code of S2GLC, before the conditions at each cell are taken into account."""
 TAKEN_FOR = {
     62: ((102, 0.45), (73, 0.35), (121, 0.20)), 73: ((102, 0.62), (62, 0.14), (121, 0.08), (75, 0.16)), 75: ((73, 0.7), (102, 0.3)),
     82: ((83, 0.45), (102, 0.30), (104, 0.15), (103, 0.10)), 83: ((82, 0.75), (103, 0.15), (106, 0.10)),
@@ -36,13 +24,13 @@ TAKEN_FOR = {
     105: ((102, 0.6), (162, 0.15), (106, 0.25)), 106: ((105, 0.5), (103, 0.5)), 121: ((62, 0.60), (73, 0.25), (123, 0.15)),
     162: ((105, 0.6), (83, 0.4)),
 }  # fmt: skip
-"""What the real product mixes up: cover of like phenology, bare land with sealed land, gardens with houses."""
+"""Which codes the real product confuses with which, and how often: land cover of similar phenology, bare and sealed land, gardens and houses."""
 
 
 def make_labels(spec: Spec, land: Land, overall: float = 0.86) -> np.ndarray:
-    """Make a land-cover map of the first year with S2GLC's codes and its errors.
+    """Make a land-cover map of the first year with the codes and the errors of S2GLC.
 
-    overall : share of the valid cells that are right, 0-1
+    overall : share of the valid cells that are correct, 0-1
     Returns: array (row, col) of 10 m cells, uint8, codes; 0 cloud, 255 no data
     """
     surface = land.place_surface
@@ -85,6 +73,6 @@ def make_labels(spec: Spec, land: Land, overall: float = 0.86) -> np.ndarray:
 
 
 def write_labels(path: Path, spec: Spec, labels: np.ndarray) -> None:
-    """Write the label map."""
+    """Write the label map as a GeoTIFF."""
     west, _, _, north = spec.bounds
     write_tif(path, labels, west, north, 10, 255)

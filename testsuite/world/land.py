@@ -19,7 +19,7 @@ from testsuite.world.spec import FINE_M, MARGIN_M, Spec
 
 NEVER = 9999
 STRIP = 256
-"""Fine rows that are made at once; bounds the memory."""
+"""Rows of 5 m cells that are made at once; this bounds the memory."""
 
 
 @dataclass
@@ -29,19 +29,19 @@ class Land:
     surface: np.ndarray
     """(row, col) int32, index into the tables below."""
     before: np.ndarray
-    """(surface) uint8, material until the change; crops stand for a field of that rotation."""
+    """(surface) uint8, material until the change; a crop stands for a field with a crop rotation."""
     after: np.ndarray
     """(surface) uint8, material from the change on."""
     since: np.ndarray
     """(surface) int16, first year of the new state, NEVER where nothing changes."""
     parcel: np.ndarray
-    """(surface) int32, the object it belongs to."""
+    """(surface) int32, number of the object that the surface belongs to."""
     dug: np.ndarray
-    """(surface) bool, bare ground from July of the year before the change."""
+    """(surface) bool, bare soil from July of the year before the change."""
     height: np.ndarray
-    """(row, col) float32 on 40 m cells, metres above the sea."""
+    """(row, col) float32 on 40 m cells, metres above sea level."""
     roads: np.ndarray
-    """(row, col) bool on 40 m cells, a main road or a town's edge is near: where halls may come."""
+    """(row, col) bool on 40 m cells, a main road is near, so that halls may be built."""
     towns: np.ndarray
     """(town, 3) float32: x, y, radius in metres."""
 
@@ -56,13 +56,13 @@ class Land:
         return np.where(self.since <= year, self.after, self.before)
 
     def save(self, folder: Path) -> None:
-        """Write the arrays for the processes that make the scenes."""
+        """Write the arrays, for the processes that make the scenes."""
         for f in fields(self):
             np.save(folder / f"{f.name}.npy", getattr(self, f.name))
 
     @classmethod
     def load(cls, folder: Path) -> Land:
-        """Map what save() wrote."""
+        """Open what `save` wrote, memory-mapped."""
         return cls(**{f.name: np.load(folder / f"{f.name}.npy", mmap_mode="r") for f in fields(cls)})
 
 
@@ -80,7 +80,7 @@ def make_land(spec: Spec) -> Land:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(strip, range(0, rows, STRIP)))
 
-    # Dense numbers, first for objects, then for surfaces.
+    # Number the objects from 0 without gaps, then the surfaces.
     there = np.zeros(plan.n_keys, bool)
     there[objects] = True
     number = (np.cumsum(there) - 1).astype(np.int32)

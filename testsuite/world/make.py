@@ -37,7 +37,7 @@ _worker: dict[str, Any] = {}
 
 
 def _load_worker(spec: Spec, windows: list[Window], work: str) -> None:
-    """Load what all scenes need into a worker."""
+    """Load what all scenes need into a worker process."""
     folder = Path(work)
     _worker["land"] = Land.load(folder)
     _worker["views"] = {w.tile.name: View.load(spec, w, folder) for w in windows}
@@ -47,11 +47,11 @@ def _load_worker(spec: Spec, windows: list[Window], work: str) -> None:
 
 
 def _init_process(maker: int, start: Callable[..., None] | None, arguments: tuple) -> None:
-    """Begin a worker process; it ends with the one that made it."""
+    """Initialise a worker process, which ends with the process that started it."""
     die_with_parent()
     if os.getppid() != maker:
         os._exit(1)
-    # Ctrl-C reaches the whole group; the maker alone decides what becomes of it.
+    # Ctrl-C reaches all processes of the group, but only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if start:
         start(*arguments)
@@ -59,7 +59,7 @@ def _init_process(maker: int, start: Callable[..., None] | None, arguments: tupl
 
 @contextlib.contextmanager
 def _workers(jobs: int, start: Callable[..., None] | None = None, arguments: tuple = ()) -> Iterator[Executor]:
-    """Workers: processes of their own, or for one job a thread of this process, which begins at once."""
+    """Open a pool of processes; or, for one job, of one thread, which starts at once."""
     pool: Executor
     if jobs == 1:
         pool = ThreadPoolExecutor(1, initializer=start, initargs=arguments)
@@ -68,16 +68,16 @@ def _workers(jobs: int, start: Callable[..., None] | None = None, arguments: tup
     try:
         yield pool
     finally:
-        # Where the block was left early, what has not begun is left undone.
+        # After an error, jobs that have not started are cancelled.
         pool.shutdown(cancel_futures=True)
         _worker.clear()
 
 
 @contextlib.contextmanager
 def _build_folder(out: Path) -> Iterator[Path]:
-    """Give a folder to build in, which takes the name `out` at the end; of two makers of one name the second is refused."""
+    """Give a temporary folder that is renamed to `out` at the end. Refuse a second process that makes the same world."""
     if out.exists():
-        raise FileExistsError(f"Folder '{out}': found one already, expected none. Name another or remove it.")
+        raise FileExistsError(f"Folder '{out}' exists already. Choose another name, or remove it.")
     part = out.with_name(f".{out.name}.part")
     part.mkdir(parents=True, exist_ok=True)
     handle = os.open(part, os.O_RDONLY)
@@ -86,10 +86,10 @@ def _build_folder(out: Path) -> Iterator[Path]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FileExistsError(
-                f"Folder '{out}': found another process that makes it, expected none. Wait for it or name another."
+                f"Folder '{out}' is being made by another process. Wait until it is finished, or choose another name."
             ) from None
         try:
-            # What a killed maker left.
+            # Remove what a killed process left.
             for left in part.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield part
@@ -108,24 +108,24 @@ def _labels(spec: Spec, work: str, out: str) -> None:
 
 
 def _view(spec: Spec, window: Window, work: str) -> None:
-    """Make the view of one tile."""
+    """Make and save the view of one tile."""
     View.make(spec, Land.load(Path(work)), window).save(Path(work))
 
 
 @dataclass(frozen=True)
 class Task:
-    """One scene to make."""
+    """A scene to make."""
 
     out: str
     when: Pass
     tile: str
     reprocessed: bool
-    """Deliver it a second time, as Collection-1."""
+    """Whether a second product of it exists, from Collection-1."""
     split: bool
-    """Deliver it in two halves, from two datastrips."""
+    """Whether it has two products, from two datastrips."""
     earth_search: bool
     wrong_flag: bool
-    """Earth Search's flag about the offset is wrong on this one."""
+    """Whether the flag of Earth Search about the offset is wrong on this scene."""
 
 
 def _scene(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -133,7 +133,7 @@ def _scene(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     out, when, tile, reprocessed = Path(task.out), task.when, task.tile, task.reprocessed
     view = _worker["views"][tile]
     scene = observe(view, _worker["land"], when)
-    # A scene of a few pixels is not delivered.
+    # There is no product for a scene of a few pixels.
     if scene.valid.mean() < 0.005:
         return [], []
     first = Product(
@@ -144,7 +144,7 @@ def _scene(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     else:
         items = [write_product(out, first, scene)]
     if reprocessed:
-        # Collection-1: the same acquisition processed reprocessed years later, the offset now in the numbers.
+        # Collection-1: the same acquisition, processed again years later, with the offset in its numbers.
         late = datetime(2023, 6, 12, 21, 42, 23, tzinfo=UTC) + timedelta(minutes=when.absolute_orbit % 1440)
         items.append(write_product(out, replace(first, baseline="05.00", processed=late), scene))
     others = []
@@ -158,7 +158,7 @@ def _scene(task: Task) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def _split_scene(product: Product, scene: Scene) -> list[tuple[Product, Scene]]:
-    """Cut a scene where one datastrip ends and the next begins: two products of one tile and one sensing time."""
+    """Cut a scene at the border of two datastrips. Returns: two products of one tile and one sensing time, and their scenes."""
     row = scene.valid.shape[0] * 3 // 5
     out = []
     for half in (1, 2):
@@ -173,12 +173,12 @@ def _split_scene(product: Product, scene: Scene) -> list[tuple[Product, Scene]]:
 
 
 def _break_two_scenes(part: Path, items: list[dict[str, Any]], spec: Spec) -> dict[str, str]:
-    """Spoil one object and take one scene away. Returns: what was done, for world.json; nothing, where there are fewer than two."""
+    """Make one object corrupt, and remove the objects of another scene. Returns: their ids for world.json; nothing if there are fewer than two scenes."""
     if len(items) < 2:
         return {}
     whole = [i for i in items if i["properties"]["statistics"]["nodata"] < 30]
     clear = sorted(whole if len(whole) > 1 else items, key=lambda i: i["properties"]["eo:cloud_cover"])
-    # Under some cloud, so that no year stands or falls with them; half of the skies are all but clear.
+    # Scenes with some cloud, so that no year depends on them; about half of all scenes are almost free of clouds.
     harmed, absent = clear[(len(clear) - 1) * 5 // 8], clear[len(clear) * 3 // 4]
     path = part / "objects" / harmed["assets"]["B11_20m"]["href"].removeprefix("s3://")
     data = bytearray(path.read_bytes())
@@ -192,7 +192,7 @@ def _break_two_scenes(part: Path, items: list[dict[str, Any]], spec: Spec) -> di
 
 
 def _choose_reprocessed(spec: Spec, all_passes: list[Pass]) -> set[datetime]:
-    """Choose the acquisitions that were processed reprocessed: one every third year, of those before baseline 04.00 that see the whole place."""
+    """Choose the acquisitions that are processed again: one in every third year, before baseline 04.00 and with the whole place in the swath."""
     chosen = set()
     for year in spec.years[::3]:
         whole = [p for p in all_passes if p.sensed.year == year and p.swath_edge is None and float(p.baseline) < 4]
@@ -202,7 +202,7 @@ def _choose_reprocessed(spec: Spec, all_passes: list[Pass]) -> set[datetime]:
 
 
 def _choose_split(spec: Spec, all_passes: list[Pass], reprocessed: set[datetime]) -> datetime | None:
-    """Choose the acquisition that one tile has in two halves: the clearest whole one of the second year."""
+    """Choose the acquisition of which one tile is in two halves: the clearest one of the second year with the whole place in the swath."""
     year = spec.years[min(1, len(spec.years) - 1)]
     whole = [p for p in all_passes if p.sensed.year == year and p.swath_edge is None and p.sensed not in reprocessed]
     return min(whole, key=lambda p: p.cloud_cover).sensed if whole else None
@@ -218,11 +218,11 @@ def make_world(
     error_rate: float = 0.0,
     progress=lambda text: None,
 ) -> Path:
-    """Make a world in a folder that must not exist yet; it appears whole or not at all.
+    """Make a world in a folder that must not exist yet. The folder gets its name only when the world is complete.
 
-    jobs : processes; scenes : False makes neither scenes nor labels; points : reference points a stratum
-    error_rate : share of the reference labels that the interpreter gets wrong; progress : is told of progress
-    Returns: the folder. Raises ValueError, FileExistsError
+    jobs : number of processes; scenes : False makes neither scenes nor labels; points : reference points in each stratum
+    error_rate : share of wrong reference labels, 0-1; progress : function that is called with a line of text after each step
+    Returns: the folder. Raises ValueError for settings out of range, FileExistsError
     """
     for name, value, low, high in (
         ("jobs", jobs, 1, 256), ("points", points, 1, 1_000_000), ("error-rate", error_rate, 0, 1)
@@ -310,39 +310,43 @@ def _make(part: Path, spec: Spec, jobs: int, scenes: bool, points: int, error_ra
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Read the command line and make the world."""
+    """Make a world by the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.world.make", description="Make a small world whose truth is known."
+        prog="python -m testsuite.world.make",
+        description="Make a small artificial world whose true land cover is known.",
     )
-    parser.add_argument("out", type=Path, help="folder to make")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("out", type=Path, help="folder to make; must not exist")
+    parser.add_argument("--seed", type=int, default=1, help="seed (default: %(default)s)")
     parser.add_argument(
-        "--growth", type=float, default=0.003, help="new sealed land a year, as a share of the sealed land"
-    )
-    parser.add_argument("--years", type=parse_years, default=parse_years("2017-2023"), help="such as 2017-2019")
-    parser.add_argument("--size-km", type=float, default=30.0)
-    parser.add_argument("--dates", type=int, default=8, help="acquisitions a year")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--points", type=int, default=120, help="reference points a stratum")
-    parser.add_argument(
-        "--error-rate", type=float, default=0.0, help="share of reference labels that the interpreter gets wrong"
-    )
-    parser.add_argument("--no-clouds", action="store_true", help="a cloudless sky, for tests of geometry")
-    parser.add_argument(
-        "--no-noise", action="store_true", help="without the noise of the instrument, every acquisition in its place"
+        "--growth",
+        type=float,
+        default=0.003,
+        help="newly sealed land in a year, as a share of the sealed land (default: %(default)s)",
     )
     parser.add_argument(
-        "--intact", action="store_true", help="leave out the corrupt object and the listed scene that is absent"
+        "--years", type=parse_years, default=parse_years("2017-2023"), help="such as 2017-2019 (default: 2017-2023)"
     )
-    parser.add_argument("--earth-search", action="store_true", help="the same scenes also as Earth Search offers them")
+    parser.add_argument("--size-km", type=float, default=30.0, help="side of the world (default: %(default)s)")
+    parser.add_argument("--dates", type=int, default=8, help="acquisitions in a year (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes (default: %(default)s)")
+    parser.add_argument(
+        "--points", type=int, default=120, help="reference points in each stratum (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--error-rate", type=float, default=0.0, help="share of wrong reference labels, 0-1 (default: %(default)s)"
+    )
+    parser.add_argument("--no-clouds", action="store_true", help="scenes without clouds, for tests of geometry")
+    parser.add_argument("--no-noise", action="store_true", help="scenes without noise and without geolocation error")
+    parser.add_argument("--intact", action="store_true", help="no corrupt object and no missing scene")
+    parser.add_argument("--earth-search", action="store_true", help="also write the scenes in the form of Earth Search")
     parser.add_argument(
         "--truth-only",
         action="store_true",
-        help="neither scenes nor labels: for judging a run of a world made elsewhere",
+        help="neither scenes nor labels: to judge a run on the same world made elsewhere",
     )
     a = parser.parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
-        # A maker that is told to end cleans up as one that is interrupted.
+        # SIGTERM cleans up in the same way as Ctrl-C.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         spec = Spec(

@@ -16,27 +16,19 @@ BASELINES = (
     ("2019-07-10", "02.13"), ("2020-02-04", "02.14"), ("2021-03-30", "03.00"), ("2021-06-30", "03.01"), ("2022-01-25", "04.00"),
     ("2022-12-06", "05.09"), ("2023-12-13", "05.10"),
 )  # fmt: skip
-"""Processing baselines by the date of sensing, as first processed."""
-
-
+"""First date of sensing at which ESA used each processing baseline."""
 ORBITS = {
-    # A date of passing of each satellite over the place, absolute orbit then, time of the datatake. Every ten days comes the next.
+    # (relative orbit, satellite): start of one real datatake over the place, and its absolute orbit. The next one comes ten days later.
     (22, "A"): ("2018-04-19T10:10:31", 14748), (22, "B"): ("2020-03-14T10:10:29", 15778),
     (65, "A"): ("2018-04-22T10:20:31", 14791), (65, "B"): ("2020-03-17T10:20:29", 15821),
     (122, "A"): ("2018-04-26T10:00:31", 14848), (122, "B"): ("2020-03-21T10:00:29", 15878),
 }  # fmt: skip
-
-
 SEASON = ((5, 1), (9, 30))
-"""First and last month and day of the acquisitions: while trees bear leaves, as land-cover maps are commonly made."""
-
-
+"""First and last month and day of the acquisitions: the months with leaves, which land-cover maps commonly use."""
 SECOND_SATELLITE = datetime(2017, 7, 1, tzinfo=UTC)
-"""Before it, Sentinel-2B delivered nothing."""
-
-
+"""Sentinel-2B has no data before this date."""
 CLOUD_COVER = (0.29, 1.4)
-"""Parameters of the beta distribution of the share of the sky that is covered at a passing."""
+"""Parameters of the beta distribution from which the cloud cover of a pass is drawn."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +44,9 @@ class Pass:
     absolute_orbit: int
     """Absolute orbit."""
     cloud_cover: float
-    """Share of the sky under cloud that is aimed at, 0-1."""
+    """Intended share of the place under cloud, 0-1; the drawn clouds come close to it."""
     swath_edge: float | None
-    """Where the swath ends, as a share of the place from west to east; None: all of the place lies in the swath."""
+    """Where the swath ends, as a share of the place from west to east; None if the swath covers all of the place."""
 
     @property
     def day(self) -> int:
@@ -68,7 +60,7 @@ class Pass:
 
 
 def passes(spec: Spec) -> list[Pass]:
-    """Draw the acquisitions of all years: real repeat cycles, spread over the season, up to half of them with the swath's edge within."""
+    """Draw the acquisitions of all years: by the real repeat cycles, spread over the season, up to half of them with the edge of the swath in the place."""
     out: list[Pass] = []
     for year in spec.years:
         rng = spec.rng("passes", year)
@@ -82,7 +74,7 @@ def passes(spec: Spec) -> list[Pass]:
                 if SEASON[0] <= (when.month, when.day) <= SEASON[1] and not early:
                     calendar.append((when, satellite, orbit, absolute + 143 * k))
         calendar.sort()
-        # Of few dates most see all of the place, of many every other; the others see the west and the east in turn.
+        # Of up to four dates three quarters see all of the place, of more dates half. The others see its west or its east.
         n_part = spec.dates // (2 if spec.dates > 4 else 4)
         one, other = rng.permutation((65, 122))
         picked = []
@@ -91,11 +83,11 @@ def passes(spec: Spec) -> list[Pass]:
             # One from each part of the season.
             bounds = np.linspace(0, len(group), n + 1)
             dates = [group[int(rng.integers(int(a), max(int(a) + 1, int(b))))] for a, b in pairwise(bounds)]
-            # The sky is mostly clear or mostly closed, seldom between: a beta distribution in the shape of a U. Its quantiles are
-            # taken evenly, so that no year goes without clear dates.
+            # Most skies are either clear or overcast: the beta distribution has the shape of a U. Its quantiles are evenly spaced,
+            # so that every year has clear dates.
             even = (np.arange(n) + rng.uniform(0.2, 0.8, n)) / max(1, n)
             sky = np.clip(betaincinv(*CLOUD_COVER, even), 0.01, 0.97)
-            # Clear and cloudy dates take turns, so that no year has its clear ones in one part of the season alone.
+            # Clear and cloudy dates alternate, so that the clear ones are spread over the season.
             cover = np.empty(n)
             first = int(rng.integers(2))
             clear = len(cover[first::2])

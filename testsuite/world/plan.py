@@ -17,24 +17,20 @@ from testsuite.world.materials import CODE, CROP_SHARES, CROPS
 from testsuite.world.spec import FINE_M, Spec
 
 COARSE_M = 40
-
-
 STEP = COARSE_M // FINE_M
-
-
 PARCEL_KEYS, BLOCK_KEYS = 64 * 64, 128 * 128
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Materials by their shares."""
+    """Materials and how frequent they are."""
 
     names: tuple[str, ...]
     shares: tuple[float, ...]
     """Sum to 1."""
 
     def pick(self, chance: np.ndarray) -> np.ndarray:
-        """Choose a material. chance : array, 0-1, evenly spread. Returns: codes, same shape."""
+        """Choose materials by their shares. chance : array, 0-1, uniformly distributed. Returns: codes, same shape."""
         codes = np.array([CODE[n] for n in self.names], np.uint8)
         return codes[np.minimum(np.searchsorted(np.cumsum(self.shares), chance, "right"), len(codes) - 1)]
 
@@ -42,13 +38,11 @@ class Mix:
 HOUSE_ROOFS = Mix(
     ("roof_tile", "roof_cement", "roof_dark", "roof_metal", "roof_bright"), (0.58, 0.12, 0.20, 0.06, 0.04)
 )
-
-
 WORKS_ROOFS = Mix(("hall", "roof_bright", "roof_white", "roof_metal", "roof_dark"), (0.52, 0.13, 0.04, 0.14, 0.17))
 
 
 class LandPlan:
-    """The coarse plan, drawn once, from which any strip of fine rows can be made."""
+    """The coarse plan of the land: drawn once, it can make any strip of 5 m rows."""
 
     def __init__(self, spec: Spec) -> None:
         west, south, east, north = spec.land_bounds
@@ -79,7 +73,7 @@ class LandPlan:
         self._parcels(rng, gx, gy)
 
     def _river(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw one river and two brooks. Returns: distance to the nearest water line less its half width, and how stony the bank is."""
+        """Draw one river and two brooks. Returns: distance to the nearest bank, metres, negative in the water; and how stony the bank is."""
         wide, tall = float(np.ptp(gx)) + COARSE_M, float(np.ptp(gy)) + COARSE_M
         x0, y0 = gx.min(), gy.min()
         best = np.full(gx.shape, np.inf)
@@ -95,7 +89,7 @@ class LandPlan:
                 along, across = x0 + (a + (b - a) * t + 0.5 * bend + wiggle) * wide, y0 + t * tall
             fine = np.linspace(0, 1, max(2000, int(max(wide, tall) / 8)))
             line = np.column_stack([np.interp(fine, t, along), np.interp(fine, t, across)])
-            # Far from the line, tight boxes around the nodes make the search four times slower (measured).
+            # Compact nodes make the search four times slower for points far from the line (measured).
             tree = cKDTree(line, compact_nodes=False)
             away = tree.query(np.column_stack([gx.ravel(), gy.ravel()]), workers=2)[0].reshape(gx.shape)
             best = np.minimum(best, away - half)
@@ -103,7 +97,7 @@ class LandPlan:
         return best.astype(np.float32), stony
 
     def _place_towns(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> None:
-        """Place the towns and villages, their outline and the roads and the railway between them."""
+        """Place the towns and villages, and draw their outlines, roads and railway."""
         area_km2 = self.shape[0] * self.shape[1] * FINE_M**2 / 1e6
         n_towns = max(1, round(area_km2 / 66))
         n_villages = max(2, round(area_km2 / 8))
@@ -111,7 +105,7 @@ class LandPlan:
         open_land = np.flatnonzero(good) if good.any() else np.arange(gx.size)
         placed: list[tuple[float, float, float]] = []
         scale = min(1.0, np.sqrt(area_km2 / 60))
-        # Sizes are spread evenly and every town finds its place, so that one world has as much built land as another.
+        # Sizes are evenly spaced, so that all worlds have about the same share of built-up land.
         sizes = np.r_[
             rng.permutation(np.linspace(1700, 2600, n_towns)), rng.permutation(np.linspace(200, 520, n_villages))
         ]
@@ -127,7 +121,7 @@ class LandPlan:
                     placed.append((x, y, radius))
                     break
         self.towns = np.array(placed, np.float32)
-        # One at the heart of a town, nought at its rim; nobody asks farther than ten radii away, where it is -9.
+        # 1 in the centre of a town, 0 at its edge, and -9 from ten radii on.
         inside = np.full(gx.shape, -9.0, np.float32)
         which = np.zeros(gx.shape, np.int16)
         for number, (x, y, radius) in enumerate(placed):
@@ -140,10 +134,10 @@ class LandPlan:
         self.town = inside + 0.33 * self.ragged * np.clip(1 - np.abs(inside), 0, 1)
         self.which = which
         self.town_turn = rng.uniform(0, np.pi / 2, len(placed))
-        # Roads: the shortest tree that joins all, and some ways more.
+        # Roads: the shortest tree that connects all towns, and some more.
         p = self.towns[:, :2].astype(float)
         d = np.hypot(*(p[:, None] - p[None]).transpose(2, 0, 1))
-        # By Prim's way, since the order of the pairs decides what is drawn for each road.
+        # By Prim's algorithm: the order of the pairs must stay, because each road takes the next random numbers.
         pairs = []
         nearest, away = np.zeros(len(p), int), d[0].copy()
         unconnected = np.arange(len(p)) > 0
@@ -172,7 +166,7 @@ class LandPlan:
         self.near_road = ndimage.binary_dilation(near, iterations=2)
 
     def _draw_road(self, rng, start, end, half_m: float, code: int, near: np.ndarray | None) -> None:
-        """Stamp a winding way of half width `half_m` into the fine lattice."""
+        """Stamp a winding road or railway of half width `half_m` with `code` into the 5 m lattice, and mark it in `near`."""
         length = float(np.hypot(*(end - start)))
         t = np.linspace(0, 1, max(8, int(length / 2.5)))
         knots = np.linspace(0, 1, 9)
@@ -196,7 +190,7 @@ class LandPlan:
             near[row[ok], col[ok]] = True
 
     def _dig_pits_and_lakes(self, rng: np.random.Generator) -> None:
-        """Dig quarries (stamp 3, water 4 within some) and a few lakes (stamp 4)."""
+        """Stamp quarries (3, some with water, 4) and lakes (4) into the 5 m lattice."""
         area_km2 = self.shape[0] * self.shape[1] * FINE_M**2 / 1e6
         for kind, number in (("pit", max(1, round(area_km2 / 22))), ("lake", max(1, round(area_km2 / 30)))):
             for _ in range(number):
@@ -234,7 +228,7 @@ class LandPlan:
                     part[d < 0.35] = 4
 
     def _parcels(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> None:
-        """Draw districts of fields that lie alike, and the tables that every parcel and block looks up."""
+        """Draw districts, each with fields of one size and direction, and the random tables for parcels and blocks."""
         area_km2 = gx.size * COARSE_M**2 / 1e6
         n = max(3, round(area_km2 / 3.2))
         pad = 500
@@ -253,7 +247,7 @@ class LandPlan:
         self.house = rng.random(1 << 16, np.float32)
 
     def strip(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Make fine rows. Returns: object key (row, col) int32 and material (row, col) uint8."""
+        """Make rows of 5 m cells. Returns: object key (row, col) int32, and material (row, col) uint8."""
         cols = self.shape[1]
         x = self.west + (np.arange(cols, dtype=np.float32) + 0.5) * FINE_M - self.centres[:, 0].mean()
         y = self.north - (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) * FINE_M - self.centres[:, 1].mean()
@@ -282,7 +276,7 @@ class LandPlan:
         return key, material
 
     def _open_land(self, rows: slice, parcel: np.ndarray, edge: np.ndarray) -> np.ndarray:
-        """Cover all land as if there were no town: fields, grass, forest, heath, wetland, river."""
+        """Make the land cover without towns: fields, grass, forest, heath, wetland, river. Returns: material (row, col) uint8."""
         cols = self.shape[1]
         luck = self.luck[parcel]
         material = self.crop[parcel]
@@ -311,7 +305,7 @@ class LandPlan:
         return material
 
     def _town(self, rows: slice, x: np.ndarray, y: np.ndarray, parcel: np.ndarray, material: np.ndarray) -> np.ndarray:
-        """Build the towns over the open land, in place in `material`. Returns: object key (row, col) int32."""
+        """Build the towns over the open land; changes `material`. Returns: object key (row, col) int32."""
         cols = self.shape[1]
         town = interpolate_rows(self.town, rows, STEP, cols)
         fill = (town > 0) & (material != CODE["water"])
@@ -334,7 +328,7 @@ class LandPlan:
         bu, bv = u - bc * pitch_u, v - br * pitch_v
         block = which * BLOCK_KEYS + (np.clip(bc + 64, 0, 127) * 128 + np.clip(br + 64, 0, 127)).astype(np.int64)
         kind, second, third, fourth = self.block[:, block]
-        # What a block is: the heart is dense, the rim is green; works, parks and car parks lie between.
+        # Kinds of blocks: dense in the centre, works (industry), parks, car parks; all others have houses with gardens.
         dense = big & (depth > 0.62 + 0.15 * second)
         works = ~dense & (kind < np.where(big, 0.13, 0.07))
         park = ~dense & (kind > 0.945)
@@ -347,7 +341,7 @@ class LandPlan:
         cell_v = np.where(works, 62.0, np.where(dense, 19.0, 27.0))
         hu, hv = np.floor(bu / cell_u), np.floor(bv / cell_v)
         dice = self.house[((block * 131 + hu * 17 + hv * 5).astype(np.int64)) % len(self.house)]
-        # Rows and flats stand close and have paved yards; single houses stand in gardens. A block is one or the other.
+        # A block has either terraced houses and flats with paved yards, or single houses with gardens.
         close = (second > 0.50) & big
         half_u = np.where(works, 19.0, np.where(dense, 9.0, np.where(close, 8.1, 5.0))) * (0.8 + 0.4 * dice)
         half_v = np.where(works, 27.0, np.where(dense, 7.5, np.where(close, 7.7, 5.4))) * (0.8 + 0.4 * dice)
@@ -365,7 +359,7 @@ class LandPlan:
         )
         out[(dice * 29 % 1 < 0.22) & ~works] = CODE["broadleaf"]
         out[works] = CODE["lawn"]
-        # A works yard is of one make; each house has its own.
+        # The yard of a works has one pavement; each house has its own.
         make = np.where(works, tint, dice * 7 % 1)[paved]
         out[paved] = np.where(make < 0.35, CODE["asphalt"], np.where(make < 0.5, CODE["concrete"], CODE["paving"]))
         roof = np.where(works, WORKS_ROOFS.pick(tint), HOUSE_ROOFS.pick(dice))
@@ -377,19 +371,19 @@ class LandPlan:
             tint[green] < 0.5, CODE["lawn"], np.where(dice[green] < 0.5, CODE["broadleaf"], CODE["garden"])
         )
         out[court] = CODE["court"]
-        # Gaps at the rim stay fields.
+        # Some blocks at the edge stay fields.
         gap = (depth < 0.16) & (fourth < 0.30)
         street = ((bu < 7) | (bv < 6)) & ~gap
         out[street] = np.where(tint[street] < 0.8, CODE["asphalt"], CODE["paving"])
         out[gap] = old[gap]
         material[r, c] = out
-        # Roofs and gardens differ from one quarter of a block to the next, though a roof may lie in two; fields keep their parcel.
+        # Each quarter of a block is an object of its own, even if a roof lies in two of them. Fields keep their parcel.
         quarter = block * 4 + 2 * (bu > pitch_u / 2) + (bv > pitch_v / 2)
         key[r[~gap], c[~gap]] = (self.n_parcels + quarter[~gap]).astype(np.int32)
         return key
 
     def _apply_stamps(self, rows: slice, material: np.ndarray) -> None:
-        """Lay roads, the railway, pits and lakes over the land, in place; a bridge carries the road over the river."""
+        """Put roads, railway, quarries and lakes over the land; changes `material`. A road over the river is a bridge."""
         stamp = self.stamps[rows]
         material[stamp == 3] = CODE["rock"]
         material[stamp == 4] = CODE["water"]

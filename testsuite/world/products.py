@@ -1,4 +1,4 @@
-"""Products of the real form: JPEG 2000 objects under SAFE paths, metadata, STAC items as the Copernicus Data Space writes them."""
+"""Products in the form of the Copernicus Data Space: JPEG 2000 objects under SAFE paths, metadata, STAC items."""
 
 from __future__ import annotations
 
@@ -52,31 +52,31 @@ class Product:
     processed: datetime
     """When it was processed, UTC."""
     half: int = 0
-    """0 a whole tile; 1 or 2, the halves of a tile that two datastrips share."""
+    """0 for a whole tile; 1 or 2 for the parts of a tile that belong to two datastrips."""
 
     @property
     def baseline_digits(self) -> str:
-        """Baseline without its point."""
+        """Baseline without its point, as in names."""
         return self.baseline.replace(".", "")
 
     @property
     def reprocessed(self) -> bool:
-        """Whether it is one of Collection-1."""
+        """Whether it belongs to Collection-1."""
         return self.baseline == "05.00"
 
     @property
     def offset_dn(self) -> int:
-        """What the processor added to each number: 1000 from baseline 04.00 on."""
+        """What the processor adds to each digital number: 1000 from baseline 04.00 on."""
         return 1000 if float(self.baseline) >= 4 else 0
 
     @property
     def sensing(self) -> str:
-        """Datatake's start as in names."""
+        """Start of the datatake, as in names."""
         return f"{self.when.sensed:%Y%m%dT%H%M%S}"
 
     @property
     def strip_start(self) -> datetime:
-        """Start of the datastrip; a second half begins some seconds later."""
+        """Start of the datastrip; that of a second half starts some seconds later."""
         return self.when.sensed + timedelta(seconds=63 + 12 * max(0, self.half - 1))
 
     @property
@@ -116,14 +116,14 @@ class Product:
 
 
 def digital_numbers(reflectance: np.ndarray, valid: np.ndarray, offset_dn: int) -> np.ndarray:
-    """Write reflectance 0-1 as the product does: uint16, x 10000 plus the offset, 0 no data. Any shape."""
-    # Valid is never 0 and never more than 15 bits can hold.
+    """Convert reflectance 0-1 to the numbers of the product: uint16, x 10000 plus the offset, 0 no data. Any shape."""
+    # A valid number is never 0, and fits into 15 bits.
     numbers = np.clip(np.rint(reflectance * 10000) + offset_dn, 1, 32767)
     return np.where(valid, numbers, 0).astype(np.uint16)
 
 
 def write_jp2(path: Path, data: np.ndarray, window: Window) -> None:
-    """Write one band in ESA's profile: reversible 5x3, tiles of 640, five resolutions, precincts of 256, PLT, no TLM.
+    """Write one band as JPEG 2000 in the profile of ESA: reversible 5x3, tiles of 640, five resolutions, precincts of 256, PLT, no TLM.
 
     data : array (row, col), uint16 (15 bits used) or uint8
     """
@@ -141,13 +141,13 @@ def write_jp2(path: Path, data: np.ndarray, window: Window) -> None:
     env = rasterio.Env(GDAL_NUM_THREADS=1, GDAL_PAM_ENABLED=False)
     with env, rasterio.MemoryFile() as held, held.open(**memory) as file:
         file.write(data, 1)
-        # A copy, since rasterio's own writer drops the width of tiles.
+        # By copy, because rasterio's writer ignores BLOCKXSIZE.
         copy(file, part, driver="JP2OpenJPEG", **options)
     part.replace(path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it."""
+    """Write a file under a temporary name, and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
@@ -163,7 +163,7 @@ def multihash(data: bytes) -> str:
 
 
 def footprint(valid: np.ndarray, window: Window) -> list[list[float]]:
-    """Draw the outline of the valid pixels as a ring of longitude and latitude, closed; small nicks are cut straight."""
+    """Return the outline of the valid pixels as a closed ring of longitude and latitude, simplified to 60 m."""
     west, _, _, north = window.bounds
     outline = max(
         (
@@ -184,7 +184,7 @@ def _signed_area(ring: np.ndarray) -> float:
 
 
 def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
-    """Thin a closed ring by Douglas and Peucker's rule."""
+    """Simplify a closed ring by the algorithm of Douglas and Peucker."""
     middle = int(np.argmax(np.hypot(*(ring - ring[0]).T)))
     keep = {0, middle, len(ring) - 1}
     todo = [(0, middle), (middle, len(ring) - 1)]
@@ -204,7 +204,7 @@ def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def metadata_xml(product: Product) -> bytes:
-    """Write the part of MTD_MSIL2A.xml that readers use: product, quantification, and the offsets from baseline 04.00 on."""
+    """Return the part of MTD_MSIL2A.xml that readers use: product, quantification, and the offsets from baseline 04.00 on."""
     p, w = product, product.when
     files = "\n".join(
         f"            <IMAGE_FILE>{p.key(b).split('.SAFE/')[1][:-4]}</IMAGE_FILE>" for b in ("B04", "B11", "B12", "SCL")
@@ -255,7 +255,7 @@ def metadata_xml(product: Product) -> bytes:
 
 
 def write_product(root: Path, product: Product, scene: Scene) -> dict[str, Any]:
-    """Write the objects of a product under the bucket's folder and describe them. Returns: the STAC item."""
+    """Write the objects of a product into the folder of the bucket. Returns: the STAC item."""
     bucket = root / "objects" / BUCKET
     files: dict[str, bytes] = {}
     for number, band in enumerate(BANDS):
@@ -273,9 +273,9 @@ def write_product(root: Path, product: Product, scene: Scene) -> dict[str, Any]:
 def stac_item(
     product: Product, scene: Scene, files: dict[str, tuple[int, str]], xml: tuple[int, str]
 ) -> dict[str, Any]:
-    """Write the STAC 1.1 item in the shape of the Copernicus Data Space, its mistaken raster:offset included.
+    """Return the STAC 1.1 item in the form of the Copernicus Data Space, with its wrong raster:offset.
 
-    files : per band the size in bytes and the checksum; xml : the same of MTD_MSIL2A.xml
+    files : band to size in bytes and checksum; xml : the same for MTD_MSIL2A.xml
     """
     p, w, window = product, product.when, product.window
     n = np.bincount(scene.scl.ravel(), minlength=12)

@@ -16,8 +16,6 @@ from testsuite.world.materials import CLASS_OF_S2GLC
 from testsuite.world.products import multihash
 
 BANDS = ("B04", "B11", "B12")
-
-
 MASKED = (0, 1, 3, 8, 9, 10, 11)
 
 
@@ -37,11 +35,11 @@ class Place:
 
 
 def read_facts(out: Path) -> dict[str, Any]:
-    """Read what world.json says of a world."""
+    """Read world.json."""
     path = out / "world.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"World '{out}': found no file world.json, expected a finished world. Make it with python -m testsuite.world.make."
+            f"World '{out}' has no file world.json, so it is not a finished world. Make one with python -m testsuite.world.make."
         )
     return json.loads(path.read_text())
 
@@ -53,7 +51,7 @@ def read_world(out: Path) -> tuple[dict[str, Any], Place]:
 
 
 def read_items(out: Path, year: int) -> list[dict[str, Any]]:
-    """Return the items of a year; of an acquisition that was processed twice, the newest baseline."""
+    """Return the items of a year; only the newest baseline of an acquisition that was processed twice."""
     items = json.loads((out / "stac" / "items.json").read_text())["features"]
     best: dict[tuple, dict[str, Any]] = {}
     for item in items:
@@ -67,21 +65,21 @@ def read_items(out: Path, year: int) -> list[dict[str, Any]]:
 
 
 def read_scene(out: Path, item: dict[str, Any], place: Place) -> np.ndarray | None:
-    """Read a scene onto the grid of the place, offset removed, masked by its classification.
+    """Read a scene onto the grid of the place, with the offset removed and masked by its classification.
 
-    Returns: array (band, row, col), float32, reflectance 0-1, NaN where not clear; None where an object is absent or broken
+    Returns: array (band, row, col), float32, reflectance 0-1, NaN where not clear; None if an object is missing or corrupt
     """
     transform = from_origin(place.west, place.north, 20, 20)
 
     paths = {b: out / "objects" / item["assets"][f"{b}_20m"]["href"].removeprefix("s3://") for b in (*BANDS, "SCL")}
     for band, path in paths.items():
-        # A corrupt object decodes without a word; only its checksum tells.
+        # A corrupt object can be decoded without an error; only its checksum shows it.
         if not path.is_file() or multihash(path.read_bytes()) != item["assets"][f"{band}_20m"]["file:checksum"]:
             return None
 
     def warped(band: str, how: Resampling, kind: str) -> np.ndarray:
         path = paths[band]
-        # One thread: with more, a broken object would read as zeros without a word.
+        # One thread: with more, GDAL reads a broken object as zeros without an error.
         with rasterio.Env(GDAL_NUM_THREADS=1), rasterio.open(path) as file:
             data = np.zeros(place.shape, kind)
             values = file.read(1).astype(kind)
@@ -99,13 +97,13 @@ def read_scene(out: Path, item: dict[str, Any], place: Place) -> np.ndarray | No
 
 
 def read_truth(out: Path, year: int) -> np.ndarray:
-    """Return the majority class of a year, (row, col) uint8."""
+    """Return the true majority class of a year, (row, col) uint8."""
     with rasterio.open(out / "truth" / f"class_{year}.tif") as file:
         return file.read(1)
 
 
 def read_labels(out: Path, year: int) -> np.ndarray:
-    """Return the label map as classes on 20 m cells, by mode, 0 where there is none or a tie. (row, col) uint8."""
+    """Return the label map as classes on 20 m cells, by majority; 0 where there is none or a tie. (row, col) uint8."""
     table = np.zeros(256, np.uint8)
     for code, target in CLASS_OF_S2GLC.items():
         table[code] = target

@@ -16,7 +16,7 @@ STRATA = ("artificial", "natural", "green", "other", "near_sealed", "gain", "los
 
 
 def make_strata(truth: dict[int, Truth]) -> np.ndarray:
-    """Part the place into strata of the reference sample by the truth. Returns: array (row, col), uint8, index into STRATA."""
+    """Divide the place into the strata of the reference sample. Returns: array (row, col), uint8, index into STRATA."""
     years = list(truth)
     first, last = truth[years[0]].majority, truth[years[-1]].majority
     out = (last - 1).astype(np.uint8)
@@ -28,9 +28,9 @@ def make_strata(truth: dict[int, Truth]) -> np.ndarray:
 
 
 def draw_points(spec: Spec, truth: dict[int, Truth], each: int, draw: int, error_rate: float) -> list[list[object]]:
-    """Draw a stratified reference sample with a label per year.
+    """Draw a stratified reference sample with a label for each year.
 
-    each : points a stratum (all cells, where a stratum is smaller); draw : number of the draw, other points for each
+    each : points in each stratum (all cells, if a stratum has fewer); draw : number of the draw, each has other points
     error_rate : share of labels that the interpreter gets wrong, 0-1
     Returns: rows of points.csv
     """
@@ -50,14 +50,14 @@ def draw_points(spec: Spec, truth: dict[int, Truth], each: int, draw: int, error
 
 
 def _interpreted_label(truth: int, rng: np.random.Generator, error_rate: float) -> int:
-    """Return what the interpreter writes down for a class."""
+    """Return the class that an interpreter writes down: the true one, or by chance another."""
     if error_rate and rng.random() < error_rate:
         return int(rng.choice([c for c in (1, 2, 3, 4) if c != truth]))
     return truth
 
 
 def write_reference(folder: Path, spec: Spec, truth: dict[int, Truth], each: int, error_rate: float) -> None:
-    """Write points.csv (stratified) and grid.csv (a regular grid, as LUCAS draws)."""
+    """Write points.csv (a stratified sample) and grid.csv (a regular grid, as LUCAS uses)."""
     labels = [f"label_{year}" for year in truth]
     header = ["id", "x", "y", "stratum", "stratum_cells", "stratum_points", *labels]
     write_csv(folder / "points.csv", header, draw_points(spec, truth, each, 0, error_rate))
@@ -66,7 +66,7 @@ def write_reference(folder: Path, spec: Spec, truth: dict[int, Truth], each: int
     step = max(RES_M, round((east - west) / 40 / RES_M) * RES_M)
     rows = []
     half = RES_M // 2
-    # At cells' centres, so that every tool finds the same cell there.
+    # At the centres of cells, so that every tool finds the same cell there.
     for y in range(-(-south // step) * step + half, north, step):
         for x in range(-(-west // step) * step + half, east, step):
             row, col = (north - y) // RES_M, (x - west) // RES_M
@@ -82,9 +82,9 @@ def write_reference(folder: Path, spec: Spec, truth: dict[int, Truth], each: int
 
 
 def draw_samples(world: Path, number: int, to: Path, each: int | None = None, error_rate: float | None = None) -> None:
-    """Draw further reference samples of a world, as points.csv in folders of their own, for judging intervals over many draws.
+    """Draw more reference samples of a world, each as draw_<number>/points.csv, to judge intervals over many draws.
 
-    each, error_rate : points a stratum and the interpreter's errors; None takes the world's own
+    each, error_rate : points in each stratum, and share of wrong labels; None takes the values that the world was made with
     """
     facts, _ = read_world(world)
     each = facts["points"] if each is None else each

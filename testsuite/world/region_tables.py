@@ -18,9 +18,9 @@ REGION_COLUMNS = (
 
 
 def write_region_truth(path: Path, regions: Regions, truth: dict[int, Truth]) -> None:
-    """Write the truth per region and year, in square metres.
+    """Write the true areas of each region and year, m2.
 
-    basis `share` sums the 5 m cells, `majority` the 20 m cells of each class. area_m2 is the part of the region within the place.
+    Basis `share` sums 5 m cells, basis `majority` sums 20 m cells by their majority class. area_m2 is the part of the region within the place.
     """
     n = int(max(p for r in regions.all for p in r.parts)) + 1
     at = regions.cells.ravel()
@@ -58,7 +58,7 @@ def write_region_truth(path: Path, regions: Regions, truth: dict[int, Truth]) ->
 
 
 def write_population(path: Path, spec: Spec, regions: Regions, truth: dict[int, Truth]) -> None:
-    """Write people per region and year: they live where ground is sealed, and their number moves by less than a per cent a year."""
+    """Write the number of people in each region and year. People live where ground is sealed; their number changes by less than 1 % a year."""
     rng = spec.rng("population")
     n = int(max(p for r in regions.all for p in r.parts)) + 1
     first = next(iter(truth.values()))

@@ -21,13 +21,13 @@ from testsuite.world.spec import RES_M, Spec
 
 @dataclass(frozen=True)
 class Region:
-    """One region of any level."""
+    """A region of any level."""
 
     code: str
     level: int
     name: str
     parts: tuple[int, ...]
-    """Numbers of the level 3 regions that make it up."""
+    """Numbers of the level 3 regions that it consists of."""
 
 
 NAMES = (
@@ -38,22 +38,22 @@ NAMES = (
 
 @dataclass
 class Regions:
-    """The regions and how they lie."""
+    """The regions and where they are."""
 
     all: list[Region]
     polygons: dict[str, list[dict]]
-    """Per code the polygons (GeoJSON-like, EPSG:3035)."""
+    """Region code to polygons (as in GeoJSON, EPSG:3035)."""
     cells: np.ndarray
-    """(row, col) of 20 m cells of the place, int16: number of the level 3 region at the cell's centre."""
+    """(row, col) of 20 m cells of the place, int16: number of the level 3 region at the centre of the cell."""
 
 
 def make_regions(spec: Spec) -> Regions:
-    """Draw regions of four levels: with an enclave, an island, regions partly outside the place, and one never observed."""
+    """Draw regions of four levels. One has an enclave, one an island, some lie partly outside of the place, and one is never observed."""
     rng = spec.rng("regions")
     west, south, east, north = spec.bounds
     side = east - west
     lattice = max(20, round(side / 100 / 20) * 20)
-    # The drawing board reaches far beyond the place, west and east.
+    # The regions reach far beyond the place in the west and the east.
     x0, x1, y0, y1 = west - 0.30 * side, east + 0.25 * side, south - 0.10 * side, north + 0.10 * side
     cols, rows = int((x1 - x0) / lattice), int((y1 - y0) / lattice)
     gx, gy = np.meshgrid(x0 + (np.arange(cols) + 0.5) * lattice, y1 - (np.arange(rows) + 0.5) * lattice)
@@ -68,12 +68,12 @@ def make_regions(spec: Spec) -> Regions:
             seeds.append(p)
     seeds += [(east + 0.04 * side, south + 0.25 * side), (east + 0.04 * side, south + 0.80 * side)]
     points = np.array(seeds)
-    # Smooth enough that a border bends and does not crumble.
+    # Smooth, so that the borders bend without breaking into pieces.
     bend_x, bend_y = (0.03 * side * fractal_noise(rng, gx.shape, lattice, 0.3 * side, 4.5) for _ in range(2))
     away = np.hypot(gx[None] + bend_x - points[:, 0, None, None], gy[None] + bend_y - points[:, 1, None, None])
     near = _largest_pieces(away.argmin(axis=0) + 1)
     number = np.where((gx > west - 0.05 * side) & (gx < east + 0.20 * side), near, 0).astype(np.int16)
-    # Two far regions of the neighbour, an enclave of it, an island, and a region that no scene ever sees.
+    # Two regions of the neighbouring country, an enclave of it, an island, and a region that no scene covers.
     sizes = np.bincount(near[(gx > west) & (gx < east) & (gy > south) & (gy < north)], minlength=len(seeds) + 1)[
         1 : n_home + 1
     ]
@@ -86,7 +86,7 @@ def make_regions(spec: Spec) -> Regions:
     number[np.hypot((gx - (west - 0.10 * side)) / 1.2, gy - (south + 0.6 * side)) < 0.025 * side] = 1
     unseen = len(seeds) + 1
     number[np.hypot((gx - (west - 0.21 * side)) / 0.6, gy - (south + 0.4 * side)) < 0.09 * side] = unseen
-    # Codes: west to east, three levels of threes.
+    # Codes from west to east; up to three regions of level 3 in each region of level 2.
     order = sorted(range(n_home), key=lambda i: seeds[i][0])
     home = [i + 1 for i in order]
     leaves: dict[str, tuple[int, ...]] = {}
@@ -102,7 +102,7 @@ def make_regions(spec: Spec) -> Regions:
         codes = sorted({c[: level + 2] for c in leaves})
         for place, code in enumerate(codes):
             parts = tuple(sorted(p for c, ps in leaves.items() if c.startswith(code) for p in ps))
-            # Names repeat between levels, as real ones do, but not within one.
+            # As in reality, the same name may occur in two levels, but not twice in one.
             name = {"XA": "Aurania", "XB": "Belmark"}.get(code) or NAMES[place % len(NAMES)]
             regions.append(Region(code, level, name, parts))
     transform = from_origin(x0, y1, lattice, lattice)
@@ -115,7 +115,7 @@ def make_regions(spec: Spec) -> Regions:
 
 
 def _largest_pieces(number: np.ndarray) -> np.ndarray:
-    """Leave each number its largest piece and give the others to the nearest that stays. number : array (row, col), int."""
+    """Keep the largest piece of each number, and replace the other pieces by the nearest number that is kept. number : array (row, col), int."""
     stays = np.zeros(number.shape, bool)
     for n in np.unique(number):
         pieces, _ = ndimage.label(number == n)
@@ -125,14 +125,14 @@ def _largest_pieces(number: np.ndarray) -> np.ndarray:
 
 
 def _draw_outlines(mask: np.ndarray, transform, seed: int, sway: float) -> list[dict]:
-    """Outline true cells and move each corner by a rule of its place, so that neighbours keep a common border."""
+    """Outline the true cells, and shift each corner by a hash of its coordinates, so that neighbours keep a common border."""
     out = []
     for shape, value in shapes(mask.astype(np.uint8), transform=transform):
         if value != 1:
             continue
         rings = []
         for ring in shape["coordinates"]:
-            # Corners on a straight run are kept apart by the lattice, so that a long edge bends too.
+            # Straight edges get a vertex at each cell of the lattice, so that they bend too.
             points = np.array(_split_edges(np.array(ring), abs(transform.a)))
             wave = np.sin(points[:, 0] * 12.9898 + points[:, 1] * 78.233 + seed) * 43758.5453
             wave2 = np.sin(points[:, 0] * 39.346 + points[:, 1] * 11.135 + seed) * 24634.6345
@@ -143,7 +143,7 @@ def _draw_outlines(mask: np.ndarray, transform, seed: int, sway: float) -> list[
 
 
 def _split_edges(ring: np.ndarray, step: float) -> list[np.ndarray]:
-    """Set a vertex at every lattice corner of a closed ring."""
+    """Add a vertex to a closed ring at every corner of the lattice."""
     points: list[np.ndarray] = []
     for a, b in pairwise(ring):
         n = max(1, round(float(np.abs(b - a).max()) / step))
@@ -152,7 +152,7 @@ def _split_edges(ring: np.ndarray, step: float) -> list[np.ndarray]:
 
 
 def write_regions(path: Path, regions: Regions) -> None:
-    """Write regions as a GeoPackage, by the standard library: the file is the same byte for byte, and no second GDAL is loaded."""
+    """Write the regions as a GeoPackage. By the standard library, because the file must be the same byte by byte."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     wkt = CRS.from_epsg(3035).to_wkt(version="WKT1_GDAL")
@@ -203,7 +203,7 @@ def write_regions(path: Path, regions: Regions) -> None:
 
 
 def write_zones(folder: Path, spec: Spec, regions: Regions) -> None:
-    """Write zones.tif (number of the level 3 region at each 20 m cell's centre) and zones.csv (which numbers make up a region)."""
+    """Write zones.tif (number of the level 3 region at the centre of each 20 m cell) and zones.csv (numbers that each region consists of)."""
     west, _, _, north = spec.bounds
     write_tif(folder / "zones.tif", regions.cells, west, north, RES_M, 0)
     rows = [[r.code, r.level, r.name, " ".join(map(str, r.parts))] for r in regions.all]

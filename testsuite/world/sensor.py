@@ -19,17 +19,18 @@ from testsuite.world.surfaces import surface_reflectance
 from testsuite.world.view import SUN_AZIMUTH, View
 
 SWATH_TILT = np.radians(13.5)
-"""The track at 52.7 N, from north to east of the descending edge."""
+"""Tilt of the edge of the swath at 52.7 N against north (descending orbit)."""
 POINTING_M = 5.0 / np.sqrt(-2 * np.log(0.05))
-"""Standard deviation, along each axis, of how far an acquisition lies from its place: 5 m at 95 %. That is between the 3.5 m of products that ESA
-has refined (two of them lie 5 m apart, as it announced in March 2021) and the 11 m of older ones, with which difficulty.py's bounds are not met."""
+"""Standard deviation of the geolocation error along each axis; the error is below 5 m for 95 % of the acquisitions. Products with ESA's
+geometric refinement have 3.5 m (two of them differ by 5 m, as announced in March 2021), older ones 11 m. With 11 m the bounds in difficulty.py
+are not met."""
 CLOUD = np.array([0.62, 0.46, 0.37])
 ADJACENCY = 0.03
-"""How much of what a pixel shows comes from the land within 250 m by way of the air, once the processor has corrected for it."""
+"""Adjacency effect: share of the signal of a pixel that comes from the land within 250 m, left after the atmospheric correction."""
 
 
 def draw_clouds(spec: Spec, when: Pass) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw the clouds of an acquisition. Returns: arrays (row, col) on 40 m cells: thickness 0-1, shadow 0-1, cirrus 0-1; float32."""
+    """Draw the clouds of an acquisition. Returns: arrays (row, col) on 40 m cells, float32: cloud thickness, shadow, cirrus, each 0-1."""
     west, south, east, north = spec.land_bounds
     shape = -(-(north - south) // COARSE_M), -(-(east - west) // COARSE_M)
     rng = spec.rng("sky", f"{when.sensed:%Y%m%d}")
@@ -40,7 +41,7 @@ def draw_clouds(spec: Spec, when: Pass) -> tuple[np.ndarray, np.ndarray, np.ndar
         return (np.zeros(shape, np.float32),) * 3
     threshold = np.quantile(field, 1 - when.cloud_cover)
     thick = np.clip((field - threshold) / 0.24, 0, 1)
-    # Shadows fall away from the sun, to the north-west, farther the higher the cloud and the lower the sun.
+    # Shadows fall to the north-west, away from the sun; the farther, the higher the cloud and the lower the sun.
     height = rng.uniform(600, 2200)
     away = 0.65 * (1.0 + 0.012 * abs(when.day - 172)) * height / COARSE_M
     dy, dx = int(-np.cos(SUN_AZIMUTH) * away), int(np.sin(SUN_AZIMUTH) * away)
@@ -52,10 +53,10 @@ def draw_clouds(spec: Spec, when: Pass) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 @dataclass
 class Scene:
-    """What the instrument delivers of one window."""
+    """What the instrument delivers for one window of a tile."""
 
     bands: np.ndarray
-    """(3, row, col) float32, reflectance of B04, B11, B12; where not `valid`, meaningless."""
+    """(3, row, col) float32, reflectance of B04, B11, B12; undefined where not `valid`."""
     scl: np.ndarray
     """(row, col) uint8, scene classification, 0 no data."""
     valid: np.ndarray
@@ -69,12 +70,12 @@ def in_swath(view: View, when: Pass) -> np.ndarray:
     west, south, east, north = view.spec.bounds
     across = (view.x - west) - (view.y - (south + north) / 2) * np.tan(SWATH_TILT)
     limit = when.swath_edge * (east - west)
-    # Orbit 65 passes in the west: its eastern edge crosses the place. Orbit 122 passes in the east.
+    # The swath of orbit 65 covers the west of the place, that of orbit 122 the east.
     return across < limit if when.relative_orbit == 65 else across > limit
 
 
 def shift_image(image: np.ndarray, down: float, right: float) -> np.ndarray:
-    """Move an image by a part of a pixel, by cubic convolution. image : array (row, col), float32. Returns: the same shape."""
+    """Shift an image by a fraction of a pixel, by cubic convolution. image : array (row, col), float32. Returns: the same shape."""
     for axis, by in enumerate((down, right)):
         at = np.arange(-2, 3) + by
         far = np.abs(at)
@@ -86,7 +87,7 @@ def shift_image(image: np.ndarray, down: float, right: float) -> np.ndarray:
 
 
 def observe(view: View, land: Land, when: Pass) -> Scene:
-    """Take one scene; the view must hold the land's textures."""
+    """Simulate one scene. view : must have loaded the fields of the land (`View.load_land`)."""
     spec = view.spec
     rng = spec.rng("scene", f"{when.sensed:%Y%m%dT%H%M%S}", view.window.tile.name)
     surfaces = surface_reflectance(spec, land, when)
@@ -108,17 +109,17 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
         bands[b] = mean * exp(rough * (g[0] * t[0] + g[1] * t[1]) + growth * g[2] * t[2] - 0.02 * (b > 0) * shower)
     bands *= 1 + np.clip(0.5 * view.light, -0.15, 0.15)
     fill = [float(b[view.valid].mean()) if view.valid.any() else 0.1 for b in bands]
-    # The two tiles of an acquisition are off by the same way.
+    # Both tiles of an acquisition have the same geolocation error.
     astray = spec.rng("pointing", f"{when.sensed:%Y%m%d}").normal(0, POINTING_M, 2) / RES_M
     haze = day_rng.gamma(3.0, 0.0006) + 0.003 * when.cloud_cover
     for b in range(3):
         image = np.where(view.valid, bands[b], np.float32(fill[b]))
         if spec.noise:
             image = shift_image(image, *astray)
-        # The air mixes neighbours.
+        # The adjacency effect.
         air = ndimage.uniform_filter(image, 25)
         bands[b] = image * (1 - ADJACENCY) + air * ADJACENCY + haze * (1.0, 0.25, 0.2)[b]
-    # What is left of the air after its correction is much the same in all bands; their ratios are steadier.
+    # The remaining error of the atmospheric correction is similar in all bands, so that their ratios vary less.
     gain = 1 + day_rng.normal(0, 0.004) + day_rng.normal(0, 0.002, 3)
     bands *= gain.astype(np.float32)[:, None, None]
     thick, shadow, cirrus = (view.sample(f, COARSE_M) for f in draw_clouds(spec, when))
@@ -140,12 +141,12 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
 
 
 def classify(red, water, leaf, dark, thick, shade, cirrus, t, rng: np.random.Generator) -> np.ndarray:
-    """Classify as the real product does, faults included.
+    """Make a scene classification with the errors of the real product.
 
-    Bright roofs are taken for cloud, thin cloud is missed in places, still water is taken for shadow, dark roofs for dark area.
-    All arguments: arrays (row, col); t : three fields of standard deviation 1. Returns: array (row, col), uint8, SCL codes
+    Bright roofs become cloud, some thin cloud is missed, some water becomes cloud shadow, some dark roofs become dark area.
+    All arguments: arrays (row, col); t : three textures of standard deviation 1. Returns: array (row, col), uint8, SCL codes
     """
-    # Faults stay in their places: what is taken for cloud on one date is so on most.
+    # Errors repeat at the same places: a cell that is wrongly cloud on one date is so on most dates.
     habit, today = t[2], rng.random(red.shape, np.float32) < 0.1
     # The classification is smoother than the image.
     leaf = ndimage.gaussian_filter(leaf, 0.7)
@@ -154,7 +155,7 @@ def classify(red, water, leaf, dark, thick, shade, cirrus, t, rng: np.random.Gen
     scl[(np.abs(leaf - 0.42) < 0.03) & (habit > 0.5)] = 7
     scl[water > 0.55] = 6
     scl[(water > 0.55) & (t[1] > 0.8)] = 3
-    # In Flanders' real scenes two fifths of what lies between 0.20 and 0.225 were taken for cloud, below 0.15 a seventieth.
+    # In real scenes of Flanders two fifths of the pixels with a red of 0.20 to 0.225 are cloud in the SCL; below 0.15, one in seventy.
     scl[(red > 0.216 - 0.025 * habit) & ~today] = 8
     scl[red > 0.30] = 9
     scl[shade > 0.22] = 3

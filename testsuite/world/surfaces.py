@@ -13,15 +13,15 @@ from testsuite.world.spec import RES_M, Spec
 
 
 def drought(spec: Spec, year: int) -> float:
-    """Tell how dry a summer was, 0-1. 2018 was very dry, 2017 and 2021 wet; other years are drawn."""
+    """Return how dry the summer of a year is, 0-1. 2018 was very dry, 2017 and 2021 were wet; years that are not listed are average."""
     known = {2017: 0.15, 2018: 0.90, 2019: 0.60, 2020: 0.45, 2021: 0.15, 2022: 0.75}
     return float(np.clip(known.get(year, 0.4) + spec.rng("drought", year).normal(0, 0.06), 0, 1))
 
 
 def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
-    """Tell the reflectance of each surface at an acquisition, and what the scene classification goes by.
+    """Return the reflectance of each surface at an acquisition, and the properties that the scene classification uses.
 
-    Returns: array (surface, 8), float32: B04, B11, B12, texture, leaf (share that looks green), water, dark, texture of growth and soil
+    Returns: array (surface, 8), float32: B04, B11, B12, texture, leaf (share that looks green), water, dark roof, texture of growth and soil
     """
     year = when.sensed.year
     dry = drought(spec, year)
@@ -40,16 +40,16 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     straw = stubble(material, when.day, 284 + 12 * this_year[:, 2])
     low = np.clip(0.60 * dry - 0.20 + 0.50 * this_year[:, 0], 0, 0.8)
     out[:, :3] = spectra(material, leaf, wet, straw, low)
-    # Brightness differs between objects of one kind; part of it stays for good, crops and meadows change with the year.
+    # Brightness differs between objects of one kind. One part of the difference is permanent; crops and meadows also differ from year to year.
     kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
-    # Materials of one block differ too: the roofs' draw is not the street's.
+    # Materials of one block differ too: its roofs and its street are drawn separately.
     own = (
         spec.rng("materials")
         .standard_normal((n_parcels * 2, 4))
         .astype(np.float32)[(land.parcel * 7 + material * 13) % (n_parcels * 2)]
     )
     living = np.isin(CLASS[material], (3,)).astype(np.float32)[:, None]
-    # In towns the draw is small, since sixteen roofs of a block are not one roof; in fields it is one farmer's.
+    # The permanent part is small in towns, where a block has many roofs, and large in fields, which have one farmer.
     lasting = np.where(living > 0, 0.60, 0.15) * always[:, :1] * np.array([1.0, 0.9, 0.95])
     tone = np.where(living > 0, np.array([0.40, 0.27, 0.375]), np.array([0.42, 0.34, 0.50]))
     shape = lasting + own[:, :3] * tone
@@ -59,7 +59,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
         + np.where(np.isin(material, CROPS), 0.10, 0.25)[:, None] * living * this_year[:, :1]
     )
     tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
-    # Woods differ little in the red, where all leaves are dark, and in their own way.
+    # Forests differ little in red, where all leaves are dark, and independently of the other bands.
     shape[tree, 0] = 0.90 * lasting[tree, 0] + 0.66 * own[tree, 3]
     out[:, :3] *= exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
     out[:, 3] = np.array([m.texture for m in MATERIALS], np.float32)[material]
@@ -69,14 +69,14 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     )
     out[:, 5] = material == CODE["water"]
     out[:, 6] = material == CODE["roof_dark"]
-    # Plants and soil vary from step to step: a field more than a street or a wood, and more before the leaves close.
+    # Plants and soil vary within an object: a field more than a street or a forest, and more before leaves cover the soil.
     growth = np.where(np.isin(material, CROPS), 3.15 - 2 * leaf, 1.7)
     out[:, 7] = out[:, 3] * np.where(tree, 0.40, np.where(living[:, 0] > 0, growth, 0.35))
     return out
 
 
 def rotate_crops(spec: Spec, material: np.ndarray, parcel: np.ndarray, year: int) -> np.ndarray:
-    """Replace the crop of the first year by that of another: each field follows a rotation of its own, with exceptions."""
+    """Replace the crops of the first year by those of another year. Each field follows its own rotation, with exceptions."""
     n_parcels = int(parcel.max()) + 1
     follow = np.array(
         [CODE[n] for n in ("cereal", "rape", "maize", "beet", "cereal", "maize", "fallow", "beet")], np.uint8
@@ -90,7 +90,7 @@ def rotate_crops(spec: Spec, material: np.ndarray, parcel: np.ndarray, year: int
 
 
 def textures(spec: Spec) -> np.ndarray:
-    """Draw the variation within objects that stays over the years.
+    """Draw the variation within objects that is the same in all years.
 
     Returns: array (3, row, col) on 20 m cells of the land, standard deviation 1; brightness, wetness, red alone
     """
@@ -100,6 +100,6 @@ def textures(spec: Spec) -> np.ndarray:
     fields = [
         fractal_noise(rng, shape, RES_M, largest, slope) for largest, slope in ((400, 2.2), (900, 2.5), (300, 2.5))
     ]
-    # About as the surfaces are seen through the point spread function.
+    # Blurred about as much as the point spread function blurs the surfaces.
     seen = np.stack([ndimage.gaussian_filter(f, 0.5) for f in fields])
     return seen / seen.std(axis=(1, 2), keepdims=True)

@@ -21,13 +21,13 @@ class Truth:
     """The truth of one year on 20 m cells of the place."""
 
     counts: np.ndarray
-    """(4, row, col) uint8, how many of the sixteen 5 m cells are of class 1-4."""
+    """(4, row, col) uint8, how many of the sixteen 5 m cells have class 1-4."""
     majority: np.ndarray
-    """(row, col) uint8, class 1-4."""
+    """(row, col) uint8, class 1-4 of most of the 5 m cells."""
     gained: dict[str, np.ndarray]
-    """Per definition (row, col) uint8: 5 m cells newly sealed since the year before."""
+    """For each definition (row, col) uint8: number of 5 m cells newly sealed since the year before."""
     lost: dict[str, np.ndarray]
-    """The same for cells no longer sealed."""
+    """The same for cells that are no longer sealed."""
 
 
 DEFINITIONS = {"artificial": (1,), "artificial_natural": (1, 2)}
@@ -41,7 +41,7 @@ def _per_cell(fine: np.ndarray) -> np.ndarray:
 
 
 def make_truth(spec: Spec, land: Land) -> dict[int, Truth]:
-    """Count the land of each year."""
+    """Count the 5 m cells of the land for each year. Returns: year to truth."""
     surface = land.place_surface
     west, _, _, north = spec.bounds
     out: dict[int, Truth] = {}
@@ -52,7 +52,7 @@ def make_truth(spec: Spec, land: Land) -> dict[int, Truth]:
         counts = np.stack([_per_cell(fine == c) for c in (1, 2, 3, 4)])
         row = -north // RES_M + np.arange(counts.shape[1])[:, None]
         col = west // RES_M + np.arange(counts.shape[2])[None, :]
-        # Ties are settled by the cell's place on the absolute grid, so that no class is favoured.
+        # The place of the cell on the absolute grid decides ties, so that no class is preferred.
         turn = (row * 7919 + col * 104729) % 4
         weight = counts.astype(np.int16) * 4
         for c in range(4):

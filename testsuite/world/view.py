@@ -1,4 +1,4 @@
-"""How the pixels of a tile see the land: where they lie, and how much of each surface they see.
+"""Geometry of a tile: where its pixels lie on the land, and how much of each surface each pixel sees.
 
 Each pixel sees the 5 m cells around its centre, weighted by the point spread function of the instrument.
 """
@@ -18,30 +18,22 @@ from testsuite.world.plan import COARSE_M
 from testsuite.world.spec import FINE_M, RES_M, Spec, Tile
 
 MTF = {"red": (0.24, 10), "swir": (0.22, 20)}
-"""Of B04, and of B11 with B12 (0.23, taken as 0.22): the instrument's modulation at the Nyquist frequency of its sampling, and that sampling in
-metres (ESA's data quality reports, as used by Lanaras et al. 2017 and Ulfarsson et al. 2019). Red is then averaged from 10 m to 20 m, so it
-is sharper than the others."""
-
-
+"""Modulation of the instrument at the Nyquist frequency of its sampling, and that sampling in metres; for B04 (red), and for B11 and B12 (B12 has
+0.23, taken as 0.22). From ESA's data quality reports, as used by Lanaras et al. 2017 and Ulfarsson et al. 2019. Red is then averaged from
+10 m to 20 m, so it is sharper than the others."""
 STEPS = 64
-"""Into as many steps a 5 m cell is parted when a pixel's centre is placed in it: 8 cm."""
-
-
+"""Number of steps within a 5 m cell to which the centre of a pixel is rounded; a step is 8 cm."""
 REACH = 6
-"""How far the point spread function is followed, in cells of 5 m: 30 m, beyond which it holds less than a fiftieth."""
-
-
+"""Radius of the point spread function, in cells of 5 m: 30 m. Less than a fiftieth of its weight lies beyond."""
 SUN_AZIMUTH = np.radians(158)
-"""Where the sun stands when the satellite passes, from north to east: in the south-east."""
-
-
+"""Direction of the sun when the satellite passes, clockwise from north: in the south-east."""
 LAND_SHARE = 0.75
-"""Of what a pixel sees, as much must lie on the land for the pixel to be valid."""
+"""A pixel is valid if at least this share of its weight lies on the modelled land."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a tile that an object holds; it lies on the tile's own lattice of 20 m."""
+    """The part of a tile that is written; it lies on the tile's own lattice of 20 m."""
 
     tile: Tile
     row: int
@@ -57,7 +49,7 @@ class Window:
 
 
 def tile_window(spec: Spec, tile: Tile) -> Window | None:
-    """Find the pixels of a tile that meet the land, or None."""
+    """Find the window of a tile that covers the land, or None."""
     west, south, east, north = spec.land_bounds
     side = np.linspace(0, 1, 60)
     warp = Warp(3035, tile.epsg, spec.land_bounds)
@@ -70,7 +62,7 @@ def tile_window(spec: Spec, tile: Tile) -> Window | None:
 
 
 def pixel_centres(window: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Place the pixels' centres in EPSG:3035. Returns: two arrays (row, col), x and y, metres, float64."""
+    """Compute the centres of the pixels in EPSG:3035. Returns: two arrays (row, col), x and y, metres, float64."""
     west, _, _, north = window.bounds
     warp = Warp(window.tile.epsg, 3035, window.bounds)
     x = west + (np.arange(window.width) + 0.5) * RES_M
@@ -79,14 +71,14 @@ def pixel_centres(window: Window) -> tuple[np.ndarray, np.ndarray]:
 
 
 class View:
-    """How the pixels of a tile see the surfaces of the land; made once a tile, the same for all dates."""
+    """How the pixels of a tile see the surfaces of the land. Made once for each tile, because it is the same for all dates."""
 
     def __init__(
         self, spec: Spec, window: Window, red: sparse.csr_array, swir: sparse.csr_array, valid: np.ndarray
     ) -> None:
         self.spec, self.window, self.valid = spec, window, valid
         self.red, self.swir = red, swir
-        """(pixel, surface): how much of what the pixel sees is which surface, for B04 and for B11 and B12."""
+        """(pixel, surface): share of each surface in what the pixel sees; one for B04, one for B11 and B12."""
         x, y = pixel_centres(window)
         self.x, self.y = x.astype(np.float32), y.astype(np.float32)
         land = spec.land_bounds
@@ -94,25 +86,27 @@ class View:
         self._col = (x - land[0]) / RES_M - 0.5
 
     def load_land(self, land: Land, texture: np.ndarray) -> None:
-        """Look up what stays the same for all dates, once."""
+        """Sample the fields of the land that are the same for all dates: textures and the slope towards the sun."""
         self.texture = [self.sample(f, RES_M) for f in texture]
         self.light = self.sample(slope_towards_sun(np.asarray(land.height), COARSE_M), COARSE_M)
 
     def sample(self, field: np.ndarray, cell_m: int) -> np.ndarray:
-        """Look up a field over the land at the pixels, bilinearly. Returns: array (row, col), float32."""
+        """Interpolate a field over the land bilinearly at the pixels. Returns: array (row, col), float32."""
         f = RES_M / cell_m
         at = np.stack([(self._row + 0.5) * f - 0.5, (self._col + 0.5) * f - 0.5])
         return ndimage.map_coordinates(field, at, np.float32, order=1, mode="nearest")
 
     @classmethod
     def make(cls, spec: Spec, land: Land, window: Window) -> View:
-        """Weigh the 5 m cells around each pixel by the point spread functions and sum them by surface."""
+        """Weight the 5 m cells around each pixel by the point spread functions, and sum the weights by surface."""
         all_x, all_y = pixel_centres(window)
         all_x, all_y = (all_x - spec.land_bounds[0]) / FINE_M, (spec.land_bounds[3] - all_y) / FINE_M
         line = {kind: psf_weights(kind).astype(np.float32) for kind in MTF}
         nowhere = len(land.before)
         if nowhere >= 1 << 23:
-            raise ValueError(f"Land: found {nowhere} surfaces, expected fewer than {1 << 23}. Choose a smaller size.")
+            raise ValueError(
+                f"The land has {nowhere} surfaces, but at most {(1 << 23) - 1} are possible. Choose a smaller --size-km."
+            )
         known = np.pad(land.surface, 2 * REACH, constant_values=nowhere)
         taps = (2 * REACH) ** 2
         windows = np.lib.stride_tricks.sliding_window_view(known, (2 * REACH, 2 * REACH))
@@ -127,7 +121,7 @@ class View:
             # Most pixels see one surface only.
             pure = (around == around[:, :1]).all(axis=1)
             mixed = np.flatnonzero(~pure)
-            # The number of the tap rides along in the low eight bits while the cells are sorted by surface.
+            # The number of the cell is kept in the low eight bits while the cells are sorted by surface.
             key = (around[mixed] << 8) | np.arange(taps, dtype=np.int32)
             key.sort(axis=1)
             surface, tap = key >> 8, key & 255
@@ -154,12 +148,12 @@ class View:
         pixel, surface = pixel[there], surface[there]
         ends = np.r_[0, np.cumsum(np.bincount(pixel, minlength=size))].astype(np.int32)
         red_share, swir_share = (sparse.csr_array((w, surface, ends), shape=(size, nowhere)) for w in shares)
-        # The wider function decides, which comes last.
+        # `on_land` is that of the wider point spread function, which comes last.
         valid = (on_land >= LAND_SHARE).reshape(window.height, window.width)
         return cls(spec, window, red_share, swir_share, valid)
 
     def save(self, folder: Path) -> None:
-        """Write what takes long to make."""
+        """Write the parts that take long to make."""
         name = self.window.tile.name
         parts = {"red": self.red.data, "swir": self.swir.data, "indices": self.red.indices, "indptr": self.red.indptr}
         for part, values in {**parts, "valid": self.valid}.items():
@@ -178,12 +172,14 @@ class View:
 
 
 def psf_weights(kind: str) -> np.ndarray:
-    """Return the weights of the 5 m cells along a line through a pixel's centre, by the point spread function of a kind of band.
+    """Return the weights of the 5 m cells along a line through the centre of a pixel, for a kind of band: red or swir.
 
-    The optics and the detector are a Gaussian that has the modulation of MTF at the Nyquist frequency of its sampling; red is then averaged
-    over the 20 m pixel as by a box, a little wider than the mean of its four samples (standard deviation 7.9 against 7.3 m): the resampling to
-    the tile's lattice, which widens it too, is not modelled. Returns: array (STEPS + 1, 2 x REACH), sum 1 along the last axis; the first axis is where the centre lies, from half
-    a cell before the middle edge to half a cell after it
+    The point spread function of optics and detector is a Gaussian with the modulation MTF at the Nyquist frequency of its sampling. Red is then
+    averaged over the 20 m pixel by a box. That is a little wider than the mean of its four samples (standard deviation 7.9 instead of 7.3 m),
+    and stands for the resampling to the lattice of the tile, which is not modelled.
+
+    Returns: array (STEPS + 1, 2 x REACH), sum 1 along the last axis. The first axis is the place of the centre, from half a cell before the
+    middle edge to half a cell after it
     """
     modulation, sampling = MTF[kind]
     sigma = sampling / np.pi * np.sqrt(-2 * np.log(modulation))
@@ -201,7 +197,7 @@ def psf_weights(kind: str) -> np.ndarray:
 
 
 def slope_towards_sun(height: np.ndarray, cell_m: float) -> np.ndarray:
-    """Return how steeply the ground falls towards the sun: what lies in the light is positive.
+    """Return the slope of the ground towards the sun, positive where the ground faces the sun.
 
     height : array (row, col), metres, rows from north to south. Returns: float32, the same shape
     """
