@@ -68,9 +68,7 @@ class Spec:
         if not 1 <= self.dates <= 30:
             raise ValueError(f"--dates: found {self.dates}, expected 1 to 30. Choose another number.")
         if not self.years or list(self.years) != list(range(self.years[0], self.years[-1] + 1)):
-            raise ValueError(
-                f"--years: found {self.years}, expected consecutive years such as 2017-2019. Correct them."
-            )
+            raise ValueError(f"--years: found {self.years}, expected consecutive years such as 2017-2019. Change them.")
         if self.seed < 0:
             raise ValueError(f"--seed: found {self.seed}, expected 0 or more. Choose another number.")
         if not 0 <= self.growth <= 0.1:
@@ -78,7 +76,7 @@ class Spec:
                 f"--growth: found {self.growth}, expected a share of 0 to 0.1 a year. Choose another rate."
             )
         if self.years[0] < 2017 or self.years[-1] > 2025:
-            raise ValueError(f"--years: found {self.years}, expected years in 2017-2025. Correct them.")
+            raise ValueError(f"--years: found {self.years}, expected years in 2017-2025. Change them.")
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
@@ -113,5 +111,5 @@ def parse_years(text: str) -> tuple[int, ...]:
     except ValueError:
         years = ()
     if not years:
-        raise ArgumentTypeError(f"found '{text}', expected years such as 2017-2019 or 2018. Correct them.")
+        raise ArgumentTypeError(f"found '{text}', expected years such as 2017-2019 or 2018. Change them.")
     return years
