@@ -2,8 +2,8 @@
 #
 # `make demo` (testsuite/demo.py) makes and serves a small world in build/demo/world, installs the tools, and then runs, in build/demo:
 #   grass grassdata/europe/demo --exec bash demo.sh
-# In each line below, `run NAME` stands before an ordinary command. It prints the command, measures its time, and skips the command
-# if the same one was finished before.
+# Each line below is an ordinary command after `run NAME`. `run` prints the command, measures its time, and skips it if it was
+# finished before.
 set -euo pipefail
 source "$DEMO_RUN"
 export GRASS_OVERWRITE=1   # so that an interrupted command can be run again

@@ -22,7 +22,7 @@ COMMON = {"B12": "swir22", "B11": "swir16", "B04": "red"}
 
 @dataclass(frozen=True)
 class Band:
-    """The pixels of one band, or a file that holds them."""
+    """The pixels of one band, or a file with them."""
 
     cells: np.ndarray | None
     """(row, col); None if `file` is used unchanged."""

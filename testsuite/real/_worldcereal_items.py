@@ -1,6 +1,6 @@
 """Write the dates of a WorldCereal Sentinel-2 extract as one-band GeoTIFFs, with STAC items in the form of CDSE.
 
-The extract (WorldCereal/worldcereal-classification, MIT, `S2_L2A_10m_*.nc` and `S2_L2A_20m_*.nc`) holds 118 dates of L2A reflectance with
+The extract (WorldCereal/worldcereal-classification, MIT, `S2_L2A_10m_*.nc` and `S2_L2A_20m_*.nc`) has 118 dates of L2A reflectance with
 SCL over 640 m x 640 m of Belgium, tile 31UDS, 2017-08 to 2018-11. Its values carry no offset, as baselines before 04.00 do.
 """
 

@@ -150,7 +150,7 @@ def report(shares, classes):
     off = abs(shares["stock"] / NATIVE_STOCK_HA - 1)
     drift = abs(shares["net"] - NATIVE_CHANGE_HA)
     good = off <= STOCK_TOLERANCE and drift <= CHANGE_TOLERANCE_HA
-    verdict = "holds" if good else "FAILS"
+    verdict = "agrees" if good else "FAILS"
     print(
         f"parma: {verdict}: stock off by {off:.3%} (at most {STOCK_TOLERANCE:.1%}), change by {drift:.2f} ha (at most 1)"
     )

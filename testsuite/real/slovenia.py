@@ -102,10 +102,10 @@ def main(data_dir: Path, work_dir: Path) -> int:
             f"  {name}: labelled {int(here.sum())}, mapped {int((both & (classes == code)).sum())}, both {int((here & (classes == code)).sum())}"
         )
     good = "found" in refusal and "expected" in refusal and not (work_dir / "model").exists()
-    return 0 if good and labels_hold(lulc, band(lulc), label, bounds) else 1
+    return 0 if good and labels_agree(lulc, band(lulc), label, bounds) else 1
 
 
-def labels_hold(lulc: np.ndarray, like: Band, label: np.ndarray, bounds: tuple[int, int, int, int]) -> bool:
+def labels_agree(lulc: np.ndarray, like: Band, label: np.ndarray, bounds: tuple[int, int, int, int]) -> bool:
     """Compare the labels with the shares of the native pixels: a cell must have the class with the largest share, where that share is clearly larger."""
     green = share_in_cells(np.isin(lulc, _GREEN), like, bounds, label.shape)
     artificial = share_in_cells(lulc == _ARTIFICIAL, like, bounds, label.shape)
