@@ -1,4 +1,4 @@
-"""One measurement for each stage that has no file of its own, on made arrays, against the plain way of doing the same. See bench.py for how to add more."""
+"""Benchmarks of single steps of the chain on random arrays. See bench.py for how to add more."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def exact_warp() -> tuple[float, float]:
     west, north = west // 20 * 20, north // 20 * 20
     part = Grid(west, north - SIDE * 20, west + SIDE * 20, north)
     pixels = np.random.default_rng(1).integers(1, 10000, (2745, 2745), dtype=np.uint16)
-    coordinates(source)  # once a scene geometry, not once a band
+    coordinates(source)  # computed once for all bands of a scene, so it is not measured
     from affine import Affine
 
     def theirs() -> None:
@@ -47,7 +47,7 @@ def masked_median() -> tuple[float, float]:
     stack = rng.integers(1, 10000, (12, SIDE, SIDE), dtype=np.uint16)
     stack[rng.random(stack.shape) < 0.4] = 0
     floats = np.where(stack == 0, np.nan, stack).astype("float32")
-    part = floats[:, : SIDE // 8]  # nanmedian is slow enough to be measured on an eighth
+    part = floats[:, : SIDE // 8]  # nanmedian is slow, so it is measured on an eighth
     return best_of(lambda: median(stack.copy())), 8 * best_of(lambda: np.nanmedian(part, axis=0), 1)
 
 

@@ -1,4 +1,4 @@
-"""Block every Python socket but loopback. The tests put this folder on PYTHONPATH, so the tools they start are held too."""
+"""Block every Python socket but loopback. The tests put this folder on PYTHONPATH, so it also holds for the tools that they start."""
 
 import ipaddress
 import socket
@@ -14,7 +14,7 @@ def _refuse_outside(address, what):
     except ValueError:
         pass
     raise PermissionError(
-        f"Address '{host}': found an attempt to {what} outside of this machine, expected 127.0.0.1. Tests use loopback."
+        f"Address '{host}': a test tried to {what} outside of this machine, expected 127.0.0.1 only."
     )
 
 
