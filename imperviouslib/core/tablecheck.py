@@ -46,7 +46,7 @@ def check_table(table: Table, cell_area_m2: int) -> None:
 
 def _broken(thing: str, found: str, expected: str) -> TableError:
     return TableError(
-        thing, found=found, expected=expected, then=_("This is a fault of the tool; nothing was written.")
+        thing, found=found, expected=expected, then=_("Report this fault of the tool. Nothing was written.")
     )
 
 
@@ -112,13 +112,15 @@ def _check_value(row: Row) -> None:
     _check_coverage(row)
     stock = row["lc_flow"] == "STK"
     if stock != (row["time_from"] == row["TIME_PERIOD"]) or row["time_from"] > row["TIME_PERIOD"]:
-        raise _broken(_where(row), f"time_from {row['time_from']}", "the year of a stock, an earlier one of a flow")
+        raise _broken(_where(row), f"time_from {row['time_from']}", "the year of a stock, or an earlier year of a flow")
     low, high = row["OBS_LCI95"], row["OBS_UCI95"]
     if not method_facts(row["method"]).interval:
         if low is not None or high is not None:
             raise _broken(_where(row), "an interval", "none without a reference sample")
     elif None not in (low, high, row["OBS_VALUE"]) and not low <= row["OBS_VALUE"] <= high:
-        raise _broken(_where(row), f"{row['OBS_VALUE']:g} outside {low:g}-{high:g}", "an interval that holds its value")
+        raise _broken(
+            _where(row), f"{row['OBS_VALUE']:g} outside {low:g}-{high:g}", "an interval that contains its value"
+        )
     value = row["OBS_VALUE"]
     if value is None or row["lc_flow"] == "NET":
         return
@@ -135,7 +137,7 @@ def _where(row: Row) -> str:
 
 def _check_sums(table: Table, cell_area_m2: int) -> None:
     areas = {(row["geo"], row["nuts_version"]): row["area_km2"] for row in table[REGIONS]}
-    # Every comparison is of square kilometres within one region, version, vintage, definition and method.
+    # All comparisons are in square kilometres, within one region, version, vintage, definition and method.
     values: dict[tuple, dict[tuple, Row]] = defaultdict(dict)
     for row in table[VALUES]:
         if row["unit"] == "KM2":
@@ -187,17 +189,17 @@ def _check_group(
         if flow == "NET":
             parts = [rows[name, cover, before, now]["OBS_VALUE"] for name in ("GAIN", "LOSS")]
             if None in parts or not _equal(value, parts[0] - parts[1], area):
-                raise _broken(_where(row), f"{value} km2", f"gain {parts[0]} less loss {parts[1]}")
+                raise _broken(_where(row), f"{value} km2", f"gain {parts[0]} minus loss {parts[1]}")
             ends = [rows["STK", cover, year, year]["OBS_VALUE"] for year in (now, before)]
             if _is_whole(row) and None not in ends and not _equal(value, ends[0] - ends[1], area):
-                raise _broken(_where(row), f"{value} km2", f"stock {ends[0]} less stock {ends[1]}")
+                raise _broken(_where(row), f"{value} km2", f"stock {ends[0]} minus stock {ends[1]}")
         elif flow in ("GAIN", "LOSS") and (before, now) in pairs:
             end = 1 if flow == "GAIN" else 0
             total = sum(km2 or 0.0 for key, km2 in moves.items() if key[2:] == (before, now) and key[end] == cover)
             if not _equal(value, total, area):
                 raise _broken(_where(row), f"{value} km2", f"{total} km2, the sum of its transitions")
     for year, covers in stocks.items():
-        # Shares tell of impervious land only; three covers are all there is.
+        # Share maps give impervious land only; then the covers do not add up to the whole.
         if len(covers) < len(SCHEMA["codes"]["landcover"]) or any(row["OBS_VALUE"] is None for row in covers):
             continue
         whole = area if _is_whole(covers[0]) else covers[0]["N_PIX"] * cell_area_m2 / 1e6
