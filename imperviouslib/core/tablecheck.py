@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from imperviouslib.core.errors import TableError, _
 from imperviouslib.core.table import Row, Table
@@ -18,6 +19,11 @@ from imperviouslib.core.tableschema import (
     WHOLE_REGION,
     method_facts,
 )
+
+Group = tuple[str, str, str, str, str]
+"""geo, nuts_version, vintage, definition, method."""
+Cell = tuple[str, str, int, int]
+"""(lc_flow, landcover) or (landcover_from, landcover_to); time_from, TIME_PERIOD."""
 
 
 def check_table(table: Table, cell_area_m2: int) -> None:
@@ -52,7 +58,7 @@ def _broken(thing: str, found: str, expected: str) -> TableError:
 
 def _check_schema(name: str, rows: Sequence[Row]) -> None:
     schema = SCHEMA["tables"][name]
-    types = {"string": str, "integer": int, "number": (int, float)}
+    types: dict[str, type | tuple[type, ...]] = {"string": str, "integer": int, "number": (int, float)}
     columns = [f["name"] for f in schema["fields"]]
     codes = {f["name"]: set(SCHEMA["codes"][f["codes"]]) for f in schema["fields"] if "codes" in f}
     keys = set()
@@ -61,11 +67,13 @@ def _check_schema(name: str, rows: Sequence[Row]) -> None:
         if list(row) != columns:
             raise _broken(thing, f"columns {list(row)}", f"{columns}")
         for f in schema["fields"]:
-            value, column = row[f["name"]], f"{thing}, column {f['name']}"
+            value: Any = row[f["name"]]
+            column = f"{thing}, column {f['name']}"
             if (value is None and f.get("nullable")) or (value == "" and f.get("empty")):
                 continue
             # A bool is an int, and NaN a float, to Python but not to a table.
-            if not isinstance(value, types[f["type"]]) or isinstance(value, bool) or value != value:
+            is_typed = isinstance(value, types[f["type"]]) and not isinstance(value, bool)
+            if not is_typed or value != value:
                 raise _broken(column, repr(value), f"a {f['type']}")
             if f["name"] in codes and value not in codes[f["name"]]:
                 raise _broken(column, repr(value), f"one of {sorted(codes[f['name']])}")
@@ -138,12 +146,12 @@ def _where(row: Row) -> str:
 def _check_sums(table: Table, cell_area_m2: int) -> None:
     areas = {(row["geo"], row["nuts_version"]): row["area_km2"] for row in table[REGIONS]}
     # All comparisons are in square kilometres, within one region, version, vintage, definition and method.
-    values: dict[tuple, dict[tuple, Row]] = defaultdict(dict)
+    values: dict[Group, dict[Cell, Row]] = defaultdict(dict)
     for row in table[VALUES]:
         if row["unit"] == "KM2":
             cell = (row["lc_flow"], row["landcover"], row["time_from"], row["TIME_PERIOD"])
             values[_group(row)][cell] = row
-    moves: dict[tuple, dict[tuple, float | None]] = defaultdict(dict)
+    moves: dict[Group, dict[Cell, float | None]] = defaultdict(dict)
     for row in table[TRANSITIONS]:
         if row["unit"] == "KM2":
             pair = (row["time_from"], row["TIME_PERIOD"])
@@ -167,7 +175,7 @@ def _check_sums(table: Table, cell_area_m2: int) -> None:
                     raise _broken(_where(row), f"{row['OBS_VALUE']} km2", f"{sum(parts)} km2, the sum of its parts")
 
 
-def _group(row: Row) -> tuple[str, str, str, str, str]:
+def _group(row: Row) -> Group:
     return row["geo"], row["nuts_version"], row["vintage"], row["definition"], row["method"]
 
 
@@ -175,9 +183,7 @@ def _equal(a: float, b: float, size: float | None = None) -> bool:
     return abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1.0 if size is None else size, 1e-3)
 
 
-def _check_group(
-    rows: Mapping[tuple, Row], moves: Mapping[tuple, float | None], area: float, cell_area_m2: int
-) -> None:
+def _check_group(rows: Mapping[Cell, Row], moves: Mapping[Cell, float | None], area: float, cell_area_m2: int) -> None:
     pairs = {(before, now) for _, _, before, now in moves}
     stocks: dict[int, list[Row]] = defaultdict(list)
     for (flow, cover, before, now), row in rows.items():

@@ -248,7 +248,7 @@ def write_columns(source: ZonesMap, columns: Sequence[str], values: Mapping[int,
     statements.append(f"UPDATE {table} SET " + ", ".join(f"{column} = NULL" for column in columns))
     for cat, found in values.items():
         # repr writes all digits of a number.
-        assigned = ", ".join(f"{c} = {float(found[c])!r}" for c in columns if found[c] is not None)
+        assigned = ", ".join(f"{c} = {float(value)!r}" for c in columns if (value := found[c]) is not None)
         if assigned:
             statements.append(f"UPDATE {table} SET {assigned} WHERE {source.key} = {cat}")
     # One transaction, where the database has them: a run that is killed leaves the table unchanged.

@@ -66,10 +66,10 @@ def run(settings: ChangeSettings) -> int:
             copy = scratch.vector("zones")
             values = regions.sum_columns(source, copy, chosen, columns)
 
-        run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
-        rows = report.make_table(chosen, work.observed(), figures, run, settings.definitions, pairs)
+        this_run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
+        rows = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, pairs)
         tablecheck.check_table(rows, grid.cell_area_m2)
-        package = report.describe_package(settings, series, run, source, grid)
+        package = report.describe_package(settings, series, this_run, source, grid)
         with (
             tablefile.writing_folder(settings.output, rows, regions.outline_collection(chosen, shapes), package),
             maps.publishing({part: names[one] for one, part in parts.items()}, scratch),
