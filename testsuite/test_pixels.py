@@ -25,7 +25,7 @@ from imperviouslib.edge import pixels
 from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
 from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy
 from imperviouslib.edge.pixels import get_pixels
-from imperviouslib.edge.rasterfile import decode_object, tiff_blocks
+from imperviouslib.edge.rasterobject import decode_object, tiff_blocks
 from testsuite.world.faults import Fault
 from testsuite.world.products import multihash, write_jp2
 from testsuite.world.serve import serve
@@ -79,9 +79,9 @@ def s3(served, monkeypatch):
     """The served objects, without faults; even these small ones may be read in part."""
     for name, value in served.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(pixels, "_SMALL", 0)
-    monkeypatch.setattr(pixels, "_HEAD", 4096)
-    monkeypatch.setattr(pixels, "_REQUEST", 0)
+    monkeypatch.setattr(pixels, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(pixels, "_HEAD_BYTES", 4096)
+    monkeypatch.setattr(pixels, "_REQUEST_BYTES", 0)
     served.s3.rules = []
     served.s3.reset_counts()
     yield served.s3
@@ -146,8 +146,8 @@ def test_every_window_has_the_pixels_of_the_whole(folder, values, data, form):
     )
     remote = InMemory(content_of(folder, form))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pixels, "_REQUEST", 0)
-        found = pixels._in_parts(remote, "band", lambda _: window, 1)
+        patch.setattr(pixels, "_REQUEST_BYTES", 0)
+        found = pixels._read_window(remote, "band", lambda _: window, 1)
     side = 640 if form == "jp2" else 256
     share = 1.0
     for (start, stop), size in zip(window, SHAPE, strict=True):
@@ -158,8 +158,8 @@ def test_every_window_has_the_pixels_of_the_whole(folder, values, data, form):
         return
     assert share < 0.6
     assert (found.values == cut(values, window)).all()
-    assert (found.how, found.size) == ("window", len(remote.content))
-    assert found.moved < 0.65 * remote.size
+    assert (found.part, found.size) == ("window", len(remote.content))
+    assert found.bytes_read < 0.65 * remote.size
 
 
 @pytest.mark.parametrize("tile", range(9))
@@ -169,11 +169,11 @@ def test_every_tile_alone_is_decoded_exactly_and_moves_little_more_than_its_byte
     row, col = tile // 3 * 640, tile % 3 * 640
     window = ((row, min(row + 640, SHAPE[0])), (col, min(col + 640, SHAPE[1])))
     found = get(folder, "jp2", window)
-    assert found.how == "window"
+    assert found.part == "window"
     assert (found.values == cut(values, window)).all()
-    assert found.moved == s3.counts()["bytes"]
+    assert found.bytes_read == s3.counts()["bytes"]
     # The header, and a dozen bytes a tile on the way.
-    assert found.moved <= lengths[tile] + 4096 + 12 * 10
+    assert found.bytes_read <= lengths[tile] + 4096 + 12 * 10
     assert s3.counts()["requests"] <= tile + 3
 
 
@@ -218,7 +218,7 @@ def test_lengths_told_by_the_header_spare_the_way_from_tile_to_tile(folder, valu
         assert jp2.parse_header(told).lengths == tuple(lengths)
         remote = InMemory(told)
         window = ((1290, 1500), (1290, 1400))
-        found = pixels._in_parts(remote, "band", lambda _, w=window: w, 1)
+        found = pixels._read_window(remote, "band", lambda _, w=window: w, 1)
         assert (found.values == cut(values, window)).all()
         # Nothing of the tiles between.
         assert remote.moved <= (1 << 14) + lengths[8] + 2 * jp2.SOT_SIZE
@@ -245,14 +245,14 @@ def test_what_is_no_plain_jpeg_2000_file_is_left_to_the_whole(folder):
         # It may be understood, but never fails in another way.
         jp2.parse_header(bytes(harmed))
     sot = content[first : first + 12]
-    assert jp2.parse_part(sot, 0) == tile_lengths(content)[0]
+    assert jp2.parse_tile_part(sot, 0) == tile_lengths(content)[0]
     for at in range(12):
         for wrong in (0x5A, 0x01, 0xFF):
             harmed = bytearray(sot)
             harmed[at] ^= wrong
-            told = jp2.parse_part(bytes(harmed), 0)
+            told = jp2.parse_tile_part(bytes(harmed), 0)
             # Only the length may be another; then no tile begins where it ends. Byte 11 may say "unknown" for one part.
-            assert told is None or told != jp2.parse_part(sot, 0) or at == 11
+            assert told is None or told != jp2.parse_tile_part(sot, 0) or at == 11
 
 
 def test_a_geotiff_whose_index_lies_at_its_end_is_left_to_the_whole(folder, values, tmp_path):
@@ -263,7 +263,7 @@ def test_a_geotiff_whose_index_lies_at_its_end_is_left_to_the_whole(folder, valu
         file.update_tags(note="x" * 5000)
     content = path.read_bytes()
     assert int.from_bytes(content[4:8], "little") > len(content) / 2
-    assert pixels._in_parts(InMemory(content), "x", lambda _: ONE_TILE, 1) is None
+    assert pixels._read_window(InMemory(content), "x", lambda _: ONE_TILE, 1) is None
     assert (decode_object(content, "x", *ONE_TILE) == cut(values, ONE_TILE)).all()
 
 
@@ -275,12 +275,12 @@ def test_blocks_are_read_alone_where_a_missing_one_cannot_pass_for_zeros(folder,
             folder / "objects" / "eodata" / "band.tif", path, driver="COG", COMPRESS=compress, BLOCKSIZE="256", OVERVIEWS="NONE"
         )  # fmt: skip
     content = path.read_bytes()
-    found = pixels._in_parts(InMemory(content), "x", lambda _: ONE_TILE, 1)
+    found = pixels._read_window(InMemory(content), "x", lambda _: ONE_TILE, 1)
     if compress in ("LZW", "NONE"):
         assert found is None
         return
-    assert found.how == "window" and (found.values == cut(values, ONE_TILE)).all()
-    some = pixels._tiff_of_blocks(InMemory(content), content[:4096], tiff_blocks(content, "x", *ONE_TILE))
+    assert found.part == "window" and (found.values == cut(values, ONE_TILE)).all()
+    some = pixels._read_tiff_blocks(InMemory(content), content[:4096], tiff_blocks(content, "x", *ONE_TILE))
     assert (decode_object(some, "x", *ONE_TILE) == cut(values, ONE_TILE)).all()
     for window in (((700, 900), (500, 520)), ((100, 101), (700, 701)), ((1400, 1500), (700, 710))):
         with pytest.raises(FetchError):
@@ -293,22 +293,22 @@ def test_blocks_are_read_alone_where_a_missing_one_cannot_pass_for_zeros(folder,
 @pytest.mark.parametrize("form", FORMS)
 def test_a_small_window_moves_little_and_a_large_one_the_whole_by_two_requests(folder, values, s3, form):
     found = get(folder, form, ONE_TILE)
-    assert found.how == "window" and (found.values == cut(values, ONE_TILE)).all()
-    assert found.moved == s3.counts()["bytes"] < 0.3 * found.size
+    assert found.part == "window" and (found.values == cut(values, ONE_TILE)).all()
+    assert found.bytes_read == s3.counts()["bytes"] < 0.3 * found.size
     s3.reset_counts()
     found = get(folder, form, WHOLE)
-    assert found.how == "whole" and (found.values == values).all()
-    assert found.moved == s3.counts()["bytes"] == found.size
+    assert found.part == "whole" and (found.values == values).all()
+    assert found.bytes_read == s3.counts()["bytes"] == found.size
     assert s3.counts()["requests"] == 2
     s3.reset_counts()
     found = get(folder, form, None)
-    assert found.values is None and s3.counts()["bytes"] == found.moved == 4096
+    assert found.values is None and s3.counts()["bytes"] == found.bytes_read == 4096
 
 
 def test_a_small_object_comes_whole_by_one_request(folder, values, s3, monkeypatch):
-    monkeypatch.setattr(pixels, "_SMALL", len(content_of(folder, "jp2")))
+    monkeypatch.setattr(pixels, "_SMALL_BYTES", len(content_of(folder, "jp2")))
     found = get(folder, "jp2", ONE_TILE)
-    assert found.how == "whole" and (found.values == cut(values, ONE_TILE)).all()
+    assert found.part == "whole" and (found.values == cut(values, ONE_TILE)).all()
     assert s3.counts()["requests"] == 1
 
 
@@ -316,8 +316,8 @@ def test_a_tenth_of_a_window_moves_at_most_1_2_times_the_bytes_of_its_tiles(fold
     lengths = tile_lengths(content_of(folder, "jp2"))
     window = ((0, 1280), (0, 640))
     found = get(folder, "jp2", window)
-    assert found.how == "window" and (found.values == cut(values, window)).all()
-    assert found.moved <= 1.2 * (lengths[0] + lengths[3])
+    assert found.part == "window" and (found.values == cut(values, window)).all()
+    assert found.bytes_read <= 1.2 * (lengths[0] + lengths[3])
 
 
 class Changing(http.server.BaseHTTPRequestHandler):
@@ -360,7 +360,7 @@ def test_an_object_that_changes_between_two_parts_is_never_mixed(folder, values,
         assert remote.whole() == new
         Changing.versions = [bytes(old), new]
         found = get_pixels(asset, "x", lambda _: ONE_TILE, QUICK)
-        assert found.how == "whole" and (found.values == cut(values, ONE_TILE)).all()
+        assert found.part == "whole" and (found.values == cut(values, ONE_TILE)).all()
     finally:
         server.shutdown()
         server.server_close()
@@ -376,7 +376,7 @@ def test_a_server_that_gives_no_parts_gives_the_whole(folder, values, s3):
     try:
         link = f"http://127.0.0.1:{server.server_port}/eodata/band.jp2"
         found = get(folder, "jp2", ONE_TILE, href=link)
-        assert found.how == "whole" and (found.values == cut(values, ONE_TILE)).all()
+        assert found.part == "whole" and (found.values == cut(values, ONE_TILE)).all()
     finally:
         server.shutdown()
         server.server_close()
@@ -392,7 +392,7 @@ def reads(folder, form, way, gate):
     """Return how many requests an undisturbed read takes."""
     gate.rules = []
     gate.reset_counts()
-    assert get(folder, form, WAYS[way]).how == way
+    assert get(folder, form, WAYS[way]).part == way
     return gate.counts()["requests"]
 
 
@@ -422,7 +422,7 @@ def test_a_corrupt_step_between_tiles_and_a_corrupt_block_lead_to_the_whole(fold
         for _ in range(6):
             s3.rules = [Fault("corrupt", "band", times=1, skip=1)]
             found = get(folder, form, window)
-            assert found.how == "whole" and (found.values == cut(values, window)).all()
+            assert found.part == "whole" and (found.values == cut(values, window)).all()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -473,7 +473,7 @@ def test_a_file_made_from_parts_is_that_made_from_the_whole_and_its_sidecar_says
     for way, prefix in (("window", "s3://eodata"), ("whole", str(folder / "objects" / "eodata"))):
         task = Task(scene_of(folder, form, prefix), ("B12",), tmp_path / way, area, "cubic", "test", QUICK)
         (outcome,) = fetch_scene(task)
-        assert not outcome.error and outcome.how.startswith(way)
+        assert not outcome.error and outcome.summary.startswith(way)
         path = next((tmp_path / way).rglob("B12.tif"))
         source = json.loads(path.with_suffix(".json").read_text())["source"]
         assert source["read"] == way and source["size"] == len(content_of(folder, form))
