@@ -125,7 +125,7 @@ def _fetch(task: Task) -> None:
 
 @dataclass(frozen=True)
 class Measured:
-    """Processor seconds of a band from object to file, and of decoding it alone."""
+    """Processor seconds of a band from object to file, and of decoding only."""
 
     whole: float
     decode: float
@@ -385,7 +385,7 @@ def wrong_pixels() -> tuple[float, float | None]:
     return float(wrong), None
 
 
-@case("fetch", "a tenth of a tile: processor s, against the whole (its JP2 tiles alone are decoded)", target=0.3)
+@case("fetch", "a tenth of a tile: processor s, against the whole (only its JP2 tiles are decoded)", target=0.3)
 def window() -> tuple[float, float | None]:
     _served()
     start = _processor_s()
@@ -472,8 +472,10 @@ def _large_plan() -> tuple[float, float]:
         gs.run_command("g.region", w=3000000, s=2000000, e=6400000, n=4400000, res=20, quiet=True)
         words = ["r.s2.fetch", "-l", f"stac={folder / 'items.json'}", f"output={folder / 'archive'}", "years=2017-2023"]
         start = time.perf_counter()
-        told = subprocess.run([sys.executable, "-c", _PEAK, *words], check=True, capture_output=True, text=True).stdout
-        scenes, peak = told.split()
+        printed = subprocess.run(
+            [sys.executable, "-c", _PEAK, *words], check=True, capture_output=True, text=True
+        ).stdout
+        scenes, peak = printed.split()
         print(f"          {scenes} scenes chosen")
         if int(scenes) != 200 * 7 * 6:
             raise RuntimeError(f"found {scenes} scenes, expected six of each tile and year")

@@ -17,7 +17,7 @@ TILE = Source("EPSG:32633", (20.0, 0.0, 300000.0, 0.0, -20.0, 5900040.0), 5490, 
 
 
 def exact(source, x, y):
-    """Return (row, col) of points in pixels, by pyproj alone."""
+    """Return (row, col) of points in pixels, by pyproj directly."""
     east, north = pyproj.Transformer.from_crs(3035, source.crs, always_xy=True).transform(x, y)
     a, _, c, _, e, f = source.transform
     return (north - f) / e, (east - c) / a
@@ -30,7 +30,7 @@ def warped(pixels, source, origin, part, method):
 
 @pytest.fixture(scope="module")
 def window():
-    """A source of 700 x 600 pixels in the midst of the tile, smooth ground with sharp edges, and the cells that it covers."""
+    """A source of 700 x 600 pixels in the middle of the tile, smooth ground with sharp edges, and the cells that it covers."""
     rng = np.random.default_rng(7)
     source = replace(TILE, transform=(20.0, 0.0, 350000.0, 0.0, -20.0, 5850000.0), height=700, width=600)
     rows, cols = np.mgrid[:700, :600]
@@ -124,7 +124,7 @@ def test_a_part_of_the_source_gives_the_same_cells_as_the_whole(window, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_all_methods_see_the_same_ground(window, method):
+def test_all_methods_have_data_in_the_same_cells(window, method):
     """A cell has data if and only if its nearest pixel has, at holes and at the rim."""
     source, pixels, grid = window
     holes = pixels.copy()
@@ -135,7 +135,7 @@ def test_all_methods_see_the_same_ground(window, method):
     found = warped(holes, source, (0, 0), wide, method)
     assert ((found > 0) == (nearest > 0)).all()
     assert 0.1 < (nearest > 0).mean() < 0.99
-    # Beside holes bilinear is a mean of what is there, never pulled down by the 0 of no data.
+    # Beside holes bilinear is a mean of what is there, never lowered by the 0 of no data.
     if method == "bilinear":
         flat = warped(np.where(holes > 0, 1234, 0).astype(np.uint16), source, (0, 0), wide, method)
         assert set(np.unique(np.rint(flat))) == {0, 1234}
