@@ -504,10 +504,11 @@ def test_a_disk_that_fills_in_the_midst_of_a_file_is_told_as_well(tmp_path):
         "import numpy as np\n"
         "from imperviouslib.core.errors import InputError\n"
         "from imperviouslib.core.grid import Grid\n"
-        "from imperviouslib.edge.rasterfile import write_tiff\n"
+        "from imperviouslib.edge.rasterfile import TiffWriter\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "cells = np.random.default_rng(1).integers(1, 9999, (512, 512), np.uint16)\n"
-        "try:\n    write_tiff(Path(sys.argv[1]), cells, Grid(0, 0, 10240, 10240))\n"
+        "grid = Grid(0, 0, 10240, 10240)\n"
+        "try:\n    with TiffWriter(Path(sys.argv[1]), grid, 'uint16') as out:\n        out.write(cells, grid)\n"
         "except InputError as err:\n    print(err)\n"
     )
     done = subprocess.run(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from imperviouslib.core import mapnames
-from imperviouslib.core.archive import SUFFIX, band_path, parse_sidecar
+from imperviouslib.core.archive import band_path, sidecar_path
 from imperviouslib.core.errors import (
     AccessError,
     CatalogueError,
@@ -312,14 +312,14 @@ def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str
             if isinstance(result, Exception):
                 if not isinstance(result, (ImperviousError, pool.WorkerDiedError)):
                     raise result
-                result = [archivefile.Outcome(task.scene.id, band, str(result)) for band in task.bands]
+                result = [archivefile.BandResult(task.scene.id, band, str(result)) for band in task.bands]
             done += len(result)
             for outcome in result:
-                read_bytes += outcome.read_bytes
+                read_bytes += outcome.bytes_read
                 good += not outcome.error
                 denied = denied + 1 if outcome.denied else 0 if not outcome.error else denied
-                if outcome.how:
-                    grass.verbose(f"Scene {outcome.scene}, {outcome.band}: {outcome.how}.")
+                if outcome.summary:
+                    grass.verbose(f"Scene {outcome.scene}, {outcome.band}: {outcome.summary}.")
                 if outcome.error:
                     errors[outcome.scene, outcome.band] = outcome.error
             grass.percent(done, total)
@@ -347,15 +347,14 @@ def _show(tasks: Sequence[archivefile.Task], prefix: str, nprocs: int, *, link: 
     for task in tasks:
         for band in task.bands:
             path = band_path(task.archive, task.scene, band)
-            content = archivefile.read_sidecar(path.with_suffix(SUFFIX))
-            sidecar = parse_sidecar(content, path) if content else None
+            sidecar = archivefile.read_sidecar(sidecar_path(path))
             if sidecar is None or not path.is_file():
                 continue
             sensed = task.scene.sensed_utc
             name = mapnames.scene_map(prefix, task.scene.tile, sensed, task.scene.id, band)
             lines[name] = f"{name}|{sensed[:19].replace('T', ' ')}"
             label = f"S2_{band.removeprefix('B').lstrip('0')}" if band != SCL else "S2_SCL"
-            title, history = f"{band} of {task.scene.tile}, {sensed}", archivefile.describe_sidecar(content)
+            title, history = f"{band} of {task.scene.tile}, {sensed}", sidecar.history
             pictures.append(grass.SceneMap(path, name, title, history, label, sidecar.grid.bounds))
     known = grass.list_rasters(f"{prefix}_*")
     new = grass.outdated(pictures, link=link)
