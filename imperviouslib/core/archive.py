@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import Scene
+from imperviouslib.core.items import Scene
 
 SIDECAR = 1
 """Version of the sidecar's form."""

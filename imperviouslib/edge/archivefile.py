@@ -22,6 +22,7 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core.archive import SIDECAR, SIDECARS, SUFFIX, Sidecar, band_path, parse_sidecar, resolve_action
+from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import (
     AccessError,
     FetchError,
@@ -33,7 +34,8 @@ from imperviouslib.core.errors import (
     shown,
 )
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
+from imperviouslib.core.items import Asset, Scene
+from imperviouslib.core.offset import parse_metadata_offset, resolve_claim
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import sha256_file, temporary_path, write_json
 from imperviouslib.edge.objects import RetryPolicy, get_object
@@ -85,14 +87,17 @@ class Outcome:
 
     scene: str
     band: str
-    error: str = ""
-    """Empty where all is well."""
-    denied: bool = False
-    """The error is that keys or link were refused: other objects will hardly fare better."""
+    error: ImperviousError | None = None
+    """Why it was not fetched; None = it was."""
     read_bytes: int = 0
     valid_cells: int = 0
     how: str = ""
     """How much of the object was read, for people."""
+
+    @property
+    def denied(self) -> bool:
+        """Tell whether keys or link were refused: the other objects would be refused as well."""
+        return isinstance(self.error, AccessError)
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
@@ -191,14 +196,14 @@ def fetch_scene(task: Task) -> list[Outcome]:
     outcomes |= {band: Outcome(task.scene.id, band) for band in task.bands if band not in due}
 
     def attempt(band: str, work: Callable[[], Any]) -> Any:
-        if any(outcome.denied for outcome in outcomes.values()):
-            outcomes.setdefault(band, Outcome(task.scene.id, band, "not tried, since keys were refused", denied=True))
+        if refusal := next((outcome.error for outcome in outcomes.values() if outcome.denied), None):
+            outcomes.setdefault(band, Outcome(task.scene.id, band, refusal))
         if band in outcomes:
             return None
         try:
             return work()
         except ImperviousError as err:
-            outcomes[band] = Outcome(task.scene.id, band, str(err), denied=isinstance(err, AccessError))
+            outcomes[band] = Outcome(task.scene.id, band, err)
             return None
 
     low_dn = None

@@ -17,7 +17,7 @@ import numpy as np
 
 from imperviouslib.core import jp2
 from imperviouslib.core.errors import FetchError, ImperviousError
-from imperviouslib.core.scenes import Asset
+from imperviouslib.core.items import Asset
 from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy, get_object, is_remote
 from imperviouslib.edge.rasterfile import Blocks, Source, decode_object, describe_object, tiff_blocks
 

@@ -1,7 +1,7 @@
 """STAC catalogues (pystac-client) and item collection files.
 
-Servers differ in what they filter, sort and page, so nothing of theirs is trusted: filters are applied again on our side, doubles are
-dropped, and a search counts as complete only where the paging ended by itself or the server's own count was reached.
+Servers differ in what they filter, sort and page, so no answer is trusted: the caller filters again, doubles are dropped, and a search
+counts as complete only where the paging ended by itself or the server's own count was reached.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from imperviouslib.edge.objects import scrub
 
 CATALOGUES: dict[str, tuple[str, str]] = {
     "cdse": ("https://stac.dataspace.copernicus.eu/v1", "sentinel-2-l2a"),
-    # Not sentinel-2-l2a: its items' word on the offset is not reliable (earth-search issues 66 and 71).
+    # Not sentinel-2-l2a: what its items say of the offset is not reliable (issues 66 and 71 of earth-search).
     "earthsearch": ("https://earth-search.aws.element84.com/v1", "sentinel-2-c1-l2a"),
 }
 PAGE = 100
-"""Items a page: every known server grants as many."""
+"""Items a page: every known server gives as many."""
 _TRIES = 3
 
 
@@ -42,7 +42,7 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(
             _("Option <stac>"),
             found=_("no file '{}'").format(path),
-            expected=_("{}, an address or a file").format(", ".join(CATALOGUES)),
+            expected=_("{}, an address, or a file with items").format(", ".join(CATALOGUES)),
             then=_("Check the name."),
         )
 
@@ -51,7 +51,7 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
             _("File '{}'").format(path),
             found=found,
             expected=_("a STAC item collection"),
-            then=_("Write a STAC item collection (GeoJSON)."),
+            then=_("Write a STAC item collection (GeoJSON) to the file."),
         )
 
     try:
@@ -60,12 +60,12 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
             for item in _stream(text):
                 found = True
                 if not isinstance(item, dict):
-                    raise fail("no list of items")
+                    raise fail(_("a value that is no item"))
                 yield item
         if not found:
-            raise fail("no item")
+            raise fail(_("no item"))
     except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise fail(f"no whole JSON ({err.__class__.__name__})") from err
+        raise fail(_("no whole JSON ({})").format(type(err).__name__)) from err
 
 
 _PIECE = 1 << 20
@@ -172,20 +172,20 @@ def search(
         try:
             return _search_once(address, collection, bbox, f"{first}T00:00:00Z/{last}T23:59:59Z")
         except _IncompleteError as err:
-            # A page cut in the middle raises here; the whole search is asked again, so that no page is missing.
+            # The whole search is repeated, so that no page is missing.
             found = scrub(str(err))
             if attempt + 1 == _TRIES:
                 raise CatalogueError(
                     _("Catalogue '{}'").format(shown(address)),
                     found=_("{}, {} times").format(found, _TRIES),
-                    expected=_("all items of {} for {} to {}").format(collection, first, last),
+                    expected=_("all items of {} from {} to {}").format(collection, first, last),
                     then=_("Check the address and the network, and run the same command again."),
                 ) from None
     raise AssertionError("unreachable")
 
 
 class _IncompleteError(Exception):
-    """A search that did not come to its end."""
+    """A search whose answer is not complete."""
 
 
 def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: str) -> list[dict[str, Any]]:
@@ -200,7 +200,7 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
     )
     try:
         with warnings.catch_warnings():
-            # Servers that do not list every conformance class answer all the same, and what they leave out is tested below.
+            # Servers that do not list every conformance class answer nevertheless; whether the answer is complete is checked below.
             warnings.simplefilter("ignore")
             client = Client.open(address, stac_io=StacApiIO(max_retries=retry, timeout=60))
             client.add_conforms_to("ITEM_SEARCH")
@@ -208,18 +208,18 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
             items: dict[str, dict[str, Any]] = {}
             matched, counts = None, []
             for page in query.pages_as_dicts():
-                told = page.get("numberMatched", (page.get("context") or {}).get("matched"))
-                matched = told if told is not None else matched
+                count = page.get("numberMatched", (page.get("context") or {}).get("matched"))
+                matched = count if count is not None else matched
                 features = page["features"]
                 counts.append(len(features))
                 for item in features:
                     items[item["id"]] = item
-        # Servers repeat items across pages, so what came is counted, not what is left of it.
+        # Servers repeat items on several pages, so all that came are counted, doubles included.
         if matched is not None and sum(counts) < int(matched):
-            raise _IncompleteError(f"{sum(counts)} of {matched} items")
+            raise _IncompleteError(_("{} of {} items").format(sum(counts), matched))
         if matched is None and counts and (counts[-1] >= PAGE or (len(counts) == 1 and counts[0] >= _SUSPICIOUS)):
-            # A full last page, or a single one, is also what a server that cannot page gives for any longer answer: the halves tell.
-            check_not_cut(address, collection, bbox, when, set(items))
+            # A server without paging also answers with one full page, and drops the rest.
+            _check_not_cut(address, collection, bbox, when, set(items))
     except (
         APIError,
         requests.RequestException,
@@ -229,23 +229,23 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
         TypeError,
         AttributeError,
     ) as err:
-        # The address of a page may carry a token, so the cause is told in our words alone.
+        # The address of a page may hold a token, so the text of the library is not repeated.
         raise _IncompleteError(_short(err)) from None
     return [items[key] for key in sorted(items)]
 
 
 _SUSPICIOUS = 10
-"""A single page of as many items may be all that a server gives, whatever was asked for."""
+"""A single page of as many items may be a server's limit, whatever page size was requested."""
 
 
-def check_not_cut(address: str, collection: str, bbox: tuple[float, ...], when: str, seen: set[str]) -> None:
-    """Ask again for the two halves of the time; raise where they hold items that were not seen."""
+def _check_not_cut(address: str, collection: str, bbox: tuple[float, ...], when: str, seen: set[str]) -> None:
+    """Search the two halves of the time; raise where they hold items that are not among those seen."""
     first, last = (datetime.fromisoformat(word) for word in when.split("/"))
     middle = first + (last - first) / 2
     for half in ((first, middle), (middle, last)):
         span = "/".join(f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in half)
         if _first_page(address, collection, bbox, span) - seen:
-            raise _IncompleteError(f"only the first {len(seen)} items of a longer list")
+            raise _IncompleteError(_("only the first {} items of a longer list").format(len(seen)))
 
 
 def _first_page(address: str, collection: str, bbox: tuple[float, ...], when: str) -> set[str]:
@@ -268,19 +268,19 @@ _FAULTS = {
     "CERTIFICATE_VERIFY_FAILED": "a certificate that cannot be verified",
     "timed out": "no answer in time",
 }
-"""What the text of a fault of the network holds, and how a user is told: the text itself is long, and nested three deep."""
+"""Part of a network library's message, and the words for the user: the message itself is long and nested three deep."""
 
 
 def _short(err: Exception) -> str:
     status = getattr(err, "status_code", None)
     if status:
-        return f"HTTP status {status}"
+        return _("HTTP status {}").format(status)
     if "IncompleteRead" in str(err):
-        return "an answer cut in its middle"
+        return _("an answer that was cut off")
     if isinstance(err, json.JSONDecodeError):
-        return "an answer that is no whole JSON"
-    for sign, found in _FAULTS.items():
-        if sign in str(err):
+        return _("an answer that is no whole JSON")
+    for part, found in _FAULTS.items():
+        if part in str(err):
             return found
     text = scrub(str(err).strip().split("\n", 1)[0])
     # A message that repeats an address may repeat a token in it.
