@@ -12,9 +12,10 @@ import warnings
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from imperviouslib.core.errors import CatalogueError, InputError, _, shown
+from imperviouslib.edge.jsonstream import read_members
 from imperviouslib.edge.objects import scrub
 
 CATALOGUES: dict[str, tuple[str, str]] = {
@@ -35,8 +36,8 @@ def is_file(stac: str) -> bool:
 def read_collection(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the items of a file: an item collection, a list of items, items one a line, or one item.
 
-    The file is read piece by piece, since an item of CDSE takes some 40 kB and a plan of years many thousands of them. A file that ends
-    too early, or has no end, is an error: half a list is never taken for the whole.
+    The file is read piece by piece, because an item of CDSE takes some 40 kB and several years need many thousands of items. A file that
+    is cut off raises CatalogueError: half a list is never taken for the whole.
     """
     if not path.is_file():
         raise InputError(
@@ -55,9 +56,10 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
         )
 
     try:
-        with path.open(encoding="utf-8") as text:
+        # "sig": editors of Windows begin a file with a byte order mark.
+        with path.open(encoding="utf-8-sig") as text:
             found = False
-            for item in _stream(text):
+            for item in read_members(text, "features"):
                 found = True
                 if not isinstance(item, dict):
                     raise fail(_("a value that is no item"))
@@ -66,95 +68,6 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
             raise fail(_("no item"))
     except (UnicodeDecodeError, json.JSONDecodeError) as err:
         raise fail(_("no whole JSON ({})").format(type(err).__name__)) from err
-
-
-_PIECE = 1 << 20
-
-
-class _Text:
-    """A window on a text that is read as far as needed."""
-
-    def __init__(self, handle: TextIO) -> None:
-        self._handle, self._decoder = handle, json.JSONDecoder()
-        self.buffer, self.at = "", 0
-
-    def more(self) -> bool:
-        piece = self._handle.read(_PIECE)
-        self.buffer, self.at = self.buffer[self.at :] + piece, 0
-        return bool(piece)
-
-    def peek(self) -> str:
-        """Return the next character that is no space; empty at the end."""
-        while True:
-            while self.at < len(self.buffer) and self.buffer[self.at].isspace():
-                self.at += 1
-            if self.at < len(self.buffer) or not self.more():
-                return self.buffer[self.at : self.at + 1]
-
-    def expect(self, characters: str) -> str:
-        found = self.peek()
-        if not found or found not in characters:
-            raise json.JSONDecodeError(f"expected one of {characters}", self.buffer[self.at : self.at + 20], 0)
-        self.at += 1
-        return found
-
-    def value(self) -> Any:
-        """Decode the next value."""
-        self.peek()
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self.buffer, self.at)
-            except json.JSONDecodeError:
-                if not self.more():
-                    raise
-                continue
-            # A number at the end of the buffer may go on in the next piece.
-            if end < len(self.buffer) or isinstance(value, (dict, list, str)) or not self.more():
-                self.at = end
-                return value
-
-
-def _stream(handle: TextIO) -> Iterator[Any]:
-    """Yield the members of a list, of an object's "features", or the values that follow one another."""
-    text = _Text(handle)
-    if text.peek() == "[":
-        yield from _members(text)
-        if text.peek():
-            raise json.JSONDecodeError("more after the end", text.buffer[text.at : text.at + 20], 0)
-        return
-    while text.peek():
-        yield from _object(text)
-
-
-def _members(text: _Text) -> Iterator[Any]:
-    text.expect("[")
-    if text.peek() == "]":
-        text.expect("]")
-        return
-    while True:
-        yield text.value()
-        if text.expect(",]") == "]":
-            return
-
-
-def _object(text: _Text) -> Iterator[Any]:
-    """Yield the "features" of the next object, or the object itself where it has none."""
-    text.expect("{")
-    rest: dict[str, Any] = {}
-    has_features = False
-    while text.peek() != "}":
-        key = text.value()
-        text.expect(":")
-        if key == "features" and text.peek() == "[":
-            has_features = True
-            yield from _members(text)
-        else:
-            rest[key] = text.value()
-        if text.peek() != "}":
-            text.expect(",")
-    text.expect("}")
-    if not has_features:
-        yield rest
 
 
 def search(

@@ -3,11 +3,12 @@
 import http.server
 import json
 import threading
+import tracemalloc
 
 import pytest
 
 from imperviouslib.core.errors import CatalogueError
-from imperviouslib.edge import stac
+from imperviouslib.edge import jsonstream, stac
 from testsuite.fetch_ground import items
 from testsuite.world.faults import Fault
 
@@ -81,9 +82,9 @@ def test_a_server_that_ends_after_a_page_is_detected(world, monkeypatch):
         server.server_close()
 
 
-@pytest.mark.parametrize("form", ["collection", "list", "lines", "one item", "indented"])
+@pytest.mark.parametrize("form", ["collection", "list", "lines", "one item", "indented", "byte order mark"])
 def test_an_item_list_has_several_forms(world, tmp_path, monkeypatch, form):
-    monkeypatch.setattr(stac, "_PIECE", 700)
+    monkeypatch.setattr(jsonstream, "_PIECE", 700)
     all_items = items(world) if form != "one item" else items(world)[:1]
     collection = {
         "type": "FeatureCollection",
@@ -94,19 +95,35 @@ def test_an_item_list_has_several_forms(world, tmp_path, monkeypatch, form):
     }
     text = {
         "collection": json.dumps(collection), "list": json.dumps(all_items), "lines": "\n".join(json.dumps(i) for i in all_items),
-        "one item": json.dumps(all_items[0]), "indented": json.dumps(collection, indent=2),
+        "one item": json.dumps(all_items[0]), "indented": json.dumps(collection, indent=2), "byte order mark": "\ufeff" + json.dumps(collection),
     }[form]  # fmt: skip
     path = tmp_path / "items.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     assert list(stac.read_collection(path)) == all_items
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", '{"features": [', '{"features": [{}', '[{"a": 1},', "[1, 2]", "hello", '{"features": [{"a": 1}]', "[] x"],
-)
+    [
+        "", "{", '{"features": [', '{"features": [{}', '[{"a": 1},', "[1, 2]", "hello", '{"features": [{"a": 1}]', "[] x",
+        "[[1], 2]", '{[1]: {"a": 1}}', '{"a": 1,}', '[{"a": 1}, ]', "{1: 2}",
+    ],
+)  # fmt: skip
 def test_an_item_list_that_is_cut_or_none_is_refused(tmp_path, text):
     path = tmp_path / "items.json"
     path.write_text(text)
     with pytest.raises(CatalogueError, match="expected a STAC item collection"):
         list(stac.read_collection(path))
+
+
+def test_numbers_that_python_writes_are_read_and_memory_holds_one_item(tmp_path):
+    """Python writes Infinity and NaN, which strict JSON does not know; a number may lie across two pieces of the file."""
+    path = tmp_path / "items.json"
+    all_items = [{"id": n, "big": 10**30 + n, "share": float("inf"), "text": "ä" * 4000} for n in range(500)]
+    path.write_text(json.dumps({"features": all_items}))
+    tracemalloc.start()
+    assert all(item == wanted for item, wanted in zip(stac.read_collection(path), all_items, strict=True))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert path.stat().st_size > 10e6
+    assert peak < 7e6
