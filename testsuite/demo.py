@@ -195,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         where = demo.relative_to(TOP) if demo.is_relative_to(TOP) else demo
         print(f"Dashboard: make dashboard DATA={where / 'table'}")
-        print(f"To try the tools by hand on this world: make serve OUT={where / 'world'} (README.md says how)")
+        print(f"To try the tools by hand on this world: make serve OUT={where / 'world'} (doc/install.md says how)")
     return 0 if not (args.again and before and after != before) else 1
 
 

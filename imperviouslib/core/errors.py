@@ -72,23 +72,23 @@ class GridError(ImperviousError):
 
 
 class CatalogueError(ImperviousError):
-    """A STAC catalogue gave no answer, or one that cannot be understood."""
+    """A STAC catalogue gave no answer, or one that cannot be parsed."""
 
 
 class AccessError(ImperviousError):
-    """Keys are missing, wrong or expired; the run stops, what is fetched stays."""
+    """Keys are missing, wrong or expired. The run stops; files already fetched stay."""
 
 
 class FetchError(ImperviousError):
-    """An object could not be had whole and unharmed."""
+    """An object could not be downloaded complete and undamaged."""
 
 
 class OffsetError(ImperviousError):
-    """The reflectance offset of a scene cannot be settled beyond doubt."""
+    """The reflectance offset of a scene is not certain."""
 
 
 class LegendError(ImperviousError):
-    """A legend, or a label that the legend does not know."""
+    """A legend is invalid, or does not have a code of the map."""
 
 
 class ArdError(ImperviousError):
@@ -100,7 +100,7 @@ class ModelError(ImperviousError):
 
 
 class TrainingError(ImperviousError):
-    """The ground at hand cannot train a model."""
+    """The data cannot train a model."""
 
 
 class TableError(ImperviousError):
@@ -108,7 +108,7 @@ class TableError(ImperviousError):
 
 
 def shown(address: str) -> str:
-    """Return an address as messages and files may hold it: without user, password, query and fragment. Paths stay as they are.
+    """Return an address without user, password, query and fragment, as messages and files may show it. Paths stay as they are.
 
     >>> shown("https://me:secret@host:8080/v1?token=secret#top"), shown("/data/a#1@b.jp2")
     ('https://host:8080/v1', '/data/a#1@b.jp2')

@@ -20,7 +20,7 @@ BLOCK = 1024
 
 @dataclass(frozen=True, order=True)
 class Grid:
-    """A rectangle of whole cells of the one grid.
+    """A rectangle of whole cells of the grid.
 
     west, south, east, north : int, outer edges in metres, multiples of res_m
     res_m : int, cell size in metres
@@ -37,7 +37,7 @@ class Grid:
         if any(int(edge) != edge or int(edge) % self.res_m for edge in edges):
             raise GridError(
                 _("Grid {}").format(edges),
-                found=_("an edge that is no multiple of the cell size"),
+                found=_("an edge that is not a multiple of the cell size"),
                 expected=_("multiples of {} m").format(self.res_m),
                 then=_("Align the region with g.region -a res=20."),
             )
@@ -102,19 +102,19 @@ class Grid:
     def intersection(self, other: Grid) -> Grid | None:
         """Return the cells common to both, or None."""
         if self.res_m != other.res_m:
-            raise _unlike(self, other)
+            raise _mismatch(self, other)
         west, south = max(self.west, other.west), max(self.south, other.south)
         east, north = min(self.east, other.east), min(self.north, other.north)
         return Grid(west, south, east, north, self.res_m) if west < east and south < north else None
 
     def union(self, other: Grid) -> Grid:
-        """Return the smallest grid that holds both, and what lies between them.
+        """Return the smallest grid that contains both.
 
         >>> Grid(0, 0, 20, 20).union(Grid(60, 40, 80, 60)).bounds
         (0, 0, 80, 60)
         """
         if self.res_m != other.res_m:
-            raise _unlike(self, other)
+            raise _mismatch(self, other)
         return Grid(
             min(self.west, other.west),
             min(self.south, other.south),
@@ -174,7 +174,7 @@ class Grid:
                     yield part
 
 
-def _unlike(one: Grid, other: Grid) -> GridError:
+def _mismatch(one: Grid, other: Grid) -> GridError:
     return GridError(
         _("Two grids"),
         found=_("cells of {} and {} m").format(one.res_m, other.res_m),

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that are written whole or not at all, and locks between processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write; on success sync it and rename it to `path`, on any failure remove it."""
+    """Yield a temporary path to write to; on success sync it and rename it to `path`, on failure remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_path(path)
     try:
@@ -38,9 +38,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it takes the place of `path`, on any failure it is removed.
+    """Yield a temporary folder to fill; on success it replaces `path`, on failure it is removed.
 
-    On success what killed runs left beside it goes too; not before, since it may be all that is left of an earlier result.
+    On success the folders that killed runs left are removed too. Not earlier, because one of them may be all that is left of an
+    earlier result.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = temporary_path(path), temporary_path(path)
@@ -63,7 +64,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove temporary folders for `path` that no process holds; where the file system knows no locks they stay."""
+    """Remove the temporary folders of `path` that no process holds; they stay where the file system has no locks."""
     pattern = f".{glob.escape(path.stem)}.{'[0-9a-f]' * 12}.part{glob.escape(path.suffix)}"
     for left in path.parent.glob(pattern):
         if not left.is_dir():
@@ -71,7 +72,7 @@ def _remove_abandoned(path: Path) -> None:
         handle = os.open(left, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # An empty one may be another run's, made but not held yet.
+            # An empty folder may belong to another run that has not locked it yet.
             if any(left.iterdir()):
                 remove_folder(left)
         except OSError:
@@ -81,9 +82,9 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def check_place(path: Path, option: str) -> None:
-    """Raise InputError where nothing can be written at `path`: better now than after the work.
+    """Raise InputError if nothing can be written at `path`, before any work is done.
 
-    The folders above need not be there yet; the nearest one that is must be a folder that may be written to.
+    Parent folders need not exist yet; the nearest one that exists must be a writable folder.
     """
     above = next(p for p in path.expanduser().absolute().parents if p.exists())
     if not above.is_dir():
@@ -102,9 +103,10 @@ def check_place(path: Path, option: str) -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(folder: Path, thing: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold a folder for this process; where another run holds it, wait for that to end, or else raise InputError.
+    """Hold a folder for this process; if another run holds it, wait for its end or raise InputError.
 
-    File systems that know no locks go without.
+    thing : what is held, for the message
+    On file systems without locks nothing is held.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
@@ -113,10 +115,8 @@ def exclusive_lock(folder: Path, thing: str, *, wait: bool = False) -> Iterator[
     except BlockingIOError as err:
         os.close(handle)
         raise InputError(
-            thing,
-            found=_("another run that writes it now"),
-            expected=_("one at a time"),
-            then=_("Run it again when that has ended."),
+            _("{} is being written by another run").format(thing),
+            then=_("Run it again when that run has ended."),
         ) from err
     except OSError:
         pass
@@ -127,25 +127,25 @@ def exclusive_lock(folder: Path, thing: str, *, wait: bool = False) -> Iterator[
 
 
 def read_text(path: Path, kind: str) -> str:
-    """Read a text that people write; raise InputError where it is in another encoding."""
+    """Read a text file that a user wrote; raise InputError if it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
         raise InputError(
             f"{kind} '{path}'",
-            found=_("bytes that are no UTF-8"),
+            found=_("bytes that are not UTF-8"),
             expected=_("text in UTF-8"),
             then=_("Write the file in that encoding."),
         ) from err
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder and all that is in it."""
+    """Remove a folder and everything in it."""
     shutil.rmtree(path, ignore_errors=True)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole, keys sorted, so that equal content gives equal bytes."""
+    """Write JSON whole, with sorted keys, so that equal content gives equal bytes."""
     with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -1,6 +1,6 @@
-"""A GRASS session from plain Python by grass-session, with what that gets wrong on GRASS 8 put right.
+"""A GRASS session from plain Python by grass-session, with corrections for GRASS 8.
 
-For scripts and notebooks of users; the tools themselves run inside a session and never need this file.
+For scripts and notebooks. The tools themselves run inside a session and do not use this file.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _ENDING = "Check the path; a mapset's path is DATABASE/LOCATION/MAPSET."
 
 @contextmanager
 def open_session(path: str | Path) -> Iterator[Path]:
-    """Open a session in the mapset at `path`, DATABASE/LOCATION/MAPSET; make location (EPSG:3035) and mapset where missing.
+    """Open a session in the mapset at `path`, DATABASE/LOCATION/MAPSET; create location (EPSG:3035) and mapset if missing.
 
-    Inside, `grass.script` and installed addons work. The mapset is locked as `grass` locks it, and the environment is as
-    before afterwards. Raises InputError where the mapset cannot be opened or is in use.
+    Inside, `grass.script` and installed addons work. The mapset is locked as `grass` locks it. The environment is
+    restored at the end. Raises InputError if the mapset cannot be opened or is in use.
 
     >>> with open_session("grassdata/europe/PERMANENT"):          # doctest: +SKIP
     ...     import grass.script as gs
@@ -31,7 +31,7 @@ def open_session(path: str | Path) -> Iterator[Path]:
     mapset = Path(path).expanduser().absolute()
     before = os.environ.copy()
     _create(mapset)
-    # The import and the session both write into os.environ: the addon folder of GRASS 7, and a language that may not exist here.
+    # Both the import and the session change os.environ: the addon folder of GRASS 7, and a locale that may not exist.
     from grass_session import Session
 
     addons = Path(before.get("GRASS_ADDON_BASE") or Path.home() / ".grass8" / "addons")
@@ -55,7 +55,7 @@ def open_session(path: str | Path) -> Iterator[Path]:
 
 
 def _create(mapset: Path) -> None:
-    """Make what is missing of location and mapset; grass-session would do it through a shell and break on a space."""
+    """Create location and mapset if missing. grass-session would use a shell and fail on paths with spaces."""
     location = mapset.parent
     commands = []
     if not (location / "PERMANENT" / "DEFAULT_WIND").is_file():
@@ -65,7 +65,7 @@ def _create(mapset: Path) -> None:
             raise InputError(
                 _("Mapset '{}'").format(mapset),
                 found=f"'{err.strerror}'",
-                expected=_("that it can be made"),
+                expected=_("permission to create it"),
                 then=_ENDING,
             ) from err
         commands.append(["grass", "-c", f"EPSG:{EPSG}", "-e", str(location)])
@@ -74,15 +74,15 @@ def _create(mapset: Path) -> None:
     for command in commands:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
-            found = (made.stderr.strip().splitlines() or ["no word"])[-1]
+            found = (made.stderr.strip().splitlines() or ["no message"])[-1]
             raise InputError(
-                _("Mapset '{}'").format(mapset), found=f"'{found}'", expected=_("that GRASS can make it"), then=_ENDING
+                _("Mapset '{}'").format(mapset), found=f"'{found}'", expected=_("GRASS to create it"), then=_ENDING
             )
 
 
 @contextmanager
 def _locked(mapset: Path) -> Iterator[None]:
-    """Hold the lock that `grass` holds: neither grass-session nor grass.script.setup takes or heeds it."""
+    """Hold the lock file of `grass`, which neither grass-session nor grass.script.setup sets or checks."""
     lock = mapset / ".gislock"
     program = Path(os.environ["GISBASE"]) / "etc" / "lock"
     taken = subprocess.run([program, lock, str(os.getpid())], capture_output=True, check=False)

@@ -1,6 +1,6 @@
 """What every tool does around its stage: environment, errors in one line, exit status.
 
-A tool script calls `run`; a stage module has `main(options, flags)` and raises `ImperviousError` for what a user can mend.
+A tool script calls `run`. A stage module has `main(options, flags)` and raises `ImperviousError` for failures that a user can resolve.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _DISK_ERRORS = {
     errno.EACCES: "no permission",
     errno.EPERM: "no permission",
     errno.EROFS: "a read-only file system",
-    errno.ENOTDIR: "a file above it where a folder must be",
+    errno.ENOTDIR: "a file in its path where a folder is needed",
     errno.EISDIR: "a folder of that name",
 }
 
 
 def use_wheel_proj() -> None:
-    """Forget PROJ_LIB and PROJ_DATA where rasterio brings its own PROJ: a database of another version breaks it."""
+    """Unset PROJ_LIB and PROJ_DATA if rasterio brings its own PROJ, which fails with the database of another version."""
     spec = importlib.util.find_spec("rasterio")
     if spec and spec.origin and Path(spec.origin).parent.with_name("rasterio.libs").is_dir():
         for variable in ("PROJ_LIB", "PROJ_DATA"):
@@ -45,18 +45,18 @@ def use_wheel_proj() -> None:
 
 
 def _stop(message: str) -> NoReturn:
-    """End the tool with one line; the traceback only where --debug asks for it."""
+    """End the tool with a message of one line; --debug adds the traceback."""
     if os.environ.get(DEBUG_VARIABLE):
         gs.message(traceback.format_exc())
     gs.fatal(message)
 
 
 def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
-    """Run `imperviouslib.stage.<stage>.main(options, flags)` and turn an expected failure into one line and status 1.
+    """Run `imperviouslib.stage.<stage>.main(options, flags)` and turn an expected failure into a message and status 1.
 
     Returns: int, exit status of the tool
     """
-    # A batch system ends jobs with SIGTERM: treat it as Ctrl-C, so that temporary files are removed on the way out.
+    # Batch systems end jobs with SIGTERM. It is treated like Ctrl-C, so that temporary files are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     use_wheel_proj()
     try:
@@ -70,27 +70,25 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
         _stop(
             sentence(
                 _("Python package <{}>").format(_DISTRIBUTIONS.get(package, package)),
-                found=_("none"),
-                expected=_("it to be installed for the python3 that runs this tool"),
+                found=_("none for the python3 that runs this tool"),
                 then=_(
-                    "Run python3 -m pip install -r {} in a virtual environment and start GRASS with it first on PATH; the manual page of r.impervious shows how."
+                    "Run python3 -m pip install -r {} in a virtual environment and start GRASS with it first on PATH. "
+                    "The manual page of r.impervious shows how."
                 ).format(_REQUIREMENTS),
             )
         )
     except CalledModuleError as err:
-        # Only the text is the same in all versions of GRASS.
+        # The attributes of the error differ between versions of GRASS; its text does not.
         called = re.search(r"Module run `?(?:None )?`?([a-z0-9.]+)", str(err))
         tool = called[1] if called else "called"
         _stop(
             sentence(
-                _("GRASS tool <{}>").format(tool),
-                found=_("that it failed"),
-                expected=_("success"),
+                _("GRASS tool <{}> failed").format(tool),
                 then=_("Read its message above."),
             )
         )
     except KeyboardInterrupt:
-        _stop("Interrupted. What is finished is kept; run the same command again to go on.")
+        _stop(_("Interrupted. Finished work is kept. Run the same command again to continue."))
     except OSError as err:
         if err.errno not in _DISK_ERRORS:
             raise
@@ -98,7 +96,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
             sentence(
                 (_("File '{}'").format(err.filename) if err.filename else _("A file of the output")),
                 found=_DISK_ERRORS[err.errno],
-                expected=_("room and permission to read and write"),
-                then=_("Mend that and run the same command again."),
+                expected=_("free space and permission to read and write"),
+                then=_("Make room or change the permission, then run the same command again."),
             )
         )

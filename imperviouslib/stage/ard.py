@@ -239,7 +239,7 @@ class _ClassMap:
         self.factor = next(
             f for f in range(min(_FINEST, max(1, round(area.res_m / cell_m))), 0, -1) if area.res_m % f == 0
         )
-        if not grass.nests(self.name, area.res_m // self.factor):
+        if not grass.is_aligned(self.name, area.res_m // self.factor):
             grass.warning(
                 f"Map <{self.name}>: its cells do not nest in the grid; each cell takes its nearest pixels, which may lie half a pixel off."
             )

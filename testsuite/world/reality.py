@@ -1,6 +1,6 @@
 """Set the made world beside real pixels: `python -m testsuite.world.reality DATA --picture FILE`.
 
-DATA is a folder with packs of real Sentinel-2 pixels and spectra (see doc/archive.md for their public sources); what is absent is named
+DATA is a folder with packs of real Sentinel-2 pixels and spectra (see doc/world.md for their public sources); what is absent is named
 and left out. Compared: per class the mean and standard deviation of B04, B11, B12 and their correlations (bound: within 25 %), per
 landscape the variogram at 20 to 320 m (bound: within a factor of 1.5).
 """
@@ -336,7 +336,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"Left out {read.__name__}: {error}", file=sys.stderr)
     if not real:
         print(
-            f"ERROR: Folder '{a.data}': found no pack of real pixels, expected at least one. See doc/archive.md.",
+            f"ERROR: Folder '{a.data}': found no pack of real pixels, expected at least one. See doc/world.md.",
             file=sys.stderr,
         )
         return 1

@@ -25,12 +25,12 @@ def percent(done: int, total: int) -> None:
 
 
 def overwrite() -> bool:
-    """Tell whether the user allowed existing maps to be replaced (--overwrite or GRASS_OVERWRITE)."""
+    """Tell whether existing outputs may be replaced (--overwrite or GRASS_OVERWRITE)."""
     return gs.overwrite() or os.environ.get("GRASS_OVERWRITE") == "1"
 
 
 def environment(grid: Grid) -> dict[str, str]:
-    """Return the environment of a GRASS call that shall work on `grid` and nowhere else; a mask of the user holds."""
+    """Return the environment of a GRASS call that works on `grid`; a mask of the user applies."""
     env = os.environ.copy()
     env["GRASS_REGION"] = gs.region_env(
         n=grid.north, s=grid.south, e=grid.east, w=grid.west, nsres=grid.res_m, ewres=grid.res_m
@@ -38,36 +38,35 @@ def environment(grid: Grid) -> dict[str, str]:
     return env
 
 
-def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **options: Any) -> None:
+def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **parameters: Any) -> None:
     """Run a GRASS tool quietly on `grid` (else the current region); raise CalledModuleError where it fails."""
     env = environment(grid) if grid else os.environ.copy()
-    options.setdefault("quiet", True)
+    parameters.setdefault("quiet", True)
     if stdin is None:
-        gs.run_command(tool, env=env, **options)
+        gs.run_command(tool, env=env, **parameters)
     else:
-        gs.write_command(tool, stdin=stdin, env=env, **options)
+        gs.write_command(tool, stdin=stdin, env=env, **parameters)
 
 
-def read(tool: str, *, grid: Grid | None = None, masked: bool = True, **options: Any) -> str:
+def read(tool: str, *, grid: Grid | None = None, masked: bool = True, **parameters: Any) -> str:
     """Run a GRASS tool and return what it prints.
 
-    masked : bool, whether a mask of the user holds; where it does not, maps must be named with their mapset
+    masked : bool, whether a mask of the user applies; without it, maps must be named with their mapset
     """
-    options.setdefault("quiet", True)
+    parameters.setdefault("quiet", True)
     env = environment(grid) if grid else os.environ.copy()
     with contextlib.nullcontext(env) if masked or not has_mask() else unmasked(env) as env:
-        return gs.read_command(tool, env=env, **options)
+        return gs.read_command(tool, env=env, **parameters)
 
 
-def read_bytes(tool: str, grid: Grid, **options: Any) -> bytes:
+def read_bytes(tool: str, grid: Grid, **parameters: Any) -> bytes:
     """Run a GRASS tool on `grid` and return the bytes that it writes; raise InputError where it fails."""
-    process = gs.pipe_command(tool, quiet=True, env=environment(grid), **options)
+    process = gs.pipe_command(tool, quiet=True, env=environment(grid), **parameters)
     raw = process.communicate()[0]
     if process.returncode:
         raise InputError(
-            _("Map <{}>").format(options.get("input")),
+            _("Map <{}>").format(parameters.get("input")),
             found=_("cells that cannot be read"),
-            expected=_("a readable map"),
             then=_("Check it with r.info."),
         )
     return raw

@@ -38,25 +38,24 @@ def find_map(
     found = gs.find_file(name, element={"raster": "cell"}.get(element, element))
     if not found.get("file"):
         raise InputError(
-            _("Option <{}>").format(option),
-            found=_("no {} map <{}>").format(element, name),
-            expected=_("an existing map"),
+            _("Option <{}>: there is no {} map <{}>").format(option, element, name),
             then=then,
         )
     return found["fullname"]
 
 
 def check_free(names: Iterable[str], element: str = "raster", option: str = "output") -> None:
-    """Raise InputError where an output exists and may not be replaced; `option` is the one that names it."""
+    """Raise InputError if an output exists and --overwrite is not set.
+
+    option : the option that names the output, for the message
+    """
     if overwrite():
         return
     taken = [name for name in names if exists(name, element)]
     if taken:
         raise InputError(
-            _("Map <{}>").format(taken[0]),
-            found=_("that it exists"),
-            expected=_("a new name"),
-            then=_("Use --overwrite to replace it, or another {}=.").format(option),
+            _("Map <{}> already exists").format(taken[0]),
+            then=_("Use --overwrite to replace it, or choose another {}=.").format(option),
         )
 
 
@@ -93,7 +92,7 @@ def read_cells(name: str, grid: Grid, nodata: int = 0) -> np.ndarray:
 def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = False) -> None:
     """Bring a GeoTIFF on the grid into the current mapset: a copy, or a link to the file.
 
-    replace : bool, also where the user did not ask for it: for names of our own
+    replace : bool, overwrite even without --overwrite; for temporary names
     """
     run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=(replace or overwrite()) or None)
 
@@ -104,7 +103,10 @@ def link_file(path: Path, name: str) -> None:
 
 
 def rename(names: Mapping[str, str], element: str = "raster") -> None:
-    """Give maps of the current mapset other names, old to new, in this order and in one call; maps of these names are replaced."""
+    """Rename maps of the current mapset, in this order and in one call; existing maps of the new names are replaced.
+
+    names : old name to new name
+    """
     if names:
         pairs = ",".join(f"{old},{new}" for old, new in names.items())
         run("g.rename", overwrite=True, **{element: pairs})
@@ -131,7 +133,7 @@ def import_polygons(features: Sequence[Mapping[str, Any]], name: str) -> None:
 
 
 def vector_area(name: str) -> tuple[Grid, np.ndarray]:
-    """Return the grid around the areas of a vector map and where they lie in it.
+    """Return the grid around the areas of a vector map, and a coarse mask of these areas.
 
     Returns: (grid, array (row, col) of bool with at most some 200 cells a side over the grid)
     """
@@ -140,9 +142,7 @@ def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     info = gs.vector_info(full)
     if not info["areas"]:
         raise InputError(
-            _("Vector map <{}>").format(name),
-            found=_("no areas"),
-            expected=_("areas"),
+            _("Vector map <{}> has no areas").format(name),
             then=_("Make them with v.centroids or v.type."),
         )
     grid = snap_out(*(float(info[key]) for key in ("west", "south", "east", "north")))
@@ -152,7 +152,7 @@ def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     remove_abandoned("fetch_area")
     raster = temporary_name("fetch_area")
     mask = np.zeros(coarse.shape, bool)
-    # An area is where cell centres lie in it; its outline, densely drawn, adds slivers, its centroid what is smaller than a cell.
+    # Cell centres miss what is narrower or smaller than a cell: the boundary and the centroid add that.
     for kind, flags in (("area", ""), ("boundary", "d"), ("centroid", "")):
         try:
             run("v.to.rast", grid=coarse, flags=flags, input=full, type=kind, output=raster, use="val", value=1)
@@ -173,18 +173,18 @@ def describe(
     sources: Sequence[str] = (),
 ) -> None:
     """Write title, history, units and semantic label of a map, and its provenance as JSON beside its metadata."""
-    # A history file replaces the generic line of the tool that made the map; lines of 80 are what r.info is_current whole.
+    # A history file replaces the generic line of the tool that made the map; lines of 80 are what r.info shows in full.
     text = temporary_folder() / f"history_{os.getpid()}_{name}.txt"
     text.write_text("\n".join(textwrap.wrap(f"{history} (r.impervious {__version__})", 76)) + "\n", encoding="utf-8")
-    options: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
+    parameters: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
     if units:
-        options["units"] = units
+        parameters["units"] = units
     if semantic_label:
-        options["semantic_label"] = semantic_label
+        parameters["semantic_label"] = semantic_label
     if sources:
-        options["source1"] = " ".join(sources)[:200]
+        parameters["source1"] = " ".join(sources)[:200]
     try:
-        run("r.support", **options)
+        run("r.support", **parameters)
     finally:
         text.unlink()
     if provenance is not None:
@@ -222,18 +222,18 @@ def codes(name: str, grid: Grid) -> list[int]:
     if gs.raster_info(name)["datatype"] != "CELL":
         raise InputError(
             _("Map <{}>").format(name),
-            found=_("type {}").format(gs.raster_info(name)["datatype"]),
+            found=_("cells of type {}").format(gs.raster_info(name)["datatype"]),
             expected=_("an integer map (CELL)"),
             then=_("Convert it with r.mapcalc."),
         )
-    # Aligned to the map itself, so that each of its pixels within the grid is met, whatever their size.
+    # The region is aligned to the map, so that every pixel of the map is read, whatever its size.
     env = os.environ.copy()
     env["GRASS_REGION"] = gs.region_env(align=name, n=grid.north, s=grid.south, e=grid.east, w=grid.west)
     return sorted(int(word) for word in gs.read_command("r.stats", env=env, flags="n", input=name, quiet=True).split())
 
 
-def nests(name: str, res_m: int) -> bool:
-    """Tell whether a map's pixels are `res_m` metres, or a multiple of that, and lie at multiples of their own size."""
+def is_aligned(name: str, res_m: int) -> bool:
+    """Tell whether a map's pixels measure a multiple of `res_m` metres and their edges lie at multiples of their own size."""
     info = gs.raster_info(name)
     sizes = (info["ewres"], info["nsres"])
     return all(abs(size - round(size)) < 1e-6 and round(size) % res_m == 0 for size in sizes) and all(

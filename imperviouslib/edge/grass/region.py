@@ -17,10 +17,10 @@ from imperviouslib.core.grid import EPSG, RES_M, Grid
 
 @contextlib.contextmanager
 def unmasked(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Give an environment in which no mask holds. The mask itself is not touched, so a run that is killed leaves it set.
+    """Yield an environment without a mask. The mask itself is not touched, so a killed run leaves it in place.
 
-    GRASS looks for a mask in the current mapset alone: here that is an empty one, with links to the real ones beside it. Their folder
-    is not among GRASS's temporary files, whose clearing away might follow the links.
+    GRASS looks for a mask in the current mapset only. This environment names an empty mapset, with links to the real ones beside it.
+    Its folder lies outside of GRASS's temporary files, because GRASS might follow the links when it cleans these up.
     """
     here = gs.gisenv()
     location = Path(here["GISDBASE"], here["LOCATION_NAME"]).absolute()
@@ -71,7 +71,7 @@ def region_grid(res_m: int = RES_M) -> Grid:
 
 
 def has_grid_region() -> bool:
-    """Tell whether the current region lies on the grid."""
+    """Tell whether the current region lies on the grid, in EPSG:3035."""
     try:
         region_grid()
     except GridError:
@@ -82,7 +82,7 @@ def has_grid_region() -> bool:
 def check_projection() -> None:
     """Raise GridError unless the location is EPSG:3035."""
     info = gs.parse_command("g.proj", flags="g")
-    # An own definition of the same projection carries no code, so the parameters decide where the code is missing.
+    # The same projection may be defined without its code; then its parameters decide.
     same = (
         info.get("srid", "").upper() == f"EPSG:{EPSG}"
         or info.get("epsg") == str(EPSG)

@@ -11,10 +11,16 @@ from imperviouslib.edge.grass.calls import percent, run
 from imperviouslib.edge.grass.maps import describe, import_tiff, link_file
 from imperviouslib.edge.grass.workspace import linked_file, mapset_folder, read_header
 
+_SCL_COLOURS = (
+    "1 255:0:0\n2 47:47:47\n3 100:50:0\n4 0:160:0\n5 255:230:90\n6 0:0:255\n7 128:128:128\n8 192:192:192\n9 255:255:255\n"
+    "10 100:200:255\n11 255:150:255\n"
+)
+"""The usual colours of the scene classes."""
+
 
 @dataclass(frozen=True)
 class SceneMap:
-    """A raster file of a scene that shall be a map."""
+    """A raster file of a scene, and how it is to appear as a map."""
 
     path: Path
     name: str
@@ -26,10 +32,11 @@ class SceneMap:
 
 
 def outdated(scenes: Sequence[SceneMap], *, link: bool) -> list[SceneMap]:
-    """Return the scenes that no map of the current mapset is_current as the file is now: a map keeps its extent when the file gets another.
+    """Return the scenes that have no map in the current mapset, or one that does not match the file as it is now.
 
-    Copies do where links are wanted, as long as the file is not newer. Two short files of the mapset tell of each map, since thousands
-    of maps would take minutes with a program each.
+    A linked map keeps its old extent when its file is replaced by one of another extent. Where links are wanted, an imported copy
+    will do as long as the file is not newer. The check reads two small files per map, because a GRASS call for each of thousands of
+    maps would take minutes.
     """
     mapset = mapset_folder()
 
@@ -48,34 +55,28 @@ def outdated(scenes: Sequence[SceneMap], *, link: bool) -> list[SceneMap]:
 
 
 def import_scenes(scenes: Sequence[SceneMap], nprocs: int, *, link: bool) -> None:
-    """Bring files of scenes into the current mapset, linked or copied, with title, history, semantic label and colours."""
+    """Link or import the files of scenes, with title, history, semantic label and colours."""
     mapset = mapset_folder()
-    there = [p.name for p in scenes if (mapset / "cellhd" / p.name).exists()]
-    # A copy made over a link would still be read through the link.
-    others = [name for name in there if (linked_file(mapset, name) is not None) != link]
+    present = [p.name for p in scenes if (mapset / "cellhd" / p.name).exists()]
+    # GRASS would still read a copy through the link of the map that it replaces.
+    others = [name for name in present if (linked_file(mapset, name) is not None) != link]
     for start in range(0, len(others), 500):
         run("g.remove", type="raster", name=",".join(others[start : start + 500]), flags="f")
 
-    def bring(scene: SceneMap) -> None:
+    def import_one(scene: SceneMap) -> None:
         if link:
             link_file(scene.path, scene.name)
         else:
             import_tiff(scene.path, scene.name, replace=True)
         describe(scene.name, title=scene.title, history=scene.history, semantic_label=scene.semantic_label)
 
-    # Each map takes two short programs; several at once shorten the wait for their start.
+    # Each map takes two short GRASS calls, which mostly wait for their start: several run at once.
     with ThreadPoolExecutor(max(2, nprocs)) as threads:
-        for number, _ in enumerate(threads.map(bring, scenes), start=1):
+        for number, _done in enumerate(threads.map(import_one, scenes), start=1):
             percent(number, len(scenes))
     classes = [p.name for p in scenes if p.semantic_label == "S2_SCL"]
     bands = [p.name for p in scenes if p.semantic_label != "S2_SCL"]
     for names, rules in ((bands, "0 black\n4000 white\n65535 white\n"), (classes, _SCL_COLOURS)):
-        # A command line holds only so many names.
+        # The length of a command line is limited.
         for start in range(0, len(names), 500):
             run("r.colors", map=",".join(names[start : start + 500]), rules="-", stdin=rules)
-
-
-_SCL_COLOURS = (
-    "1 255:0:0\n2 47:47:47\n3 100:50:0\n4 0:160:0\n5 255:230:90\n6 0:0:255\n7 128:128:128\n8 192:192:192\n9 255:255:255\n"
-    "10 100:200:255\n11 255:150:255\n"
-)

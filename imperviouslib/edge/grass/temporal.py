@@ -18,11 +18,11 @@ from imperviouslib.edge.files import exclusive_lock
 from imperviouslib.edge.grass.workspace import shared_folder, temporary_folder
 
 TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3
-"""How long a temporal tool may take (they take one to two seconds; registering is given a second more a map), and how often it is tried."""
+"""Seconds that a temporal tool may take (usually one or two; registering gets one more per map), and how often it is tried."""
 
 
 def reregister(lines: Sequence[str]) -> None:
-    """Let the temporal database read times and extents of maps again, and the datasets that hold them theirs.
+    """Register maps again whose time or extent has changed, and update the datasets that hold them.
 
     lines : "name|time", as `register` takes them
     """
@@ -31,44 +31,44 @@ def reregister(lines: Sequence[str]) -> None:
     try:
         _with_retries(
             lambda: _temporal("t.register", more_s=len(lines), type="raster", file=str(path), overwrite=True),
-            "times and extents read again",
+            "registering maps again",
         )
     finally:
         path.unlink()
 
 
 def register(dataset: str, title: str, lines: Sequence[str]) -> None:
-    """Register maps in a space-time raster dataset, made where it is not there yet.
+    """Register maps in a space-time raster dataset, which is created if it does not exist.
 
-    lines : `map|start time`, or `map|start time|end time`; maps that are registered at that time already keep their place
+    lines : `map|start time`, or `map|start time|end time`; maps already registered at that time are left as they are
     """
     if lines:
-        _with_retries(lambda: _register(dataset, title, lines), f"maps registered in <{dataset}>")
+        _with_retries(lambda: _register(dataset, title, lines), f"registering maps in <{dataset}>")
 
 
-def _with_retries(work: Callable[[], object], expected: str) -> None:
-    """Do something with the mapset's temporal database, which takes one writer at a time; what does not end is tried again."""
+def _with_retries(work: Callable[[], object], work_name: str) -> None:
+    """Run work on the temporal database of the mapset, which allows one writer at a time; repeat it when a tool does not end."""
     with exclusive_lock(shared_folder() / "registering", "Temporal database", wait=True):
         for _attempt in range(TEMPORAL_TRIES):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 work()
                 return
     raise InputError(
-        _("Temporal database"),
-        found=_("GRASS tools that did not end"),
-        expected=_("{} within {:g} s").format(expected, TEMPORAL_S),
-        then=_("Run it again: all maps are there, and those registered keep their place."),
+        _("The temporal database was not updated: a GRASS tool did not end within {:g} s ({})").format(
+            TEMPORAL_S, work_name
+        ),
+        then=_("Run the same command again. All maps are complete."),
     )
 
 
 def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
-    # Another mapset on the search path may have one of the same name; ours is in the current one.
+    # A mapset on the search path may hold a dataset of the same name.
     mapset = gs.gisenv()["MAPSET"]
     listed = _temporal("t.list", type="strds", columns="name,mapset")
     present = {tuple(line.split("|")) for line in listed.splitlines()}
     if (dataset, mapset) not in present:
         _temporal("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
-    # An empty dataset is an error to t.rast.list; it has no maps, and that is all that counts here.
+    # t.rast.list fails on an empty dataset, which simply has no maps.
     listed = _temporal(
         "t.rast.list",
         may_fail=True,
@@ -97,22 +97,22 @@ def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
 
 
 def _time_key(line: str) -> tuple[str, ...]:
-    """Return map and times of a line in one form: midnight is written out, and what has no end is an instant."""
+    """Return map and times of a line in one form: midnight is written out, and an instant has no end."""
     name, *times = line.split("|")
     return name, *(t if len(t) > 10 else f"{t} 00:00:00" for t in times if t not in ("", "None"))
 
 
-def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **options: Any) -> str:
-    """Run a temporal tool and return what it prints; raise TimeoutExpired where it does not end, and end it.
+def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **parameters: Any) -> str:
+    """Run a temporal tool and return what it prints; kill it and raise TimeoutExpired if it does not end.
 
-    On a busy machine one of some hundreds never ends, its work done: its watcher starts the database's helper anew while Python waits
-    for the helper's end. All that is asked here can be asked again.
+    On a busy machine one call in some hundreds does its work and then never ends: a watcher thread of GRASS restarts the database
+    process while Python waits for it to end. Every call made here can be repeated safely.
     """
-    # The first call in a mapset makes its temporal database, and warns that there is none.
+    # The first call in a mapset creates the temporal database and warns that there was none.
     env = {**os.environ, "GRASS_VERBOSE": "-1"}
-    # A session of its own holds the tool and its helpers, so that all end together, also where this run is told to end.
+    # The tool and its helper processes get a session of their own, so that all can be killed together.
     process = subprocess.Popen(
-        gs.make_command(tool, **options),
+        gs.make_command(tool, **parameters),
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -127,5 +127,5 @@ def _temporal(tool: str, *, more_s: float = 0.0, may_fail: bool = False, **optio
         raise
     if process.returncode and not may_fail:
         sys.stderr.write(err.decode(errors="replace"))
-        raise CalledModuleError(tool, f"{tool} {options}", process.returncode, err.decode(errors="replace"))
+        raise CalledModuleError(tool, f"{tool} {parameters}", process.returncode, err.decode(errors="replace"))
     return out.decode()

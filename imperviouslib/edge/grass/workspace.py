@@ -25,7 +25,7 @@ def temporary_folder() -> Path:
 
 
 def shared_folder() -> Path:
-    """Return the folder for passing files that all processes of this mapset see."""
+    """Return the folder for temporary files that all processes of this mapset share."""
     return temporary_folder().parent
 
 
@@ -35,9 +35,9 @@ def temporary_name(stem: str) -> str:
 
 
 def _abandoned(names: Iterable[str], stem: str) -> list[str]:
-    """Return those of `temporary_name`'s names that begin with `stem` and whose process on this machine is gone.
+    """Return the temporary names under `stem` whose process no longer runs on this machine.
 
-    v.rast.stats names its own temporary raster after the map that it works on, with `_<process>.<number>` behind.
+    v.rast.stats names its temporary raster after the map it reads, followed by `_<process>.<number>`.
     """
     ending = temporary_name("").removesuffix(str(os.getpid()))
     pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)(?:_\d+\.\d+)?")
@@ -46,12 +46,12 @@ def _abandoned(names: Iterable[str], stem: str) -> list[str]:
 
 
 def remove_abandoned(stem: str) -> None:
-    """Remove temporary maps whose names begin with `stem` and whose process on this machine is gone: killed runs leave them."""
+    """Remove the temporary maps under `stem` that killed runs left: those whose process no longer runs on this machine."""
     for element in ("raster", "vector"):
         listed = gs.list_grouped(element, pattern=f"{stem}*").get(gs.gisenv()["MAPSET"], [])
         gone = _abandoned(listed, stem)
         for name in gone:
-            # A run killed at the very start of a vector leaves a folder that g.remove cannot read.
+            # A run killed while it began a vector map leaves a folder that g.remove cannot read.
             if element == "vector" and not (_vector_folder(name) / "head").is_file():
                 remove_folder(_vector_folder(name))
         remove(gone, element)
@@ -79,27 +79,27 @@ def mapset_folder() -> Path:
 
 @contextlib.contextmanager
 def lock_maps(prefix: str) -> Iterator[None]:
-    """Hold the maps `<prefix>_*` of the current mapset for this process; raise InputError where another run writes them now."""
+    """Hold the maps `<prefix>_*` of the current mapset for this process; raise InputError if another run holds them."""
     with exclusive_lock(shared_folder() / f"writing_{prefix}", f"Maps <{prefix}_*>"):
         yield
 
 
 @contextlib.contextmanager
 def lock_vector(name: str) -> Iterator[None]:
-    """Hold a vector map of the current mapset for this process; raise InputError where another run writes it now."""
+    """Hold a vector map of the current mapset for this process; raise InputError if another run holds it."""
     with exclusive_lock(shared_folder() / f"vector_{name}", f"Vector map <{name}>"):
         yield
 
 
 def remove_superseded(names: Iterable[str]) -> None:
-    """Remove the files of these maps in the folder of linked files to which no map of the mapset is linked.
+    """Remove linked files of these maps that no map of the mapset uses any more.
 
-    That is what older maps of the names were linked to, and what killed runs left; a map that was renamed keeps its file.
+    Such files belonged to earlier maps of the same names, or to killed runs. A map that was renamed keeps its file.
     """
     mapset, folder = mapset_folder(), mapset_folder() / _LINKED
     if not folder.is_dir():
         return
-    # Resolved, because a mapset can be reached by several paths and a map keeps the one it was linked by.
+    # Resolved, because a mapset can be reached by several paths and each map stores the path it was linked by.
     targets = (linked_file(mapset, metadata.name) for metadata in mapset.glob("cell_misc/*"))
     linked = {Path(target).resolve() for target in targets if target}
     for name in names:

@@ -1,0 +1,170 @@
+"""Contracts with one owner: errors and their parts, names of maps, provenance, and the lint rules that guard them."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imperviouslib.core import errors, mapnames
+from imperviouslib.core.errors import ImperviousError, InputError
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.provenance import (
+    ChangeProvenance,
+    CompositeProvenance,
+    MaskScenes,
+    PredictionProvenance,
+    SceneRecord,
+    parse_provenance,
+)
+from tools import rules
+
+SCENE = SceneRecord("S2A_X", "31UDS", "2018-06-01T10:56:19Z", "02.08", 0, "baseline 02.08 < 04.00", {"B12": "ab"})
+GRID = Grid(0, 0, 100, 60)
+COMPOSITE = CompositeProvenance("2018", "B12_p50", "median", {"mask": "scl", "dilate": 1}, (SCENE,), GRID, "0.1.0")
+PREDICTION = PredictionProvenance(
+    "2018", "aa", {"year": 2017, "legend": "s2glc"}, "bb", "cc", (0, 0, 100, 60), {"green": 0.7}, 1.2, (SCENE,), "0.1.0"
+)
+CHANGE = ChangeProvenance("gain", (2017, 2018), {"2017": "a@x", "2018": "b@x"}, "0.1.0", "artificial")
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        ({"found": "10 m", "expected": "20 m", "then": "Set it."}, "Map <a>: found 10 m, expected 20 m. Set it."),
+        ({"found": "10 m", "then": "Set it."}, "Map <a>: found 10 m. Set it."),
+        ({"expected": "20 m", "then": "Set it."}, "Map <a>: expected 20 m. Set it."),
+        ({"then": "Set it."}, "Map <a>. Set it."),
+        ({}, "Map <a>"),
+    ],
+)
+def test_an_error_is_one_line_of_its_parts(parts, line):
+    err = InputError("Map <a>", **parts)
+    assert str(err) == line
+    assert (err.found, err.expected, err.then) == tuple(parts.get(key, "") for key in ("found", "expected", "then"))
+
+
+def test_every_error_pickles_with_its_parts():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImperviousError)]
+    assert len(kinds) > 10
+    for kind in kinds:
+        err = kind("Item x", found="1", expected="2", then="Try again.")
+        again = pickle.loads(pickle.dumps(err))
+        assert type(again) is kind and str(again) == str(err) and vars(again) == vars(err)
+
+
+def test_texts_are_translated_by_the_catalogue_of_the_session(monkeypatch, tmp_path):
+    import gettext
+
+    class Turned(gettext.NullTranslations):
+        def gettext(self, message):
+            return message[::-1] if message == "Option <{}>" else message
+
+    monkeypatch.setattr(gettext, "translation", lambda domain, folder, fallback: Turned())
+    monkeypatch.setenv("GISBASE", str(tmp_path))
+    assert errors._("Option <{}>") == ">}{< noitpO"
+    assert errors._("Map <{}>") == "Map <{}>"
+
+
+# Names of maps
+
+prefixes = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.]{0,12}", fullmatch=True)
+parts = st.one_of(st.just(""), st.sampled_from(["01", "12", "summer", "leaf", "w2"]))
+layers = st.sampled_from(
+    ["B12_p50", "B8A_max", "NDVI_p90", "count", "spread", "quality", "class", "p_artificial", "consistent"]
+)
+
+
+@given(prefixes, st.integers(1000, 9999), parts, layers)
+def test_a_name_tells_its_parts_again(prefix, year, part, layer):
+    one = PeriodMap(prefix, f"{year}-{part}" if part else str(year), layer)
+    mapnames.check_prefix(one.name, "output")  # r.mapcalc can read it
+    assert PeriodMap.parse(one.name, prefix) == one
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["s2_2018", "s2_2018_", "s3_2018_count", "s2_18_count", "s2_2018_2019_count", "s2_2018_2019_gain", "s2_2018_b12_p50", "s2_2018_count_x"],
+)  # fmt: skip
+def test_other_names_are_no_maps_of_a_period(name):
+    assert PeriodMap.parse(name, "s2") is None
+
+
+def test_maps_of_a_period_are_found_among_others():
+    names = ["s2_2019_count", "s2_2018_count", "s2_2018_B12_p50", "s2x_2018_count", "s2_2018_06_count"]
+    found = mapnames.parse_period_maps(names, "s2", layer="count")
+    assert [one.period for one in found] == ["2018", "2018-06", "2019"]
+    assert len(mapnames.parse_period_maps(names, "s2")) == 4
+
+
+@pytest.mark.parametrize("prefix", ["", "2s", "a-b", "a b", "a@b", "ä"])
+def test_a_prefix_that_mapcalc_cannot_read_is_refused(prefix):
+    with pytest.raises(InputError, match="Option <output>"):
+        mapnames.check_prefix(prefix, "output")
+
+
+# Provenance
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        COMPOSITE,
+        replace(COMPOSITE, mask_scenes=MaskScenes(9, "dd")),
+        PREDICTION,
+        CHANGE,
+        replace(CHANGE, definition=None),
+    ],
+)
+def test_provenance_comes_back_from_its_json(record):
+    assert parse_provenance(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize("record", [COMPOSITE, PREDICTION, CHANGE])
+def test_a_record_that_lacks_something_counts_as_none(record):
+    whole = record.to_json()
+    optional = {"definition", "mask_scenes"}
+    for key in set(whole) - optional:
+        assert parse_provenance({k: v for k, v in whole.items() if k != key}) is None, key
+    assert parse_provenance({}) is None
+    assert parse_provenance({**whole, "scenes": [{"tile": "x"}], "unknown": 1}) is None
+
+
+def test_scenes_of_another_system_need_no_more_than_an_id():
+    record = replace(PREDICTION, scenes=(SceneRecord("foreign"),))
+    assert record.to_json()["scenes"] == [{"id": "foreign"}] and parse_provenance(record.to_json()) == record
+
+
+def test_two_predictions_differ_by_what_makes_the_cells():
+    assert PREDICTION.difference(replace(PREDICTION, version="9", ard="other")) is None
+    for field, word in (("period", "period"), ("model", "model"), ("data", "features"), ("bounds", "region")):
+        assert PREDICTION.difference(replace(PREDICTION, **{field: "other"})) == word
+
+
+# The lint rules
+
+
+@pytest.mark.parametrize(
+    ("check", "broken", "fine"),
+    [
+        (rules.options_read, 'x = options["years"]', "x = parse(options, flags)"),
+        (rules.options_read, 'x = flags.get("n")', "x = settings.years"),
+        (rules.names_built, 'name = f"{prefix}_{year}_class"', 'name = f"{prefix} {year}"'),
+    ],
+)
+def test_a_rule_finds_what_breaks_it(check, broken, fine):
+    import ast
+
+    assert list(check(ast.parse(broken))) and not list(check(ast.parse(fine)))
+
+
+def test_a_method_may_not_be_named():
+    code = rules.METHODS[-1]
+    assert list(rules.methods_named(f'if method == "{code}":')) and not list(rules.methods_named("if method.whole:"))
+    assert not list(rules.methods_named("an area that was estimated"))

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Rules of the house that neither ruff nor import-linter knows; `make check` runs them.
+
+1. An option's text is read in core/settings alone: `options[...]`, `flags[...]` and their methods stand nowhere else in the library.
+2. A method of the table is named in core/methods and in the table's schema alone, neither in code nor in text of library, tools or dashboard.
+3. A map's name and its provenance are built and taken apart in core/mapnames.py and core/provenance.py alone: no other module of the
+   library joins a prefix with `_` or matches one.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+LIBRARY = TOP / "imperviouslib"
+METHODS = tuple(json.loads((LIBRARY / "core" / "table_schema.json").read_text(encoding="utf-8"))["methods"])
+
+
+def options_read(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the lines where an option or a flag is read."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.value, ast.Name)):
+            continue
+        if node.value.id in ("options", "flags"):
+            yield node.lineno, "reads an option; parse it in core/settings and pass the value on"
+
+
+def methods_named(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that name a method of the table."""
+    # Some codes are words of everyday language: these count where they stand as a whole string.
+    pattern = re.compile("|".join(rf"\b{code}\b" if "_" in code else rf"[\"']{code}[\"']" for code in METHODS))
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := pattern.search(line):
+            yield number, f"names the method {found[0]}; ask core/methods or the schema"
+
+
+def names_built(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the lines where a map's name is built from a prefix."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [
+                part.value.id
+                if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name)
+                else getattr(part, "value", "")
+                for part in node.values
+            ]
+            for first, second in pairwise(parts):
+                if first == "prefix" and isinstance(second, str) and re.match(r"_(?![*>])", second):
+                    yield node.lineno, "builds a map's name; use core/mapnames.py"
+
+
+def findings() -> Iterator[str]:
+    """Yield a line for each break of a rule."""
+    for path in sorted(LIBRARY.rglob("*.py")):
+        place = path.relative_to(LIBRARY)
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        found: list[tuple[int, str]] = []
+        if place.parts[:2] != ("core", "settings"):
+            found += options_read(tree)
+        if place.parts[:2] != ("core", "methods"):
+            found += methods_named(text)
+        if place != Path("core", "mapnames.py"):
+            found += names_built(tree)
+        yield from (f"{path.relative_to(TOP)}:{number}: {what}" for number, what in sorted(found))
+    others = [*TOP.glob("r.*/*.py"), *(TOP / "dashboard").rglob("*.py"), *(TOP / "dashboard").rglob("*.js")]
+    for path in sorted(path for path in others if "tests" not in path.parts):
+        yield from (
+            f"{path.relative_to(TOP)}:{number}: {what}"
+            for number, what in methods_named(path.read_text(encoding="utf-8"))
+        )
+
+
+if __name__ == "__main__":
+    broken = list(findings())
+    print("\n".join(broken) or "The rules of the house hold.")
+    sys.exit(1 if broken else 0)
