@@ -32,7 +32,7 @@ import numpy as np
 from imperviouslib.core import jp2
 from imperviouslib.core.archive import band_path
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import Asset, Scene, parse_item
+from imperviouslib.core.items import Asset, Scene, parse_item
 from imperviouslib.edge import pool, warp
 from imperviouslib.edge.archivefile import Task, fetch_scene
 from imperviouslib.edge.objects import RetryPolicy

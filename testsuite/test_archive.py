@@ -20,7 +20,7 @@ from imperviouslib.core.archive import (
 )
 from imperviouslib.core.errors import OffsetError
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import Scene
+from imperviouslib.core.items import Scene
 
 SCENE = Scene("S", "33UUU", "2022-06-01T10:10:31Z", "sentinel-2a", "GS2A", "D", (5, 10), 1.5, None, (), {})
 CELLS = Grid(0, 0, 200, 100)

@@ -49,7 +49,7 @@ GOOD = {
 """Options of a run that succeeds; STAC stands for the address of the served catalogue."""
 STEPS = (
     "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
-    "Mend", "Name", "Put", "Remove", "Rename", "Renew", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
+    "Mend", "Name", "Put", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
 )  # fmt: skip
 """With which word a next step begins: it tells the user what to do."""
 SENTENCES = [
@@ -438,18 +438,18 @@ TABLE = [
     Row(FETCH, "window no dates", {"window": "13-01/14-01"}, "Option <window>", "13-01/14-01", "mm-dd", "Write"),
     Row(FETCH, "band unknown", {"bands": "B12,B99"}, "Option <bands>", "B99", "B11", "Correct"),
     Row(FETCH, "band doubled", {"bands": "B12,B12"}, "Option <bands>", "B12,B12", "once", "Correct"),
-    Row(FETCH, "nothing so clear", {"clouds": 0}, "Search in", "none left", "0 % cloud", "Widen"),
+    Row(FETCH, "nothing so clear", {"clouds": 0}, "Search in", "none of which passes", "0 % cloud", "Widen"),
     Row(FETCH, "nothing in winter", {"window": "01-01/01-05"}, "Search in", "0 items", "01-01/01-05", "Widen"),
     Row(FETCH, "tile elsewhere", {"tiles": "31TDH"}, "Search in", "none", "31TDH", "<tiles>"),
     Row(FETCH, "region elsewhere", {}, "Search in", "0 items", "over the", REGION, region=AWAY),
     # The catalogue.
     Row(FETCH, "catalogue missing", {"stac": "none.json"}, "Option <stac>", "no file 'none.json'", "cdse", "Check"),
     Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "no whole JSON", "item collection", "Write"),
-    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "no list of items", "STAC item", "Write"),
+    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is no item", "STAC item", "Write"),
     Row(FETCH, "catalogue a folder", {"stac": "scenes"}, "Option <stac>", "scenes", "file", "Check"),
     Row(FETCH, "catalogue empty", {"stac": "empty.json"}, "'empty.json'", "no item", "item collection", "Write"),
     Row(FETCH, "items of another kind", {"stac": "other.json"}, "Search in 'other.json'", "1 item", "scenes of", "Widen"),
-    Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "cut in its middle", "all items", "Check", stac=(Fault("cut", SEARCH),)),
+    Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "an answer that was cut off", "all items", "Check", stac=(Fault("cut", SEARCH),)),
     Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "no whole JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
     Row(FETCH, "catalogue closed", {}, "Catalogue 'http", "403", "all items", "Check", stac=(Fault("403", "."),)),
     Row(FETCH, "no such catalogue", {}, "Catalogue 'http", "404", "all items", "Check", stac=(Fault("404", "."),)),
@@ -460,12 +460,12 @@ TABLE = [
     Row(FETCH, "expired keys", {}, "Object 's3://eodata", "403 (ExpiredToken)", "keys", KEYS, s3=(Fault("expired"),)),
     Row(FETCH, "access denied", {}, "Object 's3://eodata", "403 (AccessDenied)", "keys", KEYS, s3=(Fault("403"),)),
     # Objects.
-    Row(FETCH, "objects gone", {}, "files", "404 (NoSuchKey) after 1 try", "all to be fetched", "Run the same command", s3=(Fault("404"),)),
-    Row(FETCH, "objects cut", {}, "files", "Object \'s3://eodata", "all to be fetched", "Run the same command", s3=(Fault("cut", "jp2"),)),
-    Row(FETCH, "objects short", {}, "files", "Object \'s3://eodata", "all to be fetched", "Run the same command", s3=(Fault("short", "jp2"),)),
-    Row(FETCH, "objects corrupt", {}, "files", "checksum", "all to be fetched", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
+    Row(FETCH, "objects gone", {}, "files could not be fetched", "404 (NoSuchKey) after 1 try", "for example because of", "Run the same command", s3=(Fault("404"),)),
+    Row(FETCH, "objects cut", {}, "files could not be fetched", "Object 's3://eodata", "for example because of", "Run the same command", s3=(Fault("cut", "jp2"),)),
+    Row(FETCH, "objects short", {}, "files could not be fetched", "Object 's3://eodata", "for example because of", "Run the same command", s3=(Fault("short", "jp2"),)),
+    Row(FETCH, "objects corrupt", {}, "files could not be fetched", "checksum", "for example because of", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
     *(
-        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files", found, "all to be fetched", "Run the same command")
+        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files could not be fetched", found, "for example because of", "Run the same command")
         for name, found in (
             ("noraster", "no raster"), ("nothing", "0 bytes"), ("truncated", "cannot be decoded"), ("corrupt", "no raster"),
             ("size", "bytes"), ("checksum", "checksum"), ("lost", "No such file"),

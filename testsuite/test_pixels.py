@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from imperviouslib.core import jp2
 from imperviouslib.core.errors import AccessError, FetchError
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import Asset, Scene
+from imperviouslib.core.items import Asset, Scene
 from imperviouslib.edge import pixels
 from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
 from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import OffsetError, _
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import SCL, Scene
+from imperviouslib.core.items import Scene
 
 SIDECAR = 1
 """Version of the sidecar's form."""
@@ -168,7 +169,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
         if content["sidecar"] != SIDECAR:
             return None
         offset, source, output = content["offset"], content["source"], content["output"]
-        grid = Grid(*content["grid"]["bounds"], content["grid"]["res_m"])
+        grid = Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"])
         return Sidecar(
             path=path.with_name(str(PurePosixPath(output["file"]).name)),
             scene=content["scene"],
@@ -193,7 +194,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
             output_size=int(output["size"]),
             output_sha256=output["sha256"],
             grid=grid,
-            extent=Grid(*content["extent"], grid.res_m) if "extent" in content else None,
+            extent=Grid.from_bounds(content["extent"], grid.res_m) if "extent" in content else None,
             settings=_parse_settings(content.get("settings")),
             catalogue=content.get("catalogue", ""),
             version=content.get("version", ""),

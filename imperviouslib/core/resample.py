@@ -261,27 +261,3 @@ def halve_source(source: Source) -> Source:
 def has_half_cells(source: Source) -> bool:
     """Tell whether a source has pixels of half the grid's cell size, 10 m."""
     return abs(source.transform[0]) == RES_M / 2
-
-
-def apply_offset(dn: np.ndarray, offset_dn: int, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Add the offset of the processing baseline to digital numbers.
-
-    dn : array (row, col), uint16, 0 = no data
-    offset_dn : int, 0 or negative
-    out : array like dn to write to; may be `dn` itself, which saves a copy
-    Returns: array like dn, reflectance x 10000, 0 = no data; results below 1 become 1, so valid is never 0. It is `dn` itself where the offset is 0
-
-    This comes before any resampling, so that the same ground gives the same cells to the last digit before and after baseline 04.00.
-
-    >>> apply_offset(np.array([0, 1, 1000, 1001, 1002, 65535], np.uint16), -1000).tolist()
-    [0, 1, 1, 1, 2, 64535]
-    """
-    if not offset_dn:
-        return dn
-    no_data = dn == 0
-    # Raised first, so that the difference cannot wrap around.
-    result = np.maximum(dn, 1 - offset_dn, out=out, dtype=dn.dtype)
-    result -= dn.dtype.type(-offset_dn)
-    if no_data.any():
-        result[no_data] = 0
-    return result

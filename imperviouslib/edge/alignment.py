@@ -11,10 +11,10 @@ import numpy as np
 import rasterio.errors
 
 from imperviouslib.core.archive import SIDECARS, Sidecar, sidecar_path
+from imperviouslib.core.bands import SCL
 from imperviouslib.core.composite import clear
 from imperviouslib.core.errors import ImperviousError
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import SCL
 from imperviouslib.core.shift import find_shift
 from imperviouslib.edge.archivefile import read_sidecar
 from imperviouslib.edge.files import sha256_file

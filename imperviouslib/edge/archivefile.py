@@ -39,6 +39,7 @@ from imperviouslib.core.archive import (
     resolve_warp_settings,
     sidecar_path,
 )
+from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import (
     AccessError,
     FetchError,
@@ -49,16 +50,9 @@ from imperviouslib.core.errors import (
     shown,
 )
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.resample import (
-    PixelWindow,
-    Source,
-    apply_offset,
-    halve,
-    halve_source,
-    has_half_cells,
-    round_to_uint16,
-)
-from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
+from imperviouslib.core.items import Asset, Scene
+from imperviouslib.core.offset import apply_offset, parse_metadata_offset, resolve_claim
+from imperviouslib.core.resample import PixelWindow, Source, halve, halve_source, has_half_cells, round_to_uint16
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import exclusive_lock, sha256_file, temporary_path, write_json
 from imperviouslib.edge.objects import RetryPolicy, get_object
@@ -116,16 +110,19 @@ class BandResult:
     scene: str
     """Id of the scene."""
     band: str
-    error: str = ""
-    """Empty where the band was fetched, was there already, or does not meet the area."""
-    denied: bool = False
-    """Keys or link were refused, so the other objects would be refused as well."""
+    error: ImperviousError | None = None
+    """Why it was not fetched; None where it was, was there already, or does not meet the area."""
     bytes_read: int = 0
     """Of the object, over the network or from the disk."""
     valid_cells: int = 0
     """Cells with data in the file."""
     summary: str = ""
     """What of the object was read, for people, e.g. "window, 1.2 of 30.5 MB"."""
+
+    @property
+    def denied(self) -> bool:
+        """Tell whether keys or link were refused: the other objects would be refused as well."""
+        return isinstance(self.error, AccessError)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
@@ -213,16 +210,14 @@ def fetch_scene(task: Task) -> list[BandResult]:
 
     def attempt(band: str, work: Callable[[], Made]) -> Made | None:
         """Do some work for a band, unless the band failed before or keys were refused; None where it has failed."""
-        if any(result.denied for result in results.values()):
-            results.setdefault(
-                band, BandResult(task.scene.id, band, _("Not tried, because keys were refused."), denied=True)
-            )
+        if refusal := next((result.error for result in results.values() if result.denied), None):
+            results.setdefault(band, BandResult(task.scene.id, band, refusal))
         if band in results:
             return None
         try:
             return work()
         except ImperviousError as err:
-            results[band] = BandResult(task.scene.id, band, str(err), denied=isinstance(err, AccessError))
+            results[band] = BandResult(task.scene.id, band, err)
             return None
 
     objects: dict[str, bytes] = {}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from imperviouslib.core import mapnames
+from imperviouslib.core.bands import DEFAULT_BANDS
 from imperviouslib.core.errors import ArdError, InputError, LegendError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.labels import Labels, majority
@@ -19,7 +20,6 @@ from imperviouslib.core.legend import CLASSES, Legend
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.options import parse_years
 from imperviouslib.core.provenance import CompositeProvenance
-from imperviouslib.core.scenes import DEFAULT_BANDS
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardcheck import check_ard, check_ard_apart
 from imperviouslib.edge.ardfile import ArdFile, ArdWriter

@@ -19,6 +19,8 @@ import numpy as np
 from imperviouslib import __version__
 from imperviouslib.core import mapnames
 from imperviouslib.core.archive import Sidecar
+from imperviouslib.core.bands import SCL
+from imperviouslib.core.baseline import Processing, parse_baseline, resolve_newest
 from imperviouslib.core.composite import (
     NO_SCENE,
     STATISTICS,
@@ -37,7 +39,6 @@ from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.options import parse_years
 from imperviouslib.core.periods import Period, resolve_periods
 from imperviouslib.core.provenance import CompositeProvenance, MaskScenes, SceneRecord
-from imperviouslib.core.scenes import SCL, age, parse_baseline
 from imperviouslib.edge import alignment, archivefile, grass
 from imperviouslib.edge.files import check_place, write_json
 from imperviouslib.edge.rasterfile import OpenRasters, TiffWriter
@@ -258,16 +259,12 @@ def _read(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:
 
 def _newest(scenes: Iterable[SceneFiles]) -> list[SceneFiles]:
     """Keep one scene per acquisition, as r.s2.fetch chooses it: an archive that grew over time may hold an older processing too."""
-    best: dict[tuple[str, str, str], SceneFiles] = {}
-    for scene in scenes:
-        key = scene.any.tile, scene.any.datatake, scene.any.datastrip
-        if key not in best or _age(scene) > _age(best[key]):
-            best[key] = scene
-    return list(best.values())
+    return resolve_newest(scenes, _processing)
 
 
-def _age(scene: SceneFiles) -> tuple[tuple[int, int], str]:
-    return age(parse_baseline(scene.any.baseline), scene.any.scene)
+def _processing(scene: SceneFiles) -> Processing:
+    one = scene.any
+    return Processing(one.tile, one.datatake, one.datastrip, parse_baseline(one.baseline), one.scene)
 
 
 def _resolve_years(text: str, scenes: Sequence[SceneFiles], archive: Path) -> tuple[int, ...]:

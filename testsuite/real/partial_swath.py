@@ -106,8 +106,8 @@ def footprint(seen: np.ndarray, band: Band) -> list[tuple[float, float]]:
 
 
 def inside(outline: list[tuple[float, float]], bounds: rasterio.coords.BoundingBox) -> float:
-    """Return the share of a box in EPSG:3035 that a footprint covers, by the rule of the suite."""
-    from imperviouslib.core.scenes import covers
+    """Return the share of a box in EPSG:3035 that a footprint covers, by the suite's own rule."""
+    from imperviouslib.core.choice import covers
     from imperviouslib.edge.warp import footprint_on_grid
 
     x, y = np.meshgrid(np.linspace(bounds.left, bounds.right, 200), np.linspace(bounds.bottom, bounds.top, 200))

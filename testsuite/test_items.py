@@ -1,259 +1,16 @@
-"""Rules on scenes: what items mean, which offset pixels need, which scenes are taken.
+"""STAC items: what is read from them, and which are refused; items of real catalogues."""
 
-Items of real catalogues lie in $IMPERVIOUS_REAL (folders stac/ and safe_metadata/); without it their tests are skipped.
-"""
-
-import json
-import os
-from datetime import date
-from pathlib import Path
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from imperviouslib.core.errors import CatalogueError, InputError, OffsetError
-from imperviouslib.core.options import parse_years
-from imperviouslib.core.scenes import (
-    Asset,
-    Scene,
-    covers,
-    parse_baseline,
-    parse_item,
-    parse_metadata_offset,
-    parse_window,
-    resolve_best,
-    resolve_claim,
-    resolve_largest,
-    resolve_newest,
-    resolve_offset,
-)
-
-SQUARE = ((0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0), (0.0, 0.0))
+from imperviouslib.core.errors import CatalogueError, OffsetError
+from imperviouslib.core.items import parse_item
+from imperviouslib.core.offset import parse_metadata_offset, resolve_offset
+from testsuite.scene_ground import item, load, real_folder
 
 
-def scene(name="a", **changes):
-    facts = {
-        "id": name, "tile": "33UUU", "sensed_utc": "2018-06-01T10:10:31Z", "platform": "sentinel-2a", "datatake": "GS2A_1",
-        "datastrip": "20180601T101133", "baseline": (2, 6), "cloud_pct": 10.0, "nodata_pct": 0.0, "footprint": SQUARE, "assets": {},
-    }  # fmt: skip
-    return Scene(**{**facts, **changes})
-
-
-# --- the offset
-
-
-@pytest.mark.parametrize(
-    ("baseline", "applied", "expected"),
-    [
-        ("02.04", None, 0), ("02.12", None, 0), ("02.14", None, 0), ("03.01", None, 0), ("N0301", None, 0), ("3.99", None, 0),
-        ("04.00", None, -1000), ("4.0", None, -1000), ("N0400", None, -1000), ("0509", None, -1000), ("05.00", None, -1000),
-        ("05.12", None, -1000), ("06.00", None, -1000), ("99.99", None, 0), ("N9999", None, 0),
-        ("02.12", True, 0), ("02.12", False, 0), ("05.09", True, 0), ("05.09", False, -1000), ("99.99", False, 0),
-    ],
-)  # fmt: skip
-def test_the_offset_follows_the_baseline_alone_unless_it_was_applied(baseline, applied, expected):
-    assert resolve_offset(parse_baseline(baseline), applied)[0] == expected
-
-
-@pytest.mark.parametrize(
-    ("baseline", "metadata", "fits"),
-    [((2, 12), 0, True), ((4, 0), -1000, True), ((5, 0), -1000, True), ((99, 99), 0, True), ((2, 12), -1000, False), ((5, 9), 0, False)],
-)  # fmt: skip
-def test_the_products_own_metadata_must_agree_with_the_baseline(baseline, metadata, fits):
-    if fits:
-        assert resolve_offset(baseline, None, metadata)[0] == metadata
-    else:
-        with pytest.raises(OffsetError, match="BOA_ADD_OFFSET"):
-            resolve_offset(baseline, None, metadata)
-
-
-@pytest.mark.parametrize(
-    ("baseline", "applied", "low_dn", "expected"),
-    [
-        # Silent catalogues: the baseline decides, and pixels that cannot be raw are an error.
-        ((2, 6), None, 150, 0), ((2, 6), None, 1400, 0), ((5, 0), None, 1050, -1000), ((5, 0), None, 900, -1000), ((5, 0), None, 150, None),
-        # A correction that is claimed must show.
-        ((5, 0), True, 150, 0), ((5, 0), True, 950, 0), ((5, 0), True, 1100, None), ((2, 6), True, 1100, 0),
-        # One that is denied and shows is the known mistake of a catalogue.
-        ((5, 0), False, 1100, -1000), ((5, 0), False, 150, 0), ((2, 6), False, 150, 0),
-    ],
-)  # fmt: skip
-def test_a_claim_about_the_offset_is_tested_against_the_pixels(baseline, applied, low_dn, expected):
-    one = scene(baseline=baseline, offset_applied=applied)
-    if expected is None:
-        with pytest.raises(OffsetError, match=f"pixels from {low_dn}"):
-            resolve_claim(one, low_dn)
-    else:
-        assert resolve_claim(one, low_dn)[0] == expected
-
-
-@pytest.mark.parametrize("text", ["", "five", "5", "05.1.2", "N05", "123456"])
-def test_a_baseline_of_another_form_is_refused(text):
-    with pytest.raises(OffsetError, match=r"form like 05\.10"):
-        parse_baseline(text)
-
-
-METADATA = b"""<?xml version="1.0"?><n1:P xmlns:n1="urn:x"><PROCESSING_BASELINE>%s</PROCESSING_BASELINE>%s</n1:P>"""
-
-
-def test_metadata_tell_baseline_and_offset():
-    offsets = b"".join(b'<BOA_ADD_OFFSET band_id="%d">-1000</BOA_ADD_OFFSET>' % i for i in range(13))
-    assert parse_metadata_offset(METADATA % (b"05.00", offsets)) == ((5, 0), -1000)
-    assert parse_metadata_offset(METADATA % (b"02.12", b"")) == ((2, 12), 0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"", b"<html>", METADATA[:60], METADATA % (b"05.00", b"<BOA_ADD_OFFSET>x</BOA_ADD_OFFSET>"),
-        METADATA % (b"05.00", b"<BOA_ADD_OFFSET>0</BOA_ADD_OFFSET><BOA_ADD_OFFSET>-1000</BOA_ADD_OFFSET>"),
-        b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a/>",
-    ],
-)  # fmt: skip
-def test_metadata_that_cannot_be_understood_are_refused(text):
-    with pytest.raises(OffsetError, match=r"MTD_MSIL2A\.xml"):
-        parse_metadata_offset(text)
-
-
-# --- which scenes
-
-
-def test_the_newest_baseline_of_an_acquisition_wins():
-    old, new = scene("N0206", baseline=(2, 6)), scene("N0500", baseline=(5, 0))
-    assert resolve_newest([old, new]) == resolve_newest([new, old]) == [new]
-
-
-def test_the_trial_baseline_is_the_oldest():
-    trial, old = scene("N9999", baseline=(99, 99)), scene("N0206", baseline=(2, 6))
-    assert resolve_newest([trial, old]) == [old]
-
-
-def test_both_halves_of_a_split_tile_stay():
-    first, second = scene("a", datastrip="20180601T101133"), scene("b", datastrip="20180601T101145")
-    again = scene("c", datastrip="20180601T101145", baseline=(5, 0))
-    assert resolve_newest([first, second, again]) == [first, again]
-
-
-def test_tiles_and_datatakes_are_acquisitions_of_their_own():
-    scenes = [scene("a"), scene("b", tile="32UPD"), scene("c", datatake="GS2B_2")]
-    assert len(resolve_newest(scenes)) == 3
-
-
-def test_identifiers_that_carry_baseline_and_processing_time_still_meet():
-    """The same datatake as ESA names it in 2018 and in the reprocessing of 2023."""
-    items = [
-        item("old", "02.06", "GS2A_20180601T101031_015402_N02.06", "S2A_OPER_MSI_L2A_DS_EPAE_20180601T152000_S20180601T101133_N02.06"),
-        item("new", "05.00", "GS2A_20180601T101031_015402_N05.00", "S2A_OPER_MSI_L2A_DS_S2RP_20230612T214223_S20180601T101133_N05.00"),
-    ]  # fmt: skip
-    assert [s.id for s in resolve_newest(parse_item(i) for i in items)] == ["new"]
-
-
-def test_a_window_may_pass_the_turn_of_the_year():
-    window = parse_window("11-15/02-10")
-    assert window.days(2018) == (date(2018, 11, 15), date(2019, 2, 10))
-    assert window.holds(date(2019, 2, 10), 2018)
-    assert not window.holds(date(2018, 2, 1), 2018)
-    assert not window.holds(date(2019, 2, 11), 2018)
-
-
-@pytest.mark.parametrize("text", ["", "04-15", "4-15/10-15", "02-29/10-01", "13-01/12-01", "04-15/10-15 "[:-2]])
-def test_a_window_of_another_form_is_refused(text):
-    with pytest.raises(InputError, match="mm-dd/mm-dd"):
-        parse_window(text)
-
-
-@pytest.mark.parametrize("text", ["", "2018,2017", "2017,2017", "2019-2017", "17", "2017-2019,2018", "2017;2018"])
-def test_years_out_of_order_or_doubled_are_refused(text):
-    with pytest.raises(InputError, match="Option <years>"):
-        parse_years(text)
-
-
-def test_points_on_paper_lie_in_a_ring_or_not():
-    points = np.array([(5, 5), (-1, 5), (11, 5), (5, -1), (5, 11), (9.9, 0.1)])
-    assert covers(SQUARE, points).tolist() == [True, False, False, False, False, True]
-    # The ring need not be closed, and none covers nothing.
-    assert covers(SQUARE[:-1], points).tolist() == covers(SQUARE, points).tolist()
-    assert not covers((), points).any()
-
-
-@given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=1, max_size=20))
-def test_a_triangle_covers_what_its_three_edges_keep_inside(points):
-    (ax, ay), (bx, by), (cx, cy) = ring = ((-20.0, -10.0), (30.0, -5.0), (5.0, 40.0))
-    p = np.array(points)
-    sides = [
-        (x1 - x0) * (p[:, 1] - y0) - (y1 - y0) * (p[:, 0] - x0)
-        for (x0, y0), (x1, y1) in (((ax, ay), (bx, by)), ((bx, by), (cx, cy)), ((cx, cy), (ax, ay)))
-    ]
-    clear = np.min(np.abs(sides), axis=0) > 1e-6
-    assert (covers(ring, p) == np.all(np.array(sides) > 0, axis=0))[clear].all()
-
-
-LEFT, RIGHT, ALL = [True, True, False, False], [False, False, True, True], [True] * 4
-
-
-def test_a_second_orbit_that_covers_the_rest_comes_before_another_look_at_the_same_half():
-    scenes = [scene("a", cloud_pct=0.0), scene("b", cloud_pct=1.0), scene("c", cloud_pct=30.0)]
-    assert [s.id for s in resolve_best(scenes, np.array([LEFT, LEFT, RIGHT]), 2)] == ["a", "c"]
-
-
-def test_scenes_are_spread_over_the_season():
-    days = ["05-01", "05-03", "05-05", "07-10", "09-20"]
-    scenes = [scene(day, sensed_utc=f"2018-{day}T10:10:31Z", cloud_pct=float(i)) for i, day in enumerate(days)]
-    assert [s.id for s in resolve_best(scenes, np.array([ALL] * 5), 3)] == ["05-01", "07-10", "09-20"]
-
-
-def test_no_more_than_asked_for_and_none_that_covers_nothing():
-    scenes = [scene("a"), scene("b"), scene("c")]
-    covered = np.array([ALL, [False] * 4, ALL])
-    assert [s.id for s in resolve_best(scenes, covered, 9)] == ["a", "c"]
-    assert len(resolve_best(scenes, covered, 1)) == 1
-    assert resolve_best([], np.zeros((0, 4), bool), 3) == []
-
-
-def test_the_choice_does_not_depend_on_the_order_of_the_items():
-    rng = np.random.default_rng(3)
-    scenes = [
-        scene(f"s{i:02d}", cloud_pct=float(c), sensed_utc=f"2018-0{5 + i % 4}-10T10:10:31Z")
-        for i, c in enumerate(rng.integers(0, 60, 20))
-    ]
-    covered = rng.random((20, 30)) < 0.6
-    first = resolve_best(scenes, covered, 6)
-    for _ in range(5):
-        order = rng.permutation(20)
-        assert resolve_best([scenes[i] for i in order], covered[order], 6) == first
-
-
-def test_the_prototypes_choice_is_by_bytes():
-    scenes = [
-        scene("a", assets={"B12": Asset("x", 5)}),
-        scene("b", assets={"B12": Asset("x", 9)}),
-        scene("c", assets={"B11": Asset("x", 99)}),
-    ]
-    assert [s.id for s in resolve_largest(scenes, ("B12",), 2)] == ["b", "a"]
-
-
-# --- items
-
-
-def item(
-    name="S2A_MSIL2A_20180601T101031_N0206_R022_T33UUU_20180601T152000",
-    version="02.06",
-    datatake="",
-    datastrip="",
-    **properties,
-):
-    band = {"proj:transform": [20, 0, 300000, 0, -20, 5900040]}
-    return {
-        "type": "Feature", "stac_version": "1.1.0", "id": name, "collection": "sentinel-2-l2a",
-        "geometry": {"type": "Polygon", "coordinates": [[[12, 52], [13, 52], [13, 53], [12, 52]]]},
-        "properties": {
-            "datetime": "2018-06-01T10:10:31.024Z", "grid:code": "MGRS-33UUU", "processing:version": version, "eo:cloud_cover": 3.5,
-            "eopf:datatake_id": datatake, "eopf:datastrip_id": datastrip, **properties,
-        },
-        "assets": {k: {"href": f"s3://eodata/{k}.jp2", **band} for k in ("B12_20m", "B11_20m", "B04_20m", "SCL_20m")},
-    }  # fmt: skip
+@pytest.fixture(scope="session")
+def real():
+    return real_folder()
 
 
 @pytest.mark.parametrize(
@@ -272,8 +29,8 @@ def item(
         (lambda i: i["properties"].update({"eo:cloud_cover": "many"}), "a field that cannot be understood"),
         (lambda i: i["properties"].pop("eo:cloud_cover"), "no eo:cloud_cover"),
         (lambda i: i["properties"].update({"grid:code": "MGRS-../../x"}), r"tile \.\./\.\./x, expected a tile such as"),
-        (lambda i: i.update(id="../../../../" + i["id"]), "an id that is no name of a folder"),
-        (lambda i: i.update(id=".."), "an id that is no name of a folder"),
+        (lambda i: i.update(id="../../../../" + i["id"]), "an id that cannot be the name of a folder"),
+        (lambda i: i.update(id=".."), "an id that cannot be the name of a folder"),
         (lambda i: i.update(properties=None), "no STAC item"),
     ],
 )  # fmt: skip
@@ -390,19 +147,6 @@ LINKS = [
 ][1:-1]
 
 
-@pytest.fixture(scope="session")
-def real():
-    folder = os.environ.get("IMPERVIOUS_REAL")
-    if not folder:
-        pytest.skip("IMPERVIOUS_REAL names no folder of real items")
-    return Path(folder)
-
-
-def load(path, number=0):
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return content.get("features", [content])[number]
-
-
 @pytest.mark.parametrize("row", REAL, ids=lambda row: row.split()[0].rsplit("/", 1)[-1] + row.split()[1])
 def test_real_items_are_understood(real, row):
     file, number, tile, baseline, sensed, cloud, nodata, claim, size, checksum, red_m = row.split()
@@ -445,32 +189,6 @@ def test_real_links_and_acquisitions(real, row):
 def test_what_is_no_item_of_level_2a_is_refused_with_a_word(real, file, found):
     with pytest.raises(CatalogueError, match=found):
         parse_item(load(real / "stac" / file))
-
-
-@pytest.mark.parametrize(
-    ("folder", "baseline", "offset"),
-    [
-        ("N0212_T07HFE_20190212", (2, 12), 0), ("N0214_T22HBD_20210122", (2, 14), 0),
-        ("N0400_T33XWJ_20220413", (4, 0), -1000), ("N0509_T01KAB_20230821", (5, 9), -1000),
-    ],
-)  # fmt: skip
-def test_real_metadata_tell_baseline_and_offset(real, folder, baseline, offset):
-    text = (real / "safe_metadata" / folder / "MTD_MSIL2A.xml").read_bytes()
-    assert parse_metadata_offset(text) == (baseline, offset)
-    assert resolve_offset(baseline, None, offset)[0] == offset
-
-
-def test_real_footprints_cover_what_the_catalogue_says_they_do(real):
-    """Of tile 29UNU an orbit sees 60.06 % (39.94 % no data), by the shares of the footprint in the tile's square in UTM."""
-    from pyproj import Transformer
-
-    raw = load(real / "stac" / "more" / "cdse_live_2026-09-01_29UNU_29UNT.json")
-    ring = Transformer.from_crs(4326, 32629, always_xy=True).itransform(raw["geometry"]["coordinates"][0])
-    steps = 499980 + 109800 * (np.arange(400) + 0.5) / 400, 5900040 - 109800 * (np.arange(400) + 0.5) / 400
-    points = np.column_stack([a.ravel() for a in np.meshgrid(*steps)])
-    assert covers(tuple(ring), points).mean() * 100 == pytest.approx(
-        100 - raw["properties"]["statistics"]["nodata"], abs=0.3
-    )
 
 
 def test_an_item_of_an_early_stac_version_is_understood_and_metadata_of_a_tile_are_not_taken_for_the_products(real):
