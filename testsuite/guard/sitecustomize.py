@@ -13,9 +13,7 @@ def _refuse_outside(address, what):
             return
     except ValueError:
         pass
-    raise PermissionError(
-        f"Address '{host}': a test tried to {what} outside of this machine, expected 127.0.0.1 only."
-    )
+    raise PermissionError(f"Address '{host}': a test tried to {what} outside of this machine, expected 127.0.0.1 only.")
 
 
 def _guarded(method, position):
