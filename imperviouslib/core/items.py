@@ -259,7 +259,7 @@ def _find_band(key: str, asset: Mapping[str, Any]) -> Band | None:
         return band
     if "overview" in (asset.get("roles") or ()) or "visual" in key:
         return None
-    described = asset.get("bands") or asset.get("eo:bands") or ()
+    described: Sequence[Any] = asset.get("bands") or asset.get("eo:bands") or ()
     if len(described) != 1 or not isinstance(described[0], Mapping):
         return None
     common = described[0].get("eo:common_name") or described[0].get("common_name")
