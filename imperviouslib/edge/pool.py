@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ class WorkerDiedError(Exception):
 
 def run_all(
     work: Callable[[Task], Result], tasks: Sequence[Task], nprocs: int
-) -> Iterator[tuple[Task, Result | Exception]]:
+) -> Generator[tuple[Task, Result | Exception]]:
     """Yield each task with its result, or with the exception it raised, in the order in which they finish.
 
     work : a function that a worker process can import

@@ -15,6 +15,7 @@ from imperviouslib.core.archive import band_path, sidecar_path
 from imperviouslib.core.bands import semantic_label
 from imperviouslib.core.choice import Area, Choice, SceneFilter, find_holes, resolve_choices, resolve_newest
 from imperviouslib.core.errors import (
+    AccessError,
     CatalogueError,
     FetchError,
     ImperviousError,
@@ -30,8 +31,8 @@ from imperviouslib.edge.archivefile import BandResult, Task
 from imperviouslib.edge.files import check_place
 
 _MAX_WORKERS = 64
-_MAX_DENIED = 3
-"""Objects refused one after the other that end a run: the keys have expired."""
+_MAX_REFUSALS = 3
+"""Refused objects without a success between them that end a run: the keys have expired."""
 _TYPICAL_BYTES = 30_000_000
 """Bytes of an object whose size the catalogue does not give, for the estimate of time."""
 
@@ -221,7 +222,8 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
     expected = sum(task.scene.assets[band].size or 0 for task in due for band in task.bands)
     size = _(", at most {:.1f} MB").format(expected / 1e6) if expected else ""
     grass.message(_("Fetching {} files of {} scenes{}, with {} workers...").format(total, len(due), size, workers))
-    done, good, denied, read_bytes, start = 0, 0, 0, 0, time.monotonic()
+    done, good, bytes_read, start = 0, 0, 0, time.monotonic()
+    refusals: list[AccessError] = []
     with contextlib.closing(
         pool.run_all(archivefile.fetch_scene, [part for task in due for part in task.parts()], workers)
     ) as results:
@@ -229,25 +231,26 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
             outcomes = _failed(task, result) if isinstance(result, Exception) else result
             done += len(outcomes)
             for outcome in outcomes:
-                read_bytes += outcome.bytes_read
-                if outcome.error:
-                    errors[outcome.scene, outcome.band] = outcome.error
-                    denied += outcome.denied
+                bytes_read += outcome.bytes_read
+                if outcome.error is None:
+                    good += 1
+                    refusals.clear()
                 else:
-                    good, denied = good + 1, 0
+                    errors[outcome.scene, outcome.band] = outcome.error
+                if isinstance(outcome.error, AccessError):
+                    refusals.append(outcome.error)
                 if outcome.summary:
                     grass.verbose(_("Scene {}, {}: {}.").format(outcome.scene, outcome.band, outcome.summary))
             grass.percent(done, total)
             spent = max(time.monotonic() - start, 1e-3)
             grass.verbose(
                 _("{} of {} files, {:.1f} MB, {:.1f} MB/s, {:.0f} s left").format(
-                    done, total, read_bytes / 1e6, read_bytes / 1e6 / spent, spent / done * (total - done)
+                    done, total, bytes_read / 1e6, bytes_read / 1e6 / spent, spent / done * (total - done)
                 )
             )
-            if denied and (not good or denied >= _MAX_DENIED):
-                refusal = next(outcome.error for outcome in outcomes if outcome.denied)
-                _warn({key: error for key, error in errors.items() if str(error) != str(refusal)})
-                raise refusal
+            if refusals and (not good or len(refusals) >= _MAX_REFUSALS):
+                _warn({key: error for key, error in errors.items() if str(error) != str(refusals[0])})
+                raise refusals[0]
     _warn(errors)
     return errors
 
@@ -300,7 +303,7 @@ def _update_maps(tasks: Sequence[Task], prefix: str, nprocs: int, *, link: bool)
 def _print_plan(plan: Plan, workers: int, form: str) -> None:
     """Print what would be fetched."""
     waiting = {task.scene.id: task.bands for task in plan.due}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "scene": task.scene.id, "tile": task.scene.tile, "sensed_utc": task.scene.sensed_utc, "baseline": task.scene.baseline_text,
             "cloud_pct": task.scene.cloud_pct, "nodata_pct": task.scene.nodata_pct,
