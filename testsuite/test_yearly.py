@@ -62,7 +62,7 @@ def _cells(name, grid=GRID, nodata=-1):
 
 
 def _two_years(folder):
-    """2018 in both tiles, 2019 in the western one alone."""
+    """2018 in both tiles, 2019 only in the western one."""
     for month in (5, 6, 7):
         write_scene(folder, "32UPD", f"2018-{month:02d}-01", WEST, even_scene(WEST, 1000 + month), overpass=f"o{month}")
         write_scene(folder, "33UUU", f"2018-{month:02d}-01", EAST, even_scene(EAST, 1000 + month), overpass=f"o{month}")
@@ -360,15 +360,15 @@ def test_the_file_of_a_linked_map_stays_as_long_as_the_map(grass, tmp_path):
     grass("g.remove", "type=group", "name=s2_2018", "-f")
     grass(*command, "--overwrite", "dilate=3", "method=latest")
     assert (_cells("kept") == before).all() and _cells("s2_2018_B12_latest", WEST).min() > 0
-    # Three features more, and the count and its like in place of the old ones.
+    # Three more features; the count replaces the old one.
     assert len(list(folder.iterdir())) == count + 3
-    # Where all is there already, a run brings the group and clears away all the same.
+    # Where all maps exist, a run still makes the group and removes old files.
     grass("g.remove", "type=group", "name=s2_2018", "-f")
     (folder / "s2_2018_count.89abcdef.tif").write_bytes(b"x")
     assert "already exists" in grass(*command, "dilate=3", "method=latest").said
     assert "s2_2018_B12_latest" in grass("i.group", "-l", "-g", "group=s2_2018").stdout
     assert len(list(folder.iterdir())) == count + 3
-    # Composites of their own, and mosaics, in place of linked ones.
+    # Imported composites, and mosaics, replace linked ones.
     grass("r.s2.yearly", f"input={archive}", "output=s2", "years=2018", "--overwrite")
     assert not list(folder.glob("s2_2018_count*")) and list(folder.glob("s2_2018_B12_latest*"))
     grass(*command, "--overwrite", "dilate=3", "method=latest")
@@ -420,7 +420,7 @@ def test_largest_scene_of_each_tile(grass, tmp_path, tiles):
     ).all()
     assert (b12[:, 40:] == (3000 if tiles == 2 else -1)).all()
     assert (count[:, 40:] == (1 if tiles == 2 else -1)).all()
-    # What a run that was stopped at the very end did not make.
+    # A run that was stopped at the end did not make the group.
     grass("g.remove", "type=group", "name=one_2018", "-f")
     assert "already exists" in grass(*command).said
     assert "one_2018_B12_one" in grass("i.group", "-l", "-g", "group=one_2018").stdout
