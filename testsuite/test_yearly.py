@@ -89,7 +89,7 @@ def test_overlapping_tiles_of_an_overpass_count_once(tmp_path):
     assert (made["count"] == 3).all() and (made["B12_p50"] == 1006).all() and (made["B04_p50"] == 1026).all()
 
 
-def test_of_one_acquisition_the_newest_processing_counts_alone(tmp_path):
+def test_only_the_newest_processing_of_an_acquisition_counts(tmp_path):
     # Written in the order in which an archive grows; by its name the newest would come last.
     for value, baseline in ((1000, "02.13"), (2000, "05.00"), (3000, "99.99")):
         write_scene(tmp_path, "32UPD", "2018-06-01", WEST, even_scene(WEST, value), baseline=baseline)

@@ -20,8 +20,10 @@ def parse_tiles(text: str) -> TileChoice:
     >>> parse_tiles("common"), parse_tiles("T31UDS,31ues")
     ('common', ('31UDS', '31UES'))
     """
-    if text == "common" or text == "all":
-        return text
+    if text == "common":
+        return "common"
+    if text == "all":
+        return "all"
     return tuple(dict.fromkeys(word.upper().removeprefix("T") for word in split_words(text)))
 
 
