@@ -853,7 +853,7 @@ def test_a_locked_mapset_is_refused_with_a_word(place, location, grass_env):
         )
         script = f"from imperviouslib.edge.session import open_session\nwith open_session({str(mapset)!r}): pass"
         done = subprocess.run([sys.executable, "-c", script], cwd=TOP, env=grass_env, capture_output=True, text=True)
-        assert "found that another session uses it, expected it to be free. End that session" in joined(done.stderr)
+        assert "is in use by another session. End that session" in joined(done.stderr)
     finally:
         holder.kill()
         holder.wait()
@@ -896,7 +896,7 @@ def test_an_interrupted_run_says_so_and_can_start_again(place, tool, how, tmp_pa
     said = joined(messages.read_text())
     assert run.returncode == 1 and said.count("ERROR: ") == 1, (run.returncode, said)
     assert (
-        "Interrupted. What is finished is kept; run the same command again to go on." in said
+        "Interrupted. Finished work is kept. Run the same command again to continue." in said
         and "Traceback" not in said
     )
     left = place.files() - before

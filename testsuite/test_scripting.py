@@ -99,7 +99,7 @@ def test_a_second_session_in_a_mapset_is_refused_in_one_line(at_installed, tmp_p
         [sys.executable, script], cwd=tmp_path, env=at_installed, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert "found that another session uses it, expected it to be free" in done.stdout
+    assert "is in use by another session" in done.stdout
 
 
 def test_a_session_cannot_be_opened_where_nothing_can_be_made(at_installed, tmp_path):
