@@ -89,7 +89,8 @@ def training_step() -> tuple[float, None]:
 @case("predict", "1024 x 1024 cells in anchored windows with halo, against one pass without, seconds", target=1.6)
 def windows_with_halo() -> tuple[float, float]:
     from imperviouslib.core.grid import Grid
-    from imperviouslib.core.patches import net_halo, windows
+    from imperviouslib.core.network import net_halo
+    from imperviouslib.core.windows import windows
     from imperviouslib.edge.unet import NetSpec, build_unet, run_net, with_probabilities
 
     net = build_unet(NetSpec(3, (1000.0,) * 3, (300.0,) * 3, filters=8))
