@@ -6,7 +6,7 @@ does not count. This module alone knows the keys of a sidecar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -168,7 +168,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
         if content["sidecar"] != SIDECAR:
             return None
         offset, source, output = content["offset"], content["source"], content["output"]
-        grid = Grid(*content["grid"]["bounds"], content["grid"]["res_m"])
+        grid = _parse_grid(content["grid"]["bounds"], content["grid"]["res_m"])
         return Sidecar(
             path=path.with_name(str(PurePosixPath(output["file"]).name)),
             scene=content["scene"],
@@ -193,7 +193,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
             output_size=int(output["size"]),
             output_sha256=output["sha256"],
             grid=grid,
-            extent=Grid(*content["extent"], grid.res_m) if "extent" in content else None,
+            extent=_parse_grid(content["extent"], grid.res_m) if "extent" in content else None,
             settings=_parse_settings(content.get("settings")),
             catalogue=content.get("catalogue", ""),
             version=content.get("version", ""),
@@ -201,6 +201,11 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _parse_grid(bounds: Sequence[int], res_m: int) -> Grid:
+    west, south, east, north = bounds
+    return Grid(west, south, east, north, res_m)
 
 
 def _parse_settings(content: Mapping[str, Any] | None) -> WarpSettings | None:
