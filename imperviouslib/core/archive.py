@@ -6,7 +6,7 @@ does not count. This module alone knows the keys of a sidecar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -202,6 +202,11 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _parse_grid(bounds: Sequence[int], res_m: int) -> Grid:
+    west, south, east, north = bounds
+    return Grid(west, south, east, north, res_m)
 
 
 def _parse_settings(content: Mapping[str, Any] | None) -> WarpSettings | None:

@@ -227,13 +227,16 @@ def fetch_scene(task: Task) -> list[BandResult]:
         # window may hold no dark ground.
         for band in due:
             if band != SCL:
-                content = attempt(band, lambda b=band: get_object(_asset(task, b), task.retry))
+                content = attempt(band, functools.partial(_get, task, band))
                 if content is not None:
                     objects[band] = content
-        lows = [attempt(band, lambda b=band: _darkest_dn_of_object(objects[b], _name(task, b))) for band in objects]
+        lows = [
+            attempt(band, functools.partial(_darkest_dn_of_object, content, _name(task, band)))
+            for band, content in objects.items()
+        ]
         lowest_dn = min((low for low in lows if low), default=None)
     for band in due:
-        if result := attempt(band, lambda b=band: _fetch_band(task, b, objects, lowest_dn)):
+        if result := attempt(band, functools.partial(_fetch_band, task, band, objects, lowest_dn)):
             results[band] = result
     return [results[band] for band in task.bands]
 
@@ -249,6 +252,11 @@ def _asset(task: Task, band: str) -> Asset:
             then=_("Leave the band out, or exclude the scene."),
         )
     return asset
+
+
+def _get(task: Task, band: str) -> bytes:
+    """Return the whole object of a band."""
+    return get_object(_asset(task, band), task.retry)
 
 
 def _name(task: Task, band: str) -> str:

@@ -95,7 +95,8 @@ def grid_of(dataset: rasterio.io.DatasetReader, res_m: int) -> Grid:
             expected=_("EPSG:{}, cells of {} m at multiples of {} m").format(EPSG, res_m, res_m),
             then=_("Warp the file onto the grid, or fetch it again."),
         )
-    return Grid(*(int(edge) for edge in edges), res_m)
+    west, south, east, north = (int(edge) for edge in edges)
+    return Grid(west, south, east, north, res_m)
 
 
 def same_crs(crs: rasterio.CRS | None) -> bool:
@@ -108,15 +109,17 @@ def same_crs(crs: rasterio.CRS | None) -> bool:
         return False
     if crs.to_epsg() == EPSG:
         return True
-    wanted = {"proj": "laea", "lat_0": 52, "lon_0": 10, "x_0": 4321000, "y_0": 3210000}
     given = crs.to_dict()
-    return all(
-        given.get(key) == value if isinstance(value, str) else abs(float(given.get(key, "nan")) - value) < 1e-6
-        for key, value in wanted.items()
-    ) and (
+    origin = {"lat_0": 52, "lon_0": 10, "x_0": 4321000, "y_0": 3210000}
+    is_ellipsoid_same = (
         given.get("ellps") == "GRS80"
         or given.get("datum") == "ETRS89"
         or abs(float(given.get("a", 0)) - 6378137) < 1e-3
+    )
+    return (
+        given.get("proj") == "laea"
+        and is_ellipsoid_same
+        and all(abs(float(given.get(key, "nan")) - value) < 1e-6 for key, value in origin.items())
     )
 
 
