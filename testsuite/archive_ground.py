@@ -9,7 +9,7 @@ import numpy as np
 
 from imperviouslib.core.grid import Grid
 from imperviouslib.edge.files import sha256_file
-from imperviouslib.edge.rasterfile import write_tiff
+from testsuite.raster_ground import write_tiff
 
 BANDS = ("B12", "B11", "B04")
 

@@ -17,8 +17,8 @@ def exact_warp() -> tuple[float, float]:
     from rasterio.warp import Resampling, reproject
 
     from imperviouslib.core.grid import Grid
-    from imperviouslib.edge.rasterfile import Source
-    from imperviouslib.edge.warp import coordinates, extent, warp
+    from imperviouslib.core.resample import Source
+    from imperviouslib.edge.warp import Warper, coordinates, extent
 
     source = Source("EPSG:32632", (20.0, 0.0, 600000.0, 0.0, -20.0, 5900040.0), 2745, 2745, "uint16")
     whole = extent(source)
@@ -36,7 +36,7 @@ def exact_warp() -> tuple[float, float]:
             dst_crs="EPSG:3035", src_nodata=0, dst_nodata=0, resampling=Resampling.bilinear, num_threads=1,
         )  # fmt: skip
 
-    return best_of(lambda: warp(pixels, source, (0, 0), part, "bilinear")), best_of(theirs)
+    return best_of(lambda: Warper(pixels, source, (0, 0), "bilinear").take(part)), best_of(theirs)
 
 
 @case("yearly", "median of 12 scenes with clouds, 1024 x 1024, against numpy.nanmedian, seconds", target=0.2)

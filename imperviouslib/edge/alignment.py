@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import rasterio.errors
 
-from imperviouslib.core.archive import SIDECARS, SUFFIX, Sidecar, parse_sidecar
+from imperviouslib.core.archive import SIDECARS, Sidecar, sidecar_path
 from imperviouslib.core.bands import SCL
 from imperviouslib.core.composite import clear
 from imperviouslib.core.errors import ImperviousError
@@ -37,8 +37,7 @@ def check_archive(
     sidecars, findings = [], []
     paths = sorted(archive.glob(f"*/*/*/{SIDECARS}"))
     for number, path in enumerate(paths, start=1):
-        content = read_sidecar(path)
-        sidecar = parse_sidecar(content, path) if content else None
+        sidecar = read_sidecar(path)
         if sidecar is None:
             findings.append(f"{path}: no sidecar of this form")
         else:
@@ -49,7 +48,7 @@ def check_archive(
     findings += [
         f"{path}: no sidecar, so it was never finished"
         for path in sorted(archive.glob("*/*/*/[!.]*.tif"))
-        if path not in known and not path.with_suffix(SUFFIX).exists()
+        if path not in known and not sidecar_path(path).exists()
     ]
     broken = {finding.split(": ")[0] for finding in findings}
     shifts = _shifts([sidecar for sidecar in sidecars if str(sidecar.path) not in broken])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imperviouslib.core import mapnames
-from imperviouslib.core.archive import SUFFIX, band_path, parse_sidecar
+from imperviouslib.core.archive import band_path, sidecar_path
 from imperviouslib.core.bands import semantic_label
 from imperviouslib.core.choice import Area, Choice, SceneFilter, find_holes, resolve_choices, resolve_newest
 from imperviouslib.core.errors import (
@@ -27,7 +27,7 @@ from imperviouslib.core.items import Scene, parse_item
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.settings.fetch import FetchSettings, LonLatBox
 from imperviouslib.edge import archivefile, grass, objects, pool, stac, warp
-from imperviouslib.edge.archivefile import Outcome, Task
+from imperviouslib.edge.archivefile import BandResult, Task
 from imperviouslib.edge.files import check_place
 
 _MAX_WORKERS = 64
@@ -228,19 +228,21 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
         pool.run_all(archivefile.fetch_scene, [part for task in due for part in task.parts()], workers)
     ) as results:
         for task, result in results:
-            outcomes = _failed(task, result) if isinstance(result, Exception) else result
-            done += len(outcomes)
-            for outcome in outcomes:
-                bytes_read += outcome.read_bytes
-                if outcome.error is None:
+            band_results = _failed(task, result) if isinstance(result, Exception) else result
+            done += len(band_results)
+            for band_result in band_results:
+                bytes_read += band_result.bytes_read
+                if band_result.error is None:
                     good += 1
                     refusals.clear()
                 else:
-                    errors[outcome.scene, outcome.band] = outcome.error
-                if isinstance(outcome.error, AccessError):
-                    refusals.append(outcome.error)
-                if outcome.how:
-                    grass.verbose(_("Scene {}, {}: {}.").format(outcome.scene, outcome.band, outcome.how))
+                    errors[band_result.scene, band_result.band] = band_result.error
+                if isinstance(band_result.error, AccessError):
+                    refusals.append(band_result.error)
+                if band_result.summary:
+                    grass.verbose(
+                        _("Scene {}, {}: {}.").format(band_result.scene, band_result.band, band_result.summary)
+                    )
             grass.percent(done, total)
             spent = max(time.monotonic() - start, 1e-3)
             grass.verbose(
@@ -255,8 +257,8 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
     return errors
 
 
-def _failed(task: Task, error: Exception) -> list[Outcome]:
-    """Return the outcomes of a task that ended by an exception; raise it where it is a fault of the program."""
+def _failed(task: Task, error: Exception) -> list[BandResult]:
+    """Return the results of a task that ended by an exception; raise it where it is a fault of the program."""
     if isinstance(error, pool.WorkerDiedError):
         error = FetchError(
             _("Scene {}").format(task.scene.id),
@@ -266,7 +268,7 @@ def _failed(task: Task, error: Exception) -> list[Outcome]:
         )
     if not isinstance(error, ImperviousError):
         raise error
-    return [Outcome(task.scene.id, band, error) for band in task.bands]
+    return [BandResult(task.scene.id, band, error) for band in task.bands]
 
 
 def _warn(errors: Errors) -> None:
@@ -281,15 +283,16 @@ def _update_maps(tasks: Sequence[Task], prefix: str, nprocs: int, *, link: bool)
     for task in tasks:
         for band in task.bands:
             path = band_path(task.archive, task.scene, band)
-            content = archivefile.read_sidecar(path.with_suffix(SUFFIX))
-            sidecar = parse_sidecar(content, path) if content else None
+            sidecar = archivefile.read_sidecar(sidecar_path(path))
             if sidecar is None or not path.is_file():
                 continue
             sensed = task.scene.sensed_utc
             name = mapnames.scene_map(prefix, task.scene.tile, sensed, task.scene.id, band)
             lines[name] = f"{name}|{sensed[:19].replace('T', ' ')}"
-            title, history = f"{band} of {task.scene.tile}, {sensed}", archivefile.describe_sidecar(content)
-            scene_maps.append(grass.SceneMap(path, name, title, history, semantic_label(band), sidecar.grid.bounds))
+            title = f"{band} of {task.scene.tile}, {sensed}"
+            scene_maps.append(
+                grass.SceneMap(path, name, title, sidecar.history, semantic_label(band), sidecar.grid.bounds)
+            )
     existing = grass.list_rasters(f"{prefix}_*")
     new = grass.outdated(scene_maps, link=link)
     if new:

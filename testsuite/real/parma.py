@@ -57,7 +57,7 @@ def prepare(source, share_path, class_path):
     import rasterio.warp
 
     from imperviouslib.core.grid import snap_out
-    from imperviouslib.edge.rasterfile import write_tiff
+    from testsuite.raster_ground import write_tiff
 
     with rasterio.open(source) as dataset:
         values = dataset.read(1)
