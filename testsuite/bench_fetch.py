@@ -33,9 +33,9 @@ from imperviouslib.core import jp2
 from imperviouslib.core.archive import band_path
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene, parse_item
+from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.edge import pool, warp
 from imperviouslib.edge.archivefile import Task, fetch_scene
-from imperviouslib.edge.objects import RetryPolicy
 from imperviouslib.edge.rasterfile import open_on_grid, read_part
 from imperviouslib.edge.rasterobject import decode_object, describe_object
 from testsuite.bench import PeerAbsentError, case, grass_session

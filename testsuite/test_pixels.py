@@ -21,9 +21,10 @@ from imperviouslib.core import jp2
 from imperviouslib.core.errors import AccessError, FetchError
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene
+from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.edge import pixels
 from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
-from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy
+from imperviouslib.edge.objects import PartsError, Remote
 from imperviouslib.edge.pixels import get_pixels
 from imperviouslib.edge.rasterobject import decode_object, tiff_blocks
 from testsuite.world.faults import Fault
@@ -124,7 +125,7 @@ class InMemory:
     """An object in memory in place of one on a server; no byte may be asked for twice."""
 
     def __init__(self, content):
-        self.content, self.size, self.moved, self.seen = content, len(content), 0, np.zeros(len(content), bool)
+        self.content, self.size, self.bytes_read, self.seen = content, len(content), 0, np.zeros(len(content), bool)
 
     def begin(self, count):
         return self.part(0, count)
@@ -134,7 +135,7 @@ class InMemory:
         # What of the head is not enough comes again with the rest of its tile.
         assert not self.seen[max(start, 1 << 14) : stop].sum() > jp2.SOT_SIZE
         self.seen[start:stop] = True
-        self.moved += min(stop, self.size) - start
+        self.bytes_read += min(stop, self.size) - start
         return self.content[start:stop]
 
 
@@ -221,7 +222,7 @@ def test_with_lengths_in_the_header_nothing_is_read_of_the_tiles_between(folder,
         found = pixels._read_window(remote, "band", lambda _, w=window: w, 1)
         assert (found.values == cut(values, window)).all()
         # Nothing of the tiles between.
-        assert remote.moved <= (1 << 14) + lengths[8] + 2 * jp2.SOT_SIZE
+        assert remote.bytes_read <= (1 << 14) + lengths[8] + 2 * jp2.SOT_SIZE
     # A table of other tiles than the file has, or in another order, is not trusted.
     assert (
         jp2.parse_header(listed[: listed.index(b"\xff\x55")] + listed[listed.index(b"\xff\x55") + len(segments) // 2 :])

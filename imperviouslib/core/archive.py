@@ -6,12 +6,13 @@ does not count. This module alone knows the keys of a sidecar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imperviouslib.core.bands import SCL
+from imperviouslib.core.baseline import Baseline, format_baseline
 from imperviouslib.core.errors import OffsetError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Scene
@@ -204,11 +205,6 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
         return None
 
 
-def _parse_grid(bounds: Sequence[int], res_m: int) -> Grid:
-    west, south, east, north = bounds
-    return Grid(west, south, east, north, res_m)
-
-
 def _parse_settings(content: Mapping[str, Any] | None) -> WarpSettings | None:
     if content is None or content.keys() != {"resampling", "res_m"}:
         return None
@@ -264,12 +260,12 @@ def resolve_target(area: Grid, extent: Grid, kept: Grid | None) -> Grid | None:
     return target.union(kept).intersection(extent) if target and kept else target
 
 
-def check_metadata_baseline(scene: Scene, baseline: tuple[int, int]) -> None:
+def check_metadata_baseline(scene: Scene, baseline: Baseline) -> None:
     """Raise OffsetError where the product's own metadata has another processing baseline than the catalogue says."""
     if baseline != scene.baseline:
         raise OffsetError(
             _("Scene {}").format(scene.id),
-            found=_("baseline {:02d}.{:02d} in its metadata").format(*baseline),
+            found=_("baseline {} in its metadata").format(format_baseline(baseline)),
             expected=_("{} as in the catalogue").format(scene.baseline_text),
             then=_("Report it to the catalogue and exclude the scene."),
         )

@@ -51,11 +51,19 @@ from imperviouslib.core.errors import (
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene
-from imperviouslib.core.offset import apply_offset, parse_metadata_offset, resolve_claim
-from imperviouslib.core.resample import PixelWindow, Source, halve, halve_source, has_half_cells, round_to_uint16
+from imperviouslib.core.offset import apply_offset, darkest_dn, parse_metadata_offset, resolve_claim
+from imperviouslib.core.resample import (
+    PixelWindow,
+    Source,
+    halve,
+    halve_source,
+    has_half_cells,
+    round_to_uint16,
+)
+from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import exclusive_lock, sha256_file, temporary_path, write_json
-from imperviouslib.edge.objects import RetryPolicy, get_object
+from imperviouslib.edge.objects import get_object
 from imperviouslib.edge.pixels import Pixels, decode, get_pixels
 from imperviouslib.edge.rasterfile import TILE, TiffWriter, open_on_grid, read_part
 from imperviouslib.edge.rasterobject import decode_object, describe_object
@@ -111,18 +119,13 @@ class BandResult:
     """Id of the scene."""
     band: str
     error: ImperviousError | None = None
-    """Why it was not fetched; None where it was, was there already, or does not meet the area."""
+    """Why it was not fetched; None where the band was fetched, was there already, or does not meet the area."""
     bytes_read: int = 0
     """Of the object, over the network or from the disk."""
     valid_cells: int = 0
     """Cells with data in the file."""
     summary: str = ""
     """What of the object was read, for people, e.g. "window, 1.2 of 30.5 MB"."""
-
-    @property
-    def denied(self) -> bool:
-        """Tell whether keys or link were refused: the other objects would be refused as well."""
-        return isinstance(self.error, AccessError)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
@@ -210,7 +213,8 @@ def fetch_scene(task: Task) -> list[BandResult]:
 
     def attempt(band: str, work: Callable[[], Made]) -> Made | None:
         """Do some work for a band, unless the band failed before or keys were refused; None where it has failed."""
-        if refusal := next((result.error for result in results.values() if result.denied), None):
+        # The other objects would be refused as well.
+        if refusal := next((r.error for r in results.values() if isinstance(r.error, AccessError)), None):
             results.setdefault(band, BandResult(task.scene.id, band, refusal))
         if band in results:
             return None
@@ -343,19 +347,10 @@ def _prepare(read: Pixels, offset: Offset, resampling: str) -> warp.Warper:
     return warp.Warper(pixels, source, (row, col), resampling)
 
 
-def _darkest_dn(pixels: np.ndarray) -> int | None:
-    """Return the value below which a thousandth of the valid pixels lies; None where fewer than 1000 pixels are valid.
-
-    pixels : array, uint16, 0 = no data
-    """
-    valid = pixels[pixels > 0]
-    return int(np.percentile(valid, 0.1)) if valid.size >= 1000 else None
-
-
 def _darkest_dn_of_object(content: bytes, name: str) -> int | None:
     source = describe_object(content, name)
     pixels = decode_object(content, name, (0, source.height), (0, source.width))
-    return _darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
+    return darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
 
 
 @functools.lru_cache(maxsize=64)
@@ -377,9 +372,8 @@ def _resolve_offset(task: Task, pixels: np.ndarray, lowest_dn: int | None) -> Of
     if metadata:
         check_metadata_baseline(scene, metadata[0])
     if lowest_dn is None:
-        lowest_dn = _darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
-    # Without pixels to test there is nothing that a wrong offset could harm; 900 contradicts no claim.
-    offset_dn, rule = resolve_claim(scene, 900 if lowest_dn is None else lowest_dn, metadata[1] if metadata else None)
+        lowest_dn = darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
+    offset_dn, rule = resolve_claim(scene, lowest_dn, metadata[1] if metadata else None)
     sidecars = map(read_sidecar, task.path(SCL).parent.glob(SIDECARS))
     check_one_offset(scene, offset_dn, [sidecar for sidecar in sidecars if sidecar], task.archive)
     return Offset(offset_dn, rule, metadata is not None)

@@ -208,7 +208,7 @@ class Remote:
         self._asset, self._retry, self._sleep = asset, retry, sleep
         self.size: int | None = None
         """Bytes of the whole object, known after the first part."""
-        self.moved = 0
+        self.bytes_read = 0
         """Bytes that were received, those of failed attempts included."""
         self._body = bytearray()
         self._version: str | None = None
@@ -321,7 +321,7 @@ class Remote:
     def _receive(self, answer: Any, into: bytearray) -> None:
         for chunk in answer.iter_content(_CHUNK):
             into += chunk
-            self.moved += len(chunk)
+            self.bytes_read += len(chunk)
 
     def _try(self, attempt: Callable[[], None]) -> None:
         """Try until an attempt succeeds, as often as the retry policy and the kind of fault allow."""

@@ -19,7 +19,8 @@ from imperviouslib.core import jp2
 from imperviouslib.core.errors import FetchError, ImperviousError
 from imperviouslib.core.items import Asset
 from imperviouslib.core.resample import PixelWindow, Source
-from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy, get_object, is_remote
+from imperviouslib.core.retry import RetryPolicy
+from imperviouslib.edge.objects import PartsError, Remote, get_object, is_remote
 from imperviouslib.edge.rasterobject import Blocks, decode_object, describe_object, tiff_blocks
 
 _HEAD_BYTES = 1 << 14
@@ -79,7 +80,7 @@ def get_pixels(asset: Asset, name: str, needed: Needed, retry: RetryPolicy, thre
         found = _read_window(remote, name, needed, threads)
     except PartsError:
         found = None
-    return found or decode(remote.whole(), name, needed, threads, remote.moved)
+    return found or decode(remote.whole(), name, needed, threads, remote.bytes_read)
 
 
 def _read_window(remote: Remote, name: str, needed: Needed, threads: int) -> Pixels | None:
@@ -90,7 +91,7 @@ def _read_window(remote: Remote, name: str, needed: Needed, threads: int) -> Pix
         source = describe_object(head, name)
         window = needed(source)
         if window is None:
-            return Pixels(source, None, None, size, remote.moved, "window")
+            return Pixels(source, None, None, size, remote.bytes_read, "window")
         blocks = None if header else tiff_blocks(head, name, *window)
     except ImperviousError:
         return None
@@ -106,7 +107,7 @@ def _read_window(remote: Remote, name: str, needed: Needed, threads: int) -> Pix
         values = decode_object(content, name, *window, threads=threads)
     except FetchError:
         return None
-    return Pixels(source, window, values, size, remote.moved, "window")
+    return Pixels(source, window, values, size, remote.bytes_read, "window")
 
 
 def _read_jp2_tiles(remote: Remote, head: bytes, header: jp2.Header, tiles: list[int]) -> bytes | None:

@@ -28,7 +28,7 @@ class WorkerDiedError(Exception):
 
 def run_all(
     work: Callable[[Task], Result], tasks: Sequence[Task], nprocs: int
-) -> Generator[tuple[Task, Result | Exception]]:
+) -> Generator[tuple[Task, Result | Exception], None, None]:
     """Yield each task with its result, or with the exception it raised, in the order in which they finish.
 
     work : a function that a worker process can import

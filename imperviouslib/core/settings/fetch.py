@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imperviouslib.core import choice, mapnames
+from imperviouslib.core import choice, mapnames, resample
 from imperviouslib.core.bands import BANDS, DEFAULT_BANDS
 from imperviouslib.core.choice import SceneFilter
 from imperviouslib.core.errors import InputError, _
@@ -14,7 +14,6 @@ from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.core.window import Window, parse_window
 
 FORMATS = ("plain", "json")
-RESAMPLING = ("nearest", "bilinear", "cubic")
 LonLatBox = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 
@@ -75,7 +74,7 @@ class FetchSettings:
             raise InputError(_("Flags {} exclude each other").format(" ".join(given)), then=_("Give only one of them."))
         for option, value, known in (
             ("choice", self.choice, choice.METHODS),
-            ("resampling", self.resampling, RESAMPLING),
+            ("resampling", self.resampling, resample.METHODS),
             ("format", self.format, FORMATS),
         ):
             if value not in known:
