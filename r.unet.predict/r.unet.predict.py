@@ -6,7 +6,7 @@
 #
 # AUTHOR(S):    The r.impervious development team
 #
-# PURPOSE:      Map classes and their probabilities with a trained U-Net
+# PURPOSE:      Map land cover classes and their probabilities with a trained U-Net
 #
 # COPYRIGHT:    (C) 2026 by the r.impervious development team
 #
@@ -15,7 +15,7 @@
 ############################################################################
 
 # %module
-# % description: Maps land cover classes and their probabilities, a period at a time, with a model of r.unet.train.
+# % description: Maps land cover classes and their probabilities with a model of r.unet.train.
 # % keyword: raster
 # % keyword: classification
 # % keyword: deep learning
@@ -24,7 +24,7 @@
 # %end
 
 # %option G_OPT_F_BIN_INPUT
-# % description: Analysis-ready data, an HDF5 file of r.s2.ard
+# % description: HDF5 file of r.s2.ard
 # %end
 
 # %option G_OPT_M_DIR
@@ -36,14 +36,14 @@
 
 # %option G_OPT_R_BASENAME_OUTPUT
 # % key: output
-# % description: Prefix of the maps: <prefix>_<period>_class, <prefix>_<period>_p_artificial and so on
+# % description: Prefix of the output maps, such as <prefix>_<period>_class and <prefix>_<period>_p_artificial
 # %end
 
 # %option
 # % key: years
 # % type: string
 # % key_desc: list or range
-# % description: Years to map, such as 2017-2019 or 2017,2019; default: all periods of the file
+# % description: Years to map, such as 2017-2019 or 2017,2019 (default: all in the file)
 # %end
 
 # %option
@@ -51,16 +51,16 @@
 # % type: string
 # % options: auto,tensorflow
 # % answer: auto
-# % description: What computes the net; auto takes the best there is
+# % description: Inference engine; auto uses the first one that is installed
 # %end
 
 # %option G_OPT_M_NPROCS
-# % description: Number of threads for the net; 0 takes all cores
+# % description: Number of threads of the inference engine; 0 = all cores
 # %end
 
 # %flag
 # % key: l
-# % description: Link the maps to GeoTIFFs kept in the mapset instead of importing them
+# % description: Link the maps to GeoTIFFs in the mapset instead of importing them
 # %end
 
 import os

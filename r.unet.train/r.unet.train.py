@@ -15,7 +15,7 @@
 ############################################################################
 
 # %module
-# % description: Trains a U-Net to map land cover classes from analysis-ready Sentinel-2 data.
+# % description: Trains a U-Net to classify land cover from analysis-ready Sentinel-2 data.
 # % keyword: raster
 # % keyword: classification
 # % keyword: deep learning
@@ -24,21 +24,21 @@
 # %end
 
 # %option G_OPT_F_BIN_INPUT
-# % description: Analysis-ready data with labels, an HDF5 file of r.s2.ard
+# % description: HDF5 file of r.s2.ard with labels
 # %end
 
 # %option G_OPT_F_OUTPUT
 # % key_desc: folder
-# % label: Model folder to write
-# % description: Holds the net, its card, the history, the confusion matrix and the training curves
+# % label: Name for output model folder
+# % description: Holds the network, its card, the training history and curves, and the confusion matrix
 # %end
 
 # %option
 # % key: years
 # % type: string
 # % key_desc: list or range
-# % label: Years whose features are trained on, such as 2017-2019 or 2017,2019; default: all of the file
-# % description: Labels are those of the label year in any case
+# % label: Years whose features are trained on, such as 2017-2019 or 2017,2019 (default: all in the file)
+# % description: The labels are always those of the label year
 # % guisection: Training
 # %end
 
@@ -48,7 +48,7 @@
 # % options: 8-1024
 # % answer: 64
 # % description: Side of the training patches in cells, a multiple of 2^depth
-# % guisection: Net
+# % guisection: Network
 # %end
 
 # %option
@@ -56,8 +56,8 @@
 # % type: integer
 # % options: 1-128
 # % answer: 16
-# % description: Filters of the first level; they double with each level
-# % guisection: Net
+# % description: Number of filters in the first level; it doubles with each level
+# % guisection: Network
 # %end
 
 # %option
@@ -65,8 +65,8 @@
 # % type: integer
 # % options: 1-5
 # % answer: 3
-# % description: Number of poolings; decides the halo and the gap (3: 48 cells)
-# % guisection: Net
+# % description: Number of poolings; it sets the width of halo and gap (8, 24, 48, 96 or 192 cells)
+# % guisection: Network
 # %end
 
 # %option
@@ -74,7 +74,7 @@
 # % type: integer
 # % options: 1-1000
 # % answer: 20
-# % description: Epochs at most; training stops early when validation no longer improves
+# % description: Maximum number of epochs; training stops early when the validation loss no longer improves
 # % guisection: Training
 # %end
 
@@ -83,7 +83,7 @@
 # % type: integer
 # % options: 1-256
 # % answer: 8
-# % description: Patches in a batch
+# % description: Number of patches per batch
 # % guisection: Training
 # %end
 
@@ -92,8 +92,8 @@
 # % type: double
 # % options: 0.05-0.5
 # % answer: 0.2
-# % label: Share of the ground to test on
-# % description: Validation ground, for early stopping and calibration, takes half as much again
+# % label: Share of the ground that is kept for testing
+# % description: Half as much is kept for validation, that is for early stopping and calibration
 # % guisection: Training
 # %end
 
@@ -102,7 +102,7 @@
 # % type: integer
 # % options: 0-2147483647
 # % answer: 1
-# % description: Seed of the split, the first weights and the patches
+# % description: Seed of the split, the initial weights and the patches
 # % guisection: Training
 # %end
 
@@ -111,7 +111,7 @@
 # % type: string
 # % options: plain,json
 # % answer: plain
-# % description: Format of the printed figures
+# % description: Output format of the printed accuracy
 # %end
 
 import os

@@ -524,24 +524,24 @@ TABLE = [
         )
     ),
     *(
-        Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "Current region" if name == "far" else "'lacking.h5'", found, expected, then)
+        Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "current region" if name == "far" else "'lacking.h5'", found, expected, then)
         for tool in (TRAIN, PREDICT)
         for what, name, found, expected, then in (
-            ("elsewhere", "far", "no cell of 'far.h5'", "some", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "each feature", "Write it again"),
+            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "all features", "Write it again"),
         )
     ),
     Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
     Row(PREDICT, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
-    Row(TRAIN, "years missing", {"years": "2017-2019"}, "File 'ground.h5'", "2019", "2017, 2018", "Give"),
+    Row(TRAIN, "years missing", {"years": "2017-2019"}, "File 'ground.h5'", "2019", "no features", "Choose years= among 2017, 2018"),
     Row(PREDICT, "years missing", {"years": "2019"}, "Option <years>", "2019", "2017, 2018", "Choose"),
-    Row(TRAIN, "label year missing", {"input": "late.h5"}, "'late.h5'", "no features of 2017", "2018, 2019", "years="),
+    Row(TRAIN, "label year missing", {"input": "late.h5"}, "'late.h5'", "no features of 2017", "the year of the labels", "Choose years= among 2018, 2019"),
     Row(PREDICT, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     # What is trained on.
     Row(TRAIN, "no labels", {"input": "nolabel.h5"}, "File 'nolabel.h5'", "no labels", "labels", "Write it again"),
-    Row(TRAIN, "labels all no data", {"input": "unlabelled.h5"}, "unlabelled.h5", "no labelled cell", "two classes", "Take"),
+    Row(TRAIN, "labels all no data", {"input": "unlabelled.h5"}, "unlabelled.h5", "no cell with a label", "two classes", "Take"),
     Row(TRAIN, "one class only", {"input": "green.h5"}, "green.h5", "only class 3", "two classes", "Take"),
     Row(TRAIN, "too little ground", {"input": "small.h5"}, "Ground with labels", "blocks of 16", "at least", "Take more ground"),
-    Row(TRAIN, "patch no multiple", {"patch": 17}, "Option <patch>", "17", "multiple of 2^depth", "Take 16"),
+    Row(TRAIN, "patch no multiple", {"patch": 17}, "Option <patch>", "17", "multiple of 2^depth", "Use 16"),
     Row(TRAIN, "output below a file", {"output": "a_file/model"}, "a_file", "a file", "folder", "Choose"),
     # The model folder.
     *(
@@ -549,10 +549,10 @@ TABLE = [
         for what, name, found, expected, then in (
             ("missing", "none", "no such folder", "r.unet.train", "Check"),
             ("a file", "ground.h5", "", "folder of r.unet.train", "Check"),
-            ("folder empty", "m_empty", "no card.json", "whole model", "Copy"),
-            ("without net", "m_nonet", "no unet.keras", "whole model", "Copy"),
-            ("net cut in half", "m_half", "unet.keras", "net of the card", "Copy"),
-            ("card cut in half", "m_text", "no JSON", "card", "Train"),
+            ("folder empty", "m_empty", "no card.json", "has no card.json", "Copy the whole folder"),
+            ("without net", "m_nonet", "no unet.keras", "has no unet.keras", "Copy the whole folder"),
+            ("net cut in half", "m_half", "checksum of unet.keras", "the one in card.json", "Copy the whole folder"),
+            ("card cut in half", "m_text", "not JSON", "card", "Train"),
             ("card lacking a field", "m_fields", "damaged card", "all fields", "Train"),
             ("of a newer contract", "m_contract", "contract 2", "contract 1", "Use the version"),
             ("of other features", "m_features", "B08_p50", "B11_p50", "Choose"),

@@ -1,5 +1,6 @@
 """The settings of r.unet.train and r.unet.predict: parsed once, and refused where they contradict each other."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,23 @@ import pytest
 from imperviouslib.core.errors import InputError
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.core.settings.train import TrainSettings
+from testsuite import TOP
 
-TRAIN = {
-    "input": "ard.h5", "output": "model", "years": "", "patch": "64", "filters": "16", "depth": "3", "epochs": "20",
-    "batch": "8", "test": "0.2", "seed": "1", "format": "plain",
-}  # fmt: skip
-PREDICT = {"input": "ard.h5", "model": "model", "output": "lc", "years": "", "engine": "auto", "nprocs": "0"}
+
+def answers(tool):
+    """Option to default of a tool's header."""
+    header = (TOP / tool / f"{tool}.py").read_text(encoding="utf-8")
+    return dict(re.findall(r"# % key: (\w+)\n(?:# % (?!key|answer).*\n)*# % answer: (.*)\n", header))
+
+
+TRAIN = {"input": "ard.h5", "output": "model", "years": "", **answers("r.unet.train")}
+PREDICT = {"input": "ard.h5", "model": "model", "output": "lc", "years": "", "nprocs": "0", **answers("r.unet.predict")}
 
 
 def test_the_defaults_of_train_are_those_of_the_options():
+    assert set(TRAIN) - {"input", "output", "years"} == {
+        "patch", "filters", "depth", "epochs", "batch", "test", "seed", "format",
+    }  # fmt: skip
     assert TrainSettings.parse(TRAIN, {}) == TrainSettings(Path("ard.h5"), Path("model"))
 
 

@@ -1,4 +1,4 @@
-"""r.unet.train and r.unet.predict in a real GRASS session, from the command line's point of view."""
+"""r.unet.train and r.unet.predict run as commands in a real GRASS session."""
 
 import html
 import json
@@ -6,15 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import rasterio
 
-from imperviouslib.core.patches import net_halo
+from imperviouslib.core.network import net_halo
 from imperviouslib.edge.modelfile import read_model
 from testsuite import TOP
-from testsuite.unet_ground import grid_at, make_classes, write_ard
+from testsuite.unet_ground import grid_at, make_classes, scene_of, write_ard
 
 GRID = grid_at(150_003, 200_005, 161, 174)
 HOLE = (slice(20, 30), slice(40, 60))
@@ -104,7 +105,7 @@ def no_tensorflow(tmp_path):
     return {"PYTHONPATH": str(tmp_path / "poison")}
 
 
-def test_training_learns_the_classes_and_tells_how_well(trained):
+def test_training_learns_the_classes_and_prints_the_accuracy(trained):
     folder, done = trained
     printed = json.loads(done.stdout)
     figures = printed["test"]["2017"]
@@ -121,14 +122,14 @@ def test_the_card_says_what_the_model_was_made_from(trained, ard):
     assert (card.halo, card.anchor, card.depth, card.filters, card.patch) == (net_halo(1), 2, 1, 8, 32)
     assert (card.years, card.label_year, card.legend, card.res_m) == ((2017, 2018), 2017, "s2glc", 20)
     assert sum(card.prior.values()) == pytest.approx(1, abs=1e-5)
-    assert 0.2 <= card.calibration["temperature"] <= 5
-    assert set(card.settings) >= {"keras", "tensorflow", "threads", "epochs", "steps"}
-    used = [tuple(block) for blocks in card.split["blocks"].values() for block in blocks]
-    assert len(used) == len(set(used)), "a block has two uses"
+    assert 0.2 <= card.calibration.temperature <= 5
+    assert int(card.settings.threads) >= 1 and card.settings.keras and card.settings.tensorflow
+    used = [tuple(block) for blocks in card.split.blocks.values() for block in blocks]
+    assert len(used) == len(set(used)), "a block has two roles"
     history = (trained[0] / "history.csv").read_text().splitlines()
-    assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy" and len(history) == 1 + card.settings["epochs_run"]
+    assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy" and len(history) == 1 + card.settings.epochs_run
     table = np.loadtxt(trained[0] / "confusion.csv", delimiter=",", skiprows=1, usecols=range(1, 5))
-    assert table.sum() == sum(card.metrics["test"][year]["cells"] for year in ("2017", "2018"))
+    assert table.sum() == sum(card.metrics.test[year].cells for year in ("2017", "2018"))
 
 
 def test_the_same_seed_gives_the_same_model(session, ard, trained, tmp_path):
@@ -153,16 +154,16 @@ def test_the_years_to_train_on_can_be_chosen(session, ard, tmp_path):
     assert read_model(tmp_path / "m").years == (2017,)
 
 
-def test_a_class_without_labels_is_told_and_no_error(session, tmp_path):
+def test_a_class_without_labels_is_a_warning_and_no_error(session, tmp_path):
     path, grid = tmp_path / "three.h5", grid_at(0, 0, 160, 160)
     write_ard(path, grid, years=(2017,), classes=make_classes(grid.shape, classes=(1, 4)))
     session.region(grid)
     try:
         done = session("r.unet.train", f"input={path}", f"output={tmp_path / 'm'}", *SMALL[:3], "epochs=2")
-        assert "No training cell of: Natural material surfaces" in done.said
+        assert "No training cell has the class: Natural material surfaces." in done.said
         card = read_model(tmp_path / "m")
-        assert card.settings["absent_classes"] == ["Natural material surfaces"]
-        assert card.metrics["test"]["2017"]["classes"]["natural"]["producers_accuracy"] is None
+        assert card.settings.absent_classes == ("Natural material surfaces",)
+        assert card.metrics.test["2017"].classes["natural"].producers_accuracy is None
     finally:
         session.region(GRID)
 
@@ -172,13 +173,13 @@ def test_a_class_without_labels_is_told_and_no_error(session, tmp_path):
     [
         ((32, 32), {}, (), "found 32 x 32 cells, expected at least 480 x 480"),
         ((40, 40), {}, ("patch=16", "depth=1"), "blocks of 16, expected at least 10 blocks"),
-        ((96, 96), {}, ("patch=16", "depth=3"), "no cell with label and features, once the gaps are taken out"),
-        ((96, 96), {"labels": False}, (), "no labels, expected labels of one year"),
+        ((96, 96), {}, ("patch=16", "depth=3"), "Training ground of 2017 has no cell with a label and all features outside the gaps"),
+        ((96, 96), {"labels": False}, (), "has no labels. Write it again with labels= of r.s2.ard."),
         ((96, 96), {"label_year": 2015}, (), "no features of 2015, the year of the labels"),
         ((96, 96), {"classes": np.full((96, 96), 3, np.uint8)}, (), "only class 3, expected two classes or more"),
-        ((96, 96), {"classes": np.zeros((96, 96), np.uint8)}, (), "no labelled cell with features"),
-        ((96, 96), {"holes": [(slice(None), slice(None))]}, (), "no labelled cell with features"),
-        ((96, 96), {}, ("patch=20", "depth=3"), "Option <patch>: found 20, expected a multiple of 2^depth = 8 cells. Take 16."),
+        ((96, 96), {"classes": np.zeros((96, 96), np.uint8)}, (), "no cell with a label and all features"),
+        ((96, 96), {"holes": [(slice(None), slice(None))]}, (), "no cell with a label and all features"),
+        ((96, 96), {}, ("patch=20", "depth=3"), "Option <patch>: found 20, expected a multiple of 2^depth = 8 cells. Use 16."),
         ((96, 96), {}, ("years=2016",), "no features of 2016"),
         ((96, 96), {}, ("years=20l7",), "Option <years>"),
     ],
@@ -238,7 +239,7 @@ def test_the_class_is_the_one_of_most_probability(session, mapped, tmp_path):
     assert (chosen == stack.max(axis=0))[classes > 0].all()
 
 
-def test_maps_are_dressed_and_tell_where_they_come_from(session, mapped, ard, trained):
+def test_maps_have_title_colours_history_and_provenance(session, mapped, ard, trained):
     info = session("r.info", "map=lc_2018_class").stdout
     assert "Land cover class, 2018" in info and "r.unet.predict: net" in info
     assert "1\tArtificial surfaces" in session("r.category", "map=lc_2018_class").stdout
@@ -247,25 +248,25 @@ def test_maps_are_dressed_and_tell_where_they_come_from(session, mapped, ard, tr
         "probability x 10000"
         in session("r.info", "-e", "map=lc_2018_p_green").stdout + session("r.info", "map=lc_2018_p_green").stdout
     )
-    told = json.loads((session.mapset / "cell_misc" / "lc_2018_p_green" / "impervious.json").read_text())
-    assert told["model"] == read_model(trained[0]).model_sha256
-    assert told["period"] == "2018"
-    assert told["scenes"] == [{"id": "scene of 2018"}]
-    assert told["ard"] and told["version"]
+    stored = json.loads((session.mapset / "cell_misc" / "lc_2018_p_green" / "impervious.json").read_text())
+    assert stored["model"] == read_model(trained[0]).model_sha256
+    assert stored["period"] == "2018"
+    assert stored["scenes"] == [asdict(scene_of(2018))]
+    assert stored["ard"] and stored["version"]
 
 
-def test_a_period_that_is_there_is_left_alone(session, ard, trained, mapped, no_tensorflow):
+def test_a_period_that_exists_is_kept(session, ard, trained, mapped, no_tensorflow):
     done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc", **no_tensorflow)
-    assert "Period 2017 is there" in done.said and "Period 2018 is there" in done.said
+    assert "Period 2017 exists already" in done.said and "Period 2018 exists already" in done.said
 
 
-def test_a_killed_run_goes_on(session, ard, trained, mapped):
-    """Between the renames of a period its class map is not there yet: that period is made again, the other is kept."""
+def test_a_killed_run_continues(session, ard, trained, mapped):
+    """Killed between the renames of a period, before its class map: that period is made again, the other is kept."""
     stamp = session.mapset / "cell" / "lc_2017_class"
     before = stamp.stat().st_mtime_ns
     session("g.remove", "-f", "type=raster", "name=lc_2018_class,lc_2018_p_other", "--q")
     done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc")
-    assert "Period 2017 is there" in done.said and "Period 2018 is there" not in done.said
+    assert "Period 2017 exists already" in done.said and "Period 2018 exists already" not in done.said
     assert stamp.stat().st_mtime_ns == before
     test_each_period_has_its_class_and_probability_maps(session, mapped)
 
@@ -276,25 +277,25 @@ def test_maps_of_another_model_are_not_touched(session, ard, trained, mapped, tm
     with (folder / "unet.keras").open("ab") as handle:
         handle.write(b" ")
     done = session("r.unet.predict", f"input={ard}", f"model={folder}", "output=lc", ok=False, **no_tensorflow)
-    assert "that its card does not know" in done.said
+    assert "the checksum of unet.keras differs" in done.said
     from imperviouslib.edge.files import sha256_file
 
     card = json.loads((folder / "card.json").read_text())
     (folder / "card.json").write_text(json.dumps({**card, "model_sha256": sha256_file(folder / "unet.keras")}))
     done = session("r.unet.predict", f"input={ard}", f"model={folder}", "output=lc", ok=False, **no_tensorflow)
-    assert "a map of another model" in done.said and "--overwrite" in done.said
+    assert "already exists, from another model" in done.said and "--overwrite" in done.said
 
 
 def test_maps_of_another_region_or_origin_are_not_touched(session, ard, trained, mapped, no_tensorflow):
     try:
         session.region(grid_at(GRID.first_row, GRID.first_col, 80, 80))
         done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc", ok=False, **no_tensorflow)
-        assert "a map of another region" in done.said
+        assert "already exists, from another region" in done.said
         session("r.mapcalc", "expression=mine_2017_class = 1", "--q")
         done = session(
             "r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=mine", ok=False, **no_tensorflow
         )
-        assert "a map of another origin" in done.said
+        assert "already exists, from another origin" in done.said
     finally:
         session.region(GRID)
 
@@ -318,16 +319,16 @@ def test_linked_maps_equal_imported_ones_and_overwrite_replaces_them(session, ar
     for again in ((), ("--overwrite",)):
         session(*predict, *again)
         assert len(list((session.mapset / "linked").glob("far_2017_*.tif"))) == len(KEYS)
-    # What a killed run left goes also where all is there.
+    # Files that a killed run left are removed even if all maps exist.
     (session.mapset / "linked" / "far_2017_class.01234567.tif").write_bytes(b"x")
-    assert "is there, by this model" in session(*predict).stderr
+    assert "exists already, from this model" in session(*predict).stderr
     assert len(list((session.mapset / "linked").glob("far_2017_*.tif"))) == len(KEYS)
     for key in ("class", "p_other"):
         linked = session.cells(f"far_2017_{key}", GRID, tmp_path / "a.tif")
         assert (linked == session.cells(f"lc_2017_{key}", GRID, tmp_path / "b.tif")).all()
 
 
-def test_maps_that_another_run_writes_are_left_alone(session, ard, trained):
+def test_maps_that_another_run_writes_are_not_touched(session, ard, trained):
     holding = f"import subprocess, sys; sys.path.insert(0, {str(TOP)!r}); from imperviouslib.edge import grass\n"
     holding += "with grass.lock_maps('busy'): sys.exit(subprocess.call(sys.argv[1:]))"
     predict = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=busy")
@@ -336,7 +337,7 @@ def test_maps_that_another_run_writes_are_left_alone(session, ard, trained):
 
 
 def test_a_failed_run_leaves_nothing(session, ard, trained, tmp_path):
-    """A damaged file is met in the middle of the work."""
+    """The damage of the file is found in the middle of the work."""
     broken = tmp_path / "broken.h5"
     content = bytearray(ard.read_bytes())
     import h5py
@@ -360,7 +361,7 @@ def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorfl
     )
     assert "no such file" in done.said
     done = session("r.unet.train", f"input={ard}", f"output={tmp_path}", "--overwrite", ok=False, **no_tensorflow)
-    assert "something that is no model" in done.said
+    assert "is not a model folder" in done.said
 
 
 def test_the_examples_of_the_manual_pages_run(location, grass_env, ard, tmp_path):

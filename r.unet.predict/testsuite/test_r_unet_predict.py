@@ -34,21 +34,26 @@ def write_ard(path):
 
 
 def write_model(folder, features):
-    """Write a model folder with a net of random weights."""
+    """Write a model folder with a network of random weights."""
     from pathlib import Path
 
-    from imperviouslib.core.card import Card
+    from imperviouslib.core.card import Calibration, Card, Metrics, Scaling, Split, TrainingRecord
+    from imperviouslib.core.network import NetSpec
+    from imperviouslib.core.training import Epoch
     from imperviouslib.edge import modelfile, unet
 
     unet.seed_everything(1)
-    net = unet.build_unet(unet.NetSpec(2, (2000.0, 2000.0), (900.0, 900.0), 1, 4))
+    scaling = Scaling((2000.0, 2000.0), (900.0, 900.0))
+    net = unet.build_unet(NetSpec(2, scaling.mean, scaling.deviation, 1, 4))
     card = Card(
-        version="0", features=features, scaling={}, res_m=20, patch=32, depth=1, filters=4, halo=8, anchor=2, split={},
-        seed=1, years=(2017,), label_year=2017, legend="s2glc", ard_digest="", metrics={}, prior={}, calibration={},
+        version="0", features=features, scaling=scaling, res_m=20, patch=32, depth=1, filters=4, halo=8, anchor=2,
+        split=Split(32, 8, 0.2, 1, blocks={}, cells={}), seed=1, years=(2017,), label_year=2017, legend="s2glc", ard_digest="",
+        metrics=Metrics({}, {}), prior={}, calibration=Calibration(1.0, 0.1, 0.1),
+        settings=TrainingRecord(("2017",), 1, 1, 1, 8, 12, 3e-3, (), "", "", "1"),
     )  # fmt: skip
     modelfile.write_model(
         Path(folder), card, save_net=lambda path: unet.save_net(unet.with_probabilities(net, 1.0), path),
-        save_curves=lambda path: path.write_bytes(b""), history=[{"epoch": 1}], confusion=[],
+        save_curves=lambda path: path.write_bytes(b""), history=[Epoch(1, 1.0, 0.5, 1.0, 0.5)], confusion=[],
     )  # fmt: skip
 
 

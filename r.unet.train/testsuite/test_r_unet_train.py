@@ -21,7 +21,7 @@ SIDE = 160
 
 
 def write_ard(path, codes):
-    """Write an HDF5 file of the suite with four bright and dark classes."""
+    """Write an HDF5 file of the suite with classes of different brightness."""
     from imperviouslib.core.grid import Grid
     from imperviouslib.edge.ardfile import ArdWriter
 
