@@ -560,7 +560,7 @@ def test_a_zones_map_that_another_run_writes_is_left_alone(three_years):
     holding += "with grass.lock_vector('nuts'): sys.exit(subprocess.call(sys.argv[1:]))"
     words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={three_years / 'table'}", "prefix=ch"]
     done = subprocess.run([sys.executable, "-c", holding, *words], capture_output=True, text=True, cwd=TOP)
-    assert done.returncode == 1 and "Vector map <nuts> is being written by another run" in done.stderr
+    assert done.returncode == 1 and "Vector map <nuts>: in use by another run" in done.stderr
     # Without columns it writes elsewhere only.
     done = subprocess.run([sys.executable, "-c", holding, *words, "-n"], capture_output=True, text=True, cwd=TOP)
     assert done.returncode == 0, done.stderr
