@@ -99,13 +99,6 @@ def describe(names: Mapping[OutputMap, str], series: Series, definition: str) ->
             layer.name, one.made_from, {str(year): map_ for year, map_ in made_from.items()}, __version__,
             definition if layer.of_definition else None,
         )  # fmt: skip
-        grass.describe(
-            name,
-            title=one.title,
-            history=f"r.impervious.change: {layer.title.lower()} of {', '.join(made_from.values())}",
-            provenance=provenance,
-            sources=list(made_from.values()),
-        )
         if layer.content is Content.CLASSES:
             grass.style_classes(name)
         elif layer.content is Content.PAIRS:
@@ -113,6 +106,14 @@ def describe(names: Mapping[OutputMap, str], series: Series, definition: str) ->
         elif layer.content is Content.TRUTH:
             _write_categories(name, {0: "No", 1: layer.title})
             grass.run("r.colors", map=name, rules="-", stdin=f"0 235:235:235\n1 {layer.colour}\n")
+        # After the categories, because r.category removes the title.
+        grass.describe(
+            name,
+            title=one.title,
+            history=f"r.impervious.change: {layer.title.lower()} of {', '.join(made_from.values())}",
+            provenance=provenance,
+            sources=list(made_from.values()),
+        )
 
 
 def _write_categories(name: str, titles: Mapping[int, str]) -> None:
