@@ -36,7 +36,7 @@ class Method:
     key: str
     """Value of `m` in the address."""
     ground: str
-    """"region": figures speak of the whole region; "seen": only of the cells that were seen."""
+    """What the figures describe: "region" the whole region, "seen" only the cells that were seen."""
     interval: bool
     """Whether figures can have a 95 % interval."""
 

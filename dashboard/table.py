@@ -21,7 +21,7 @@ from dashboard.schema import Method, methods_by_rank
 
 @dataclass(frozen=True)
 class Measure:
-    """Which figures: one code of each column that is not place or time."""
+    """A choice of figures: one code for each column that is neither region nor time."""
 
     lc_flow: str
     landcover: str
@@ -226,7 +226,7 @@ class Table:
 
     @property
     def seen_method(self) -> Method | None:
-        """The preferred method that speaks only of cells that were seen, the one to compare others with.
+        """The preferred method that describes only the cells that were seen; other methods are compared with it.
 
         Where the table has none it is that of the schema; None where the schema has none.
         """
@@ -241,7 +241,7 @@ class Table:
     def index(self) -> None:
         """Sort the figures of the version and vintage shown by measure, and the transitions by region.
 
-        The figures of a measure, and the transitions of a region, are one slice each afterwards.
+        Then the figures of a measure are one slice, and so are the transitions of a region.
         """
         columns = {name: codes_of(self.facts[name]) for name in ("geo", "OBS_FLAG", *MEASURE_COLUMNS)}
         shown = rows_in(self.facts["nuts_version"], [self.nuts_version])

@@ -258,14 +258,14 @@ def test_choice_without_figures_says_so_and_can_be_left(site, plain_server):
     expect(page.locator("#map-method")).to_have_text("Method: consistent map")
     page.locator("#choose-i").select_option("net")
     page.locator("#choose-c").select_option("grn")
-    expect(page.get_by_text("No figures for this choice.")).to_be_visible()
+    expect(page.get_by_text("No figures for this choice. Try another measure, unit or method.")).to_be_visible()
     expect(page.get_by_text("The table has no figures for this choice.")).to_be_visible()
     expect(page.get_by_text("There are no figures to rank.")).to_be_visible()
     expect(page.get_by_role("slider", name="Period")).to_be_disabled()
     page.locator("#choose-c").select_option("imp")
     expect(page.locator("#map")).to_be_visible()
     expect(map_title(page)).to_have_text(re.compile("^Net change of impervious land"))
-    expect(page.get_by_text("No figures for this choice.")).to_be_hidden()
+    expect(page.get_by_text("No figures for this choice. Try another measure, unit or method.")).to_be_hidden()
 
 
 def test_measure_without_the_year_shows_the_nearest(site):

@@ -26,7 +26,7 @@ class Line:
 def second_method(table: Table, measure: Measure) -> Method | None:
     """Return the method to draw beside the chosen one, None where the table has no other.
 
-    Beside every method stands the one that speaks only of the cells seen; beside that one stands the headline method.
+    It is the method that counts only the cells that were seen, or the headline method where that one is chosen.
     """
     second = table.seen_method
     if second is None or second.code == measure.method:

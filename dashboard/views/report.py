@@ -21,17 +21,17 @@ def region_report(table: Table, state: State) -> Tag:
     """Make the report of the first region of the state: figures of all years, charts, transitions and method."""
     geo = state.geos[0]
     region = table.regions[geo]
-    alone = replace(state, geos=(geo,))
+    single = replace(state, geos=(geo,))
     charts = []
     for flow in table.codes("lc_flow"):
         for unit in ("KM2",) if flow == "STK" else ("PC",):
-            one = replace(alone, measure=replace(state.measure, lc_flow=flow, unit=unit))
+            one = replace(single, measure=replace(state.measure, lc_flow=flow, unit=unit))
             charts.append(tags.section(chart(table, one, narrow=True), class_="panel"))
     return document(
         f"{region.name} ({geo})",
         [
             tags.header(
-                tags.p(tags.a("Back to the map", href=f"../?{format_query(alone, table)}"), class_="note no-print"),
+                tags.p(tags.a("Back to the map", href=f"../?{format_query(single, table)}"), class_="note no-print"),
                 tags.p("Experimental statistics", class_="chip"),
             ),
             tags.main(
@@ -43,13 +43,13 @@ def region_report(table: Table, state: State) -> Tag:
                 ),
                 tags.h2("All years"),
                 tags.div(
-                    _all_years(table, alone), class_="scroll", tabindex="0", role="region", aria_label="All years"
+                    _all_years(table, single), class_="scroll", tabindex="0", role="region", aria_label="All years"
                 ),
                 tags.p(f"Land cover: {cover_name(table, state.measure.landcover).lower()}.", class_="note"),
                 tags.div(charts, class_="charts"),
-                tags.section(transitions(table, alone), class_="panel"),
+                tags.section(transitions(table, single), class_="panel"),
                 tags.h2("Method and sources"),
-                method_and_sources(table, alone, base="../"),
+                method_and_sources(table, single, base="../"),
             ),
         ],
         base="../",
