@@ -527,7 +527,7 @@ TABLE = [
         Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "current region" if name == "far" else "'lacking.h5'", found, expected, then)
         for tool in (TRAIN, PREDICT)
         for what, name, found, expected, then in (
-            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "all features", "Write it again"),
+            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "each feature", "Write it again"),
         )
     ),
     Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
