@@ -21,11 +21,6 @@ class Band:
     finest_m: int
     """Finest pixels in which it is delivered, in metres: assumed where a catalogue does not tell the size."""
 
-    @property
-    def semantic_label(self) -> str:
-        """Label of GRASS maps: S2_ and the band's number."""
-        return "S2_" + self.name.removeprefix("B").lstrip("0")
-
 
 TABLE = (
     Band("B02", "blue", 10),
@@ -58,9 +53,9 @@ def parse_band(name: str) -> Band | None:
 
 
 def semantic_label(name: str) -> str:
-    """Return the semantic label of a band's maps in GRASS.
+    """Return the semantic label of a band's maps in GRASS: S2_ and the band's number. The band may be one that is not in `TABLE`.
 
     >>> semantic_label("B04"), semantic_label("B8A"), semantic_label("SCL")
     ('S2_4', 'S2_8A', 'S2_SCL')
     """
-    return _BY_NAME[name].semantic_label
+    return "S2_" + name.removeprefix("B").lstrip("0")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imperviouslib.core.bands import DEFAULT_BANDS
+from imperviouslib.core.bands import DEFAULT_BANDS, semantic_label
 from imperviouslib.core.composite import METHODS
 
 _TITLES = {method.statistic: method.title for method in METHODS.values()}
@@ -70,8 +70,9 @@ def find_variable(name: str) -> Variable:
     (('B8A',), 'S2_4')
     """
     index = next((index for index in INDICES if index.name == name), None)
-    label = "S2_" + name.removeprefix("B").lstrip("0")
-    return index or Variable(name, (name,), "surface reflectance", "reflectance x 10000", semantic_label=label)
+    return index or Variable(
+        name, (name,), "surface reflectance", "reflectance x 10000", semantic_label=semantic_label(name)
+    )
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ CLASSES: tuple[LandClass, ...] = (
     LandClass(GREEN, "green", "Green", (77, 146, 33)),
     LandClass(OTHER, "other", "Other (wetland, water, snow)", (67, 124, 190)),
 )
+"""In the order of their codes, which are 1, 2, 3 ... without gaps: the outputs of the network follow this order."""
 CLASS_KEYS: tuple[str, ...] = tuple(c.key for c in CLASSES)
 
 DEFINITIONS: dict[str, tuple[int, ...]] = {
@@ -77,10 +78,11 @@ class Legend:
     def __post_init__(self) -> None:
         wrong = sorted({c for c in self.codes.values() if c not in (NODATA, *(k.code for k in CLASSES))})
         if wrong:
+            *others, last = (str(c.code) for c in CLASSES)
             raise LegendError(
                 _("Legend '{}'").format(self.name),
                 found=_("class {}").format(wrong[0]),
-                expected=_("0 (no data), 1, 2, 3 or 4"),
+                expected=_("0 (no data), {} or {}").format(", ".join(others), last),
                 then=_("Correct the legend file."),
             )
 
@@ -177,8 +179,8 @@ def parse_legend(text: str, name: str) -> Legend:
             raise LegendError(
                 thing,
                 found=f"'{raw.strip()}'",
-                expected=_("'code class [title]' with class 0-4 or one of {}, or a rule of r.reclass").format(
-                    ", ".join(_KEYS)
+                expected=_("'code class [title]' with class 0-{} or one of {}, or a rule of r.reclass").format(
+                    len(CLASSES), ", ".join(_KEYS)
                 ),
                 then=_("Correct the line."),
             )

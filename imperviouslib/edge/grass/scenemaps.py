@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from imperviouslib.core.bands import SCL, semantic_label
 from imperviouslib.edge.grass.calls import percent, run
 from imperviouslib.edge.grass.maps import describe, import_tiff, link_file
 from imperviouslib.edge.grass.workspace import linked_file, mapset_folder, read_header
@@ -74,8 +75,8 @@ def import_scenes(scenes: Sequence[SceneMap], nprocs: int, *, link: bool) -> Non
     with ThreadPoolExecutor(max(2, nprocs)) as threads:
         for number, _done in enumerate(threads.map(import_one, scenes), start=1):
             percent(number, len(scenes))
-    classes = [p.name for p in scenes if p.semantic_label == "S2_SCL"]
-    bands = [p.name for p in scenes if p.semantic_label != "S2_SCL"]
+    classes = [p.name for p in scenes if p.semantic_label == semantic_label(SCL)]
+    bands = [p.name for p in scenes if p.semantic_label != semantic_label(SCL)]
     for names, rules in ((bands, "0 black\n4000 white\n65535 white\n"), (classes, _SCL_COLOURS)):
         # The length of a command line is limited.
         for start in range(0, len(names), 500):

@@ -100,7 +100,7 @@ def _check_classes(maps: Sequence[str], sources: Sequence[str], grid: Grid) -> N
             raise InputError(
                 _("Map <{}>").format(source),
                 found=_("code {}").format(wrong[0]),
-                expected=_("classes 1 to 4 and NULL"),
+                expected=_("classes 1 to {} and NULL").format(len(CLASSES)),
                 then=_("Name a legend with legend=, and set no data with r.null."),
             )
         seen = seen or bool(codes)
