@@ -1,4 +1,4 @@
-"""One measurement for each stage that has no file of its own, on made arrays, against the plain way of doing the same. See bench.py for how to add more."""
+"""Benchmarks of single steps of the chain on random arrays. See bench.py for how to add more."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def exact_warp() -> tuple[float, float]:
     west, north = west // 20 * 20, north // 20 * 20
     part = Grid(west, north - SIDE * 20, west + SIDE * 20, north)
     pixels = np.random.default_rng(1).integers(1, 10000, (2745, 2745), dtype=np.uint16)
-    coordinates(source)  # once a scene geometry, not once a band
+    coordinates(source)  # computed once for all bands of a scene, so it is not measured
     from affine import Affine
 
     def theirs() -> None:
@@ -47,7 +47,7 @@ def masked_median() -> tuple[float, float]:
     stack = rng.integers(1, 10000, (12, SIDE, SIDE), dtype=np.uint16)
     stack[rng.random(stack.shape) < 0.4] = 0
     floats = np.where(stack == 0, np.nan, stack).astype("float32")
-    part = floats[:, : SIDE // 8]  # nanmedian is slow enough to be measured on an eighth
+    part = floats[:, : SIDE // 8]  # nanmedian is slow, so it is measured on an eighth
     return best_of(lambda: median(stack.copy())), 8 * best_of(lambda: np.nanmedian(part, axis=0), 1)
 
 
@@ -89,7 +89,8 @@ def training_step() -> tuple[float, None]:
 @case("predict", "1024 x 1024 cells in anchored windows with halo, against one pass without, seconds", target=1.6)
 def windows_with_halo() -> tuple[float, float]:
     from imperviouslib.core.grid import Grid
-    from imperviouslib.core.patches import net_halo, windows
+    from imperviouslib.core.network import net_halo
+    from imperviouslib.core.windows import windows
     from imperviouslib.edge.unet import NetSpec, build_unet, run_net, with_probabilities
 
     net = build_unet(NetSpec(3, (1000.0,) * 3, (300.0,) * 3, filters=8))

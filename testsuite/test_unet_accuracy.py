@@ -1,9 +1,10 @@
-"""Figures of agreement, worked out on paper."""
+"""Figures of accuracy, worked out on paper."""
 
 import numpy as np
 import pytest
 
-from imperviouslib.core.accuracy import Tally, confusion_table, resolve_temperature, softmax
+from imperviouslib.core.accuracy import Tally, confusion_table
+from imperviouslib.core.probability import encode_prediction, resolve_temperature, softmax
 
 
 def tally(pairs):
@@ -19,29 +20,28 @@ def tally(pairs):
 def test_figures_are_those_of_the_counts():
     found = tally([(0, 0, 0.9)] * 6 + [(0, 2, 0.9)] * 2 + [(2, 0, 0.9)] * 4 + [(2, 2, 0.9)] * 8)
     assert found.confusion[0, 0] == 6 and found.confusion[0, 2] == 2 and found.confusion[2, 0] == 4
-    summary = found.summary()
-    artificial = summary["classes"]["artificial"]
-    assert summary["cells"] == 20
-    assert summary["overall_accuracy"] == pytest.approx((6 + 8) / 20)
-    assert artificial["iou"] == pytest.approx(6 / (6 + 2 + 4))
-    assert artificial["users_accuracy"] == pytest.approx(6 / (6 + 4))
-    assert artificial["producers_accuracy"] == pytest.approx(6 / (6 + 2))
-    assert artificial["area_bias_pct"] == pytest.approx(100 * (10 - 8) / 8)
+    accuracy = found.accuracy()
+    artificial = accuracy.classes["artificial"]
+    assert accuracy.cells == 20
+    assert accuracy.overall_accuracy == pytest.approx((6 + 8) / 20)
+    assert artificial.iou == pytest.approx(6 / (6 + 2 + 4))
+    assert artificial.users_accuracy == pytest.approx(6 / (6 + 4))
+    assert artificial.producers_accuracy == pytest.approx(6 / (6 + 2))
+    assert artificial.area_bias_pct == pytest.approx(100 * (10 - 8) / 8)
     expected = 10 * 0.9 + 10 * 0.1 / 3
-    assert artificial["expected_area_bias_pct"] == pytest.approx(100 * (expected - 8) / 8, abs=1e-5)
+    assert artificial.expected_area_bias_pct == pytest.approx(100 * (expected - 8) / 8, abs=1e-5)
 
 
 def test_a_class_without_cells_has_no_figures():
-    natural = tally([(0, 0, 0.9)]).summary()["classes"]["natural"]
-    assert natural["reference_cells"] == natural["mapped_cells"] == 0
-    assert (
-        natural["iou"] is natural["users_accuracy"] is natural["producers_accuracy"] is natural["area_bias_pct"] is None
-    )
+    natural = tally([(0, 0, 0.9)]).accuracy().classes["natural"]
+    assert natural.reference_cells == natural.mapped_cells == 0
+    assert natural.iou is natural.users_accuracy is natural.producers_accuracy is natural.area_bias_pct is None
 
 
 def test_nothing_counted_is_no_accuracy():
-    assert Tally().summary()["overall_accuracy"] is None
+    assert Tally().accuracy().overall_accuracy is None
     assert Tally().calibration_error is None
+    assert Tally().accuracy().calibration_error is None
 
 
 def test_calibration_error_is_the_distance_of_confidence_and_hits():
@@ -76,3 +76,12 @@ def test_the_table_names_both_sides():
     table = confusion_table(np.arange(16).reshape(4, 4))
     assert table[0] == ["reference", "artificial", "natural", "green", "other"]
     assert table[2] == ["natural", "4", "5", "6", "7"]
+
+
+def test_no_data_is_no_class_and_no_probability():
+    probability = np.array([0.7, 0.1, 0.2, 0.0]).reshape(4, 1, 1).repeat(2, axis=2)
+    classes, scaled = encode_prediction(probability, np.array([[True, False]]))
+    assert classes.tolist() == [[1, 0]]
+    assert scaled[:, 0].tolist() == [[7000, 0], [1000, 0], [2000, 0], [1, 0]]
+    sure = np.array([1.0, 0, 0, 0]).reshape(4, 1, 1)
+    assert encode_prediction(sure, np.array([[True]]))[1].ravel().tolist() == [9999, 1, 1, 1]

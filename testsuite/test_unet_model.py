@@ -1,7 +1,9 @@
-"""The net and the model folder: the battery, exactness of windows, refusals."""
+"""The network and the model folder: training, exactness of windows, engines, refusals."""
 
 import json
+import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,26 +11,30 @@ import numpy as np
 import pytest
 import rasterio
 
-from imperviouslib.core.card import Card, check_fit, parse_card
-from imperviouslib.core.errors import InputError, ModelError
-from imperviouslib.core.patches import net_halo, windows
-from imperviouslib.edge import unet
+from imperviouslib.core.card import check_fit, parse_card
+from imperviouslib.core.errors import InputError, ModelError, TrainingError
+from imperviouslib.core.network import NetSpec, net_halo
+from imperviouslib.core.training import Epoch, FitPlan, best_epoch, resolve_steps
+from imperviouslib.core.windows import windows
+from imperviouslib.edge import engine, unet
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import open_engine
+from imperviouslib.edge.engine import Engine, engines, resolve_engine
 from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
 from imperviouslib.stage.predict import infer_period
-from testsuite.unet_ground import FEATURES, grid_at, make_classes, make_features, write_ard
+from testsuite import TOP
+from testsuite.unet_ground import FEATURES, grid_at, make_card, make_classes, make_features, write_ard
 
 MEAN, DEVIATION = (1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0)
 KEYS = ("p_artificial", "p_natural", "p_green", "p_other", "class")
+EPOCH = Epoch(1, 1.0, 0.5, 1.0, 0.5)
 
 
 def small_spec(depth=2, filters=4):
-    return unet.NetSpec(3, MEAN, DEVIATION, depth, filters)
+    return NetSpec(3, MEAN, DEVIATION, depth, filters)
 
 
 def scrambled(depth=2, filters=4, seed=3):
-    """A net whose every weight is random, batch statistics too, so that no term hides a fault."""
+    """A network with random weights and batch statistics, so that no term can hide a fault."""
     unet.seed_everything(seed)
     net = unet.build_unet(small_spec(depth, filters))
     rng = np.random.default_rng(seed)
@@ -56,7 +62,7 @@ def fitted(seed=1, epochs=2, batch=None):
     unet.seed_everything(seed)
     net = unet.build_unet(small_spec(depth=1))
     batch = batch or toy(1)
-    history = unet.fit(net, unet.FitPlan(epochs, 4, seed), lambda rng: batch, [toy(50)])
+    history = unet.fit(net, FitPlan(epochs, 4, seed), lambda rng: batch, [toy(50)])
     return net, history
 
 
@@ -65,7 +71,7 @@ def same_weights(one, two):
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_the_net_gives_a_logit_a_class_for_every_cell(depth):
+def test_the_network_returns_a_logit_per_class_for_every_cell(depth):
     net = unet.build_unet(small_spec(depth))
     assert net.input.dtype == "uint16"
     out = unet.run_net(net)(toy(1)[0])
@@ -75,11 +81,11 @@ def test_the_net_gives_a_logit_a_class_for_every_cell(depth):
 
 def test_fitting_lowers_the_loss_and_keeps_the_best_epoch():
     net, history = fitted(epochs=16)
-    assert history[-1]["loss"] < history[0]["loss"] * 0.8
+    assert history[-1].loss < history[0].loss * 0.8
     features, y, _ = toy(50)
     logits = unet.run_net(net)(features).astype(np.float64)
     powers = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, y[..., np.newaxis].astype(int), -1)[..., 0]
-    assert powers.mean() == pytest.approx(min(row["val_loss"] for row in history), rel=1e-3)
+    assert powers.mean() == pytest.approx(best_epoch(history).val_loss, rel=1e-3)
 
 
 def test_same_seed_same_weights_and_another_seed_others():
@@ -97,7 +103,7 @@ def test_labels_of_weight_zero_change_nothing():
     assert not same_weights(one, fitted(batch=(features, other, np.ones_like(weight)))[0])
 
 
-def test_a_cell_that_misses_a_feature_tells_nothing_by_the_others():
+def test_a_cell_without_one_feature_is_treated_as_without_all():
     run = unet.run_net(scrambled())
     features = toy(1)[0]
     features[:, 10:20, 10:20, 1] = 0
@@ -122,8 +128,8 @@ def test_save_and_load_give_the_same_answer(tmp_path):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_the_halo_is_the_reach_of_the_net(depth):
-    """Beyond the halo nothing counts, and a halo one anchor narrower would not do."""
+def test_the_halo_is_the_receptive_field_of_the_network(depth):
+    """Cells beyond the halo change nothing; a halo one anchor narrower would be too small."""
     halo, anchor = net_halo(depth), 2**depth
     side = anchor + 2 * (halo + anchor)
     features = np.full((1, side, side, 3), 1500, np.uint16)
@@ -167,17 +173,17 @@ def model(tmp_path_factory):
     return write_random_model(folder)
 
 
-def write_random_model(folder, **changes):
-    card = Card(
-        version="0", features=FEATURES, scaling={}, res_m=20, patch=32, depth=3, filters=4, halo=48, anchor=8, split={}, seed=3,
-        years=(2017,), label_year=2017, legend="s2glc", ard_digest="", metrics={}, prior={}, calibration={"temperature": 1.5},
-    )  # fmt: skip
+def write_random_model(folder):
     net = unet.with_probabilities(scrambled(3), 1.5)
     write_model(
-        folder, replace(card, **changes), save_net=lambda path: unet.save_net(net, path), history=[{"epoch": 1}],
+        folder, make_card(3), save_net=lambda path: unet.save_net(net, path), history=[EPOCH],
         save_curves=lambda path: path.write_bytes(b""), confusion=[["reference"]],
     )  # fmt: skip
     return folder
+
+
+def open_engine(folder):
+    return resolve_engine("auto").open(folder, 0)
 
 
 def test_tiled_equals_whole(odd_ard, model, tmp_path):
@@ -206,7 +212,7 @@ def test_tiled_equals_whole(odd_ard, model, tmp_path):
 
 
 def test_a_narrower_halo_would_show(odd_ard, model):
-    """The twin of the test above: it can fail."""
+    """The counterpart of the test above, which shows that it can fail."""
     path, grid = odd_ard
     infer = open_engine(model)
     with ArdFile.open(path) as ard:
@@ -246,9 +252,52 @@ def test_no_data_stays_no_data_and_data_stays_data(odd_ard, model, tmp_path):
     assert abs(sums - 10_000).max() <= 6, "four roundings and clips"
 
 
-def test_an_unknown_engine_is_refused(model):
-    with pytest.raises(InputError, match="auto or tensorflow"):
-        open_engine(model, engine="abacus")
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(InputError, match="found 'abacus', expected one of auto, tensorflow"):
+        resolve_engine("abacus")
+
+
+def test_the_choices_of_the_option_are_the_engines():
+    script = (TOP / "r.unet.predict" / "r.unet.predict.py").read_text(encoding="utf-8")
+    choices = re.search(r"key: engine\n(?:# %.*\n)*?# % options: (.*)\n", script)[1]
+    assert choices.split(",") == ["auto", *(one.name for one in engines())]
+
+
+@pytest.fixture
+def another_engine(tmp_path, monkeypatch):
+    """An engine file whose package is or is not installed, in the folder of engines."""
+    from imperviouslib.edge import engines as folder
+
+    def write(package, rank):
+        (tmp_path / "abacus.py").write_text(
+            "from imperviouslib.edge.engine import Engine\n"
+            f"ENGINE = Engine('abacus', {package!r}, {rank}, lambda folder, threads: None)\n"
+        )
+        monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
+        engines.cache_clear()
+
+    yield write
+    engines.cache_clear()
+    sys.modules.pop("imperviouslib.edge.engines.abacus", None)
+
+
+def test_an_engine_is_one_file(another_engine):
+    another_engine("json", 20)
+    assert [one.name for one in engines()] == ["tensorflow", "abacus"]
+    assert resolve_engine("abacus").name == "abacus"
+    assert resolve_engine("auto").name == "tensorflow"
+
+
+@pytest.mark.parametrize(("package", "chosen"), [("json", "abacus"), ("no_such_package", "tensorflow")])
+def test_auto_is_the_preferred_engine_that_is_installed(another_engine, package, chosen):
+    another_engine(package, 1)
+    assert resolve_engine("auto").name == chosen
+
+
+def test_without_any_engine_the_preferred_one_names_the_missing_package(monkeypatch):
+    none = (Engine("one", "no_such_package", 1, lambda folder, threads: None),)
+    monkeypatch.setattr(engine, "engines", lambda: none)
+    assert resolve_engine("auto").name == "one"
 
 
 def test_a_whole_model_is_read(model):
@@ -261,16 +310,21 @@ def test_a_whole_model_is_read(model):
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
-        (lambda folder: (folder / NET).write_bytes((folder / NET).read_bytes()[:-100]), "that its card does not know"),
-        (lambda folder: (folder / NET).unlink(), "no unet.keras"),
-        (lambda folder: (folder / CARD).unlink(), "no card.json"),
-        (lambda folder: (folder / CARD).write_text((folder / CARD).read_text()[:100]), "text that is no JSON"),
-        (lambda folder: (folder / CARD).write_text("[]"), "no contract"),
+        (
+            lambda folder: (folder / NET).write_bytes((folder / NET).read_bytes()[:-100]),
+            "the checksum of unet.keras differs",
+        ),
+        (lambda folder: (folder / NET).unlink(), "has no unet.keras"),
+        (lambda folder: (folder / CARD).unlink(), "has no card.json"),
+        (lambda folder: (folder / CARD).write_text((folder / CARD).read_text()[:100]), "text that is not JSON"),
+        (lambda folder: (folder / CARD).write_text("[]"), "no contract number"),
         (lambda folder: edit(folder, contract=2), "contract 2, expected contract 1"),
         (lambda folder: edit(folder, halo=40), "halo 40 and anchor 8 for depth 3, expected 48 and 8"),
         (lambda folder: edit(folder, anchor=4), "anchor 4"),
         (lambda folder: edit(folder, features=None), "a damaged card"),
         (lambda folder: edit(folder, depth="three"), "a damaged card"),
+        (lambda folder: edit(folder, metrics={"test": {}}), "a damaged card"),
+        (lambda folder: edit(folder, calibration={}), "a damaged card"),
         (shutil.rmtree, "no such folder"),
     ],
 )
@@ -290,7 +344,36 @@ def edit(folder, **changes):
 
 def test_a_field_of_a_later_version_does_no_harm(model):
     values = json.loads((model / CARD).read_text())
+    values["settings"]["weather"] = "fair"
     assert parse_card(json.dumps({**values, "colour": "blue"}), "card") == read_model(model)
+
+
+def test_a_card_is_read_as_it_was_written():
+    card = make_card()
+    assert parse_card(json.dumps(card.to_json()), "card") == card
+
+
+def test_the_card_has_the_keys_of_the_contract():
+    """Written out, because readers outside the suite rely on them."""
+    content = make_card().to_json()
+    assert set(content) == {
+        "anchor", "ard_digest", "calibration", "classes", "contract", "depth", "features", "filters", "halo", "label_year",
+        "legend", "metrics", "model_sha256", "patch", "prior", "res_m", "scaling", "seed", "settings", "split", "version", "years",
+    }  # fmt: skip
+    assert set(content["scaling"]) == {"mean", "deviation", "nodata", "where"}
+    assert set(content["split"]) == {"block", "gap", "test", "seed", "blocks", "cells"}
+    assert set(content["calibration"]) == {"temperature", "error_before", "error_after", "ground"}
+    assert set(content["settings"]) == {
+        "periods", "epochs", "epochs_run", "epoch_kept", "batch", "steps", "learning_rate", "absent_classes", "keras", "tensorflow",
+        "threads",
+    }  # fmt: skip
+    assert set(content["metrics"]) == {"validation", "test"}
+    assert set(content["metrics"]["test"]["2017"]) == {
+        "cells", "overall_accuracy", "log_loss", "calibration_error", "classes",
+    }  # fmt: skip
+    assert set(content["metrics"]["test"]["2017"]["classes"]["green"]) == {
+        "reference_cells", "mapped_cells", "iou", "users_accuracy", "producers_accuracy", "area_bias_pct", "expected_area_bias_pct",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -301,7 +384,7 @@ def test_a_field_of_a_later_version_does_no_harm(model):
             "features B12_p50,B04_p50,B11_p50, expected B12_p50,B11_p50,B04_p50",
         ),
         ({"features": ("B12_p50",)}, "features B12_p50, expected"),
-        ({"res_m": 10}, "cells 10 m, expected 20 m"),
+        ({"res_m": 10}, "cells of 10 m, expected 20 m"),
         (
             {"classes": {"artificial": 1, "green": 2, "other": 3}},
             "classes 1 artificial,2 green,3 other, expected 1 artificial",
@@ -322,18 +405,30 @@ def test_a_model_that_fails_midway_leaves_the_old_one(model, tmp_path):
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        write_model(folder, before, save_net=fail, save_curves=fail, history=[{"epoch": 1}], confusion=[])
+        write_model(folder, before, save_net=fail, save_curves=fail, history=[EPOCH], confusion=[])
     assert read_model(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_a_folder_that_is_no_model_is_never_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
-    with pytest.raises(InputError, match="no model"):
+    with pytest.raises(InputError, match="not a model folder"):
         check_model_free(tmp_path / "photos", overwrite=True)
 
 
 def test_a_file_that_is_no_net_is_refused(tmp_path):
     (tmp_path / "x.keras").write_bytes(b"PK nothing")
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot be loaded as a network"):
         unet.load_net(tmp_path / "x.keras")
+
+
+def test_a_loss_that_is_not_a_number_is_refused():
+    nan = replace(EPOCH, val_loss=float("nan"))
+    with pytest.raises(TrainingError, match="the loss is not a number"):
+        best_epoch([nan, nan])
+
+
+def test_an_epoch_is_about_two_passes_within_bounds():
+    assert resolve_steps(2 * 10 * 64 * 64 * 8, periods=2, patch=64, batch=8) == 20
+    assert resolve_steps(1, periods=1, patch=64, batch=8) == 12
+    assert resolve_steps(10**12, periods=1, patch=64, batch=8) == 1000

@@ -1,4 +1,4 @@
-"""Windows, patches and the parting of ground."""
+"""Windows, patches and the split of ground."""
 
 import warnings
 
@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_cdt
 
+from imperviouslib.core import ground as grounds
 from imperviouslib.core import patches
 from imperviouslib.core.errors import GridError, TrainingError
-from imperviouslib.core.patches import TEST, TRAIN, UNUSED, VALIDATION, Draw, Ground
+from imperviouslib.core.ground import TEST, TRAIN, UNUSED, VALIDATION, Ground
+from imperviouslib.core.network import net_anchor, net_halo
+from imperviouslib.core.patches import Draw
+from imperviouslib.core.windows import resolve_part, window_corners, windows
 from imperviouslib.edge.split import split_blocks
 from testsuite.unet_ground import grid_at, make_classes
 
@@ -21,12 +25,12 @@ places = st.builds(
 
 @given(part=places, depth=st.integers(1, 3), factor=st.integers(1, 5))
 def test_windows_cut_and_stitched_give_the_array(part, depth, factor):
-    anchor, halo = patches.net_anchor(depth), patches.net_halo(depth)
+    anchor, halo = net_anchor(depth), net_halo(depth)
     size = anchor * factor
     array = np.arange(part.height * part.width).reshape(part.shape)
     stitched = np.full(part.shape, -1)
     shapes = set()
-    for core, window in patches.windows(part, halo=halo, size=size):
+    for core, window in windows(part, halo=halo, size=size):
         assert window.first_row % anchor == window.first_col % anchor == 0
         assert window.contains(core.grown(halo))
         assert (stitched[core.slices_in(part)] == -1).all(), "a cell is computed twice"
@@ -39,11 +43,11 @@ def test_windows_cut_and_stitched_give_the_array(part, depth, factor):
 @given(part=places, factor=st.integers(1, 5), cut=st.integers(1, 40))
 def test_a_cell_has_the_same_window_however_the_area_is_cut(part, factor, cut):
     size = 8 * factor
-    whole = {core.bounds: window for core, window in patches.windows(part, halo=48, size=size)}
+    whole = {core.bounds: window for core, window in windows(part, halo=48, size=size)}
     smaller = part.intersection(grid_at(part.first_row + cut // 2, part.first_col + cut // 3, 70, 70))
     if smaller is None:
         return
-    for core, window in patches.windows(smaller, halo=48, size=size):
+    for core, window in windows(smaller, halo=48, size=size):
         assert window in whole.values()
         assert window.contains(core)
 
@@ -55,9 +59,9 @@ def test_a_cell_has_the_same_window_however_the_area_is_cut(part, factor, cut):
     side=st.integers(1, 6),
     gap=st.integers(1, 9),
 )
-def test_no_cell_lies_within_the_gap_of_a_cell_of_another_use(blocks, side, gap):
+def test_no_cell_lies_within_the_gap_of_a_cell_of_another_role(blocks, side, gap):
     wanted = np.kron(np.array(blocks, np.uint8), np.ones((side, side), np.uint8))
-    roles = patches.part_roles(wanted, gap)
+    roles = grounds.separate_roles(wanted, gap)
     assert ((roles == wanted) | (roles == UNUSED)).all()
     assert ((roles == TEST) == (wanted == TEST)).all(), "test ground must stay whole"
     for one, other in ((TRAIN, TEST), (TRAIN, VALIDATION), (VALIDATION, TEST)):
@@ -68,12 +72,12 @@ def test_no_cell_lies_within_the_gap_of_a_cell_of_another_use(blocks, side, gap)
 
 def test_the_gap_takes_no_more_than_it_must():
     wanted = np.array([[TEST] + [TRAIN] * 6], np.uint8)
-    assert patches.part_roles(wanted, 2).tolist() == [[TEST, UNUSED, UNUSED, TRAIN, TRAIN, TRAIN, TRAIN]]
+    assert grounds.separate_roles(wanted, 2).tolist() == [[TEST, UNUSED, UNUSED, TRAIN, TRAIN, TRAIN, TRAIN]]
 
 
 @given(outer=places, size=st.integers(1, 20), stride=st.integers(1, 12))
 def test_every_patch_lies_in_the_ground_at_an_absolute_multiple(outer, size, stride):
-    rows, cols = patches.lattice(outer, size=size, stride=stride)
+    rows, cols = window_corners(outer, size=size, stride=stride)
     assert (rows >= 0).all() and (rows + size <= outer.height).all()
     assert (cols >= 0).all() and (cols + size <= outer.width).all()
     assert not ((outer.first_row + rows) % stride).any() and not ((outer.first_col + cols) % stride).any()
@@ -83,7 +87,7 @@ def test_every_patch_lies_in_the_ground_at_an_absolute_multiple(outer, size, str
 def test_classes_are_counted_as_by_hand():
     label = make_classes((20, 30), seed=4)
     label[3:9, 5:11] = 0
-    rows, cols = patches.lattice(grid_at(0, 0, 20, 30), size=7, stride=3)
+    rows, cols = window_corners(grid_at(0, 0, 20, 30), size=7, stride=3)
     counts = patches.count_classes(label, rows, cols, 7)
     for row, col, found in zip(rows, cols, counts, strict=True):
         part = label[row : row + 7, col : col + 7]
@@ -106,9 +110,9 @@ def test_rare_ground_is_drawn_more_often_than_it_occurs():
     assert drawn[99] == pytest.approx(1 / (1 + 99**0.5))
 
 
-def test_the_eight_turns_are_different_and_keep_cells():
+def test_the_eight_flips_and_rotations_are_different_and_keep_cells():
     array = np.arange(4).reshape(2, 2)
-    turns = {tuple(patches.turn(array, way).ravel()) for way in range(8)}
+    turns = {tuple(patches.flip_rotate(array, way).ravel()) for way in range(8)}
     assert len(turns) == 8
     assert all(sorted(turn) == [0, 1, 2, 3] for turn in turns)
 
@@ -162,41 +166,32 @@ def test_ground_smaller_than_a_patch_is_refused(shape):
     with pytest.raises(
         TrainingError, match=rf"{shape[0]} x {shape[1]} cells, expected at least 480 x 480 for patches of 64"
     ):
-        patches.resolve_block(np.ones(shape, np.uint8), grid_at(0, 0, *shape), patch=64, halo=48)
+        grounds.resolve_block(np.ones(shape, np.uint8), grid_at(0, 0, *shape), patch=64, halo=48)
 
 
 def test_ground_of_too_few_blocks_is_refused():
     with pytest.raises(TrainingError, match="4 blocks of 32, expected at least 10 blocks"):
-        patches.resolve_block(np.ones((64, 64), np.uint8), grid_at(0, 0, 64, 64), patch=32, halo=8)
+        grounds.resolve_block(np.ones((64, 64), np.uint8), grid_at(0, 0, 64, 64), patch=32, halo=8)
 
 
 def test_blocks_are_as_large_as_the_ground_allows():
     for side, block in ((128, 32), (256, 64), (1024, 256), (5000, 1024)):
         label = np.ones((side, side), np.uint8)
-        assert patches.resolve_block(label, grid_at(0, 0, side, side), patch=32, halo=8) == block
+        assert grounds.resolve_block(label, grid_at(0, 0, side, side), patch=32, halo=8) == block
 
 
 def test_one_class_and_no_label_are_refused():
     for label, found in (
         (np.full((3, 3), 3, np.uint8), "only class 3"),
-        (np.zeros((3, 3), np.uint8), "no labelled cell"),
+        (np.zeros((3, 3), np.uint8), "no cell with a label and all features"),
     ):
         with pytest.raises(TrainingError, match=found):
-            patches.check_classes(label, thing="Ground")
+            grounds.check_classes(label, thing="Ground")
 
 
-def test_a_region_elsewhere_is_refused_with_the_way_out():
+def test_a_region_elsewhere_is_refused_and_the_message_says_how_to_set_it():
     with pytest.raises(GridError, match=r"g\.region n=1000 s=0 e=2000 w=0 res=20"):
-        patches.resolve_part(grid_at(-50, 0, 50, 100), grid_at(0, 0, 5, 5), name="a.h5")
-
-
-def test_no_data_is_no_class_and_no_probability():
-    probability = np.array([0.7, 0.1, 0.2, 0.0]).reshape(4, 1, 1).repeat(2, axis=2)
-    classes, scaled = patches.encode_prediction(probability, np.array([[True, False]]))
-    assert classes.tolist() == [[1, 0]]
-    assert scaled[:, 0].tolist() == [[7000, 0], [1000, 0], [2000, 0], [1, 0]]
-    sure = np.array([1.0, 0, 0, 0]).reshape(4, 1, 1)
-    assert patches.encode_prediction(sure, np.array([[True]]))[1].ravel().tolist() == [9999, 1, 1, 1]
+        resolve_part(grid_at(-50, 0, 50, 100), grid_at(0, 0, 5, 5), name="a.h5")
 
 
 def units(seed=0, blocks=16, each=9):
@@ -207,7 +202,7 @@ def units(seed=0, blocks=16, each=9):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 500), blocks=st.integers(10, 40), test=st.sampled_from([0.1, 0.2, 0.33, 0.5]))
-def test_blocks_are_parted_whole_and_all_uses_get_some(seed, blocks, test):
+def test_blocks_stay_whole_and_every_role_gets_some(seed, blocks, test):
     strata, numbers, counts = units(seed, blocks)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

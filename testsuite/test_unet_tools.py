@@ -332,7 +332,7 @@ def test_maps_that_another_run_writes_are_left_alone(session, ard, trained):
     holding += "with grass.lock_maps('busy'): sys.exit(subprocess.call(sys.argv[1:]))"
     predict = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=busy")
     done = session(sys.executable, "-c", holding, *predict, ok=False)
-    assert "Maps <busy_*>: found another run that writes it now" in done.said
+    assert "Maps <busy_*>: in use by another run" in done.said
 
 
 def test_a_failed_run_leaves_nothing(session, ard, trained, tmp_path):

@@ -1,13 +1,18 @@
-"""A small ground for the tests of the net: four classes that differ in their bands, in stripes, spots and fields.
+"""Small data for the tests of the network: four classes that differ in their bands, and the card of a model.
 
-Everything follows from a seed, and no class is easy by its place alone.
+Everything is determined by a seed, and no class can be recognized by its place alone.
 """
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
+from imperviouslib.core.accuracy import Tally
+from imperviouslib.core.card import Calibration, Card, Metrics, Scaling, Split, TrainingRecord
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.network import net_anchor, net_halo
+from imperviouslib.core.provenance import SceneRecord
 from imperviouslib.edge.ardfile import ArdWriter
 
 FEATURES = ("B12_p50", "B11_p50", "B04_p50")
@@ -55,8 +60,30 @@ def write_ard(
                 label = classes[rows, cols]
                 shares = np.stack([np.where(label == code, 100, 0) for code in SPECTRA]).astype(np.uint8)
                 out.write_label(part, label, np.full(part.shape, 100, np.uint8), shares)
-        out.finish({str(year): {"scenes": [{"id": f"scene of {year}"}]} for year in years})
+        out.finish({str(year): {"scenes": [asdict(scene_of(year))]} for year in years})
     return classes
+
+
+def scene_of(year):
+    """The one scene of a year."""
+    return SceneRecord(
+        f"scene of {year}", "31UDS", f"{year}-06-01T10:56:19Z", "02.08", 0, "baseline 02.08 < 04.00", {"B12": "ab" * 32}
+    )
+
+
+def make_card(depth=3, **changes):
+    """The card of a small model with made-up figures."""
+    uses = ("training", "validation", "test")
+    accuracy = Tally().accuracy()
+    card = Card(
+        version="0", features=FEATURES, scaling=Scaling((1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0)), res_m=20, patch=32,
+        depth=depth, filters=4, halo=net_halo(depth), anchor=net_anchor(depth),
+        split=Split(32, net_halo(depth), 0.2, 3, {use: [(number, 0)] for number, use in enumerate(uses)}, dict.fromkeys(uses, 9)),
+        seed=3, years=(2017,), label_year=2017, legend="s2glc", ard_digest="cd" * 32,
+        metrics=Metrics({"2017": accuracy}, {"2017": accuracy}), prior={"artificial": 0.25, "natural": 0.75},
+        calibration=Calibration(1.5, 0.2, 0.1), settings=TrainingRecord(("2017",), 5, 5, 4, 8, 12, 3e-3, (), "3", "2", "1"),
+    )  # fmt: skip
+    return replace(card, **changes)
 
 
 def grid_at(row, col, height, width):

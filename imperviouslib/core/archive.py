@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imperviouslib.core.bands import SCL
-from imperviouslib.core.baseline import Baseline, format_baseline
 from imperviouslib.core.errors import OffsetError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Scene
@@ -170,7 +169,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
         if content["sidecar"] != SIDECAR:
             return None
         offset, source, output = content["offset"], content["source"], content["output"]
-        grid = Grid(*content["grid"]["bounds"], content["grid"]["res_m"])
+        grid = Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"])
         return Sidecar(
             path=path.with_name(str(PurePosixPath(output["file"]).name)),
             scene=content["scene"],
@@ -195,7 +194,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
             output_size=int(output["size"]),
             output_sha256=output["sha256"],
             grid=grid,
-            extent=Grid(*content["extent"], grid.res_m) if "extent" in content else None,
+            extent=Grid.from_bounds(content["extent"], grid.res_m) if "extent" in content else None,
             settings=_parse_settings(content.get("settings")),
             catalogue=content.get("catalogue", ""),
             version=content.get("version", ""),
@@ -260,12 +259,12 @@ def resolve_target(area: Grid, extent: Grid, kept: Grid | None) -> Grid | None:
     return target.union(kept).intersection(extent) if target and kept else target
 
 
-def check_metadata_baseline(scene: Scene, baseline: Baseline) -> None:
+def check_metadata_baseline(scene: Scene, baseline: tuple[int, int]) -> None:
     """Raise OffsetError where the product's own metadata has another processing baseline than the catalogue says."""
     if baseline != scene.baseline:
         raise OffsetError(
             _("Scene {}").format(scene.id),
-            found=_("baseline {} in its metadata").format(format_baseline(baseline)),
+            found=_("baseline {:02d}.{:02d} in its metadata").format(*baseline),
             expected=_("{} as in the catalogue").format(scene.baseline_text),
             then=_("Report it to the catalogue and exclude the scene."),
         )

@@ -1,121 +1,257 @@
-"""The card of a model: what it was made from, and whether it fits the data at hand."""
+"""The card of a model, card.json: what the model was made from, how accurate it is, and which data it fits.
+
+This module owns the contract: every key of the file is a field of `Card` or of a record in it, and `to_json` and `parse_card` are the only
+places that write and read them. edge/modelfile.py stores the text. See doc/design.md, section 2.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
+from imperviouslib.core.accuracy import Accuracy, ClassAccuracy
 from imperviouslib.core.errors import ModelError, _
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.core.patches import net_anchor, net_halo
+from imperviouslib.core.network import net_anchor, net_halo
 
 CONTRACT = 1
-_AGAIN = "Train it again with r.unet.train."
+_TRAIN_AGAIN = "Train it again with r.unet.train."
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How features are scaled; the network does it itself."""
+
+    mean: tuple[float, ...]
+    """Mean of each feature in stored units."""
+    deviation: tuple[float, ...]
+    """Standard deviation of each feature in stored units."""
+    nodata: int = 0
+    where: str = "inside the net"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which ground was used for what; each mapping has the keys training, validation and test."""
+
+    block: int
+    """Side of a block in cells."""
+    gap: int
+    """Cells between blocks of different use."""
+    test: float
+    """Share of the ground for testing that was asked for."""
+    seed: int
+    blocks: Mapping[str, Sequence[tuple[int, int]]]
+    """Absolute row and column of the blocks, counted in blocks."""
+    cells: Mapping[str, int]
+    """Cells with label and features."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Accuracy by ground; each mapping is period to accuracy."""
+
+    validation: Mapping[str, Accuracy]
+    test: Mapping[str, Accuracy]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How probabilities were calibrated; the network does it itself."""
+
+    temperature: float
+    """Divisor of the logits."""
+    error_before: float
+    """Expected calibration error without it, 0-1."""
+    error_after: float | None
+    """The same with it, in the first period."""
+    ground: str = "validation"
+    """The ground it was fitted on."""
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """How the network was fitted, and with what."""
+
+    periods: tuple[str, ...]
+    """Periods whose features were trained on."""
+    epochs: int
+    """Most epochs."""
+    epochs_run: int
+    epoch_kept: int
+    """The epoch whose weights were kept."""
+    batch: int
+    """Patches per batch."""
+    steps: int
+    """Batches per epoch."""
+    learning_rate: float
+    """At the start."""
+    absent_classes: tuple[str, ...]
+    """Titles of the classes without a training cell."""
+    keras: str
+    """Version."""
+    tensorflow: str
+    """Version."""
+    threads: str
+    """Number of threads; with seed and versions it determines the weights."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """card.json; see doc/design.md, section 2."""
+    """The content of card.json."""
 
     version: str
     """Version of the suite."""
     features: tuple[str, ...]
     """Input features in order."""
-    scaling: dict[str, Any]
-    """`mean` and `deviation` of each feature in stored units, `nodata`; all applied inside the net."""
+    scaling: Scaling
     res_m: int
+    """Cell size in metres."""
     patch: int
     """Cells a side of a training patch."""
     depth: int
+    """Poolings of the network."""
     filters: int
+    """Filters of its first level."""
     halo: int
-    """Cells around a window that may touch its result."""
+    """Width in cells of the margin around a window that can change its result."""
     anchor: int
     """Windows begin at absolute multiples of this many cells."""
-    split: dict[str, Any]
-    """Block side, gap, and the blocks and cells of each use."""
+    split: Split
     seed: int
     years: tuple[int, ...]
     """Years whose features were trained on."""
     label_year: int
     legend: str
+    """Legend of the labels."""
     ard_digest: str
-    metrics: dict[str, Any]
-    """Accuracy on validation and test ground, a period each."""
-    prior: dict[str, float]
-    """Share of each class on the training ground, which the probabilities assume."""
-    calibration: dict[str, Any]
-    """`temperature`, applied inside the net, and the calibration error before and after."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Epochs, batch, threads and versions."""
+    """Digest of the HDF5 file."""
+    metrics: Metrics
+    prior: Mapping[str, float]
+    """Class key to its share of the training ground, which the probabilities assume."""
+    calibration: Calibration
+    settings: TrainingRecord
     model_sha256: str = ""
-    classes: dict[str, int] = field(default_factory=lambda: {c.key: c.code for c in CLASSES})
+    """SHA-256 of the network's file."""
+    classes: Mapping[str, int] = field(default_factory=lambda: {c.key: c.code for c in CLASSES})
+    """Class key to code."""
     contract: int = CONTRACT
 
-
-def card_json(card: Card) -> dict[str, Any]:
-    """Return a card as plain values."""
-    return json.loads(json.dumps(asdict(card)))
+    def to_json(self) -> dict[str, Any]:
+        """Return the stored form: numbers, texts, lists and dicts only."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 def parse_card(text: str, name: str) -> Card:
-    """Read a card; raise ModelError where it is none, of another contract, or contradicts itself."""
-    thing = f"Model card '{name}'"
+    """Read the text of a card; raise ModelError if it is damaged, of another contract, or contradicts itself.
+
+    Keys that a later version added are ignored.
+
+    name : the file, for messages
+    """
+    thing = _("Model card '{}'").format(name)
     try:
         values = json.loads(text)
     except json.JSONDecodeError as err:
         raise ModelError(
-            thing, found=_("text that is no JSON"), expected=_("a card of r.unet.train"), then=_AGAIN
+            thing, found=_("text that is not JSON"), expected=_("a card of r.unet.train"), then=_TRAIN_AGAIN
         ) from err
-    if not isinstance(values, dict) or values.get("contract") != CONTRACT:
-        found = f"contract {values.get('contract')}" if isinstance(values, dict) else "no contract"
+    contract = values.get("contract") if isinstance(values, dict) else None
+    if contract != CONTRACT:
         raise ModelError(
             thing,
-            found=found,
+            found=_("no contract number") if contract is None else _("contract {}").format(contract),
             expected=_("contract {}").format(CONTRACT),
             then=_("Use the version of the suite that wrote it, or train again."),
         )
-    known = set(Card.__dataclass_fields__)
     try:
-        # Fields that a later version adds are no reason to refuse.
-        card = Card(**{key: value for key, value in values.items() if key in known})
-        card = Card(**{**asdict(card), "features": tuple(card.features), "years": tuple(card.years)})
+        card = _card(values)
         fits = card.halo >= net_halo(card.depth) and card.anchor == net_anchor(card.depth)
-    except TypeError as err:
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise ModelError(
-            thing, found=_("a damaged card ({})").format(err), expected=_("all fields of the contract"), then=_AGAIN
+            thing,
+            found=_("a damaged card ({})").format(err),
+            expected=_("all fields of the contract"),
+            then=_TRAIN_AGAIN,
         ) from err
     if not fits:
         raise ModelError(
             thing,
             found=_("halo {} and anchor {} for depth {}").format(card.halo, card.anchor, card.depth),
             expected=_("{} and {}").format(net_halo(card.depth), net_anchor(card.depth)),
-            then=_AGAIN,
+            then=_TRAIN_AGAIN,
         )
     return card
 
 
-def check_fit(card: Card, *, name: str, features: Sequence[str], res_m: int, data: str) -> None:
-    """Raise ModelError where a model is not for these data.
+def _card(values: Mapping[str, Any]) -> Card:
+    """Build a card from its stored form; raise AttributeError, KeyError or TypeError if something is missing or of another type."""
+    split, metrics = values["split"], values["metrics"]
+    return _record(
+        Card,
+        {
+            **values,
+            "features": tuple(values["features"]),
+            "years": tuple(values["years"]),
+            "classes": dict(values["classes"]),
+            "prior": dict(values["prior"]),
+            "scaling": _record(Scaling, _tuples(values["scaling"], "mean", "deviation")),
+            "split": _record(
+                Split,
+                {**split, "blocks": {key: [(r, c) for r, c in blocks] for key, blocks in split["blocks"].items()}},
+            ),
+            "metrics": Metrics(_accuracies(metrics["validation"]), _accuracies(metrics["test"])),
+            "calibration": _record(Calibration, values["calibration"]),
+            "settings": _record(TrainingRecord, _tuples(values["settings"], "periods", "absent_classes")),
+        },
+    )
 
-    name, data : what messages call the model and the data
+
+def _accuracies(values: Mapping[str, Any]) -> dict[str, Accuracy]:
+    return {
+        period: _record(
+            Accuracy,
+            {**figures, "classes": {key: _record(ClassAccuracy, row) for key, row in figures["classes"].items()}},
+        )
+        for period, figures in values.items()
+    }
+
+
+def _tuples(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the values with these lists as tuples, as they were before JSON."""
+    return {**values, **{key: tuple(values[key]) for key in keys}}
+
+
+def _record(kind: type[_Record], values: Mapping[str, Any]) -> _Record:
+    """Build a dataclass from the keys that are its fields."""
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in values.items() if key in known})
+
+
+def check_fit(card: Card, *, name: str, features: Sequence[str], res_m: int, data: str) -> None:
+    """Raise ModelError if a model was trained on data of another kind.
+
+    features : input features of the data, in order
+    res_m : cell size of the data in metres
+    name, data : the model and the data, for the message
     """
     classes = {c.key: c.code for c in CLASSES}
-    for found, expected, what in (
-        (",".join(card.features), ",".join(features), "features"),
-        (f"{card.res_m} m", f"{res_m} m", "cells"),
-        (_listed(card.classes), _listed(classes), "classes"),
+    for what, found, expected in (
+        (_("features {}"), ",".join(card.features), ",".join(features)),
+        (_("cells of {}"), f"{card.res_m} m", f"{res_m} m"),
+        (_("classes {}"), _listed(card.classes), _listed(classes)),
     ):
         if found != expected:
             raise ModelError(
                 _("Model '{}'").format(name),
-                found=f"{what} {found}",
+                found=what.format(found),
                 expected=_("{} as in '{}'").format(expected, data),
-                then=_("Choose the model trained on such data."),
+                then=_("Choose a model that was trained on such data."),
             )
 
 
-def _listed(classes: dict[str, int]) -> str:
+def _listed(classes: Mapping[str, int]) -> str:
     return ",".join(f"{code} {key}" for key, code in sorted(classes.items(), key=lambda item: item[1]))

@@ -145,7 +145,7 @@ def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
             mask = content.get("mask_scenes")
             return CompositeProvenance(
                 content["period"], content["feature"], content["method"], content["settings"], parse_scenes(content["scenes"]),
-                Grid(*content["grid"]["bounds"], res_m=content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
+                Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
             )  # fmt: skip
         if "model" in content:
             parts = {**content, "bounds": tuple(content["bounds"]), "scenes": parse_scenes(content["scenes"])}

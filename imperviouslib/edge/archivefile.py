@@ -52,18 +52,10 @@ from imperviouslib.core.errors import (
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene
 from imperviouslib.core.offset import apply_offset, darkest_dn, parse_metadata_offset, resolve_claim
-from imperviouslib.core.resample import (
-    PixelWindow,
-    Source,
-    halve,
-    halve_source,
-    has_half_cells,
-    round_to_uint16,
-)
-from imperviouslib.core.retry import RetryPolicy
+from imperviouslib.core.resample import PixelWindow, Source, halve, halve_source, has_half_cells, round_to_uint16
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import exclusive_lock, sha256_file, temporary_path, write_json
-from imperviouslib.edge.objects import get_object
+from imperviouslib.edge.objects import RetryPolicy, get_object
 from imperviouslib.edge.pixels import Pixels, decode, get_pixels
 from imperviouslib.edge.rasterfile import TILE, TiffWriter, open_on_grid, read_part
 from imperviouslib.edge.rasterobject import decode_object, describe_object
@@ -119,13 +111,18 @@ class BandResult:
     """Id of the scene."""
     band: str
     error: ImperviousError | None = None
-    """Why it was not fetched; None where the band was fetched, was there already, or does not meet the area."""
+    """Why it was not fetched; None where it was, was there already, or does not meet the area."""
     bytes_read: int = 0
     """Of the object, over the network or from the disk."""
     valid_cells: int = 0
     """Cells with data in the file."""
     summary: str = ""
     """What of the object was read, for people, e.g. "window, 1.2 of 30.5 MB"."""
+
+    @property
+    def denied(self) -> bool:
+        """Tell whether keys or link were refused: the other objects would be refused as well."""
+        return isinstance(self.error, AccessError)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
@@ -213,8 +210,7 @@ def fetch_scene(task: Task) -> list[BandResult]:
 
     def attempt(band: str, work: Callable[[], Made]) -> Made | None:
         """Do some work for a band, unless the band failed before or keys were refused; None where it has failed."""
-        # The other objects would be refused as well.
-        if refusal := next((r.error for r in results.values() if isinstance(r.error, AccessError)), None):
+        if refusal := next((result.error for result in results.values() if result.denied), None):
             results.setdefault(band, BandResult(task.scene.id, band, refusal))
         if band in results:
             return None

@@ -1,36 +1,32 @@
-"""The model folder: written whole under its name and trusted only where its checksum agrees."""
+"""The model folder: written whole, and read only if the checksum of its network agrees with its card."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from imperviouslib.core.card import Card, card_json, parse_card
+from imperviouslib.core.card import Card, parse_card
 from imperviouslib.core.errors import InputError, ModelError, _
+from imperviouslib.core.training import Epoch
 from imperviouslib.edge.files import atomic_folder, sha256_file, write_json
 
 NET, CARD, HISTORY, CONFUSION, CURVES = "unet.keras", "card.json", "history.csv", "confusion.csv", "curves.png"
 
 
 def check_model_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise InputError where the output exists and may not be replaced, or is something else than a model."""
+    """Raise InputError if the output exists and is not a model, or is a model that must not be replaced."""
     if not folder.exists():
         return
     if not (folder / CARD).is_file():
         raise InputError(
-            _("Output '{}'").format(folder),
-            found=_("something that is no model"),
-            expected=_("a new name"),
-            then=_("Choose another output folder."),
+            _("Output '{}' exists and is not a model folder").format(folder), then=_("Choose another output=.")
         )
     if not overwrite:
         raise InputError(
-            _("Model '{}'").format(folder),
-            found=_("that it exists"),
-            expected=_("a new name"),
-            then=_("Use --overwrite to replace it, or another output."),
+            _("Model '{}' already exists").format(folder),
+            then=_("Use --overwrite to replace it, or choose another output=."),
         )
 
 
@@ -40,30 +36,30 @@ def write_model(
     *,
     save_net: Callable[[Path], None],
     save_curves: Callable[[Path], None],
-    history: Sequence[dict[str, float]],
+    history: Sequence[Epoch],
     confusion: Sequence[Sequence[str]],
 ) -> Card:
-    """Write a model folder; it takes the place of an older one at the very end.
+    """Write a model folder; an older one of that name is replaced at the very end.
 
-    Returns: the card with the net's checksum
+    Returns: the card with the checksum of the network
     """
     with atomic_folder(folder) as part:
         save_net(part / NET)
         save_curves(part / CURVES)
         with (part / HISTORY).open("w", newline="", encoding="utf-8") as handle:
-            table = csv.DictWriter(handle, list(history[0]), lineterminator="\n")
+            table = csv.DictWriter(handle, list(asdict(history[0])), lineterminator="\n")
             table.writeheader()
-            table.writerows(history)
+            table.writerows(asdict(epoch) for epoch in history)
         with (part / CONFUSION).open("w", newline="", encoding="utf-8") as handle:
             csv.writer(handle, lineterminator="\n").writerows(confusion)
         card = replace(card, model_sha256=sha256_file(part / NET))
-        write_json(part / CARD, card_json(card))
+        write_json(part / CARD, card.to_json())
     return card
 
 
 def read_model(folder: Path) -> Card:
-    """Read the card of a model folder and check that the net is the one it speaks of."""
-    copy = "Copy the whole folder that r.unet.train wrote, or train again."
+    """Read the card of a model folder; raise ModelError if the folder is incomplete or its network is not the one of the card."""
+    copy = _("Copy the whole folder that r.unet.train wrote, or train again.")
     if not folder.is_dir():
         raise ModelError(
             _("Model '{}'").format(folder),
@@ -73,15 +69,10 @@ def read_model(folder: Path) -> Card:
         )
     for name in (CARD, NET):
         if not (folder / name).is_file():
-            raise ModelError(
-                _("Model '{}'").format(folder), found=_("no {}").format(name), expected=_("a whole model"), then=copy
-            )
+            raise ModelError(_("Model '{}' has no {}").format(folder, name), then=copy)
     card = parse_card((folder / CARD).read_text(encoding="utf-8", errors="replace"), str(folder / CARD))
     if sha256_file(folder / NET) != card.model_sha256:
         raise ModelError(
-            _("Model '{}'").format(folder),
-            found=_("an {} that its card does not know").format(NET),
-            expected=_("the net of the card"),
-            then=copy,
+            _("Model '{}': the checksum of {} differs from the one in {}").format(folder, NET, CARD), then=copy
         )
     return card

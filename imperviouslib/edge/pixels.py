@@ -19,8 +19,7 @@ from imperviouslib.core import jp2
 from imperviouslib.core.errors import FetchError, ImperviousError
 from imperviouslib.core.items import Asset
 from imperviouslib.core.resample import PixelWindow, Source
-from imperviouslib.core.retry import RetryPolicy
-from imperviouslib.edge.objects import PartsError, Remote, get_object, is_remote
+from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy, get_object, is_remote
 from imperviouslib.edge.rasterobject import Blocks, decode_object, describe_object, tiff_blocks
 
 _HEAD_BYTES = 1 << 14

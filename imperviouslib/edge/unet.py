@@ -1,6 +1,6 @@
-"""The U-Net (Keras on TensorFlow): build, fit, save, load. Nothing here knows GRASS, HDF5 or the model folder.
+"""The U-Net (Keras on TensorFlow): build, fit, save, load. It knows neither GRASS nor HDF5 nor the model folder.
 
-TensorFlow is imported by the first call, not with this file: it takes seconds and half a gigabyte.
+The functions import TensorFlow when they are called: that takes seconds and half a gigabyte of memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +19,14 @@ import numpy as np
 
 from imperviouslib.core.errors import ModelError, _
 from imperviouslib.core.legend import CLASSES
-
-CONVOLUTIONS = 2
-"""3 x 3 convolutions a level; core.patches.net_halo counts on it."""
-
-
-@dataclass(frozen=True)
-class NetSpec:
-    """Sizes of a net."""
-
-    features: int
-    """Input features."""
-    mean: tuple[float, ...]
-    """Mean of each feature in stored units; taken off inside the net."""
-    deviation: tuple[float, ...]
-    """Standard deviation of each feature in stored units; divided by inside the net."""
-    depth: int = 3
-    """Poolings; the deepest level has cells of 2^depth."""
-    filters: int = 16
-    """Filters of the first level; they double with each level."""
-
-    def __post_init__(self) -> None:
-        if not (len(self.mean) == len(self.deviation) == self.features and self.depth >= 1 and self.filters >= 1):
-            raise ModelError(
-                _("Net"),
-                found=f"{self}",
-                expected=_("a mean and a deviation a feature, depth and filters of 1 or more"),
-                then=_("Check the options."),
-            )
+from imperviouslib.core.network import CONVOLUTIONS, NetSpec
+from imperviouslib.core.patches import Batch
+from imperviouslib.core.training import Epoch, FitPlan
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Hold back what C++ code prints while TensorFlow starts (build remarks); show it where the start fails."""
+def _quiet_start() -> Iterator[None]:
+    """Hide what C++ code prints to stderr while TensorFlow starts; show it only if the start fails."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         shown = os.dup(2)
@@ -72,27 +46,27 @@ def _hushed() -> Iterator[None]:
 def import_keras(threads: int = 0) -> Any:
     """Import Keras on TensorFlow and return it.
 
-    threads : int, threads within an operation; 0 leaves TensorFlow's choice (all cores). Only the first call decides.
+    threads : int, threads per operation; 0 = TensorFlow's default, all cores. Only the first call can set it.
     """
-    # A user's keras.json may name another backend or channel order; our nets are of this one.
+    # A user's keras.json may name another backend or channel order.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _hushed():
+    with _quiet_start():
         import keras
         import tensorflow as tf
 
         keras.config.set_image_data_format("channels_last")
         if threads > 0:
-            # RuntimeError: TensorFlow has started with another number, and keeps it; results are the same.
+            # RuntimeError: TensorFlow has already started with another number and keeps it; the results are the same.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
-        # The first operation starts the runtime, which prints remarks of its own.
+        # The first operation starts the runtime, which prints messages too.
         tf.constant(0.0) + 1.0
     return keras
 
 
 def versions() -> dict[str, str]:
-    """Return the versions and the number of threads that, with the seed, decide the weights."""
+    """Return `keras`, `tensorflow` and `threads`: the versions and the number of threads that, with the seed, determine the weights."""
     keras = import_keras()
     import tensorflow as tf
 
@@ -101,10 +75,10 @@ def versions() -> dict[str, str]:
 
 
 def build_unet(spec: NetSpec) -> Any:
-    """Build a mini U-Net: raw uint16 in, one logit a class out.
+    """Build a small U-Net from stored values to one logit per class.
 
-    Input (batch, row, col, feature) uint16, reflectance x 10000, 0 = no data; sides are multiples of 2^depth. A cell that
-    misses any feature enters as mean values, and a further plane says so to the net.
+    Input (batch, row, col, feature) uint16, reflectance x 10000, 0 = no data; sides are multiples of 2^depth. A cell without any one of
+    the features enters with the means of all, and one more plane marks it as unknown.
     Output (batch, row, col, class) float32, logits in the order of CLASSES.
     """
     keras = import_keras()
@@ -113,7 +87,7 @@ def build_unet(spec: NetSpec) -> Any:
     def block(x: Any, filters: int, name: str) -> Any:
         for step in range(CONVOLUTIONS):
             x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv{step}")(x)
-            # The usual momentum of 0.99 lags behind a training of few hundred steps.
+            # The default momentum of 0.99 is too slow for a few hundred steps.
             x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{step}")(x)
             x = layers.ReLU(name=f"{name}_relu{step}")(x)
         return x
@@ -139,32 +113,14 @@ def build_unet(spec: NetSpec) -> Any:
 
 
 def with_probabilities(net: Any, temperature: float) -> Any:
-    """Return the net with calibrated probabilities as output: softmax(logits / temperature)."""
+    """Return the network with calibrated probabilities as output: softmax(logits / temperature)."""
     keras = import_keras()
-    cooled = keras.layers.Rescaling(1.0 / temperature, name="temperature")(net.output)
-    return keras.Model(net.input, keras.layers.Softmax(name="probability")(cooled), name="unet")
-
-
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Features uint16, class indices uint8, weights float32; the first axis counts patches."""
-
-
-@dataclass(frozen=True)
-class FitPlan:
-    """How to fit."""
-
-    epochs: int
-    """Passes at most; fitting stops early once the validation loss has not fallen for a quarter of them."""
-    steps: int
-    """Batches a pass."""
-    seed: int
-    """Decides first weights and everything that is drawn."""
-    rate: float = 3e-3
-    """Learning rate at the start; it falls to a hundredth of it on a cosine."""
+    scaled = keras.layers.Rescaling(1.0 / temperature, name="temperature")(net.output)
+    return keras.Model(net.input, keras.layers.Softmax(name="probability")(scaled), name="unet")
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Keras, NumPy and Python; call before build_unet, which draws the first weights."""
+    """Seed Keras, NumPy and Python; call it before build_unet, which draws the first weights."""
     import_keras().utils.set_random_seed(seed)
 
 
@@ -174,17 +130,18 @@ def fit(
     draw: Callable[[np.random.Generator], Batch],
     validation: Sequence[Batch],
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, float]]:
-    """Fit a net; it ends with the weights of the epoch of least validation loss.
+) -> list[Epoch]:
+    """Fit a network. Afterwards it has the weights of the epoch with the least validation loss.
 
-    draw : gives a training batch from a generator of random numbers; the same generator, the same batch
+    draw : returns a training batch from a random generator; equal generators must give equal batches
     validation : batches, the same in every epoch
-    Returns: a dict an epoch: epoch, loss, accuracy, val_loss, val_accuracy (only cells of weight > 0 count)
+    progress : called after each batch with the number of batches done and their total
+    Returns: one Epoch per epoch that was run; only cells of weight > 0 count
     """
     keras = import_keras()
 
     class Drawn(keras.utils.PyDataset):
-        """Batches that are drawn when asked for; number and epoch decide them, not the order of asking."""
+        """Batches drawn on request; they depend on index and epoch, not on the order of the requests."""
 
         epoch = 0
 
@@ -212,10 +169,10 @@ def fit(
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             progress(self.epoch * plan.steps + batch + 1, plan.epochs * plan.steps)
-            end_if_told()
+            raise_if_interrupted()
 
         def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-            end_if_told()
+            raise_if_interrupted()
 
     net.compile(
         optimizer=keras.optimizers.Adam(
@@ -228,43 +185,41 @@ def fit(
         jit_compile=False,
     )
     stop = keras.callbacks.EarlyStopping("val_loss", patience=max(5, plan.epochs // 4), restore_best_weights=True)
-    with _ending_between_batches() as end_if_told:
-        told = net.fit(
+    with _interrupt_between_batches() as raise_if_interrupted:
+        curves = net.fit(
             Drawn(), epochs=plan.epochs, validation_data=Fixed(), callbacks=[stop, Progress()], verbose=0, shuffle=False
         ).history
     progress(1, 1)
     keys = ("loss", "accuracy", "val_loss", "val_accuracy")
-    return [
-        {"epoch": epoch, **{key: float(told[key][epoch - 1]) for key in keys}}
-        for epoch in range(1, len(told["loss"]) + 1)
-    ]
+    rows = zip(*(curves[key] for key in keys), strict=True)
+    return [Epoch(number, *map(float, row)) for number, row in enumerate(rows, start=1)]
 
 
 @contextlib.contextmanager
-def _ending_between_batches() -> Iterator[Callable[[], None]]:
-    """Hold back the word to end (Ctrl-C, SIGTERM) until the function that this gives is called: raised within TensorFlow it crashed Python."""
-    told: list[int] = []
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    # Another thread may set no handler; who ignores a signal goes on doing so.
-    mine = threading.current_thread() is threading.main_thread()
-    held = [n for n, handler in before.items() if mine and handler is not signal.SIG_IGN]
+def _interrupt_between_batches() -> Iterator[Callable[[], None]]:
+    """Delay Ctrl-C and SIGTERM until the function that this yields is called: KeyboardInterrupt within TensorFlow crashes Python."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Only the main thread may set handlers; signals that are ignored stay ignored.
+    main = threading.current_thread() is threading.main_thread()
+    delayed = [number for number, handler in before.items() if main and handler is not signal.SIG_IGN]
 
-    def end_if_told() -> None:
-        if told:
+    def raise_if_interrupted() -> None:
+        if received:
             raise KeyboardInterrupt
 
-    for number in held:
-        signal.signal(number, lambda *_: told.append(1))
+    for number in delayed:
+        signal.signal(number, lambda *_: received.append(1))
     try:
-        yield end_if_told
-        end_if_told()
+        yield raise_if_interrupted
+        raise_if_interrupted()
     finally:
-        for number in held:
+        for number in delayed:
             signal.signal(number, before[number])
 
 
 def run_net(net: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Compile a net for use: array (batch, row, col, feature) uint16 -> its output, float32."""
+    """Compile a network into a function: array (batch, row, col, feature) uint16 -> its output, float32."""
     import tensorflow as tf
 
     features = net.input.shape[-1]
@@ -274,19 +229,20 @@ def run_net(net: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def save_net(net: Any, path: Path) -> None:
-    """Write a net as a .keras file, without its optimizer."""
+    """Write a network as a .keras file, without its optimizer."""
     net.save(path, include_optimizer=False)
 
 
 def load_net(path: Path, *, threads: int = 0) -> Any:
-    """Read a .keras file for prediction."""
+    """Read a .keras file for prediction; raise ModelError if Keras cannot read it.
+
+    threads : int, as in `import_keras`
+    """
     keras = import_keras(threads)
     try:
         return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, TypeError) as err:
         raise ModelError(
-            _("File '{}'").format(path),
-            found=_("a net that cannot be loaded ({})").format(str(err).splitlines()[0][:80]),
-            expected=_("one saved by r.unet.train with a Keras of this version or older"),
-            then=_("Train it again, or install the Keras named in the model's card.json."),
+            _("File '{}' cannot be loaded as a network ({})").format(path, str(err).splitlines()[0][:80]),
+            then=_("Train it again with r.unet.train, or install the Keras version named in card.json."),
         ) from err

@@ -228,21 +228,19 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
         pool.run_all(archivefile.fetch_scene, [part for task in due for part in task.parts()], workers)
     ) as results:
         for task, result in results:
-            band_results = _failed(task, result) if isinstance(result, Exception) else result
-            done += len(band_results)
-            for band_result in band_results:
-                bytes_read += band_result.bytes_read
-                if band_result.error is None:
+            outcomes = _failed(task, result) if isinstance(result, Exception) else result
+            done += len(outcomes)
+            for outcome in outcomes:
+                bytes_read += outcome.bytes_read
+                if outcome.error is None:
                     good += 1
                     refusals.clear()
                 else:
-                    errors[band_result.scene, band_result.band] = band_result.error
-                if isinstance(band_result.error, AccessError):
-                    refusals.append(band_result.error)
-                if band_result.summary:
-                    grass.verbose(
-                        _("Scene {}, {}: {}.").format(band_result.scene, band_result.band, band_result.summary)
-                    )
+                    errors[outcome.scene, outcome.band] = outcome.error
+                if isinstance(outcome.error, AccessError):
+                    refusals.append(outcome.error)
+                if outcome.summary:
+                    grass.verbose(_("Scene {}, {}: {}.").format(outcome.scene, outcome.band, outcome.summary))
             grass.percent(done, total)
             spent = max(time.monotonic() - start, 1e-3)
             grass.verbose(
@@ -258,7 +256,7 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
 
 
 def _failed(task: Task, error: Exception) -> list[BandResult]:
-    """Return the results of a task that ended by an exception; raise it where it is a fault of the program."""
+    """Return the outcomes of a task that ended by an exception; raise it where it is a fault of the program."""
     if isinstance(error, pool.WorkerDiedError):
         error = FetchError(
             _("Scene {}").format(task.scene.id),
@@ -289,10 +287,8 @@ def _update_maps(tasks: Sequence[Task], prefix: str, nprocs: int, *, link: bool)
             sensed = task.scene.sensed_utc
             name = mapnames.scene_map(prefix, task.scene.tile, sensed, task.scene.id, band)
             lines[name] = f"{name}|{sensed[:19].replace('T', ' ')}"
-            title = f"{band} of {task.scene.tile}, {sensed}"
-            scene_maps.append(
-                grass.SceneMap(path, name, title, sidecar.history, semantic_label(band), sidecar.grid.bounds)
-            )
+            title, history = f"{band} of {task.scene.tile}, {sensed}", sidecar.history
+            scene_maps.append(grass.SceneMap(path, name, title, history, semantic_label(band), sidecar.grid.bounds))
     existing = grass.list_rasters(f"{prefix}_*")
     new = grass.outdated(scene_maps, link=link)
     if new:

@@ -1,21 +1,17 @@
-"""Classes that agree over the years: the persistence rule.
+"""mapped_consistent: class maps after the persistence rule, expanded to the whole region.
 
-A map of each year for itself flickers: most of the change between two such maps is error. The rule keeps a change only where
-the years after it confirm it, and fills years in which a cell was not seen. For each cell on its own, with the years in order:
+Each yearly map has errors of its own, so most of the change between two such maps is error. The rule keeps a change only where later
+years confirm it, and fills years in which a cell was not seen. For each cell, with the years in order:
 
 1. The first year takes the class of the first year in which the cell was seen.
-2. A year in which the cell was not seen takes the class that the year before it was given.
+2. A year in which the cell was not seen takes the class that the rule gave the year before.
 3. A year in which the cell was seen with the class of the year before keeps it.
 4. A year in which it was seen with another class takes that class if the next year in which it was seen shows the same class,
-   or if it was not seen again. Otherwise it keeps the class of the year before: the change did not last.
+   or if it was not seen again. Otherwise it keeps the class of the year before.
 
-The first and the last year have a neighbour on one side only: a change into the last year cannot be confirmed yet and is
-taken as seen, and an error in the first year shows as a change after it. Figures that involve them are provisional. A gap
-dates a change to the year in which it was first seen. A cell never seen stays no data: NULL is never a class. The rule works
-on the four classes, before a definition of impervious sums them.
-
-Any other rule over years, such as a hidden Markov model on the probabilities, takes the place of `persistent` by the same
-shapes: a stack in, a stack of the same years out.
+A change into the last year cannot be confirmed yet and is kept; an error in the first year shows as a change after it. Figures that
+involve these two years are provisional. After a gap, a change is dated to the year in which it was first seen. A cell never seen stays
+no data: NULL is never a class. The rule works on the four classes, before a definition of impervious sums them.
 """
 
 from __future__ import annotations
@@ -26,6 +22,8 @@ import numpy as np
 
 from imperviouslib.core.change import quoted
 from imperviouslib.core.legend import NODATA
+from imperviouslib.core.methods.base import ClassRule, register
+from imperviouslib.core.tableschema import COVERAGE_MIN
 
 
 def persistent(stack: np.ndarray) -> np.ndarray:
@@ -50,9 +48,9 @@ def persistent(stack: np.ndarray) -> np.ndarray:
 
 
 def persistent_expressions(outs: Sequence[str], maps: Sequence[str]) -> list[str]:
-    """Write the r.mapcalc twin of persistent(): one expression a year, to be run in this order in one call.
+    """Write persistent() for r.mapcalc: one expression a year, to be run in this order in one call.
 
-    The maps must differ from the outputs. Helper values live in variables, which later expressions of the same call see.
+    The outputs must not be among the maps. Helper values are variables, which later expressions of the same call can read.
     """
     last = len(maps) - 1
     inputs = [quoted(name) for name in maps]
@@ -67,3 +65,19 @@ def persistent_expressions(outs: Sequence[str], maps: Sequence[str]) -> list[str
         rule = f"if(isnull({seen}), {before}, if(isnull({after}), {seen}, if({after} == {seen}, {seen}, {before})))"
         lines.append(f"{quoted(outs[year])} = eval(kept_{year} = {rule})")
     return lines
+
+
+@register
+class Persistence(ClassRule):
+    """Counts of the classes that later years confirm, for the whole region."""
+
+    code = "mapped_consistent"
+    notes = (
+        "mapped_consistent counts after a persistence rule: a change is kept if the next year in which the cell was seen confirms it; "
+        "cells unseen in a year take their class from the other years; land never seen is given the region's shares. Values are blank "
+        f"where coverage is below {COVERAGE_MIN}. Changes into the last year are not confirmed yet.",
+    )
+    layer = "consistent"
+    title = "Classes after the persistence rule"
+    rule = staticmethod(persistent)
+    expressions = staticmethod(persistent_expressions)

@@ -1,4 +1,4 @@
-"""Pictures of maps (matplotlib), to be looked at before numbers are believed."""
+"""Images of maps (matplotlib), for a look at the data before training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 LARGEST = 1500
-"""Pixels a side of a picture; larger arrays are thinned before."""
+"""Pixels a side of an image, at most; the caller thins larger arrays."""
 _NO_DATA = (0.85, 0.85, 0.85)
 
 
@@ -28,7 +28,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _axes(title: str, grid: Grid) -> tuple[Figure, Axes, tuple[float, float, float, float]]:
-    """Return a figure whose axes count kilometres of EPSG:3035, and the extent of its picture."""
+    """Return a figure with axes in kilometres of EPSG:3035, and the extent of its image."""
     tall = grid.height / grid.width
     figure = Figure(figsize=(8 / max(1.0, tall) + 1, 8 * min(1.0, tall) + 1.2), layout="constrained")
     axes = figure.subplots()
@@ -42,27 +42,27 @@ def _axes(title: str, grid: Grid) -> tuple[Figure, Axes, tuple[float, float, flo
 
 
 def false_colour(path: Path, planes: np.ndarray, title: str, grid: Grid) -> None:
-    """Draw three features as red, green and blue, each stretched from its 2nd to its 98th percentile; grey is no data.
+    """Draw three features as red, green and blue, each stretched from its 2nd to its 98th percentile; no data is grey.
 
     planes : array (3, row, col), uint16, 0 = no data
     """
     known = (planes > 0).all(axis=0)
-    picture = np.empty((*planes.shape[1:], 3))
+    image = np.empty((*planes.shape[1:], 3))
     for channel, plane in enumerate(planes):
         low, high = np.percentile(plane[known], (2, 98)) if known.any() else (0, 1)
-        picture[..., channel] = np.clip((plane - low) / max(high - low, 1), 0, 1)
-    picture[~known] = _NO_DATA
+        image[..., channel] = np.clip((plane - low) / max(high - low, 1), 0, 1)
+    image[~known] = _NO_DATA
     figure, axes, extent = _axes(title, grid)
-    axes.imshow(picture, interpolation="nearest", extent=extent)
+    axes.imshow(image, interpolation="nearest", extent=extent)
     _save(figure, path)
 
 
 def counts(path: Path, count: np.ndarray, title: str, grid: Grid) -> None:
-    """Draw clear observations in whole steps; array (row, col), uint8, 255 = no scene, which is grey."""
+    """Draw clear observations; array (row, col), uint8, 255 = no scene, which is grey."""
     figure, axes, extent = _axes(title, grid)
     known = count[count < 255]
     top = int(known.max()) if known.size else 1
-    # Few observations are told apart one by one; many by the usual scale.
+    # A colour for each count where there are few, else 20 steps.
     steps = np.arange(top + 2) - 0.5 if top <= 20 else np.linspace(0, top, 21)
     drawn = axes.imshow(
         np.ma.masked_equal(count, 255),
@@ -78,7 +78,7 @@ def counts(path: Path, count: np.ndarray, title: str, grid: Grid) -> None:
 
 
 def classes(path: Path, label: np.ndarray, title: str, grid: Grid) -> None:
-    """Draw classes with their legend and share of the labelled cells; array (row, col), 1-4, 0 = no data."""
+    """Draw classes, with each class's share of the labelled cells in the legend; array (row, col), 1-4, 0 = no data."""
     colours = [_NO_DATA, *(tuple(v / 255 for v in c.colour) for c in CLASSES)]
     figure, axes, extent = _axes(title, grid)
     axes.imshow(

@@ -1,0 +1,49 @@
+"""From the numbers that the network returns to calibrated probabilities, and to the codes that the maps hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities over the last axis.
+
+    >>> softmax(np.zeros(4))
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def resolve_temperature(logits: np.ndarray, reference: np.ndarray) -> float:
+    """Return the temperature T for which softmax(logits / T) has the least log loss.
+
+    With b = 1/T the slope of the log loss is mean(sum_k p_k z_k - z_reference). It grows with b, so bisection finds its zero. T stays
+    within 0.2 to 5: a value beyond that means that training failed.
+
+    logits : array (cell, class), float
+    reference : array (cell,), class index
+    """
+    if not len(reference):
+        return 1.0
+    logits = logits.astype(np.float64)
+    right = np.take_along_axis(logits, reference.astype(np.int64)[:, np.newaxis], axis=1)[:, 0].mean()
+    low, high = 0.2, 5.0
+    for _step in range(40):
+        middle = (low * high) ** 0.5
+        slope = (softmax(logits * middle) * logits).sum(axis=1).mean() - right
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return float(round(1.0 / (low * high) ** 0.5, 6))
+
+
+def encode_prediction(probability: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn probabilities into the values of the maps.
+
+    probability : array (class, row, col), float, sums to 1
+    known : array (row, col), bool, false where a feature has no data
+    Returns: class (row, col), uint8, 1-4; probability x 10000 (class, row, col), uint16, 1-9999, because no class is ever impossible or
+    certain. Both are 0 where not known.
+    """
+    classes = np.where(known, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
+    scaled = np.clip(np.rint(probability * 10_000), 1, 9999)
+    return classes, np.where(known, scaled, 0).astype(np.uint16)

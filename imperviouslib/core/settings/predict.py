@@ -1,0 +1,45 @@
+"""The settings of r.unet.predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imperviouslib.core import mapnames
+from imperviouslib.core.options import Flags, Options, parse_years
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """What to map, with which model, and under which names."""
+
+    input: Path
+    """HDF5 file of r.s2.ard."""
+    model: Path
+    """Model folder of r.unet.train."""
+    output: str
+    """Prefix of the maps."""
+    years: tuple[int, ...] = ()
+    """Years to map, ascending; empty = all of the file."""
+    engine: str = "auto"
+    """Name of the inference engine; auto = the first that is installed."""
+    threads: int = 0
+    """Threads of the engine; 0 = all cores."""
+    link: bool = False
+    """Link the maps to GeoTIFFs in the mapset instead of importing them."""
+
+    def __post_init__(self) -> None:
+        mapnames.check_prefix(self.output, "output")
+
+    @classmethod
+    def parse(cls, options: Options, flags: Flags) -> PredictSettings:
+        """Read what the user gave; raise InputError if it is not understood."""
+        return cls(
+            input=Path(options["input"]),
+            model=Path(options["model"]).expanduser(),
+            output=options["output"],
+            years=parse_years(options["years"]) if options["years"] else (),
+            engine=options["engine"],
+            threads=max(0, int(options["nprocs"])),
+            link=flags["l"],
+        )

@@ -1,0 +1,1 @@
+"""One file per inference engine; edge/engine.py finds them here."""

@@ -1,0 +1,70 @@
+"""The settings of r.unet.train and r.unet.predict: parsed once, and refused where they contradict each other."""
+
+from pathlib import Path
+
+import pytest
+
+from imperviouslib.core.errors import InputError
+from imperviouslib.core.settings.predict import PredictSettings
+from imperviouslib.core.settings.train import TrainSettings
+
+TRAIN = {
+    "input": "ard.h5", "output": "model", "years": "", "patch": "64", "filters": "16", "depth": "3", "epochs": "20",
+    "batch": "8", "test": "0.2", "seed": "1", "format": "plain",
+}  # fmt: skip
+PREDICT = {"input": "ard.h5", "model": "model", "output": "lc", "years": "", "engine": "auto", "nprocs": "0"}
+
+
+def test_the_defaults_of_train_are_those_of_the_options():
+    assert TrainSettings.parse(TRAIN, {}) == TrainSettings(Path("ard.h5"), Path("model"))
+
+
+def test_train_reads_every_option():
+    given = {
+        "input": "a.h5", "output": "~/m", "years": "2017-2019", "patch": "32", "filters": "4", "depth": "1", "epochs": "2",
+        "batch": "3", "test": "0.5", "seed": "7", "format": "json",
+    }  # fmt: skip
+    assert TrainSettings.parse(given, {}) == TrainSettings(
+        Path("a.h5"), Path.home() / "m", years=(2017, 2018, 2019), patch=32, filters=4, depth=1, epochs=2, batch=3, test=0.5,
+        seed=7, format="json",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("patch", "depth", "step"), [("17", "1", "Use 16"), ("20", "3", "Use 16"), ("8", "4", "Use 16")]
+)
+def test_a_patch_that_is_no_multiple_of_the_anchor_is_refused(patch, depth, step):
+    with pytest.raises(InputError, match=f"Option <patch>: found {patch}, expected a multiple of .*{step}"):
+        TrainSettings.parse({**TRAIN, "patch": patch, "depth": depth}, {})
+
+
+@pytest.mark.parametrize(("patch", "window"), [(64, 256), (96, 192), (256, 256), (512, 512)])
+def test_windows_are_whole_patches(patch, window):
+    assert TrainSettings(Path("a"), Path("b"), patch=patch).window == window
+
+
+def test_predict_reads_every_option():
+    assert PredictSettings.parse(PREDICT, {"l": False}) == PredictSettings(Path("ard.h5"), Path("model"), "lc")
+    given = {
+        "input": "a.h5",
+        "model": "~/m",
+        "output": "x",
+        "years": "2017,2019",
+        "engine": "tensorflow",
+        "nprocs": "3",
+    }
+    assert PredictSettings.parse(given, {"l": True}) == PredictSettings(
+        Path("a.h5"), Path.home() / "m", "x", years=(2017, 2019), engine="tensorflow", threads=3, link=True
+    )
+
+
+@pytest.mark.parametrize("prefix", ["1lc", "a-b", "a b", ""])
+def test_a_prefix_that_cannot_begin_a_map_name_is_refused(prefix):
+    with pytest.raises(InputError, match="Option <output>"):
+        PredictSettings.parse({**PREDICT, "output": prefix}, {"l": False})
+
+
+@pytest.mark.parametrize(("parse", "options"), [(TrainSettings.parse, TRAIN), (PredictSettings.parse, PREDICT)])
+def test_years_that_are_no_years_are_refused(parse, options):
+    with pytest.raises(InputError, match="Option <years>"):
+        parse({**options, "years": "20l7"}, {"l": False})
