@@ -12,7 +12,7 @@ from testsuite import TOOLS, TOP
 
 HEAVY = (
     "tensorflow", "keras", "rasterio", "h5py", "sklearn", "pystac_client", "pystac", "obstore", "pyproj", "scipy", "pyarrow",
-    "matplotlib", "shiny", "grass_session", "ijson", "shapely",
+    "matplotlib", "shiny", "grass_session",
 )  # fmt: skip
 
 

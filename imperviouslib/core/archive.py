@@ -260,12 +260,12 @@ def resolve_target(area: Grid, extent: Grid, kept: Grid | None) -> Grid | None:
     return target.union(kept).intersection(extent) if target and kept else target
 
 
-def check_metadata_baseline(scene: Scene, baseline: Baseline) -> None:
+def check_metadata_baseline(scene: Scene, baseline: tuple[int, int]) -> None:
     """Raise OffsetError where the product's own metadata has another processing baseline than the catalogue says."""
     if baseline != scene.baseline:
         raise OffsetError(
             _("Scene {}").format(scene.id),
-            found=_("baseline {} in its metadata").format(format_baseline(baseline)),
+            found=_("baseline {:02d}.{:02d} in its metadata").format(*baseline),
             expected=_("{} as in the catalogue").format(scene.baseline_text),
             then=_("Report it to the catalogue and exclude the scene."),
         )

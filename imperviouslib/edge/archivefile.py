@@ -63,7 +63,7 @@ from imperviouslib.core.resample import (
 from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import exclusive_lock, sha256_file, temporary_path, write_json
-from imperviouslib.edge.objects import get_object
+from imperviouslib.edge.objects import RetryPolicy, get_object
 from imperviouslib.edge.pixels import Pixels, decode, get_pixels
 from imperviouslib.edge.rasterfile import TILE, TiffWriter, open_on_grid, read_part
 from imperviouslib.edge.rasterobject import decode_object, describe_object
@@ -126,6 +126,11 @@ class BandResult:
     """Cells with data in the file."""
     summary: str = ""
     """What of the object was read, for people, e.g. "window, 1.2 of 30.5 MB"."""
+
+    @property
+    def denied(self) -> bool:
+        """Tell whether keys or link were refused: the other objects would be refused as well."""
+        return isinstance(self.error, AccessError)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
