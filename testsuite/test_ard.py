@@ -100,7 +100,7 @@ def test_settings_name_an_output_or_a_file_to_check():
 
 
 def test_maps_and_labels_into_one_file(grass, tmp_path):
-    from imperviouslib.edge import grass
+    from imperviouslib.edge import grass as database
 
     _composites(grass)
     codes = np.random.default_rng(1).choice([62, 75, 82, 121, 162, 0, 255], (60, 80))
@@ -128,7 +128,7 @@ def test_maps_and_labels_into_one_file(grass, tmp_path):
     # GRASS itself, reclassing by the very rules and counting cells, finds the same shares and, where one class leads, the same label.
     grass("r.reclass", "input=s2glc", "output=classes", f"rules={rules}")
     fine = Grid(*GRID.bounds, 10)
-    classes = grass.read_cells("classes", fine)
+    classes = database.read_cells("classes", fine)
     parts = np.stack([classes[i::2, j::2] for i in (0, 1) for j in (0, 1)])
     counts = np.stack([(parts == c).sum(axis=0) for c in (1, 2, 3, 4)])
     known, ordered = counts.sum(axis=0), np.sort(counts, axis=0)
@@ -244,11 +244,11 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
 
 
 def test_maps_that_killed_runs_left_are_removed(grass, tmp_path):
-    from imperviouslib.edge import grass
+    from imperviouslib.edge import grass as database
 
     ended = subprocess.Popen(["true"])
     ended.wait()
-    own = grass.temporary_name("labels")
+    own = database.temporary_name("labels")
     left = [
         f"{stem}{own.removeprefix('labels').removesuffix(str(os.getpid()))}{ended.pid}"
         for stem in ("labels", "fetch_area")
@@ -262,9 +262,9 @@ def test_maps_that_killed_runs_left_are_removed(grass, tmp_path):
     _labels(grass, tmp_path / "map.tif", np.full((80, 80), 62), name="map")
     grass("r.s2.ard", "input=s2", "labels=map", f"output={tmp_path / 'made.h5'}")
     grass("v.in.region", "output=here")
-    grass.vector_area("here")
+    database.vector_area("here")
     # Those of a run that is under way stay.
-    assert {own, *left} & grass.list_rasters("*") == {own}
+    assert {own, *left} & database.list_rasters("*") == {own}
 
 
 def stopped_run(grass, tmp_path):

@@ -380,7 +380,7 @@ def test_the_file_of_a_linked_map_stays_as_long_as_the_map(grass, tmp_path):
 def test_the_file_of_a_linked_map_stays_where_the_mapset_is_reached_by_another_path(grass, tmp_path):
     import grass.script as gs
 
-    from imperviouslib.edge import grass
+    from imperviouslib.edge import grass as database
 
     env = gs.gisenv()
     other, session = tmp_path / "other", tmp_path / "rc"
@@ -395,7 +395,7 @@ def test_the_file_of_a_linked_map_stays_where_the_mapset_is_reached_by_another_p
     for gisrc in (os.environ["GISRC"], str(session)):
         done = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=Path(grass.__file__).parents[3], env={**os.environ, "GISRC": gisrc}, capture_output=True, text=True,
+            cwd=Path(database.__file__).parents[3], env={**os.environ, "GISRC": gisrc}, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert (_cells("one_2018_count") == 3).all() and (_cells("two_2018_count") == 3).all()
