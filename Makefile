@@ -1,4 +1,5 @@
-# Two things in one: g.extension builds the suite from here (it gives MODULE_TOPDIR), and people run the targets of `make help`.
+# g.extension builds the suite from here (it sets MODULE_TOPDIR); for people there are the targets of `make help`.
+# SUBDIRS is the one list of the tools: install.sh, the tests and the documentation read it here.
 TOOLSET = r.impervious
 SUBDIRS = r.s2.fetch r.s2.yearly r.s2.ard r.unet.train r.unet.predict r.impervious.change
 

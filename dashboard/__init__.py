@@ -1,1 +1,1 @@
-"""The dashboard: a table folder of r.impervious.change as a page in the browser. It knows the table, its schema, and nothing else."""
+"""The dashboard: shows a table folder of r.impervious.change in the browser. It uses the table and its schema, and no other part of the suite."""

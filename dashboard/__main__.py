@@ -10,7 +10,7 @@ import sys
 import uvicorn
 
 from dashboard.app import create_app
-from dashboard.data import TableFolderError
+from dashboard.errors import TableFolderError
 
 
 def main() -> int:
@@ -36,10 +36,10 @@ def main() -> int:
         socket.create_server((args.host, args.port)).close()
     except (OSError, OverflowError) as err:
         number = getattr(err, "errno", None) or 0
-        found = os.strerror(number) if number > 0 else getattr(err, "strerror", None) or err
+        reason = os.strerror(number) if number > 0 else getattr(err, "strerror", None) or err
         print(
-            f"ERROR: Address {args.host}:{args.port}: found '{found}', expected one that is free. "
-            "Give another --port, or end what uses it.",
+            f"ERROR: Address {args.host}:{args.port} cannot be used: {reason}. "
+            "Give another --port, or stop the program that uses it.",
             file=sys.stderr,
         )
         return 1

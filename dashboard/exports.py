@@ -1,6 +1,6 @@
-"""The stateless routes' answers: parts of the table as CSV, SDMX-CSV, Parquet and GeoJSON.
+"""Downloads: parts of the table as CSV, SDMX-CSV, Parquet and GeoJSON.
 
-A request names codes by the schema's column names. Unknown names and codes are refused, and never echoed.
+A request filters by the column names and codes of the schema. Unknown names and codes are refused, and never sent back.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from dashboard.data import MEASURE_COLUMNS, Measure, Table, plain, select_rows
+from dashboard.columns import decode_dictionaries, select_rows
+from dashboard.table import MEASURE_COLUMNS, Measure, Table
 
-_DIMENSIONS = ("lc_flow", "landcover", "definition", "method", "unit")
-FILTERS = (*_DIMENSIONS, "geo", "level", "TIME_PERIOD")
+FORMATS = {"csv": "CSV", "sdmx.csv": "SDMX-CSV", "parquet": "Parquet", "geojson": "GeoJSON"}
+"""Suffix of a download -> name of its format."""
+
+FILTERS = (*MEASURE_COLUMNS, "geo", "level", "TIME_PERIOD")
 MAX_CODES = 2000
+"""Codes that one filter may list."""
 
-PART = 100_000
-"""Rows of a part of a download."""
+PART_ROWS = 100_000
+"""Rows that a download writes at a time."""
 
 
 class BadRequestError(Exception):
-    """A request that names something which is not in the table; the message is for the caller."""
+    """A request for something that the table does not have; the message is for the caller."""
 
 
 def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, list[str]]:
-    """Read filters of a request against the table's codes; a comma separates several codes.
+    """Read the filters of a request and check them against the codes of the table; a comma separates several codes.
 
     Raises BadRequestError; the message never holds what the caller sent.
     """
@@ -38,7 +42,7 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
     for key, text in items:
         if key not in FILTERS or key in filters:
             raise BadRequestError(
-                f"Filter: found an unknown or repeated name, expected each at most once of {', '.join(FILTERS)}."
+                f"The request has an unknown filter, or the same filter twice. Use each of {', '.join(FILTERS)} at most once."
             )
         codes = text.split(",")
         if key == "geo":
@@ -51,7 +55,7 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
             known = set(table.schema["codes"][key])
         if len(codes) > MAX_CODES or not set(codes) <= known:
             raise BadRequestError(
-                f"Filter {key}: found a code that the table does not have. See regions.csv and datapackage.json."
+                f"Filter {key}: the table does not have all of these codes. See regions.csv and datapackage.json."
             )
         filters[key] = codes
     return filters
@@ -71,22 +75,22 @@ def select(table: Table, filters: Mapping[str, list[str]]) -> pa.Table:
     return select_rows(table.facts, wanted)
 
 
-def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a text column; an apostrophe stands before a text that a spreadsheet would run as a formula."""
+def _without_formulas(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a text column, with an apostrophe before each text that a spreadsheet would run as a formula."""
     text = pc.cast(column, pa.string())
     return pc.if_else(pc.match_substring_regex(text, "^[=+@\\t\\r-]"), pc.binary_join_element_wise("'", text, ""), text)
 
 
-def parts(rows: pa.Table) -> Iterator[pa.Table]:
-    """Cut rows into parts with plain columns, so that a download needs the memory of one part; at least one, be it empty."""
-    for start in range(0, max(len(rows), 1), PART):
-        yield plain(rows.slice(start, PART))
+def split_rows(rows: pa.Table) -> Iterator[pa.Table]:
+    """Split rows into parts of PART_ROWS, at least one, so that a download needs the memory of one part."""
+    for start in range(0, max(len(rows), 1), PART_ROWS):
+        yield decode_dictionaries(rows.slice(start, PART_ROWS))
 
 
 def to_csv(rows: pa.Table) -> Iterator[bytes]:
-    """Write UTF-8 CSV with commas, dots and LF, part by part; an empty cell where there is no value."""
-    for number, part in enumerate(parts(rows)):
-        columns = [_guarded(c) if not pa.types.is_primitive(c.type) else c for c in part.columns]
+    """Write CSV in parts: UTF-8, comma between cells, decimal point, LF at line ends, an empty cell where there is no value."""
+    for number, part in enumerate(split_rows(rows)):
+        columns = [_without_formulas(c) if not pa.types.is_primitive(c.type) else c for c in part.columns]
         sink = io.BytesIO()
         options = pyarrow.csv.WriteOptions(include_header=number == 0)
         pyarrow.csv.write_csv(pa.table(columns, names=part.column_names), sink, options)
@@ -94,7 +98,7 @@ def to_csv(rows: pa.Table) -> Iterator[bytes]:
 
 
 def to_sdmx_csv(rows: pa.Table, schema: Mapping[str, Any]) -> Iterator[bytes]:
-    """Write SDMX-CSV 2.0 in Eurostat's habit: the table's own columns behind those of the structure."""
+    """Write SDMX-CSV 2.0 as Eurostat does: the columns of the structure, then those of the table."""
     structure = f"R_IMPERVIOUS:IMPERVIOUS_NUTS({schema['contract']}.0)"
     first = {"STRUCTURE": "dataflow", "STRUCTURE_ID": structure}
     columns = [pa.array([text] * len(rows), pa.string()).dictionary_encode() for text in first.values()]
@@ -102,21 +106,21 @@ def to_sdmx_csv(rows: pa.Table, schema: Mapping[str, Any]) -> Iterator[bytes]:
 
 
 def to_parquet(rows: pa.Table) -> bytes:
-    """Write Parquet, typed as the table."""
+    """Write Parquet with the column types of the table."""
     sink = io.BytesIO()
-    with pq.ParquetWriter(sink, plain(rows.slice(0, 0)).schema, compression="zstd") as writer:
-        for part in parts(rows):
+    with pq.ParquetWriter(sink, decode_dictionaries(rows.slice(0, 0)).schema, compression="zstd") as writer:
+        for part in split_rows(rows):
             writer.write_table(part)
     return sink.getvalue()
 
 
 def to_geojson(table: Table, filters: Mapping[str, list[str]]) -> bytes:
-    """Write one feature a region, in EPSG:3035: for each year value_Y, low_Y, high_Y, coverage_Y and flag_Y.
+    """Write one feature for each region, in EPSG:3035, with value_Y, low_Y, high_Y, coverage_Y and flag_Y of each year Y.
 
-    Raises BadRequestError unless the filters settle one measure.
+    Raises BadRequestError unless the filters name one measure.
     """
     if any(len(filters.get(column, ())) != 1 for column in MEASURE_COLUMNS):
-        raise BadRequestError(f"GeoJSON: expected one code for each of {', '.join(MEASURE_COLUMNS)}.")
+        raise BadRequestError(f"GeoJSON holds one measure. Give one code for each of {', '.join(MEASURE_COLUMNS)}.")
     measure = Measure(*(filters[column][0] for column in MEASURE_COLUMNS))
     years = set(filters.get("TIME_PERIOD", map(str, table.years)))
     wanted = filters.get("geo", table.regions)

@@ -1,7 +1,7 @@
-"""Outlines as SVG paths, made once at start.
+"""Outlines as SVG paths; they are drawn once when the server starts.
 
-All coordinates are rounded to the same lattice of half pixels and repeated points are dropped. Neighbours share their points, so
-after rounding they still share them: no gaps, no slivers.
+All coordinates are rounded to the same lattice of half pixels, and repeated points are dropped. Neighbouring regions share the
+points of their border, so they still share them after rounding: there are no gaps and no slivers.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.data import Table, polygons
+from dashboard.outlines import polygons
+from dashboard.table import Table
 
 WIDTH = 2000
-"""Width of the drawing in half pixels; the map is meant to be seen about 1000 pixels wide at most."""
+"""Width of the drawing in half pixels; the page shows the map at most about 1000 pixels wide."""
 
 _EUROPE = (2_400_000, 1_300_000, 7_500_000, 5_500_000)
-"""West, south, east, north of the main frame, metres: ground outside it goes to an inset."""
+"""West, south, east, north of the main frame, metres; regions outside it are drawn in an inset."""
 
 _INSET = 190
 """Side of an inset in half pixels."""
@@ -26,12 +27,12 @@ _INSET = 190
 
 @dataclass(frozen=True)
 class Frame:
-    """A window of the ground and the place in the drawing where it goes."""
+    """A rectangle in EPSG:3035 and its place in the drawing."""
 
     west: float
     north: float
     scale: float
-    """Half pixels a metre."""
+    """Half pixels per metre."""
     left: float = 0
     top: float = 0
 
@@ -63,7 +64,7 @@ def simplify(ring: np.ndarray) -> np.ndarray:
         step = np.roll(ring, -1, axis=0) - ring
         before = ring - np.roll(ring, 1, axis=0)
         straight = step[:, 0] * before[:, 1] == step[:, 1] * before[:, 0]
-        # A spike (there and back) is straight too; one point at a time keeps the others' neighbours true.
+        # A spike (there and back) is straight too. Never drop two neighbours at once: the test of a point needs its neighbours.
         straight[1:] &= ~straight[:-1]
         if not straight.any():
             return ring
@@ -72,7 +73,7 @@ def simplify(ring: np.ndarray) -> np.ndarray:
 
 
 def path(rings: Sequence[np.ndarray]) -> str:
-    """Write closed rings as the text of an SVG path, relative steps.
+    """Return closed rings as the `d` of an SVG path, with relative steps.
 
     >>> path([np.array([[0, 0], [4, 0], [4, 4]])])
     'M0 0l4 0 0 4z'
@@ -134,8 +135,8 @@ def _frame(
 def draw_map(table: Table, level: int) -> dict[str, Any]:
     """Draw the regions of a level.
 
-    Ground outside the European frame goes to insets, one for each group of the first four letters of the codes, where the table
-    also has ground inside it.
+    Regions outside the European frame are drawn in insets, one for all codes with the same first four letters, unless the whole
+    table is outside.
     Returns: {"width", "height", "regions": [{"geo", "name", "d", "x", "y"}], "insets": [{"x", "y", "w", "h"}]}
     """
     everything = {geo: polygons(geometry) for geo, geometry in table.outlines.items()}
@@ -143,7 +144,7 @@ def draw_map(table: Table, level: int) -> dict[str, Any]:
     main: Mapping[str, list] = {geo: [p for p in parts if _within_europe(p)] for geo, parts in everything.items()}
     if not any(main.values()):
         main = everything
-    # The frame is that of all levels, so the map stands still when the level changes.
+    # The frame holds all levels, so that the map does not move when the level changes.
     bounds = [_bounds(parts) for parts in main.values() if parts]
     box = np.array([*np.min(bounds, axis=0)[:2], *np.max(bounds, axis=0)[2:]])
     ratio = (box[3] - box[1]) / max(box[2] - box[0], 1)

@@ -1,7 +1,7 @@
-"""What the reader is looking at, as one short query.
+"""The state of the page: what the reader looks at, written as a short query.
 
-The same text is the page's address, the one input that the browser sends to the server, and the argument of the page's own
-routes. Each part is looked up in a closed list; whatever is not in its list is replaced by the default and never echoed.
+The same query is in the address of the page, goes from the browser to the server, and is the argument of the routes. Each value
+is looked up in a closed list. A value that is not in its list is replaced by the default and never sent back.
 """
 
 from __future__ import annotations
@@ -9,32 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from dashboard.data import Measure, Table
+from dashboard.choices import COVER_KEYS, DEFINITIONS, FLOWS, UNITS, choices
+from dashboard.table import Measure, Table
 
 MAX_REGIONS = 5
-MAX_QUERY = 600
+"""Regions that can be compared; www/dashboard.js has the same number."""
 
-FLOWS = {"STK": "stk", "GAIN": "new", "LOSS": "lost", "NET": "net"}
-COVERS = {"IMP": "imp", "GRN": "grn"}
-UNITS = {"KM2": "km2", "PC": "pc"}
-DEFINITIONS = {"artificial_natural": "an", "artificial": "a"}
-METHODS = {"estimated": "est", "assisted": "ass", "mapped_consistent": "con", "mapped_raw": "raw"}
+MAX_QUERY = 600
+"""Length of a query in letters; a longer one gives the default state."""
+
+PARAMETERS = {"landcover": "c", "lc_flow": "i", "unit": "u", "definition": "d", "method": "m"}
+"""Column of the table -> its name in the address."""
+
+DEFAULTS = {"lc_flow": "GAIN", "landcover": "IMP", "definition": "artificial_natural", "unit": "PC"}
 ORDERS = ("desc", "asc")
 
 
 @dataclass(frozen=True)
 class State:
-    """A view of the dashboard; made by `parse_query` only, so every part is valid for the table."""
+    """A view of the dashboard. Only `parse_query` makes it, so each part is valid for the table."""
 
     level: int
     measure: Measure
     year: int
     geos: tuple[str, ...]
-    """Chosen regions, the first is the one told about in full; at most MAX_REGIONS."""
+    """Chosen regions, at most MAX_REGIONS; the page describes the first one in full."""
     compare_method: bool
-    """Draw the other method beside the chosen one."""
+    """Draw a second method beside the chosen one."""
     order: str
-    """Ranking: desc or asc."""
+    """Order of the ranking: desc or asc."""
 
 
 def parse_query(text: object, table: Table) -> State:
@@ -42,23 +45,16 @@ def parse_query(text: object, table: Table) -> State:
     query = {}
     if isinstance(text, str) and len(text) <= MAX_QUERY:
         query = parse_qs(text.removeprefix("?"), keep_blank_values=True, max_num_fields=None)
+    offered = choices(table)
+    defaults = {**DEFAULTS, "method": table.headline_method.code}
 
-    def choose(key: str, codes: dict[str, str], present: tuple[str, ...], default: str) -> str:
-        wanted = query.get(key, [""])[0]
-        options = [code for code in codes if code in present]
-        fallback = default if default in options else (options or [default])[0]
-        return next((code for code in options if codes[code] == wanted), fallback)
+    def choose(column: str) -> str:
+        options = offered[column]
+        wanted = query.get(PARAMETERS[column], [""])[0]
+        default = defaults[column] if defaults[column] in options or not options else next(iter(options))
+        return next((code for code, choice in options.items() if choice.key == wanted), default)
 
     levels = {str(level): level for level in table.levels}
-    # The finest level says most at first sight.
-    level = levels.get(query.get("l", [""])[0], table.levels[-1])
-    measure = Measure(
-        lc_flow=choose("i", FLOWS, table.codes("lc_flow"), "GAIN"),
-        landcover=choose("c", COVERS, table.codes("landcover"), "IMP"),
-        definition=choose("d", DEFINITIONS, table.codes("definition"), "artificial_natural"),
-        method=choose("m", METHODS, table.codes("method"), table.headline_method),
-        unit=choose("u", UNITS, table.codes("unit"), "PC"),
-    )
     years = {str(year): year for year in table.years}
     latest = table.years[-1] if table.years else 0
     geos = (table.largest.geo,)
@@ -67,8 +63,9 @@ def parse_query(text: object, table: Table) -> State:
         geos = tuple(geo for geo in wanted if geo in table.regions)[:MAX_REGIONS]
     order = query.get("o", ["desc"])[0]
     return State(
-        level=level,
-        measure=measure,
+        # The finest level is the default, because it shows the most detail.
+        level=levels.get(query.get("l", [""])[0], table.levels[-1]),
+        measure=Measure(**{column: choose(column) for column in PARAMETERS}),
         year=years.get(query.get("y", [""])[0], latest),
         geos=geos,
         compare_method=query.get("r", ["1"])[0] != "0",
@@ -76,12 +73,13 @@ def parse_query(text: object, table: Table) -> State:
     )
 
 
-def format_query(state: State) -> str:
-    """Write a state as a query; codes of regions need no escaping by their pattern."""
+def format_query(state: State, table: Table) -> str:
+    """Write a state as a query; codes of regions need no escaping, as their pattern has no special letters."""
     m = state.measure
     parts = {
-        "l": str(state.level), "c": COVERS[m.landcover], "i": FLOWS[m.lc_flow], "u": UNITS[m.unit],
-        "d": DEFINITIONS[m.definition], "m": METHODS[m.method], "y": str(state.year), "g": ",".join(state.geos),
+        "l": str(state.level), "c": COVER_KEYS[m.landcover], "i": FLOWS[m.lc_flow].key, "u": UNITS[m.unit].key,
+        "d": DEFINITIONS[m.definition].key, "m": table.known_methods[m.method].key, "y": str(state.year),
+        "g": ",".join(state.geos),
     }  # fmt: skip
     if not state.compare_method:
         parts["r"] = "0"

@@ -1,7 +1,7 @@
-# What the Makefile of each tool shares; included after Script.make, with PGM set.
-# The library goes into etc/$(PGM): from beside the tool's folder when the suite is built, and from beside the original
-# folder, which g.extension names in SOURCE_URL, when one tool is installed alone. Only the build needs it, not the install.
-# The list of Python packages goes with it, for those who have nothing but the installed tools.
+# Rules shared by the Makefiles of the tools; included after Script.make, with PGM set.
+# The build copies the library into etc/$(PGM). It lies beside the tool's folder when the suite is built. When g.extension installs one tool
+# alone, it lies beside the original folder, which SOURCE_URL names. The install step does not need it.
+# The list of Python packages is copied with it, for users who have only the installed tools.
 LIBRARY := $(firstword $(wildcard ../imperviouslib $(SOURCE_URL)/../imperviouslib))
 
 default: script library
@@ -11,12 +11,19 @@ library: | $(ETCDIR)
 	cp -r $(LIBRARY) $(LIBRARY)/../requirements.txt $(ETCDIR)/
 	find $(ETCDIR)/imperviouslib -name __pycache__ -prune -exec rm -rf {} +
 
-# GRASS 8.4 asks a remote server while it makes a page and stops where there is none: then join the plain parts.
+# GRASS 8.4 asks a remote server while it makes a page and stops if it gets no answer. Then the plain parts are joined.
 $(HTMLDIR)/$(PGM).html: $(PGM).html $(PGM).tmp.html | $(HTMLDIR)
 	VERSION_NUMBER=$(GRASS_VERSION_NUMBER) VERSION_DATE=$(GRASS_VERSION_DATE) MODULE_TOPDIR=$(MODULE_TOPDIR) \
 	$(PYTHON) $(GISBASE)/utils/mkhtml.py $(PGM) > $@ 2>/dev/null || sed -e '/<\/body>/d;/<\/html>/d' $(PGM).tmp.html $(PGM).html > $@
 
-# GRASS 8.2 asks a remote server for the list of official addons once two tools are installed, unless this file is there.
+# GRASS 8.5 makes a Markdown page too, in the same way.
+ifneq ($(MDDIR),)
+$(MDDIR)/source/$(PGM).md: $(PGM).md $(PGM).tmp.md | $(MDDIR)
+	VERSION_NUMBER=$(GRASS_VERSION_NUMBER) VERSION_DATE=$(GRASS_VERSION_DATE) MODULE_TOPDIR=$(MODULE_TOPDIR) \
+	$(PYTHON) $(GISBASE)/utils/mkmarkdown.py $(PGM) > $@ 2>/dev/null || cat $(PGM).tmp.md $(PGM).md > $@
+endif
+
+# GRASS 8.2 asks a remote server for the list of official addons as soon as two tools are installed, unless this file exists.
 install: addons_paths
 
 addons_paths:

@@ -55,8 +55,8 @@
 # % type: string
 # % required: no
 # % key_desc: list or range
-# % label: Years, ascending, such as 2017-2019 or 2012,2015; default with input: all that are found
-# % description: With classes and shares they must be named
+# % label: Years in ascending order, such as 2017-2019 or 2012,2015
+# % description: Required with classes and shares; default with input: all years found
 # % guisection: Input
 # %end
 
@@ -66,7 +66,7 @@
 # % required: no
 # % key_desc: name
 # % label: Legend of the class maps: s2glc, prototype, clcplus, worldcover, corine, or a file
-# % description: A file has lines 'code class' or rules of r.reclass; default: the codes are the four classes
+# % description: A file contains lines 'code class' or rules of r.reclass; default: the codes are the four classes
 # % guisection: Input
 # %end
 
@@ -90,7 +90,7 @@
 # % type: string
 # % required: no
 # % answer: 2024
-# % description: Version of the regions, written into the table
+# % description: Version of the regions, for the table
 # % guisection: Regions
 # %end
 
@@ -110,7 +110,7 @@
 # % required: no
 # % answer: change
 # % label: Prefix of the change maps
-# % description: <prefix>_<year>_<year>_gain, _loss, _greengain, _fromto and <prefix>_<year>_consistent
+# % description: Maps are <prefix>_<year>_<year>_gain, _loss, _greengain, _fromto and <prefix>_<year>_consistent
 # % guisection: Output
 # %end
 
@@ -120,8 +120,8 @@
 # % required: no
 # % multiple: yes
 # % options: artificial,artificial_natural
-# % label: What counts as impervious; maps and columns follow the first (default: artificial_natural; with shares artificial)
-# % description: artificial_natural counts artificial and natural material surfaces, artificial the first alone
+# % label: What counts as impervious (default: artificial_natural; with shares artificial)
+# % description: artificial_natural: artificial and natural material surfaces; artificial: artificial surfaces only. Maps and columns use the first
 # % guisection: Method
 # %end
 
@@ -130,9 +130,8 @@
 # % type: string
 # % required: no
 # % multiple: yes
-# % options: mapped_raw,mapped_consistent
-# % answer: mapped_raw,mapped_consistent
-# % description: How figures are made
+# % label: Methods by which the figures are made (default: all that the maps allow)
+# % description: The manual page lists them
 # % guisection: Method
 # %end
 
@@ -141,7 +140,7 @@
 # % type: string
 # % required: no
 # % key_desc: YYYY-MM-DD
-# % description: Date of the table, written into it (default: today)
+# % description: Date of the table (default: today)
 # % guisection: Output
 # %end
 
@@ -151,13 +150,13 @@
 # % required: no
 # % options: plain,json
 # % answer: plain
-# % description: Form of the printed summary
+# % description: Format of the printed summary
 # % guisection: Output
 # %end
 
 # %flag
 # % key: n
-# % description: Leave the table of the zones map alone: no columns are written
+# % description: Do not write columns into the table of the zones map
 # % guisection: Output
 # %end
 

@@ -27,18 +27,18 @@
 # % type: string
 # % key_desc: basename or file
 # % required: yes
-# % description: Prefix of the composites of r.s2.yearly; with -c the HDF5 file to check
+# % description: Prefix of the composites made by r.s2.yearly; with -c the HDF5 file to check
 # %end
 # %option G_OPT_F_OUTPUT
 # % key: output
 # % required: no
-# % description: HDF5 file
+# % description: HDF5 file to write
 # %end
 # %option
 # % key: years
 # % type: string
 # % required: no
-# % description: Years, such as 2017-2019 or 2017,2019; default: all composites of the prefix
+# % description: Years, such as 2017-2019 or 2017,2019 (default: all composites of the prefix)
 # %end
 # %option
 # % key: features
@@ -52,12 +52,12 @@
 # % type: string
 # % required: no
 # % multiple: yes
-# % description: Composites of each year to stack as its features, such as year,spring,summer or 04,06,09 (default: each is a period of its own)
+# % description: Composites of each year to stack as features of that year, such as year,spring,summer or 04,06,09 (default: each composite is a period)
 # %end
 # %option G_OPT_R_INPUT
 # % key: labels
 # % required: no
-# % description: Land cover map of any resolution
+# % description: Land cover map for the labels, of any resolution
 # % guisection: Labels
 # %end
 # %option
@@ -65,7 +65,7 @@
 # % type: integer
 # % required: no
 # % answer: 2017
-# % description: Year that the labels show; 2017 is that of S2GLC, name it for other maps
+# % description: Year that the labels show (2017 for S2GLC; set it for other maps)
 # % guisection: Labels
 # %end
 # %option
@@ -73,19 +73,19 @@
 # % type: string
 # % required: no
 # % answer: s2glc
-# % description: Legend: s2glc, prototype, clcplus, worldcover, corine, or a file of lines 'code class' or of rules of r.reclass
+# % description: Legend of the labels: s2glc, prototype, clcplus, worldcover, corine, or a file with lines 'code class' or rules of r.reclass
 # % guisection: Labels
 # %end
 # %option G_OPT_F_OUTPUT
 # % key: rules
 # % required: no
-# % description: File for the legend as rules of r.reclass, to be read, edited and given as legend
+# % description: File to write the legend to as rules of r.reclass; edit it to use it as legend
 # % guisection: Labels
 # %end
 # %option G_OPT_R_INPUT
 # % key: clean
 # % required: no
-# % description: Second land cover map: labels on which it does not agree are left out
+# % description: Second land cover map; labels that it contradicts are left out
 # % guisection: Labels
 # %end
 # %option
@@ -93,7 +93,7 @@
 # % type: string
 # % required: no
 # % answer: corine
-# % description: Legend of the second map
+# % description: Legend of the second land cover map
 # % guisection: Labels
 # %end
 # %option
@@ -102,13 +102,13 @@
 # % required: no
 # % options: balanced,lowest,highest
 # % answer: balanced
-# % description: Which class wins where two are equally frequent in a cell
+# % description: Which class a cell gets if two classes are equally frequent
 # % guisection: Labels
 # %end
 # %option G_OPT_M_DIR
 # % key: plot
 # % required: no
-# % description: Folder for a picture per period and one of the labels
+# % description: Folder for images of each period and of the labels
 # %end
 # %option
 # % key: format
@@ -116,16 +116,16 @@
 # % required: no
 # % options: plain,json
 # % answer: plain
-# % description: Form of what is printed
+# % description: Output format
 # % guisection: Print
 # %end
 # %flag
 # % key: c
-# % description: Check the file only; exit status 1 when anything is off
+# % description: Only check the file; exit status 1 if anything is wrong
 # %end
 # %flag
 # % key: f
-# % description: Write features as float32 reflectance with NaN instead of integers
+# % description: Write features as float32 with NaN instead of integers
 # %end
 # %rules
 # % required: output,-c

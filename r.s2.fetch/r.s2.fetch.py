@@ -6,7 +6,7 @@
 #
 # AUTHOR(S):    The r.impervious development team
 #
-# PURPOSE:      Fetch Sentinel-2 scenes onto the grid
+# PURPOSE:      Fetch Sentinel-2 scenes and warp them to the grid
 #
 # COPYRIGHT:    (C) 2026 by the r.impervious development team
 #
@@ -15,7 +15,7 @@
 ############################################################################
 
 # %module
-# % description: Fetches Sentinel-2 L2A scenes from a STAC catalogue onto the 20 m grid of EPSG:3035.
+# % description: Fetches Sentinel-2 Level-2A scenes from a STAC catalogue and warps them to the 20 m grid of EPSG:3035.
 # % keyword: raster
 # % keyword: import
 # % keyword: Sentinel-2
@@ -27,25 +27,25 @@
 # % type: string
 # % required: no
 # % answer: cdse
-# % description: Catalogue: cdse, earthsearch, address of a STAC API, or item collection file
+# % description: Catalogue: cdse, earthsearch, the address of a STAC API, or a file with STAC items
 # % guisection: Search
 # %end
 # %option
 # % key: collection
 # % type: string
 # % required: no
-# % description: Collection (default: the catalogue's own of Sentinel-2 L2A)
+# % description: Collection of the catalogue (default: its collection of Sentinel-2 Level-2A)
 # % guisection: Search
 # %end
 # %option G_OPT_M_DIR
 # % key: output
 # % required: yes
-# % description: Archive folder, made where it is not there
+# % description: Folder of the archive (created if it does not exist)
 # %end
 # %option G_OPT_V_INPUT
 # % key: area
 # % required: no
-# % description: Vector map with areas for which scenes are fetched (default: the current region)
+# % description: Vector map whose areas the scenes must cover (default: the current region)
 # % guisection: Search
 # %end
 # %option
@@ -53,14 +53,14 @@
 # % type: string
 # % required: no
 # % key_desc: west,south,east,north
-# % description: Box in degrees for which scenes are fetched (default: the current region)
+# % description: Box in degrees that the scenes must cover (default: the current region)
 # % guisection: Search
 # %end
 # %option
 # % key: years
 # % type: string
 # % required: yes
-# % description: Years, such as 2017-2019 or 2017,2019
+# % description: Years, for example 2017-2019 or 2017,2019
 # %end
 # %option
 # % key: bands
@@ -68,14 +68,14 @@
 # % required: no
 # % multiple: yes
 # % answer: B12,B11,B04
-# % description: Bands; the scene classification SCL comes by itself
+# % description: Bands (the scene classification SCL is always fetched as well)
 # %end
 # %option
 # % key: window
 # % type: string
 # % required: no
 # % answer: 04-15/10-15
-# % description: Part of each year, mm-dd/mm-dd; the prototype's is 05-01/06-01
+# % description: Part of each year as mm-dd/mm-dd, both days included
 # % guisection: Search
 # %end
 # %option
@@ -84,7 +84,7 @@
 # % required: no
 # % answer: 60
 # % options: 0-100
-# % description: Most cloud in a scene, per cent of its valid pixels; the prototype's is 6
+# % description: Maximum cloud cover of a scene in per cent of its valid pixels
 # % guisection: Search
 # %end
 # %option
@@ -93,7 +93,7 @@
 # % required: no
 # % answer: 6
 # % options: 1-1000
-# % description: Most scenes per tile and year
+# % description: Maximum number of scenes per tile and year
 # % guisection: Search
 # %end
 # %option
@@ -101,7 +101,7 @@
 # % type: string
 # % required: no
 # % multiple: yes
-# % description: MGRS tiles (default: all over the region)
+# % description: MGRS tiles, for example 31UFS (default: all tiles of the area)
 # % guisection: Search
 # %end
 # %option
@@ -110,8 +110,8 @@
 # % required: no
 # % options: clear,bytes
 # % answer: clear
-# % description: Which scenes are best
-# % descriptions: clear;much clear ground, together covering the region, spread over the season;bytes;the largest files, as the prototype chose
+# % description: How scenes are chosen where there are more than the maximum
+# % descriptions: clear;the most clear ground, complete coverage of the area, dates spread over the season;bytes;the largest files
 # % guisection: Search
 # %end
 # %option
@@ -120,13 +120,13 @@
 # % required: no
 # % options: nearest,bilinear,cubic
 # % answer: cubic
-# % description: Resampling of bands; SCL is always nearest
+# % description: Resampling of the bands (SCL is always resampled by nearest neighbour)
 # %end
 # %option G_OPT_R_BASENAME_OUTPUT
 # % key: prefix
 # % required: no
 # % answer: scenes
-# % description: Prefix of the linked maps, and name of their space-time dataset
+# % description: Prefix of the raster maps, and name of their space-time raster dataset
 # %end
 # %option
 # % key: tries
@@ -134,7 +134,7 @@
 # % required: no
 # % answer: 6
 # % options: 1-50
-# % description: Attempts per object
+# % description: Maximum number of attempts per file
 # % guisection: Network
 # %end
 # %option
@@ -143,7 +143,7 @@
 # % required: no
 # % answer: 120
 # % options: 1-3600
-# % description: Seconds without any answer after which an attempt is given up
+# % description: Seconds without an answer after which an attempt ends
 # % guisection: Network
 # %end
 # %option G_OPT_M_NPROCS
@@ -154,25 +154,25 @@
 # % required: no
 # % options: plain,json
 # % answer: plain
-# % description: Form of what is printed
+# % description: Output format of what is printed
 # % guisection: Print
 # %end
 # %flag
 # % key: l
-# % description: List what would be fetched and exit
+# % description: List what would be fetched, and exit
 # % guisection: Print
 # %end
 # %flag
 # % key: n
-# % description: Do not link the scenes into the mapset
+# % description: Fill the archive only, create no maps
 # %end
 # %flag
 # % key: i
-# % description: Import the scenes into the mapset instead of linking their files
+# % description: Import the scenes into the mapset instead of linking to their files
 # %end
 # %flag
 # % key: k
-# % description: Keep going: scenes that failed are no error
+# % description: End without an error even if some files could not be fetched
 # %end
 # %rules
 # % exclusive: area,bbox

@@ -15,7 +15,7 @@
 ############################################################################
 
 # %module
-# % description: Makes cloud-free yearly, seasonal or monthly composites from an archive of Sentinel-2 scenes.
+# % description: Makes cloud-masked yearly, seasonal or monthly composites from an archive of Sentinel-2 scenes.
 # % keyword: raster
 # % keyword: time series
 # % keyword: Sentinel-2
@@ -25,18 +25,18 @@
 # %option G_OPT_M_DIR
 # % key: input
 # % required: yes
-# % description: Archive folder of r.s2.fetch
+# % description: Archive folder written by r.s2.fetch
 # %end
 # %option G_OPT_R_BASENAME_OUTPUT
 # % key: output
 # % required: no
-# % description: Prefix of the composites, and name of their space-time dataset
+# % description: Prefix of the composites and name of their space-time dataset
 # %end
 # %option
 # % key: years
 # % type: string
 # % required: no
-# % description: Years, such as 2017-2019 or 2017,2019; default: all in the archive
+# % description: Years, such as 2017-2019 or 2017,2019 (default: all years in the archive)
 # %end
 # %option
 # % key: period
@@ -44,7 +44,7 @@
 # % required: no
 # % multiple: yes
 # % answer: year
-# % description: Periods of the composites: year, season, month, or windows such as leaf:05-01/09-30
+# % description: Periods of the composites: year, season, month or a window within each year, such as leaf:05-01/09-30
 # %end
 # %option
 # % key: bands
@@ -52,7 +52,7 @@
 # % required: no
 # % multiple: yes
 # % answer: B12,B11,B04
-# % description: Bands
+# % description: Bands to composite
 # %end
 # %option
 # % key: tiles
@@ -60,7 +60,7 @@
 # % required: no
 # % multiple: yes
 # % answer: common
-# % description: Tiles: common to all years, all, or a list
+# % description: Tiles to use: common (those that all years have), all, or a list such as 31UDS,31UES
 # %end
 # %option
 # % key: method
@@ -68,8 +68,8 @@
 # % required: no
 # % options: median,medoid,best,latest,largest
 # % answer: median
-# % description: Composite
-# % descriptions: median;median of the clear observations, band by band;medoid;the clear observation whose spectrum is nearest to all others;best;the clear observation with the best score: far from clouds, in the middle of the period;latest;the last clear observation;largest;the scene with the most bytes of each tile, unmasked, as early yearly mosaics were made
+# % description: How to make a composite of the observations
+# % descriptions: median;median of the clear observations, band by band;medoid;the clear observation whose spectrum is nearest to all others;best;the clear observation with the best score: far from clouds and near the middle of the period;latest;the last clear observation;largest;for each tile the scene with the most bytes, without a cloud mask (for comparison with older mosaics)
 # %end
 # %option
 # % key: mask
@@ -77,8 +77,8 @@
 # % required: no
 # % options: scl,dates
 # % answer: dates
-# % description: What tells clouds and shadows
-# % descriptions: scl;the scene classification;dates;the scene classification, but what it calls cloud on all dates, such as a bright roof, is none
+# % description: How to find clouds and shadows
+# % descriptions: scl;by the scene classification (SCL);dates;by the scene classification, except for cells that it takes for cloud on all dates, such as bright roofs
 # %end
 # %option
 # % key: dilate
@@ -86,17 +86,17 @@
 # % required: no
 # % answer: 1
 # % options: 0-50
-# % description: Cells by which clouds and their shadows are widened
+# % description: Number of cells by which clouds and their shadows are dilated
 # %end
 # %option G_OPT_F_OUTPUT
 # % key: report
 # % required: no
-# % description: JSON report of tiles, holes and periods; with -c of the check
+# % description: JSON file for a report of tiles, holes and periods; with -c a report of the check
 # %end
 # %option G_OPT_V_OUTPUT
 # % key: tilemap
 # % required: no
-# % description: Vector map of the tiles, with the years that each has and lacks
+# % description: Vector map of the tiles, with the years that each tile has and lacks
 # %end
 # %option G_OPT_M_NPROCS
 # %end
@@ -106,16 +106,16 @@
 # % required: no
 # % options: plain,json
 # % answer: plain
-# % description: Form of what is printed
+# % description: Output format
 # % guisection: Print
 # %end
 # %flag
 # % key: c
-# % description: Check the archive only, its files and how the years lie on each other; exit status 1 when anything is off
+# % description: Only check the files of the archive and the alignment of its years; exit status 1 if anything is wrong
 # %end
 # %flag
 # % key: l
-# % description: Link the composites as files instead of importing them
+# % description: Link the composites to GeoTIFFs in the mapset instead of importing them
 # %end
 # %flag
 # % key: q

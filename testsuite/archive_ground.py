@@ -1,4 +1,4 @@
-"""Small archives as r.s2.fetch leaves them, written by the tests themselves: arrays in, GeoTIFFs with sidecars out."""
+"""Small archives like those of r.s2.fetch, written by the tests: arrays in, GeoTIFFs with sidecars out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from imperviouslib.core.grid import Grid
 from imperviouslib.edge.files import sha256_file
-from imperviouslib.edge.rasterfile import write_tiff
+from testsuite.raster_ground import write_tiff
 
 BANDS = ("B12", "B11", "B04")
 
@@ -29,9 +29,9 @@ def write_scene(
 
     when : YYYY-MM-DD
     planes : band to array (row, col), reflectance x 10000, and SCL
-    overpass : same for the tiles of one overpass; default: of its own
-    size : bytes that the source objects shall have had
-    baseline : of the processing; the same acquisition may come in several
+    overpass : the same for all tiles of one overpass; default: an overpass of its own
+    size : bytes of the source objects
+    baseline : processing baseline; one acquisition may have several
     """
     compact = when.replace("-", "")
     name = f"S2A_MSIL2A_{compact}T102031_N{baseline.replace('.', '')}_R065_T{tile}_{compact}T152758"

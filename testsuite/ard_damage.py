@@ -1,7 +1,7 @@
 """Damage to an analysis-ready file, and whether the check finds it.
 
-A flipped bit in a part of the file that no reader ever looks at changes nothing. So the check must find a flip, or every value
-that can be read, and all that describes it, must be as before.
+A flipped bit in a part of the file that no reader uses changes nothing. So either the check finds the flip, or every value that can be
+read, and its metadata, must be as before.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def everything(path: Path) -> dict[Any, Any]:
 
 
 def _in_a_child(work: Callable[[], bool]) -> bool | None:
-    """Run a question in a forked process: the HDF5 library may crash over a damaged file. Returns: the answer, None after a crash."""
+    """Run a test in a forked process, because the HDF5 library may crash on a damaged file. Returns: its result, None after a crash."""
     child = os.fork()
     if child == 0:
         status = 2
@@ -72,7 +72,7 @@ def _is_reported(path: Path) -> bool:
 def is_found(original: Path, damaged: bytes, path: Path) -> bool:
     """Tell whether the check finds the damage, or nothing that can be read has changed.
 
-    A crash within the check counts as found: the tool checks in a process of its own and reports its death (tested elsewhere).
+    A crash of the check counts as found, because the tool runs the check in a process of its own and reports its crash (tested elsewhere).
     """
     path.write_bytes(damaged)
     if _in_a_child(lambda: _is_reported(path)) is not False:

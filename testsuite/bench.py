@@ -1,6 +1,6 @@
-"""The benchmark runner: one table, and build/bench.json with one object a case.
+"""The benchmark runner: prints one table, and writes build/bench.json with one object for each case.
 
-`make bench STAGE=yearly,change` runs the cases of these stages, `make bench` all. Cases live beside this file in bench_<stage>.py;
+`make bench STAGE=yearly,change` runs the cases of these stages, `make bench` runs all. Cases are in bench_<stage>.py beside this file;
 a case is a plain function that returns (ours, peer):
 
     from testsuite.bench import best_of, case
@@ -9,9 +9,10 @@ a case is a plain function that returns (ours, peer):
     def region_counts() -> tuple[float, float | None]:
         return best_of(ours), best_of(theirs)
 
-Smaller is better: seconds, bytes, or an error. With a peer, `target` is the largest ratio ours / peer that will do; where the
-function returns None as peer, the largest value of ours. A case whose peer is not installed raises PeerAbsentError. GRASS cases get a session
-from `grass_session()`. Every case but those of the archive must finish within a minute on 2 cores.
+Smaller is better: seconds, bytes, or an error. A *peer* is other software that does the same. With a peer, `target` is the largest
+acceptable ratio ours / peer; if the function returns None as peer, it is the largest acceptable value of ours. A case whose peer is not
+installed raises PeerAbsentError. Cases that need GRASS open `grass_session()`. Every case must finish within a minute on 2 cores, except
+those of the stage `world`.
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ class Case:
     """One measurement."""
 
     stage: str
-    """fetch, yearly, ard, train, predict, change, dashboard or archive."""
+    """fetch, yearly, ard, train, predict, change, dashboard or world."""
     name: str
     """What is measured, against what, in which unit."""
     target: float
-    """Largest ratio ours / peer, or largest value of ours where there is no peer."""
+    """Largest acceptable ratio ours / peer, or value of ours if there is no peer."""
     measure: Callable[[], tuple[float, float | None]]
     """Returns (ours, peer)."""
 
 
 class PeerAbsentError(Exception):
-    """The peer of a case is not installed, so nothing is measured. Its text: the peer's name."""
+    """The peer of a case is not installed, so nothing is measured. The text of the error is the peer's name."""
 
 
 CASES: list[Case] = []
@@ -67,7 +68,7 @@ def case(stage: str, name: str, *, target: float) -> Callable:
 
 
 def best_of(function: Callable[[], object], times: int = 3) -> float:
-    """Return the shortest of several runs in seconds: the least disturbed one on a machine that does other things too."""
+    """Return the time of the fastest of several runs, seconds: other programs on the machine disturbed it least."""
     shortest = float("inf")
     for _ in range(times):
         start = time.perf_counter()
@@ -78,7 +79,7 @@ def best_of(function: Callable[[], object], times: int = 3) -> float:
 
 @contextmanager
 def grass_session() -> Iterator[Path]:
-    """A GRASS session of this process in an empty location in EPSG:3035, with the source tree's tools on PATH."""
+    """Open a GRASS session of this process in an empty location in EPSG:3035, with the tools of the source tree on PATH."""
     from grass.script import setup
 
     before = os.environ.copy()
@@ -98,10 +99,10 @@ def grass_session() -> Iterator[Path]:
             os.environ.update(before)
 
 
-def judge(one: Case, ours: float, peer: float | None) -> dict:
+def evaluate(one: Case, ours: float, peer: float | None) -> dict:
     """Return the object of a case as bench.json holds it.
 
-    >>> judge(Case("ard", "x", 2.0, lambda: (3, 2)), 3.0, 2.0)["met"]
+    >>> evaluate(Case("ard", "x", 2.0, lambda: (3, 2)), 3.0, 2.0)["met"]
     True
     """
     ratio = ours / peer if peer else None
@@ -127,10 +128,10 @@ def row(result: dict) -> str:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the cases; the exit status is 1 where a case broke, not where a target is missed."""
+    """Run the cases; the exit status is 1 if a case failed with an error, not if it missed its target."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure against targets and peers.")
-    parser.add_argument("--stage", help="stages to run, with commas between; all where left out")
-    parser.add_argument("--out", type=Path, default=OUT, help="JSON file")
+    parser.add_argument("--stage", help="stages to run, separated by commas (default: all)")
+    parser.add_argument("--out", type=Path, default=OUT, help="JSON file to write (default: %(default)s)")
     args = parser.parse_args(words)
     # Cases import grass.script, which lives outside of the virtual environment.
     sys.path.append(subprocess.check_output(["grass", "--config", "python_path"], text=True).strip())
@@ -140,7 +141,7 @@ def main(words: list[str] | None = None) -> int:
     wanted = args.stage.split(",") if args.stage else known
     if unknown := [stage for stage in wanted if stage not in known]:
         print(
-            f"Stage '{unknown[0]}': found no case, expected {', '.join(known)}. Name stages as STAGE=a,b.",
+            f"Stage '{unknown[0]}' has no benchmark. Choose from {', '.join(known)}, as STAGE=a,b.",
             file=sys.stderr,
         )
         return 1
@@ -148,14 +149,14 @@ def main(words: list[str] | None = None) -> int:
     results, broken, absent = [], 0, 0
     for one in (c for c in CASES if c.stage in wanted):
         try:
-            results.append(judge(one, *one.measure()))
+            results.append(evaluate(one, *one.measure()))
         except PeerAbsentError as peer:
             absent += 1
-            print(f"{one.stage:<10}{one.name:<72}{'not measured':>14}: no {peer} is installed (requirements-bench.txt)")
+            print(f"{one.stage:<10}{one.name:<72}not measured: {peer} is not installed (see requirements-bench.txt)")
             continue
-        except Exception:  # noqa: BLE001 - the other cases shall still run; this one is shown and counted
+        except Exception:  # noqa: BLE001 - the other cases still run; this one is shown and counted
             broken += 1
-            print(f"{one.stage:<10}{one.name:<72}{'broke':>10}")
+            print(f"{one.stage:<10}{one.name:<72}{'error':>10}")
             traceback.print_exc()
             continue
         print(row(results[-1]), flush=True)
@@ -164,13 +165,13 @@ def main(words: list[str] | None = None) -> int:
     part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     part.replace(args.out)
     print(
-        f"{sum(r['met'] for r in results)} of {len(results)} targets met, {broken} broke, {absent} without their peer; written to {args.out}"
+        f"{sum(r['met'] for r in results)} of {len(results)} targets met, {broken} errors, {absent} not measured because the peer is not installed; written to {args.out}"
     )
     return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    # The cases import this file by its name: run that copy, whose list they fill.
+    # The cases import this file as testsuite.bench and fill the list CASES of that module, so its main is run.
     from testsuite.bench import main as named_main
 
     sys.exit(named_main())

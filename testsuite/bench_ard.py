@@ -71,7 +71,7 @@ def _sizes(rounded: bool) -> tuple[float, float]:
 
 @case("ard", "HDF5 writing, digests and count included, against gzip float32, CPU s", target=1 / 4)
 def writing() -> tuple[float, float]:
-    """The peer's floating point is as resampling and averaging leave it."""
+    """The peer stores floating point values as resampling and averaging give them."""
     return _seconds(rounded=False)
 
 
@@ -82,7 +82,7 @@ def size() -> tuple[float, float]:
 
 @case("ard", "the same, float32 of values rounded to 0.0001, CPU s", target=0.6)
 def writing_rounded() -> tuple[float, float]:
-    """The peer's floating point holds whole ten-thousandths, which gzip likes better: the fairest comparison, and the hardest."""
+    """The peer stores whole ten-thousandths, which gzip compresses better: the fairest comparison, and the hardest."""
     return _seconds(rounded=True)
 
 
@@ -91,7 +91,7 @@ def size_rounded() -> tuple[float, float]:
     return _sizes(rounded=True)
 
 
-@case("ard", "labels of the embedded world, brought to 20 m, that are wrong, share", target=0.14)
+@case("ard", "labels of the made world, brought to 20 m, that are wrong, share", target=0.14)
 def wrong_labels() -> tuple[float, None]:
     """Print per class how the labels differ from the truth, in which 14 % of the label map's own pixels were made wrong."""
     with grass_session():

@@ -1,4 +1,4 @@
-"""One measurement for each stage that has no file of its own, on made arrays, against the plain way of doing the same. See bench.py for how to add more."""
+"""Benchmarks of single steps of the chain on random arrays. See bench.py for how to add more."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def exact_warp() -> tuple[float, float]:
     from rasterio.warp import Resampling, reproject
 
     from imperviouslib.core.grid import Grid
-    from imperviouslib.edge.rasterfile import Source
-    from imperviouslib.edge.warp import coordinates, extent, warp
+    from imperviouslib.core.resample import Source
+    from imperviouslib.edge.warp import Warper, coordinates, extent
 
     source = Source("EPSG:32632", (20.0, 0.0, 600000.0, 0.0, -20.0, 5900040.0), 2745, 2745, "uint16")
     whole = extent(source)
@@ -26,7 +26,7 @@ def exact_warp() -> tuple[float, float]:
     west, north = west // 20 * 20, north // 20 * 20
     part = Grid(west, north - SIDE * 20, west + SIDE * 20, north)
     pixels = np.random.default_rng(1).integers(1, 10000, (2745, 2745), dtype=np.uint16)
-    coordinates(source)  # once a scene geometry, not once a band
+    coordinates(source)  # computed once for all bands of a scene, so it is not measured
     from affine import Affine
 
     def theirs() -> None:
@@ -36,7 +36,7 @@ def exact_warp() -> tuple[float, float]:
             dst_crs="EPSG:3035", src_nodata=0, dst_nodata=0, resampling=Resampling.bilinear, num_threads=1,
         )  # fmt: skip
 
-    return best_of(lambda: warp(pixels, source, (0, 0), part, "bilinear")), best_of(theirs)
+    return best_of(lambda: Warper(pixels, source, (0, 0), "bilinear").take(part)), best_of(theirs)
 
 
 @case("yearly", "median of 12 scenes with clouds, 1024 x 1024, against numpy.nanmedian, seconds", target=0.2)
@@ -47,7 +47,7 @@ def masked_median() -> tuple[float, float]:
     stack = rng.integers(1, 10000, (12, SIDE, SIDE), dtype=np.uint16)
     stack[rng.random(stack.shape) < 0.4] = 0
     floats = np.where(stack == 0, np.nan, stack).astype("float32")
-    part = floats[:, : SIDE // 8]  # nanmedian is slow enough to be measured on an eighth
+    part = floats[:, : SIDE // 8]  # nanmedian is slow, so it is measured on an eighth
     return best_of(lambda: median(stack.copy())), 8 * best_of(lambda: np.nanmedian(part, axis=0), 1)
 
 

@@ -1,6 +1,6 @@
 """Cases of r.s2.fetch: a full tile of 5490 x 5490 pixels in ESA's profile, over an S3 server on loopback.
 
-Processor time and ratios within one run are told, since wall times of a busy machine tell little.
+Processor time and ratios within one run are measured, since wall times on a busy machine say little.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ import numpy as np
 from imperviouslib.core import jp2
 from imperviouslib.core.archive import band_path
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import Asset, Scene, parse_item
+from imperviouslib.core.items import Asset, Scene, parse_item
 from imperviouslib.edge import pool, warp
 from imperviouslib.edge.archivefile import Task, fetch_scene
 from imperviouslib.edge.objects import RetryPolicy
-from imperviouslib.edge.rasterfile import decode_object, describe_object, open_on_grid, read_part, write_tiff
+from imperviouslib.edge.rasterfile import open_on_grid, read_part
+from imperviouslib.edge.rasterobject import decode_object, describe_object
 from testsuite.bench import PeerAbsentError, case, grass_session
 from testsuite.fetch_ground import area, items, local_items, small_world
+from testsuite.raster_ground import cell_positions, write_tiff
 from testsuite.world.products import multihash, write_jp2
 from testsuite.world.serve import Served, serve
 
@@ -115,15 +117,15 @@ def _task(bands: tuple[str, ...], method: str, area: Grid | None = None) -> Task
 
 
 def _fetch(task: Task) -> None:
-    wrong = [outcome.error for outcome in fetch_scene(task) if outcome.error]
-    if wrong:
-        raise RuntimeError(wrong[0])
+    errors = [result.error for result in fetch_scene(task) if result.error]
+    if errors:
+        raise RuntimeError(errors[0])
     shutil.rmtree(task.archive)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Processor seconds of a band from object to file, and of decoding it alone."""
+    """Processor seconds of a band from object to file, and of decoding only."""
 
     whole: float
     decode: float
@@ -180,7 +182,7 @@ def _middle() -> Grid:
 def _fetch_all(area: Grid) -> None:
     task = _task((*BANDS, "SCL"), "bilinear", area)
     for _, result in pool.run_all(fetch_scene, task.parts(), 2):
-        if isinstance(result, Exception) or any(outcome.error for outcome in result):
+        if isinstance(result, Exception) or any(of_band.error for of_band in result):
             raise RuntimeError(str(result))
     shutil.rmtree(task.archive)
 
@@ -336,18 +338,18 @@ def small_window_bytes() -> tuple[float, float | None]:
         raise RuntimeError("The tile has no header or no window.")
     position, lengths = header.first_part, []
     for tile in range(header.tiles):
-        lengths.append(jp2.parse_part(content[position : position + jp2.SOT_SIZE], tile) or 0)
+        lengths.append(jp2.parse_tile_part(content[position : position + jp2.SOT_SIZE], tile) or 0)
         position += lengths[-1]
     served.s3.reset_counts()
     _fetch(_task(("B12",), "bilinear", _middle()))
-    moved = served.s3.counts()["bytes"]
-    return float(moved) / 1e6, sum(lengths[tile] for tile in header.meeting(*window)) / 1e6
+    bytes_read = served.s3.counts()["bytes"]
+    return float(bytes_read) / 1e6, sum(lengths[tile] for tile in header.tiles_meeting(*window)) / 1e6
 
 
 def _peak_mb(task: Task) -> float:
     """Fetch, and return the most memory that this process has held."""
     _fetch(task)
-    # What the system tells a parent of its ended children counts the parent's own memory before the child began, too.
+    # The memory that the system reports of ended children includes the parent's own before the child began.
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
@@ -374,7 +376,7 @@ def wrong_pixels() -> tuple[float, float | None]:
         row, col = int(rng.integers(0, grid.height - 200)), int(rng.integers(0, grid.width - 200))
         west, north = grid.west + 20 * col, grid.north - 20 * row
         part = Grid(west, north - 4000, west + 4000, north)
-        rows, cols = warp.source_coordinates(source, part)
+        rows, cols = cell_positions(source, part)
         x, y = np.meshgrid(west + 20 * (np.arange(200) + 0.5), north - 20 * (np.arange(200) + 0.5))
         east, up = to_source.transform(x, y)
         a, _, c, _, e, f = source.transform
@@ -383,7 +385,7 @@ def wrong_pixels() -> tuple[float, float | None]:
     return float(wrong), None
 
 
-@case("fetch", "a tenth of a tile: processor s, against the whole (its JP2 tiles alone are decoded)", target=0.3)
+@case("fetch", "a tenth of a tile: processor s, against the whole (only its JP2 tiles are decoded)", target=0.3)
 def window() -> tuple[float, float | None]:
     _served()
     start = _processor_s()
@@ -403,8 +405,8 @@ def _two_zones() -> dict[str, float]:
         planes = {}
         for scene in scenes:
             task = Task(scene, (*BANDS, "SCL"), folder / method, area(world), method, "bench", RetryPolicy())
-            if wrong := [outcome.error for outcome in fetch_scene(task) if outcome.error]:
-                raise RuntimeError(wrong[0])
+            if errors := [result.error for result in fetch_scene(task) if result.error]:
+                raise RuntimeError(errors[0])
             bands = []
             for band in BANDS:
                 with open_on_grid(band_path(task.archive, scene, band), 20) as (dataset, grid):
@@ -470,8 +472,10 @@ def _large_plan() -> tuple[float, float]:
         gs.run_command("g.region", w=3000000, s=2000000, e=6400000, n=4400000, res=20, quiet=True)
         words = ["r.s2.fetch", "-l", f"stac={folder / 'items.json'}", f"output={folder / 'archive'}", "years=2017-2023"]
         start = time.perf_counter()
-        told = subprocess.run([sys.executable, "-c", _PEAK, *words], check=True, capture_output=True, text=True).stdout
-        scenes, peak = told.split()
+        printed = subprocess.run(
+            [sys.executable, "-c", _PEAK, *words], check=True, capture_output=True, text=True
+        ).stdout
+        scenes, peak = printed.split()
         print(f"          {scenes} scenes chosen")
         if int(scenes) != 200 * 7 * 6:
             raise RuntimeError(f"found {scenes} scenes, expected six of each tile and year")

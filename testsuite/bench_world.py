@@ -1,4 +1,4 @@
-"""Benchmark of the made world: what the default world costs, and whether it is as hard as it should be. Takes four minutes."""
+"""Benchmarks of the default world: time, size, and whether it is as difficult as real land. They take four minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOLDER = tempfile.TemporaryDirectory(prefix="bench_world")
 
 @functools.cache
 def _world() -> tuple[Path, float]:
-    """Make the default world as its command does. Returns: the folder, and how long it took, seconds."""
+    """Make the default world by its command. Returns: the folder, and the time in seconds."""
     from testsuite.world.make import main
 
     world, start = Path(_FOLDER.name) / "world", time.perf_counter()
@@ -33,10 +33,10 @@ def megabytes() -> tuple[float, None]:
     return sum(512 * p.stat().st_blocks for p in _world()[0].rglob("*")) / 1e6, None
 
 
-@case("world", "bounds of the default world's difficulty missed, of three", target=0)
+@case("world", "bounds of difficulty that the default world misses, of three", target=0)
 def bounds_missed() -> tuple[float, None]:
     from testsuite.world import difficulty
 
     result = difficulty.measure(_world()[0])
-    print("\n".join(difficulty.lines(result)))
+    print("\n".join(difficulty.summary_lines(result)))
     return sum(not met for met in result["met"].values()), None

@@ -1,6 +1,6 @@
 """Composites against r.series and against xarray with dask: from the same files with SCL to the composite, masking counted for all.
 
-Processor seconds are compared, of the process and what it started: they bear company on the machine better than the clock does.
+Processor seconds of the process and its children are compared, because they depend less than elapsed time on what else the machine does.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import rasterio
 
-from imperviouslib.core import composite
+from imperviouslib.core import cloudmask
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.core.periods import resolve_periods
+from imperviouslib.core.periods import PeriodKind, resolve_periods
+from imperviouslib.core.recipe import Recipe
 from testsuite.archive_ground import BANDS, write_scene
 from testsuite.bench import PeerAbsentError, case, grass_session
 from testsuite.world.make import make_world
@@ -63,6 +65,21 @@ def _archive() -> Path:
     return _made["archive"]
 
 
+def _write(folder: Path, recipe: Recipe) -> dict[str, Path]:
+    """Write the composite of the archive's year. Returns: layer to its GeoTIFF."""
+    from imperviouslib.stage.yearly.planes import write_planes
+    from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks
+
+    scenes = read_scenes(_archive(), recipe.bands, GRID)
+    (task,) = resolve_tasks(resolve_periods([2018], [PeriodKind("year")]), scenes, recipe, GRID)
+    paths = {layer.name: folder / f"{layer.name}.tif" for layer in recipe.layers}
+    write_planes(paths, task, 2)
+    return paths
+
+
+PLAIN = Recipe("median", "scl", 0, "all", BANDS)
+
+
 def _files(band: str) -> list[Path]:
     return sorted(_archive().glob(f"*/*/*/{band}.tif"))
 
@@ -70,16 +87,10 @@ def _files(band: str) -> list[Path]:
 def _ours(session: Path) -> None:
     """From the archive to maps: what r.s2.yearly does between reading its options and writing titles."""
     from imperviouslib.edge import grass
-    from imperviouslib.stage.yearly import Recipe, _read, _write_planes
 
-    recipe = Recipe("median", "scl", 0, "all", BANDS, False)
-    scenes = _read(_archive(), BANDS, GRID)
-    (period,) = resolve_periods([2018], ["year"])
     with tempfile.TemporaryDirectory() as folder:
-        paths = {feature: Path(folder) / f"{feature}.tif" for feature in recipe.maps}
-        _write_planes(paths, period, scenes, scenes, recipe, GRID, 2)
-        for feature, path in paths.items():
-            grass.import_tiff(path, f"ours_{feature}", replace=True)
+        for layer, path in _write(Path(folder), PLAIN).items():
+            grass.import_tiff(path, f"ours_{layer}", replace=True)
 
 
 def _r_series(session: Path) -> None:
@@ -103,8 +114,8 @@ def _r_series(session: Path) -> None:
 def against_r_series() -> tuple[float, float]:
     _archive()
     with grass_session() as session:
-        # Importing costs the same for an area of any size, and is none of what is compared.
-        importlib.import_module("imperviouslib.stage.yearly")
+        # Importing takes the same time for any area, and is not part of the comparison.
+        importlib.import_module("imperviouslib.stage.yearly.planes")
         ours, theirs = _processor_seconds(lambda: _ours(session)), _processor_seconds(lambda: _r_series(session))
         from imperviouslib.edge import grass
 
@@ -149,22 +160,12 @@ for band in ("B12", "B11", "B04"):
 
 @case("yearly", "median of 12 masked scenes, files to files, against xarray with dask, CPU s", target=1 / 3)
 def against_xarray() -> tuple[float, float | None]:
-    from imperviouslib.stage.yearly import Recipe, _read, _write_planes
-
     if not importlib.util.find_spec("dask"):
         raise PeerAbsentError("dask")
-    archive = _archive()
-    recipe = Recipe("median", "scl", 0, "all", BANDS, False)
-    (period,) = resolve_periods([2018], ["year"])
+    _archive()
     with tempfile.TemporaryDirectory() as folder:
-        paths = {feature: Path(folder) / f"{feature}.tif" for feature in recipe.maps}
-
-        def run() -> None:
-            scenes = _read(archive, BANDS, GRID)
-            _write_planes(paths, period, scenes, scenes, recipe, GRID, 2)
-
         with grass_session():
-            ours = _processor_seconds(run)
+            ours = _processor_seconds(lambda: _write(Path(folder), PLAIN))
         theirs = Path(folder) / "theirs"
         theirs.mkdir()
         scenes = sorted(str(path.parent) for path in _files("SCL"))
@@ -172,7 +173,7 @@ def against_xarray() -> tuple[float, float | None]:
             lambda: subprocess.run([sys.executable, "-c", _XARRAY, str(theirs), str(SIDE), *scenes], check=True)
         )
         for band in BANDS:
-            with rasterio.open(theirs / f"{band}.tif") as a, rasterio.open(paths[f"{band}_p50"]) as b:
+            with rasterio.open(theirs / f"{band}.tif") as a, rasterio.open(Path(folder) / f"{band}_p50.tif") as b:
                 if not np.array_equal(a.read(1), b.read(1)):
                     raise AssertionError(f"{band} differs from xarray")
     return ours, peer
@@ -185,16 +186,18 @@ sys.path.append(subprocess.check_output(["grass", "--config", "python_path"], te
 from testsuite.bench import grass_session
 from testsuite.archive_ground import BANDS
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.legend import CLASSES
-from imperviouslib.core.periods import resolve_periods
+from imperviouslib.core.periods import PeriodKind, resolve_periods
+from imperviouslib.core.recipe import Recipe
 with grass_session():
-    from imperviouslib.stage.yearly import Recipe, _read, _write_planes
+    from imperviouslib.stage.yearly.planes import write_planes
+    from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks
     side = int(sys.argv[2])
     area = Grid(4_450_800, 3_282_000, 4_450_800 + side * 20, 3_282_000 + side * 20)
     recipe = Recipe("median", "dates", 1, "all", BANDS, True)
-    scenes = _read(Path(sys.argv[1]), BANDS, area)
+    scenes = read_scenes(Path(sys.argv[1]), BANDS, area)
+    (task,) = resolve_tasks(resolve_periods([2018], [PeriodKind("year")]), scenes, recipe, area)
     with tempfile.TemporaryDirectory() as folder:
-        _write_planes({f: Path(folder) / f"{f}.tif" for f in recipe.maps}, resolve_periods([2018], ["year"])[0], scenes, scenes, recipe, area, 2)
+        write_planes({layer.name: Path(folder) / f"{layer.name}.tif" for layer in recipe.layers}, task, 2)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
@@ -245,19 +248,21 @@ def _made_world(clouds: bool) -> tuple[Path, Grid]:
 
 
 def _composite(archive: Path, area: Grid, mask: str, *, codes: bool = True, scene: str = "") -> np.ndarray:
-    """Composite the made world, or one scene of it; without `codes` SCL is not believed. Returns: (band, row, col), int, 0 = never clear."""
+    """Composite the made world, or one scene of it; without `codes` SCL is ignored. Returns: (band, row, col), int, 0 = never clear."""
     from imperviouslib.edge.rasterfile import OpenRasters
-    from imperviouslib.stage.yearly import Recipe, _read, compose_block
+    from imperviouslib.stage.yearly.compose import compose_block
+    from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks
 
-    scenes = _read(archive, BANDS, area)
-    used = [s for s in scenes if scene in s.any.scene]
-    (period,) = resolve_periods([2018], ["year"])
-    recipe = Recipe("median", mask, 1, "all", BANDS, False)
+    recipe = Recipe("median", mask, 1, "all", BANDS)
+    (task,) = resolve_tasks(
+        resolve_periods([2018], [PeriodKind("year")]), read_scenes(archive, BANDS, area), recipe, area
+    )
+    task = replace(task, scenes=tuple(s for s in task.scenes if scene in s.any.scene))
     off = {"UNUSABLE": (0,), "CLOUDY": ()}
-    believed = contextlib.nullcontext() if codes else mock.patch.multiple(composite, **off)
+    believed = contextlib.nullcontext() if codes else mock.patch.multiple(cloudmask, **off)
     with OpenRasters() as rasters, believed:
-        planes = compose_block(area, period, used, scenes, recipe, rasters)
-    return np.stack([planes[feature] for feature in recipe.features]).astype(int)
+        planes = compose_block(area, task, rasters)
+    return np.stack([planes[feature.name] for feature in recipe.features]).astype(int)
 
 
 def _errors() -> dict[str, dict[str, tuple[float, float]]]:
@@ -270,11 +275,11 @@ def _errors() -> dict[str, dict[str, tuple[float, float]]]:
                 classes = file.read(1)
             ground = {c.key: classes == c.code for c in CLASSES}
             ground["bright roofs"] = (classes == 1) & (truth[2] > 2300)
-            pictures = {"scl": [_composite(archive, area, "scl")], "dates": [_composite(archive, area, "dates")]}
+            composites = {"scl": [_composite(archive, area, "scl")], "dates": [_composite(archive, area, "dates")]}
             names = sorted({path.parent.name for path in archive.glob("*/*/*/SCL.json")})
-            pictures["single scene"] = [_composite(archive, area, "scl", scene=name) for name in names]
+            composites["single scene"] = [_composite(archive, area, "scl", scene=name) for name in names]
         out: dict[str, dict[str, tuple[float, float]]] = {}
-        for name, planes in pictures.items():
+        for name, planes in composites.items():
             out[name] = {}
             for key, where in ground.items():
                 seen = [(p > 0).all(axis=0) & where for p in planes]

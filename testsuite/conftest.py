@@ -1,11 +1,11 @@
-"""GRASS for the tests: a location, sessions that leave nothing behind, and the tools straight from the source tree.
+"""GRASS for the tests: a location, sessions that clean up, and the tools of the source tree.
 
-location        path of a location in EPSG:3035, made once a run
+location        path of a location in EPSG:3035, made once for all tests
 source_tools    folder with a command for each tool of the source tree
 grass_env       environment for subprocesses: the tools and this Python first
-grass_exec      function(*command, location=..., **env): run a command in a mapset of its own, by `grass --exec`
-installed       folder of addons with the whole suite in it, put there by g.extension; not to be written to
-mapset          a session in this process, in a new mapset; yields the mapset's path
+grass_exec      function(*command, location=..., **env): run a command by `grass --exec` in a new mapset
+installed       folder of addons with the whole suite, installed by g.extension; read only
+mapset          a session of this process in a new mapset; yields the path of the mapset
 """
 
 import itertools
@@ -25,15 +25,17 @@ def _grass_config(what):
     try:
         return subprocess.check_output(["grass", "--config", what], text=True).strip()
     except (OSError, subprocess.CalledProcessError) as err:
-        pytest.exit(f"Program <grass>: found '{err}', expected GRASS 8.2 or later. Run tools/setup.sh.", returncode=1)
+        pytest.exit(
+            f"Cannot start grass: {err}. Install GRASS 8.2 or later, for example by tools/setup.sh.", returncode=1
+        )
 
 
-# Test modules import grass.script at their head.
+# Test modules import grass.script at their top.
 sys.path.append(_grass_config("python_path"))
 
 
 def pytest_collection_modifyitems(items):
-    """`make check` leaves out what takes long: all tests that start GRASS. Only `make soak` runs the longest."""
+    """Mark all tests that start GRASS as slow, so that `make check` leaves them out. Only `make soak` runs the longest ones."""
     for item in items:
         if item.get_closest_marker("soak") and not os.environ.get("IMPERVIOUS_SOAK"):
             item.add_marker(pytest.mark.skip(reason="make soak"))
@@ -60,10 +62,10 @@ def source_tools(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def grass_env(source_tools, tmp_path_factory):
-    """Environment of a subprocess; GRASS runs the tools with the first python3 on PATH, so that is ours."""
+    """Environment of a subprocess. GRASS runs the tools with the first python3 on PATH, so this Python is put there."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("GIS", "GRASS_"))}
     env["GRASS_ADDON_PATH"] = str(source_tools)
-    # Tools that this user has installed would come before those of the source tree.
+    # An empty folder: installed tools of this user would come before those of the source tree.
     env["GRASS_ADDON_BASE"] = str(tmp_path_factory.mktemp("no_addons"))
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     return env
@@ -83,7 +85,7 @@ def installed(tmp_path_factory, grass_env):
 
 @pytest.fixture
 def grass_exec(location, grass_env):
-    """Run a command by `grass --exec` in a mapset of its own, which is gone afterwards unless `mapset` names one to keep."""
+    """Run a command by `grass --exec` in a temporary mapset, or in the one that `mapset` names, which is kept."""
 
     def run(*command, mapset=None, location=location, timeout=600, **env):
         where = ["--tmp-mapset", str(location)] if mapset is None else [str(Path(location) / mapset)]
@@ -103,7 +105,7 @@ def grass_exec(location, grass_env):
 
 @pytest.fixture
 def mapset(location, source_tools):
-    """A session of this process in a new mapset; environment and current folder are as before when it ends."""
+    """A session of this process in a new mapset; environment and current folder are restored at the end."""
     import grass.script as gs
     import grass.script.setup  # noqa: F401 - GRASS 8.2.1 does not import it by itself
 

@@ -1,8 +1,8 @@
 """`make demo`: the whole chain on a small made world, from a catalogue to a page of pictures.
 
-Makes the world, serves it as Creodias serves Sentinel-2 (a STAC API, and an S3 server that checks keys), installs the suite by
-g.extension, runs testsuite/demo.sh in a GRASS session, compares the outcome with the truth. All of it lies in build/demo. What is finished is not done again;
-`make demo AGAIN=1` does the chain again and says whether the table is the same.
+It makes the world, serves it as Creodias serves Sentinel-2 (a STAC API, and an S3 server that checks keys), installs the suite by
+g.extension, runs testsuite/demo.sh in a GRASS session, and compares the result with the truth. All files are in build/demo. Steps that are
+finished are not repeated; `make demo AGAIN=1` repeats the chain and tells whether the table is the same.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ import time
 from pathlib import Path
 
 from imperviouslib.core.legend import CLASSES
+from imperviouslib.core.mapnames import PeriodMap, change_map, probability_layer
 from testsuite import TOOLS, TOP
 
 YEARS = (2017, 2018, 2019)
 SIZE_KM, DATES = 20, 8
-"""Side of the world and acquisitions a year: enough to train on, small enough for some minutes."""
+"""Side of the world, and acquisitions a year: enough to train on, and done in a few minutes."""
 STAGES = ("fetch", "yearly", "ard", "train", "predict", "change")
 VINTAGE = "2026-01-01"
-"""Fixed, so that the tables of two runs can be compared to the byte."""
+"""Date of the run, fixed so that the tables of two runs can be compared byte by byte."""
 
 
 def digest_of(*roots: Path) -> str:
-    """Return one digest of all Python files, rules and pages below some folders: what the installed tools are made of."""
+    """Return one digest of all files below some folders that g.extension installs."""
     whole = hashlib.sha256()
     for root in roots:
         for file in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".html", ".mk", ".json") and p.is_file()):
@@ -39,23 +40,23 @@ def digest_of(*roots: Path) -> str:
 
 
 def make_world(folder: Path, seed: int) -> None:
-    """Make the world with its own command, unless it is there already."""
+    """Make the world with its own command, unless that of this seed exists already."""
     stamp = folder / "world.json"
     if stamp.is_file():
         if json.loads(stamp.read_text(encoding="utf-8"))["settings"]["seed"] == seed:
-            print(f"The world of seed {seed} was made before.")
+            print(f"The world of seed {seed} exists already.")
             return
         shutil.rmtree(folder)
     command = [sys.executable, "-m", "testsuite.world.make", str(folder), "--seed", str(seed)]
     command += ["--years", f"{YEARS[0]}-{YEARS[-1]}", "--size-km", str(SIZE_KM), "--dates", str(DATES)]
-    # The demo shows a run that passes; what a broken object does to fetch is a test's business.
+    # No corrupt and no missing object: the tests cover those, the demo shows a run without errors.
     command += ["--intact"]
     print("$ python3 " + " ".join(command[1:]), flush=True)
     subprocess.run(command, check=True, cwd=TOP)
 
 
 def make_location(database: Path) -> Path:
-    """Make the location in EPSG:3035 and the mapset of the demo; returns the mapset."""
+    """Make the location in EPSG:3035 and the mapset of the demo. Returns: the path of the mapset."""
     location, mapset = database / "europe", database / "europe" / "demo"
     for path, command in ((location, ["-c", "EPSG:3035", "-e", location]), (mapset, ["-c", "-e", mapset])):
         if not path.is_dir():
@@ -66,7 +67,7 @@ def make_location(database: Path) -> Path:
 
 
 def install(addons: Path, sources: str) -> None:
-    """Install the suite by g.extension into the demo's own folder, again where the sources have changed."""
+    """Install the suite by g.extension into the demo's own folder; again if the sources have changed."""
     stamp = addons / "sources.txt"
     if stamp.is_file() and stamp.read_text() == sources:
         return
@@ -77,7 +78,7 @@ def install(addons: Path, sources: str) -> None:
 
 
 def run_chain(demo: Path, mapset: Path, environment: dict[str, str]) -> None:
-    """Run demo.sh in one GRASS session; the session and all that it starts end with this process."""
+    """Run demo.sh in one GRASS session. The session and all its processes end with this process."""
     (demo / "commands.txt").write_text("")
     command = ["grass", str(mapset), "--exec", "bash", str(TOP / "testsuite" / "demo.sh")]
     print("$ " + " ".join(command), flush=True)
@@ -85,7 +86,7 @@ def run_chain(demo: Path, mapset: Path, environment: dict[str, str]) -> None:
     try:
         status = chain.wait()
     except BaseException:
-        # Ctrl-C reaches this process alone: the session is its own group, and ends as a whole.
+        # The session is a process group of its own: Ctrl-C does not reach it, so it is ended here.
         os.killpg(chain.pid, signal.SIGTERM)
         try:
             chain.wait(20)
@@ -94,18 +95,18 @@ def run_chain(demo: Path, mapset: Path, environment: dict[str, str]) -> None:
         raise
     if status:
         raise SystemExit(
-            "The chain: found a stage that failed (see above), expected all to pass. Mend it and run make demo again; what is finished is kept."
+            "A step of the demo failed; its error is above. Solve it and run make demo again: finished steps are kept."
         )
 
 
 def export(demo: Path, mapset: Path) -> None:
-    """Write the maps that the pictures show, and the judge reads, as GeoTIFFs."""
-    first, last = YEARS[0], YEARS[-1]
-    names = [f"s2_{y}_{what}" for y in YEARS for what in ("B12_p50", "B11_p50", "B04_p50", "count")]
-    names += (
-        [f"lc_{y}_class" for y in YEARS] + [f"change_{y}_consistent" for y in YEARS] + [f"change_{first}_{last}_gain"]
-    )
-    names += [f"lc_{y}_p_{c.key}" for y in YEARS for c in CLASSES]
+    """Write the maps that the report and testsuite/world/judge.py read as GeoTIFFs."""
+    from testsuite.report_figures import composite_map, consistent_map, predicted_map
+
+    names = [composite_map(y, layer) for y in YEARS for layer in ("B12_p50", "B11_p50", "B04_p50", "count")]
+    names += [name(y) for name in (predicted_map, consistent_map) for y in YEARS]
+    names += [change_map("change", (YEARS[0], YEARS[-1]), "gain")]
+    names += [PeriodMap("lc", str(y), probability_layer(c.key)).name for y in YEARS for c in CLASSES]
     (demo / "maps").mkdir(exist_ok=True)
     script = 'for map in "$@"; do r.out.gdal -c input="$map" output="maps/$map.tif" --overwrite --quiet; done'
     subprocess.run(
@@ -126,23 +127,25 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="The whole chain on a small made world.")
     parser.add_argument("--seed", type=int, default=1, help="seed of the world (default: %(default)s)")
     parser.add_argument(
-        "--again", action="store_true", help="do the chain again, and compare the table with the one before"
+        "--again", action="store_true", help="repeat all steps, and compare the table with the previous one"
     )
     parser.add_argument("--dashboard", action="store_true", help="open the dashboard at the end")
-    parser.add_argument("--folder", type=Path, default=TOP / "build" / "demo", help="where all of it lies")
+    parser.add_argument(
+        "--folder", type=Path, default=TOP / "build" / "demo", help="folder for all files (default: %(default)s)"
+    )
     args = parser.parse_args(words)
-    # A batch system or a closed terminal ends a run like Ctrl-C does, also where Ctrl-C itself is ignored: the servers go with it.
+    # A batch system or a closed terminal ends the run in the same way as Ctrl-C, so that the servers are ended too.
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:
         return run(args)
     except KeyboardInterrupt:
-        print("\nInterrupted. What is finished is kept; make demo goes on from there.", file=sys.stderr)
+        print("\nInterrupted. Finished steps are kept; run make demo again to continue.", file=sys.stderr)
         return 130
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do all that `main` promises."""
+    """Make and serve the world, run the chain, write and print the report. Returns: the exit status."""
     from testsuite.report import report
     from testsuite.world.serve import serve
 
@@ -180,13 +183,19 @@ def run(args: argparse.Namespace) -> int:
     after = _table(demo)
     if args.again and before:
         lines.append(
-            "The table is the same as before, to the byte."
+            "The table is identical to the previous one, byte by byte."
             if after == before
-            else "The table DIFFERS from the one before."
+            else "The table DIFFERS from the previous one."
         )
     print(
         "\n".join(
-            ["", *lines, "", f"In all {time.monotonic() - began:.0f} s. Pictures: {demo / 'pictures' / 'index.html'}"]
+            [
+                "",
+                *lines,
+                "",
+                f"Total time: {time.monotonic() - began:.0f} s",
+                f"Pictures: {demo / 'pictures' / 'index.html'}",
+            ]
         )
     )
     show = dashboard(demo / "table", 8000)
@@ -195,7 +204,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         where = demo.relative_to(TOP) if demo.is_relative_to(TOP) else demo
         print(f"Dashboard: make dashboard DATA={where / 'table'}")
-        print(f"To try the tools by hand on this world: make serve OUT={where / 'world'} (README.md says how)")
+        print(
+            f"To run the tools yourself on this world, serve it first: make serve OUT={where / 'world'} (see doc/install.md)"
+        )
     return 0 if not (args.again and before and after != before) else 1
 
 

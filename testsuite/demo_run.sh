@@ -1,17 +1,17 @@
-# Read by demo.sh: run STAGE COMMAND... prints the command, runs it, and notes its time in steps/STAGE.
-# A step is known by its words, by what went before it and by the code ($SOURCES): where all are the same, it is left out.
+# Sourced by demo.sh. `run STAGE COMMAND...` prints the command, runs it, and writes its time to steps/STAGE.
+# A step is skipped if it was finished before with the same command, the same steps before it and the same code ($SOURCES).
 mkdir -p steps maps
 before=
 run() {
   local stage=$1 key start
   shift
-  # Address and ports differ from run to run; the commands do not.
+  # The address of the catalogue differs from run to run, so it does not count.
   key=$(printf '%s\n' "$before" "$SOURCES" "${@/$STAC/STAC}" | sha256sum | cut -c1-32)
   before=$key
   printf '\n$ %s\n' "$(words "$@")" >&2
   words "$@" >>commands.txt
   if [ -z "${AGAIN:-}" ] && [ -s "steps/$stage" ] && [ "$(head -n 1 "steps/$stage")" = "$key" ]; then
-    echo "  (finished before, in $(tail -n 1 "steps/$stage") s)" >&2
+    echo "  (skipped: finished before, in $(tail -n 1 "steps/$stage") s)" >&2
     return
   fi
   rm -f "steps/$stage"

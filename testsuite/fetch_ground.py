@@ -1,8 +1,10 @@
-"""Small worlds for the tests of r.s2.fetch, their Earth Search twin, and one place over which they fetch."""
+"""Helpers for the tests of r.s2.fetch: small worlds, their Earth Search twin, tasks over one place, and what is in an archive or a mapset."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,14 @@ import numpy as np
 import rasterio
 
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.items import Scene, parse_item
+from imperviouslib.core.retry import RetryPolicy
+from imperviouslib.edge.archivefile import Task
 from testsuite.world.make import make_world
-from testsuite.world.products import multihash, write_bytes
 from testsuite.world.spec import Spec
+
+ALL_BANDS = ("B12", "B11", "B04", "SCL")
+QUICK = RetryPolicy(tries=4, wait_s=0.01, timeout_s=1.0)
 
 
 def small_world(folder: Path, **settings: Any) -> Path:
@@ -85,8 +92,6 @@ def earth_search(
                 "raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": -0.1, "spatial_resolution": res}],
             }  # fmt: skip
             if collection == "sentinel-2-c1-l2a":
-                import hashlib
-
                 assets[key] |= {
                     "file:size": len(content),
                     "file:checksum": "1220" + hashlib.sha256(content).hexdigest(),
@@ -109,18 +114,45 @@ def earth_search(
     return path
 
 
-def rewritten(world: Path, item: dict[str, Any], band: str, change) -> None:
-    """Change the bytes of an object of a world and its entry in the item, checksum and size included."""
-    asset = item["assets"][f"{band}_20m"]
-    path = world / "objects" / asset["href"].removeprefix("s3://")
-    content = change(path.read_bytes())
-    write_bytes(path, content)
-    asset |= {"file:size": len(content), "file:checksum": multihash(content)}
-
-
 def reprocessed(world: Path, tile: str = "33UUU") -> dict[str, dict[str, Any]]:
     """Return the two items of the acquisition that was processed twice, by their processing baseline."""
     of_tile = [i for i in items(world) if i["properties"]["grid:code"] == f"MGRS-{tile}"]
     again = next(i for i in of_tile if "_N0500_" in i["id"])
     same = [i for i in of_tile if i["properties"]["datetime"] == again["properties"]["datetime"]]
     return {i["properties"]["processing:version"]: i for i in same}
+
+
+def scene_of(world: Path, word: str) -> Scene:
+    """Return the world's scene whose id holds a word."""
+    return parse_item(next(item for item in items(world) if word in item["id"]))
+
+
+def task_of(world: Path, archive: Path, word: str = "N0500_R022_T33UUU", **changes: Any) -> Task:
+    """Return the task to fetch all bands of a scene over the world's middle."""
+    task = Task(scene_of(world, word), ALL_BANDS, Path(archive), area(world, 2), "cubic", "test", QUICK)
+    return dataclasses.replace(task, **changes)
+
+
+def digests(archive: Path) -> dict[str, str]:
+    """Return band files, relative, to their checksums; each must have a sidecar that agrees."""
+    found = {}
+    for path in sorted(Path(archive).rglob("[!.]*.tif")):
+        content = json.loads(path.with_suffix(".json").read_text())
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert content["output"] == {"file": path.name, "size": path.stat().st_size, "sha256": digest}
+        found[str(path.relative_to(archive))] = digest
+    return found
+
+
+def parts_of(world: Path) -> tuple[Grid, Grid, Grid]:
+    """Return two parts of the world's middle that share no cell, and the middle."""
+    whole = area(world, 2)
+    west = Grid(whole.west, whole.south + 400, whole.west + 600, whole.north)
+    return west, Grid(west.east + 200, whole.south, whole.east, whole.north - 600), whole
+
+
+def maps() -> list[str]:
+    """Return the raster maps of the current mapset."""
+    import grass.script as gs
+
+    return sorted(name.split("@")[0] for name in gs.list_strings("raster"))

@@ -1,7 +1,7 @@
-"""`make real DATA=DIR`: every script of testsuite/real on real data packs.
+"""`make real DATA=DIR`: run every script of testsuite/real on packs of real data.
 
-A script has `PACK`, the name of the folder it needs within DIR, and `main(data_dir, work_dir) -> int`, which prints its table and
-returns 0 where the figures hold. A script whose pack is absent is skipped with a word, never failed.
+Each script has `PACK`, the folder that it needs within DIR, and `main(data_dir, work_dir) -> int`, which prints its figures and returns 0
+if they are right. A script whose pack is missing is skipped; that is not a failure.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from testsuite import TOP
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the scripts one after another; the exit status is 1 where one failed."""
+    """Run the scripts one after another; the exit status is 1 if one failed."""
     parser = argparse.ArgumentParser(prog="make real", description="Run the chain on real data packs.")
     parser.add_argument("--data", type=Path, default=os.environ.get("DATA") or None, help="folder of the packs")
-    parser.add_argument("--work", type=Path, default=TOP / "build" / "real", help="folder for what is made")
+    parser.add_argument(
+        "--work", type=Path, default=TOP / "build" / "real", help="folder for all output (default: %(default)s)"
+    )
     args = parser.parse_args(words)
     scripts = sorted(p for p in (Path(__file__).parent / "real").glob("*.py") if not p.name.startswith("_"))
     passed = failed = skipped = 0
     for script in scripts:
         module = importlib.import_module(f"testsuite.real.{script.stem}")
         if args.data is None or not (args.data / module.PACK).is_dir():
-            where = "DATA= is not given" if args.data is None else f"'{args.data / module.PACK}' is not there"
-            print(f"{script.stem}: skipped, {where}; doc/real.md tells where the pack comes from.")
+            why = "DATA= is not given" if args.data is None else f"folder '{args.data / module.PACK}' does not exist"
+            print(f"{script.stem}: skipped, because {why}. See doc/real.md for the source of the pack.")
             skipped += 1
             continue
         print(f"{script.stem}: {(module.__doc__ or '').strip().splitlines()[0]}", flush=True)
@@ -36,7 +38,7 @@ def main(words: list[str] | None = None) -> int:
         work.mkdir(parents=True, exist_ok=True)
         try:
             status = module.main(args.data, work)
-        except Exception:  # noqa: BLE001 - the other packs shall still run; this one is shown and counted
+        except Exception:  # noqa: BLE001 - the other scripts still run; this one is shown and counted
             traceback.print_exc()
             status = 1
         passed, failed = passed + (not status), failed + bool(status)

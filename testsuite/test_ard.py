@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 
+from imperviouslib.core.errors import InputError
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.settings.ard import ArdSettings, LabelSettings
 from imperviouslib.edge.ardcheck import check_ard
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite.archive_ground import even_scene, write_scene
@@ -56,6 +59,46 @@ def _labels(grass, path, codes, res_m=10, name="s2glc", west=GRID.west, north=GR
     grass("r.in.gdal", f"input={path}", f"output={name}", "--o", "--q")
 
 
+OPTIONS = {
+    "input": "s2", "output": "a.h5", "years": "", "features": "", "stack": "", "labels": "", "label_year": "2017", "legend": "s2glc",
+    "rules": "", "clean": "", "clean_legend": "corine", "ties": "balanced", "plot": "", "format": "plain",
+}  # fmt: skip
+"""What g.parser gives of a call with the defaults."""
+
+
+def _parse(given="", **changes):
+    return ArdSettings.parse({**OPTIONS, **changes}, {flag: flag in given for flag in "cf"})
+
+
+def test_defaults_of_the_options_are_those_of_the_settings():
+    assert _parse() == ArdSettings("s2", Path("a.h5"))
+    assert _parse(labels="map").labels == LabelSettings("map")
+
+
+def test_options_are_parsed_once():
+    parsed = _parse(
+        "f", years="2017-2018", features="B12_p50, B04_p50", stack="year,07", labels="map", label_year="2018", legend="clcplus",
+        rules="r.txt", clean="second", clean_legend="worldcover", ties="lowest", plot="images", format="json",
+    )  # fmt: skip
+    labels = LabelSettings("map", 2018, "clcplus", "lowest", "second", "worldcover", Path("r.txt"))
+    assert parsed == ArdSettings(
+        "s2", Path("a.h5"), (2017, 2018), ("B12_p50", "B04_p50"), ("year", "07"), labels, Path("images"), "json", as_float=True
+    )  # fmt: skip
+    assert _parse("c", input="a.h5", output="") == ArdSettings(check=Path("a.h5"))
+
+
+@pytest.mark.parametrize("option", ["clean", "rules"])
+def test_options_of_labels_without_labels_are_refused(option):
+    with pytest.raises(InputError, match=f"Option <{option}> needs option <labels>. Give labels="):
+        _parse(**{option: "x"})
+
+
+def test_settings_name_an_output_or_a_file_to_check():
+    for changes in ({}, {"output": Path("a.h5"), "check": Path("a.h5")}):
+        with pytest.raises(InputError, match="Give output="):
+            ArdSettings("s2", **changes)
+
+
 def test_maps_and_labels_into_one_file(grass, tmp_path):
     from imperviouslib.edge import grass
 
@@ -78,8 +121,8 @@ def test_maps_and_labels_into_one_file(grass, tmp_path):
         green, purity = ard.read_share("green", GRID), ard.read_purity(GRID)
         assert ard.provenance["labels"]["codes"]["62"] == 1 and ard.provenance["labels"]["ties"] == "balanced"
     assert report["labels"]["cells"]["green"] == (label == 3).sum()
-    pictures = sorted(p.name for p in (tmp_path / "plots").iterdir())
-    assert pictures == ["composite_2017.png", "composite_2018.png", "count_2017.png", "count_2018.png", "labels.png"]
+    images = sorted(p.name for p in (tmp_path / "plots").iterdir())
+    assert images == ["composite_2017.png", "composite_2018.png", "count_2017.png", "count_2018.png", "labels.png"]
     assert not list(tmp_path.glob(".*"))
 
     # GRASS itself, reclassing by the very rules and counting cells, finds the same shares and, where one class leads, the same label.
@@ -101,7 +144,7 @@ def test_maps_and_labels_into_one_file(grass, tmp_path):
     with ArdFile.open(path) as ard:
         cleaned = ard.read_label(GRID)
     assert 2 not in cleaned and set(np.unique(cleaned[:15])) == {0, 3} and set(np.unique(cleaned[15:])) == {0, 4}
-    assert "cleaned away: artificial" in done.stdout and "(100.0 %)" in done.stdout
+    assert "left out because the second map disagrees: artificial" in done.stdout and "(100.0 %)" in done.stdout
     assert not grass("g.list", "type=raster", "pattern=*labels*").stdout
 
 
@@ -151,7 +194,7 @@ def test_check_of_a_file_from_the_command_line(grass, tmp_path):
     done = grass("r.s2.ard", "-c", f"input={path}", ok=False)
     assert "1 findings" in done.stdout and "a damaged part of /B11_p50" in done.stdout
     path.write_bytes(content[:1000])
-    assert "found no whole HDF5 file" in grass("r.s2.ard", "-c", f"input={path}", ok=False).said
+    assert "found no complete HDF5 file" in grass("r.s2.ard", "-c", f"input={path}", ok=False).said
 
 
 def test_bad_input_is_one_clear_line(grass, tmp_path):
@@ -167,14 +210,14 @@ def test_bad_input_is_one_clear_line(grass, tmp_path):
     for options, said in [
         (["years=2017,2019"], "none of 2019"),
         (["features=B08_p50"], "s2_2017_B08_p50"),
-        (["labels=nothing"], "no raster map <nothing>"),
+        (["labels=nothing"], "Option <labels>: there is no raster map <nothing>"),
         (["labels=s2glc"], "code 99, expected a code of the legend 's2glc'"),
         (["labels=far"], "no cell within the region"),
-        (["labels=empty"], "no data only within the region"),
+        (["labels=empty"], "only no data within the region"),
         (["labels=floating"], "expected an integer map (CELL)"),
         (["labels=s2glc", f"legend={twice}"], "code 99 a second time"),
         (["labels=s2glc", "legend=clc"], "Option <legend>: found 'clc'"),
-        (["clean=s2glc"], "Option <clean>: found no <labels>"),
+        (["clean=s2glc"], "Option <clean> needs option <labels>"),
         (["labels=empty", "legend=clcplus", "clean=nothing"], ""),
     ]:  # fmt: skip
         done = grass("r.s2.ard", "input=s2", output, *options, ok=False)
@@ -191,7 +234,7 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
     _labels(grass, tmp_path / "corine.tif", numbers, res_m=100, name="corine")
     path = tmp_path / "a.h5"
     done = grass("r.s2.ard", "input=s2", "labels=corine", "legend=corine", "label_year=2018", f"output={path}")
-    assert "The labels are of 2018, and no composite is" in done.said
+    assert "The labels show 2018, and no composite does" in done.said
     with ArdFile.open(path) as ard:
         label = ard.read_label(GRID)
     assert (label[:20, :20] == 1).all() and (label[:20, 20:] == 3).all() and (label[20:, :20] == 4).all()
@@ -200,7 +243,7 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
     assert "do not nest in the grid" in done.said
 
 
-def test_maps_that_killed_runs_left_go(grass, tmp_path):
+def test_maps_that_killed_runs_left_are_removed(grass, tmp_path):
     from imperviouslib.edge import grass
 
     ended = subprocess.Popen(["true"])
@@ -243,17 +286,17 @@ def stopped_run(grass, tmp_path):
     return command, path, parts
 
 
-def test_a_stopped_run_goes_on_with_the_periods_it_had(grass, tmp_path):
+def test_a_stopped_run_continues_with_the_periods_it_wrote(grass, tmp_path):
     command, path, parts = stopped_run(grass, tmp_path)
     done = grass(*command)
-    assert "Period 2017 is there from a run that was stopped." in done.said
+    assert "Period 2017 was written by a run that was stopped, and is reused." in done.said
     assert check_ard(path, GRID)["findings"] == [] and not parts.exists()
     with ArdFile.open(path) as ard:
         assert [int(ard.read(str(year), GRID)[0, 0, 0]) for year in (2017, 2018, 2019)] == [2017, 2018, 2019]
         assert ard.provenance["2018"]["scenes"][0]["id"].startswith("S2A_MSIL2A_2018")
 
 
-def test_what_a_stopped_run_left_is_not_taken_where_maps_changed(grass, tmp_path):
+def test_parts_of_a_stopped_run_are_not_reused_if_maps_changed(grass, tmp_path):
     command, path, _ = stopped_run(grass, tmp_path)
     # One feature of the first year comes from another scene by now, the first one stays.
     again = tmp_path / "again"
@@ -262,17 +305,17 @@ def test_what_a_stopped_run_left_is_not_taken_where_maps_changed(grass, tmp_path
     grass("g.remove", "type=raster", "name=s2_2017_B04_p50", "-f")
     grass("g.copy", "raster=other_2017_B04_p50,s2_2017_B04_p50")
     done = grass(*command)
-    assert "Period 2017 is there" not in done.said
+    assert "Period 2017 was written by a run" not in done.said
     with ArdFile.open(path) as ard:
         assert int(ard.read("2017", GRID)[ard.features.index("B04_p50"), 0, 0]) == 1254
 
 
-def test_what_a_stopped_run_left_is_not_taken_under_a_mask(grass, tmp_path):
+def test_parts_of_a_stopped_run_are_not_reused_under_a_mask(grass, tmp_path):
     command, path, _ = stopped_run(grass, tmp_path)
     grass("r.mapcalc", "expression=half = if(col() > 10, 1, null())")
     grass("r.mask", "raster=half")
     try:
-        assert "Period 2017 is there" not in grass(*command).said
+        assert "Period 2017 was written by a run" not in grass(*command).said
     finally:
         grass("r.mask", "-r")
     with ArdFile.open(path) as ard:

@@ -49,7 +49,7 @@ GOOD = {
 """Options of a run that succeeds; STAC stands for the address of the served catalogue."""
 STEPS = (
     "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
-    "Mend", "Name", "Put", "Remove", "Rename", "Renew", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
+    "Mend", "Name", "Put", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
 )  # fmt: skip
 """With which word a next step begins: it tells the user what to do."""
 SENTENCES = [
@@ -438,18 +438,18 @@ TABLE = [
     Row(FETCH, "window no dates", {"window": "13-01/14-01"}, "Option <window>", "13-01/14-01", "mm-dd", "Write"),
     Row(FETCH, "band unknown", {"bands": "B12,B99"}, "Option <bands>", "B99", "B11", "Correct"),
     Row(FETCH, "band doubled", {"bands": "B12,B12"}, "Option <bands>", "B12,B12", "once", "Correct"),
-    Row(FETCH, "nothing so clear", {"clouds": 0}, "Search in", "none left", "0 % cloud", "Widen"),
+    Row(FETCH, "nothing so clear", {"clouds": 0}, "Search in", "none of which passes", "0 % cloud", "Widen"),
     Row(FETCH, "nothing in winter", {"window": "01-01/01-05"}, "Search in", "0 items", "01-01/01-05", "Widen"),
     Row(FETCH, "tile elsewhere", {"tiles": "31TDH"}, "Search in", "none", "31TDH", "<tiles>"),
     Row(FETCH, "region elsewhere", {}, "Search in", "0 items", "over the", REGION, region=AWAY),
     # The catalogue.
     Row(FETCH, "catalogue missing", {"stac": "none.json"}, "Option <stac>", "no file 'none.json'", "cdse", "Check"),
     Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "no whole JSON", "item collection", "Write"),
-    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "no list of items", "STAC item", "Write"),
+    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is no item", "STAC item", "Write"),
     Row(FETCH, "catalogue a folder", {"stac": "scenes"}, "Option <stac>", "scenes", "file", "Check"),
     Row(FETCH, "catalogue empty", {"stac": "empty.json"}, "'empty.json'", "no item", "item collection", "Write"),
     Row(FETCH, "items of another kind", {"stac": "other.json"}, "Search in 'other.json'", "1 item", "scenes of", "Widen"),
-    Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "cut in its middle", "all items", "Check", stac=(Fault("cut", SEARCH),)),
+    Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "an answer that was cut off", "all items", "Check", stac=(Fault("cut", SEARCH),)),
     Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "no whole JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
     Row(FETCH, "catalogue closed", {}, "Catalogue 'http", "403", "all items", "Check", stac=(Fault("403", "."),)),
     Row(FETCH, "no such catalogue", {}, "Catalogue 'http", "404", "all items", "Check", stac=(Fault("404", "."),)),
@@ -460,12 +460,12 @@ TABLE = [
     Row(FETCH, "expired keys", {}, "Object 's3://eodata", "403 (ExpiredToken)", "keys", KEYS, s3=(Fault("expired"),)),
     Row(FETCH, "access denied", {}, "Object 's3://eodata", "403 (AccessDenied)", "keys", KEYS, s3=(Fault("403"),)),
     # Objects.
-    Row(FETCH, "objects gone", {}, "files", "404 (NoSuchKey) after 1 try", "all to be fetched", "Run the same command", s3=(Fault("404"),)),
-    Row(FETCH, "objects cut", {}, "files", "Object \'s3://eodata", "all to be fetched", "Run the same command", s3=(Fault("cut", "jp2"),)),
-    Row(FETCH, "objects short", {}, "files", "Object \'s3://eodata", "all to be fetched", "Run the same command", s3=(Fault("short", "jp2"),)),
-    Row(FETCH, "objects corrupt", {}, "files", "checksum", "all to be fetched", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
+    Row(FETCH, "objects gone", {}, "files could not be fetched", "404 (NoSuchKey) after 1 try", "for example because of", "Run the same command", s3=(Fault("404"),)),
+    Row(FETCH, "objects cut", {}, "files could not be fetched", "Object 's3://eodata", "for example because of", "Run the same command", s3=(Fault("cut", "jp2"),)),
+    Row(FETCH, "objects short", {}, "files could not be fetched", "Object 's3://eodata", "for example because of", "Run the same command", s3=(Fault("short", "jp2"),)),
+    Row(FETCH, "objects corrupt", {}, "files could not be fetched", "checksum", "for example because of", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
     *(
-        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files", found, "all to be fetched", "Run the same command")
+        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files could not be fetched", found, "for example because of", "Run the same command")
         for name, found in (
             ("noraster", "no raster"), ("nothing", "0 bytes"), ("truncated", "cannot be decoded"), ("corrupt", "no raster"),
             ("size", "bytes"), ("checksum", "checksum"), ("lost", "No such file"),
@@ -474,33 +474,33 @@ TABLE = [
     # The archive.
     Row(FETCH, "archive a file", {"output": "a_file"}, "a_file", "a file", "folder", "Choose"),
     Row(FETCH, "archive below a file", {"output": "a_file/scenes"}, "a_file", "a file", "folder", "Choose"),
-    Row(YEARLY, "archive missing", {"input": "none"}, "Archive", "no whole scene", "r.s2.fetch", "Check option <input>"),
-    Row(YEARLY, "archive empty", {"input": "hollow"}, "Archive", "no whole scene", "r.s2.fetch", "Check option <input>"),
-    Row(YEARLY, "archive elsewhere", {}, "Archive", "none of which", "over the region", "Check the region", region=AWAY),
+    Row(YEARLY, "archive missing", {"input": "none"}, "Archive", "no complete scene", "r.s2.fetch", "Check option <input>"),
+    Row(YEARLY, "archive empty", {"input": "hollow"}, "Archive", "no complete scene", "r.s2.fetch", "Check option <input>"),
+    Row(YEARLY, "archive elsewhere", {}, "Archive", "none of them in the region", "over the region", "Check the region", region=AWAY),
     Row(YEARLY, "cells undecodable", {"input": "rotten", "years": 2018}, "B11.tif'", "cannot be decoded", "whole file", "Remove"),
     Row(YEARLY, "file off the grid", {"input": "shifted", "years": 2018}, "B11.tif'", "from", "multiples of 20 m", "Warp"),
-    Row(YEARLY, "year not fetched", {"years": "2017-2019"}, "Archive", "2019", "2017-2019", "Fetch 2019"),
+    Row(YEARLY, "year not fetched", {"years": "2017-2019"}, "Archive", "2019", "each of 2017, 2018, 2019", "Fetch 2019"),
     Row(YEARLY, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     Row(YEARLY, "years doubled", {"years": "2018,2018"}, "Option <years>", "2018,2018", "ascending", "Sort"),
     Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "all of B08, SCL", "each band", "Fetch"),
     Row(YEARLY, "classes as a band", {"bands": "SCL"}, "Option <bands>", "SCL", "B12,B11,B04", "Correct"),
     Row(YEARLY, "tile unknown", {"tiles": "31TDH"}, "Option <tiles>", "31TDH", "32UPD", "Correct"),
     Row(YEARLY, "period unknown", {"period": "decade"}, "Option <period>", "decade", "season", "Correct"),
-    Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", "several", "Leave"),
-    Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "in another way", "this very command", "--overwrite"),
+    Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", "several", "Leave out -q"),
+    Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "already exists", "other options", "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),
     Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "a name of letters", "Choose"),
     # Composites and labels.
     Row(ARD, "no such prefix", {"input": "none"}, "Option <input>", "no map <none_*_count>", "r.s2.yearly", "Check"),
-    Row(ARD, "year without composite", {"years": "2017-2019"}, "Composites <s2>", "2019", "2017-2019", "Run r.s2.yearly"),
+    Row(ARD, "year without composite", {"years": "2017-2019"}, "Composites <s2>", "2019", "each of 2017, 2018, 2019", "Run r.s2.yearly"),
     Row(ARD, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
-    Row(ARD, "feature missing", {"features": "B12_p50,B08_p50"}, "input", "s2_2017_B08_p50", "existing map", "Run r.s2.yearly"),
+    Row(ARD, "feature missing", {"features": "B12_p50,B08_p50"}, "Option <input>", "s2_2017_B08_p50", "there is no raster map", "Run r.s2.yearly"),
     Row(ARD, "composites off the grid", {"input": "offs2", "labels": None}, "Map <offs2", "cells of 20 x 20", "20 m", "Resample"),
-    Row(ARD, "labels missing", {"labels": "none"}, "Option <labels>", "no raster map <none>", "existing map", "g.list"),
+    Row(ARD, "labels missing", {"labels": "none"}, "Option <labels>", "no raster map <none>", "there is", "g.list"),
     Row(ARD, "labels of fractions", {"labels": "half"}, "Map <half", "DCELL", "integer", "Convert"),
     Row(ARD, "label code unknown", {"labels": "odd"}, "Map <odd", "code 63", "'s2glc'", "Choose another legend"),
     Row(ARD, "labels elsewhere", {"labels": "far"}, "Map <far", "no cell", "over the region", "Check the region"),
-    Row(ARD, "labels all no data", {"legend": "blank.txt"}, "Map <s2glc", "no data only", "over the region", "Check"),
+    Row(ARD, "labels all no data", {"legend": "blank.txt"}, "Map <s2glc", "only no data", "over the region", "Check"),
     Row(ARD, "legend missing", {"legend": "none.txt"}, "Option <legend>", "none.txt", "clcplus", "Check"),
     Row(ARD, "legend with a code twice", {"legend": "twice.txt"}, "'twice.txt', line 3", "code 62 a second", "once", "Remove"),
     Row(ARD, "legend of class 7", {"legend": "class7.txt"}, "Legend 'class7.txt'", "class 7", "1, 2, 3 or 4", "Correct"),
@@ -511,13 +511,13 @@ TABLE = [
     Row(ARD, "output below a file", {"output": "a_file/x.h5"}, "a_file", "a file", "folder", "Choose"),
     # The HDF5 file, in each tool that reads it.
     *(
-        Row(tool, f"HDF5 {what}", {**options, "input": f"{name}.h5"}, f"File '{name}.h5'", found, expected, then)
+        Row(tool, f"HDF5 {what}", {**options, "input": f"{name}.h5"}, f"'{name}.h5'", found, expected, then)
         for tool, options in ((ARD, {"flags": "-c", "output": None, "labels": None}), (TRAIN, {}), (PREDICT, {}))
         for what, name, found, expected, then in (
-            ("missing", "none", "no such file", "r.s2.ard", "Check"),
-            ("cut in half", "cut", "no whole HDF5", "r.s2.ard", "Write it again"),
-            ("a text", "text", "no whole HDF5", "r.s2.ard", "Write it again"),
-            ("of another origin", "foreign", "other origin", "r.s2.ard", "Write it again"),
+            ("missing", "none", "There is no file", "none.h5", "Check the name, or write the file with r.s2.ard"),
+            ("cut in half", "cut", "no complete HDF5", "r.s2.ard", "Write it again"),
+            ("a text", "text", "no complete HDF5", "r.s2.ard", "Write it again"),
+            ("of another origin", "foreign", "other software", "r.s2.ard", "Write it again"),
             ("of a newer contract", "newer", "contract 2", "contract 1", "Use the version"),
             ("unfinished", "unfinished", "not finished", "complete", "Write it again"),
             ("without its grid", "nogrid", "damaged metadata", "contract", "Write it again"),
@@ -527,7 +527,7 @@ TABLE = [
         Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "current region" if name == "far" else "'lacking.h5'", found, expected, then)
         for tool in (TRAIN, PREDICT)
         for what, name, found, expected, then in (
-            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "all features", "Write it again"),
+            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "each feature", "Write it again"),
         )
     ),
     Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
@@ -564,28 +564,39 @@ TABLE = [
     ),
     # Maps and regions of the change.
     Row(CHANGE, "no such prefix", {"input": "none"}, "Option <input>", "no map <none_YEAR_class>", "r.unet.predict", "Check"),
-    Row(CHANGE, "year without map", {"years": "2017-2019"}, "Option <years>", "lc_2019_class", "existing map", "Check"),
+    Row(CHANGE, "year without map", {"years": "2017-2019"}, "Option <years>", "lc_2019_class", "raster map", "Check"),
     Row(CHANGE, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     Row(CHANGE, "years doubled", {"years": "2017,2017"}, "Option <years>", "2017,2017", "ascending", "Sort"),
     Row(CHANGE, "class unknown", {"input": "c8"}, "Map <c8_2018_class", "code 8", "classes 1 to 4", "Name a legend"),
     Row(CHANGE, "maps off the grid", {"input": "off"}, "Map <off_2017_class", "20 x 20", "multiples of 20 m", "Resample"),
     Row(CHANGE, "maps of fractions", {"input": None, "classes": "half,half", "years": YEARS}, "Map <half", "floating", "whole", "Make"),
-    Row(CHANGE, "maps without a cell", {"input": None, "classes": "never,far", "years": YEARS}, "Current region", "no cell", "some", "Set"),
+    Row(CHANGE, "maps without a cell", {"input": None, "classes": "never,far", "years": YEARS}, "Current region", "no map has a cell", "cell", "Set"),
     Row(CHANGE, "maps fewer than years", {"input": None, "classes": "five", "years": YEARS}, "Option <years>", "2 years for 1", "one year a map", "List"),
     Row(CHANGE, "shares beyond a hundred", {"input": None, "shares": "half,much", "years": YEARS}, "Option <shares>", "0.5 to 101.5", "from 0 to 100", "Rescale"),
+    Row(CHANGE, "method unknown", {"method": "guess"}, "Option <method>", "'guess'", "mapped_raw, mapped_consistent", "Choose"),
+    Row(
+        CHANGE, "method without its maps", {"input": None, "shares": "half,half", "years": YEARS, "method": "mapped_consistent"},
+        "Option <method>", "mapped_consistent cannot be computed", "<shares>", "Choose from: mapped_raw.",
+    ),
+    Row(
+        CHANGE, "two definitions of shares",
+        {"input": None, "shares": "half,half", "years": YEARS, "definition": "artificial,artificial_natural"},
+        "Option <definition>", "2 definitions", "one", "Choose",
+    ),
     Row(CHANGE, "vintage no date", {"vintage": "2026-02-30"}, "Option <vintage>", "2026-02-30", "YYYY-MM-DD", "Correct"),
-    Row(CHANGE, "zones missing", {"zones": "none"}, "Option <zones>", "no vector map <none>", "existing map", "Check"),
-    Row(CHANGE, "zones without the column", {"column": "CODE"}, "Zones map <nuts", "columns", "a column CODE", "Name yours"),
+    Row(CHANGE, "zones missing", {"zones": "none"}, "Option <zones>", "no vector map <none>", "vector map", "Check"),
+    Row(CHANGE, "zones without the column", {"column": "CODE"}, "Zones map <nuts", "columns", "a column CODE", "Name your column"),
     Row(CHANGE, "zones with a code twice", {"zones": "doubled"}, "Option <zones>", "code 'XX1' 2 times", "once", "Join"),
     Row(CHANGE, "zones without a code", {"zones": "nameless"}, "Option <zones>, category 2", "no code", "a code for each region", "Correct"),
-    Row(CHANGE, "zones without areas", {"zones": "points"}, "Zones map <points", "no areas", "areas", "Import"),
+    Row(CHANGE, "zones without areas", {"zones": "points"}, "Zones map <points", "has no areas", "areas", "Import"),
     Row(CHANGE, "zones in degrees", {"zones": "lonlat"}, "Zones map <lonlat", "degrees", "EPSG:3035", "v.import"),
-    Row(CHANGE, "zones outside the region", {"zones": "outside"}, "Zones map <outside", "no region with a cell", "one", "Set"),
-    Row(CHANGE, "zones that overlap", {"zones": "overlapping"}, "Zones map <over", "XX1 and XX2", "not overlap", "Correct"),
+    Row(CHANGE, "zones outside the region", {"zones": "outside"}, "Zones map <outside", "no region with a cell", "current region", "Set"),
+    Row(CHANGE, "zones that overlap", {"zones": "overlapping"}, "Zones map <over", "XX1 and XX2", "overlap", "Correct"),
     Row(CHANGE, "zones with a formula", {"zones": "formula"}, "Option <zones>", "code '=1+1'", "letters and digits", "Correct"),
-    Row(CHANGE, "folder there already", {"output": "table"}, "Folder 'table'", "exists", "new name", "--overwrite"),
+    Row(CHANGE, "columns there already", {}, "Zones map <nuts", "already has column imp_2017_sum", "column", "Use --overwrite"),
+    Row(CHANGE, "folder there already", {"output": "table"}, "Folder 'table'", "already exists", "exists", "--overwrite"),
     Row(CHANGE, "folder below a file", {"output": "a_file/table"}, "a_file", "a file", "folder", "Choose"),
-    Row(CHANGE, "map there already", {"prefix": "ch"}, "Map <ch_", "exists", "new name", "--overwrite"),
+    Row(CHANGE, "map there already", {"prefix": "ch"}, "Map <ch_", "already exists", "exists", "--overwrite"),
 ]  # fmt: skip
 
 
@@ -697,7 +708,7 @@ def test_the_checks_tell_each_fault_of_a_file(place):
     for words, found in (
         ((ARD, {"flags": "-c", "input": "damaged.h5", "output": None, "labels": None}), "damaged part of /B04_p50"),
         ((ARD, {"flags": "-c", "input": "far.h5", "output": None, "labels": None}), "differs from the region"),
-        ((YEARLY, {"flags": "-c", "input": "rotten", "output": None}), "its bytes are not those that were written"),
+        ((YEARLY, {"flags": "-c", "input": "rotten", "output": None}), "its bytes changed since it was written"),
         ((YEARLY, {"flags": "-c", "input": "shifted", "output": None}), "multiples of 20 m"),
     ):
         done = place.run(*words)
@@ -842,7 +853,7 @@ def test_a_locked_mapset_is_refused_with_a_word(place, location, grass_env):
         )
         script = f"from imperviouslib.edge.session import open_session\nwith open_session({str(mapset)!r}): pass"
         done = subprocess.run([sys.executable, "-c", script], cwd=TOP, env=grass_env, capture_output=True, text=True)
-        assert "found that another session uses it, expected it to be free. End that session" in joined(done.stderr)
+        assert "is in use by another session. End that session" in joined(done.stderr)
     finally:
         holder.kill()
         holder.wait()
@@ -885,7 +896,7 @@ def test_an_interrupted_run_says_so_and_can_start_again(place, tool, how, tmp_pa
     said = joined(messages.read_text())
     assert run.returncode == 1 and said.count("ERROR: ") == 1, (run.returncode, said)
     assert (
-        "Interrupted. What is finished is kept; run the same command again to go on." in said
+        "Interrupted. Finished work is kept. Run the same command again to continue." in said
         and "Traceback" not in said
     )
     left = place.files() - before

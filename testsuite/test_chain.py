@@ -1,6 +1,6 @@
-"""The whole chain through the installed tools: a made world on loopback, from the catalogue to the table and the dashboard.
+"""The whole chain with the installed tools: a made world on loopback, from the catalogue to the table and the dashboard.
 
-It is driven twice over, by `grass --exec` and by grass-session, and both must give the same table.
+It runs twice, by `grass --exec` and by grass-session, and both runs must give the same table.
 """
 
 import csv
@@ -28,7 +28,7 @@ WAYS = ("exec", "session")
 
 
 def commands(stac):
-    """The chain as words; small settings for the net, since only the way is tested here."""
+    """Return the commands of the chain. The model is small, because its accuracy is not tested here."""
     west, south, east, north = SPEC.bounds
     return [
         ("g.region", f"w={west}", f"s={south}", f"e={east}", f"n={north}", "res=20"),
@@ -53,7 +53,7 @@ def commands(stac):
 
 
 def run_exec(mapset, steps, env, cwd):
-    """Each tool by its own `grass --exec`."""
+    """Run each command by its own `grass --exec`. Returns: command to its messages."""
     subprocess.run(["grass", "-c", "EPSG:3035", "-e", mapset.parent], check=True, capture_output=True)
     subprocess.run(["grass", "-c", "-e", mapset], check=True, capture_output=True)
     said = {}
@@ -73,7 +73,7 @@ def run_exec(mapset, steps, env, cwd):
 
 
 def run_session(mapset, steps, env, cwd):
-    """All tools from one Python program with grass-session."""
+    """Run all commands in one Python program with grass-session."""
     script = cwd / "chain.py"
     calls = "".join(f"    gs.run_command({s[0]!r}, **dict(w.split('=', 1) for w in {s[1:]!r}))\n" for s in steps)
     script.write_text(
@@ -108,7 +108,7 @@ def chain_env(installed, grass_env, served):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, served, chain_env):
-    """Folder and messages of both runs."""
+    """Folder and messages of both runs, by the way of running."""
     out = {}
     for way, run in zip(WAYS, (run_exec, run_session), strict=True):
         folder = tmp_path_factory.mktemp(way)
@@ -170,7 +170,7 @@ def test_ard_holds_composites_and_labels_on_the_grid(chain):
         assert ard.grid.bounds == SPEC.bounds
         cells = ard.read("2018", ard.grid)
         assert cells.shape == (3, 400, 400)
-        # Land's reflectance in these bands, x 10000: no offset is in it any more, and none was taken off twice.
+        # Reflectance x 10000 in the range of land: the offset was removed exactly once.
         red = cells[list(ard.features).index("B04_p50")]
         assert 200 < np.median(red[red > 0]) < 1500
         assert set(np.unique(ard.read_label(ard.grid))) <= {0, 1, 2, 3, 4}
@@ -196,14 +196,14 @@ def test_null_stays_null_from_composite_to_class(chain, chain_env):
 
 def test_maps_carry_classes_and_provenance(chain, chain_env):
     said = in_mapset(chain, chain_env, "r.category", "map=lc_2017_class", "separator=pipe").stdout
-    # Of the classes within the range of the map.
+    # r.category lists only classes in the range of the map.
     assert "3|Green" in said
     found = list((chain / "grassdata" / "eu" / "work" / "cell_misc" / "lc_2017_class").glob("*.json"))
     assert found and json.loads(found[0].read_text())["version"]
 
 
 def test_regions_sum_to_the_whole(chain):
-    """Level 3 regions of a country have the country's cells together, stock by stock."""
+    """The level 3 regions of a country have together as many cells as the country, in each stock."""
     rows = [
         r for r in table(chain)
         if r["lc_flow"] == "STK" and r["method"] == "mapped_raw" and r["unit"] == "KM2" and r["TIME_PERIOD"] == 2018
@@ -284,7 +284,7 @@ def _get(url, process, seconds=30):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     until = time.monotonic() + seconds
     while True:
-        assert process.poll() is None, "the dashboard ended"
+        assert process.poll() is None, "the dashboard has ended"
         try:
             with opener.open(url, timeout=10) as answer:
                 assert answer.status == 200

@@ -1,4 +1,4 @@
-"""Composites on arrays: medians, masks, overpasses, methods, periods, shifts."""
+"""Composites on arrays: medians, masks, overpasses, methods, periods, tiles, features, shifts."""
 
 import itertools
 import warnings
@@ -8,23 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imperviouslib.core.composite import (
-    Observations,
+from imperviouslib.core.cloudmask import (
     by_overpass,
     clear,
     cloud_distance,
     dilate,
     false_alarms,
     margin,
-    median,
-    medoid,
-    network,
     opened,
-    resolve_common_tiles,
 )
+from imperviouslib.core.composite import METHODS, Observations, median, medoid, network
 from imperviouslib.core.errors import InputError
-from imperviouslib.core.periods import resolve_periods
+from imperviouslib.core.feature import Feature, find_variable, in_order
+from imperviouslib.core.periods import parse_periods, resolve_periods
+from imperviouslib.core.recipe import Recipe
 from imperviouslib.core.shift import find_shift
+from imperviouslib.core.tiles import find_holes, parse_tiles, resolve_tiles
 from testsuite.archive_ground import smooth_ground
 
 
@@ -114,7 +113,7 @@ def test_masks_do_not_depend_on_the_cut(cells, mask, seed):
     assert np.array_equal(cut[:, far : far + 10, far : far + 10], whole[:, inner, inner])
 
 
-def test_second_opinion_keeps_a_roof_and_drops_a_cloud():
+def test_mask_by_dates_keeps_a_roof_and_drops_a_cloud():
     scl = np.full((6, 60, 60), 5, np.uint8)
     scl[:, 30:34, 30:34] = 9  # a roof: cloud on each date
     for date in range(6):
@@ -129,13 +128,13 @@ def test_second_opinion_keeps_a_roof_and_drops_a_cloud():
     assert not clear(scl[0], 1)[29:35, 29:35].any()
 
 
-def test_second_opinion_is_silent_below_a_closed_cloud_and_on_few_dates():
+def test_mask_by_dates_changes_nothing_under_a_closed_cloud_or_on_few_dates():
     closed = np.full((6, 40, 40), 9, np.uint8)
     assert not false_alarms(closed).any()
     few = np.full((2, 40, 40), 5, np.uint8)
     few[:, 10:13, 10:13] = 9
     assert not false_alarms(few).any()
-    # A roof below a cloud is not seen: only its quiet dates count.
+    # A roof under a cloud is not visible: only its quiet dates count.
     roof = np.full((5, 60, 60), 5, np.uint8)
     roof[:, 30:33, 30:33] = 9
     roof[4] = 9
@@ -147,6 +146,15 @@ def test_distance_to_clouds():
     scl[:, :3] = 9
     assert np.array_equal(cloud_distance(scl)[30], np.minimum(np.maximum(np.arange(60) - 2, 0), 25))
     assert (cloud_distance(np.full((5, 5), 4, np.uint8)) == 25).all()
+
+
+def test_distance_to_clouds_is_that_of_dilations():
+    coarse = np.random.default_rng(7).choice([5, 9], (12, 12), p=[0.9, 0.1])
+    scl = coarse.repeat(6, 0).repeat(6, 1).astype(np.uint8)
+    found, cloudy = cloud_distance(scl), opened(scl == 9)
+    for cells in range(25):
+        assert np.array_equal(found <= cells, dilate(cloudy, cells))
+    assert found.dtype == np.uint8 and found.max() <= 25
 
 
 def _observations(values, overpasses=None, scores=None):
@@ -163,30 +171,32 @@ def _observations(values, overpasses=None, scores=None):
 def test_an_overpass_counts_once_where_tiles_overlap():
     made = _observations([(5, 5, 5), (9, 9, 9), (7, 7, 7)], overpasses=["a", "a", "b"])
     assert made.count().item() == 2
-    assert made.compose("median")[:, 0, 0].tolist() == [6, 6, 6]
+    assert METHODS["median"].compose(made)[:, 0, 0].tolist() == [6, 6, 6]
 
 
 def test_the_second_tile_fills_what_the_first_does_not_see():
     made = _observations([(0, 0, 0), (9, 8, 7)], overpasses=["a", "a"])
     assert made.count().item() == 1
-    assert made.compose("median")[:, 0, 0].tolist() == [9, 8, 7]
+    assert METHODS["median"].compose(made)[:, 0, 0].tolist() == [9, 8, 7]
 
 
 def test_a_cell_without_one_band_is_not_clear_in_any():
     made = _observations([(5, 0, 5), (7, 7, 7)])
     assert made.count().item() == 1
-    assert made.compose("median")[:, 0, 0].tolist() == [7, 7, 7]
+    assert METHODS["median"].compose(made)[:, 0, 0].tolist() == [7, 7, 7]
 
 
-def test_methods_choose_as_told():
+def test_methods_choose_their_observation():
     values = [(10, 10, 10), (12, 11, 10), (11, 10, 11), (90, 80, 70), (0, 0, 0)]
     scores = [50, 60, 55, 200, 150]
-    assert _observations(values, scores=scores).compose("best")[:, 0, 0].tolist() == [90, 80, 70]
-    assert _observations(values).compose("latest")[:, 0, 0].tolist() == [90, 80, 70]
-    assert _observations(values).compose("medoid")[:, 0, 0].tolist() == [11, 10, 11]
-    nothing = [(0, 0, 0), (0, 0, 0)]
+
+    def composed(method, values):
+        return METHODS[method].compose(_observations(values, scores=scores[: len(values)]))[:, 0, 0].tolist()
+
+    assert composed("best", values) == composed("latest", values) == [90, 80, 70]
+    assert composed("medoid", values) == [11, 10, 11]
     for method in ("median", "medoid", "best", "latest"):
-        assert _observations(nothing, scores=[1, 1]).compose(method)[:, 0, 0].tolist() == [0, 0, 0]
+        assert composed(method, [(0, 0, 0), (0, 0, 0)]) == [0, 0, 0]
 
 
 def test_medoid_equals_a_search_through_all_pairs():
@@ -210,10 +220,61 @@ def test_spread_and_quality():
     assert (empty.spread([100]).item(), empty.quality().item()) == (65535, 255)
 
 
+def test_methods_that_need_scores_say_so():
+    for method in METHODS.values():
+        if method.compose is not None and not method.needs_scores:
+            method.compose(_observations([(5, 5, 5)]))
+    for use in (METHODS["best"].compose, Observations.quality):
+        with pytest.raises(ValueError, match="no scores"):
+            use(_observations([(5, 5, 5)]))
+
+
 def test_common_tiles_and_holes():
     years = {2017: {"A", "B"}, 2018: {"B"}, 2019: {"B", "C"}}
-    assert resolve_common_tiles(years) == ({"B"}, [(2017, "C"), (2018, "A"), (2018, "C"), (2019, "A")])
-    assert resolve_common_tiles({}) == (set(), [])
+    assert resolve_tiles("common", years) == {"B"} and resolve_tiles("all", years) == {"A", "B", "C"}
+    assert resolve_tiles(parse_tiles("Tb,C"), years) == {"B", "C"}
+    assert find_holes(years) == [(2017, "C"), (2018, "A"), (2018, "C"), (2019, "A")]
+
+
+def test_no_common_tile_says_which_year_has_which():
+    with pytest.raises(InputError, match="No tile has scenes in every year \\(2018: A; 2019: B\\)"):
+        resolve_tiles("common", {2018: {"A"}, 2019: {"B"}})
+    with pytest.raises(InputError, match="Option <tiles>: found C, expected tiles of the archive: A, B"):
+        resolve_tiles(("A", "C"), {2018: {"A"}, 2019: {"B"}})
+
+
+def test_a_feature_tells_all_that_files_and_maps_need():
+    found = Feature.parse("B8A_medoid")
+    assert (found.variable.bands, found.variable.semantic_label, found.variable.scale) == (("B8A",), "S2_8A", 1e-4)
+    assert (found.title, found.long_name) == (
+        "Medoid of B8A, reflectance x 10000",
+        "surface reflectance, B8A_medoid",
+    )
+    for name in ("B12_p50", "B12_p50_summer", "B04_one", "ndvi"):
+        assert Feature.parse(name).name == name
+
+
+def test_features_come_in_the_order_of_the_model():
+    names = ["B02_p50", "B04_p50", "B11_p50", "B12_best", "B12_p50"]
+    assert in_order(names) == ("B12_best", "B12_p50", "B11_p50", "B04_p50", "B02_p50")
+
+
+def test_values_and_stored_numbers_convert_both_ways():
+    stored = np.array([0, 1, 5000, 65535], np.uint16)
+    variable = find_variable("B12")
+    values = variable.values(stored)
+    assert values.dtype == np.float32 and np.isnan(values[0]) and values[2] == np.float32(0.5)
+    assert np.array_equal(variable.stored(values), stored)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_layers_of_a_recipe(method):
+    recipe = Recipe(method, variables=("B12", "B04"), quality=method != "largest")
+    statistic = METHODS[method].statistic
+    names = [layer.name for layer in recipe.layers]
+    assert names[:3] == [f"B12_{statistic}", f"B04_{statistic}", "count"]
+    assert names[3:] == ([] if method == "largest" else ["spread", "quality"])
+    assert ("mask" in recipe.settings) == (method != "largest") and recipe.bands == ("B12", "B04")
 
 
 @pytest.mark.parametrize(
@@ -231,12 +292,12 @@ def test_common_tiles_and_holes():
     ],
 )
 def test_periods_hold_their_days(kind, name, day, inside):
-    period = next(p for p in resolve_periods([2020], [kind]) if p.name == name)
+    period = next(p for p in resolve_periods([2020], parse_periods(kind)) if p.name == name)
     assert period.holds(f"{day}T10:20:31Z") is inside
 
 
 def test_periods_follow_each_other_without_gap():
-    months = resolve_periods([2019, 2020], ["month"])
+    months = resolve_periods([2019, 2020], parse_periods("month"))
     assert all(a.after == b.first for a, b in itertools.pairwise(months))
     assert months[0].first.isoformat() == "2019-01-01" and months[-1].after.isoformat() == "2021-01-01"
 
@@ -246,7 +307,14 @@ def test_periods_follow_each_other_without_gap():
 )
 def test_unknown_periods_are_refused(kind):
     with pytest.raises(InputError, match="Option <period>"):
-        resolve_periods([2020], [kind])
+        parse_periods(kind)
+
+
+def test_a_day_that_a_year_lacks_is_refused():
+    kinds = parse_periods("frost:01-01/02-29")
+    assert [period.name for period in resolve_periods([2020], kinds)] == ["2020-frost"]
+    with pytest.raises(InputError, match="found 'frost:01-01/02-29'"):
+        resolve_periods([2018], kinds)
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(0, 0), (0.3, -0.45), (1.25, 0.6), (-3.5, 2.1)])
@@ -254,20 +322,20 @@ def test_a_shift_is_found_to_a_tenth_of_a_cell(rows, cols):
     # Ground and its shifted copy, by the shift theorem: exact for any fraction.
     ground = smooth_ground((256, 384)).astype(float)
     wave = np.fft.fftfreq(256)[:, None] * rows + np.fft.fftfreq(384)[None] * cols
-    moved = np.fft.ifft2(np.fft.fft2(ground) * np.exp(-2j * np.pi * wave)).real
-    moved = moved * 1.2 + 50 + np.random.default_rng(99).normal(0, 25, ground.shape)
-    found = find_shift(ground, moved)
+    other = np.fft.ifft2(np.fft.fft2(ground) * np.exp(-2j * np.pi * wave)).real
+    other = other * 1.2 + 50 + np.random.default_rng(99).normal(0, 25, ground.shape)
+    found = find_shift(ground, other)
     assert found.windows == 6
     assert (found.rows, found.cols) == pytest.approx((rows, cols), abs=0.1)
 
 
-def test_ground_that_is_hardly_known_gives_no_shift():
+def test_ground_with_little_data_gives_no_shift():
     ground = smooth_ground((128, 128))
     ground[:, 60:] = 0
     assert find_shift(ground, ground) is None
 
 
-def test_the_scenes_of_an_overpass_are_laid_over_each_other():
+def test_the_scenes_of_an_overpass_are_merged():
     scl = np.array([[[4, 0, 9]], [[5, 5, 5]], [[8, 6, 0]]], np.uint8)
     dates, of_scene = by_overpass(scl, ["b", "a", "b"])
     assert dates.tolist() == [[[4, 6, 9]], [[5, 5, 5]]] and of_scene == [0, 1, 0]

@@ -133,7 +133,12 @@ def test_a_record_that_lacks_something_counts_as_none(record):
     for key in set(whole) - optional:
         assert parse_provenance({k: v for k, v in whole.items() if k != key}) is None, key
     assert parse_provenance({}) is None
-    assert parse_provenance({**whole, "scenes": [{"id": "x"}], "unknown": 1}) is None
+    assert parse_provenance({**whole, "scenes": [{"tile": "x"}], "unknown": 1}) is None
+
+
+def test_scenes_of_another_system_need_no_more_than_an_id():
+    record = replace(PREDICTION, scenes=(SceneRecord("foreign"),))
+    assert record.to_json()["scenes"] == [{"id": "foreign"}] and parse_provenance(record.to_json()) == record
 
 
 def test_two_predictions_differ_by_what_makes_the_cells():

@@ -55,15 +55,21 @@ def test_every_tool_has_script_page_rules_and_tests():
     for tool in TOOLS:
         script = TOP / tool / f"{tool}.py"
         assert script.stat().st_mode & 0o111, f"{script} is not executable"
-        assert (TOP / tool / f"{tool}.html").is_file()
+        assert (TOP / tool / f"{tool}.html").is_file() and (TOP / tool / f"{tool}.md").is_file()
         assert f"PGM = {tool}\n" in (TOP / tool / "Makefile").read_text()
 
 
 def test_manual_pages_carry_the_usual_parts():
     for tool in TOOLS:
-        page = (TOP / tool / f"{tool}.html").read_text()
-        for part in ("DESCRIPTION", "NOTES", "EXAMPLE", "SEE ALSO", "AUTHOR"):
-            assert f"<h2>{part}" in page, f"{tool}.html lacks {part}"
+        page = (TOP / tool / f"{tool}.md").read_text()
+        parts = re.findall(r"^## (.+)$", page, re.M)
+        assert [part for part in parts if part != "REFERENCES"] == [
+            "DESCRIPTION",
+            "NOTES",
+            "EXAMPLE",
+            "SEE ALSO",
+            "AUTHORS",
+        ], tool
 
 
 def test_setup_says_nothing_and_does_nothing_where_nothing_is_missing():
@@ -78,19 +84,19 @@ def test_setup_refuses_an_unknown_word_in_one_line():
         [TOP / "tools" / "setup.sh", "everything"], capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("ERROR: Argument 'everything': found") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("ERROR: Argument 'everything' is unknown. Use ") and done.stderr.count("\n") == 1
 
 
 def test_install_refuses_an_unknown_tool_in_one_line():
     done = subprocess.run([TOP / "tools" / "install.sh", "r.nonsense"], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("ERROR: Tool <r.nonsense>: found") and done.stderr.count("\n") == 1
+    assert done.stderr == f"ERROR: Tool <r.nonsense> does not exist. TOOLS= takes: {' '.join(TOOLS)}.\n"
 
 
 @pytest.mark.parametrize(("target", "variable"), [("judge", "RUN"), ("dashboard", "DATA")])
 def test_target_asks_for_the_folder_that_it_needs(target, variable):
     done = subprocess.run(["make", "-s", target, f"{variable}="], cwd=TOP, capture_output=True, text=True)
-    assert done.returncode and done.stderr.startswith(f"{variable}=: found none, expected the folder")
+    assert done.returncode and done.stderr.startswith(f"{variable}= is missing. Name the folder of a ")
 
 
 def test_no_test_reaches_beyond_this_machine():

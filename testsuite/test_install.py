@@ -12,7 +12,7 @@ from testsuite import TOOLS, TOP
 
 HEAVY = (
     "tensorflow", "keras", "rasterio", "h5py", "sklearn", "pystac_client", "pystac", "obstore", "pyproj", "scipy", "pyarrow",
-    "matplotlib", "shiny", "grass_session",
+    "matplotlib", "shiny", "grass_session", "ijson", "shapely",
 )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def checkout(tmp_path_factory):
     """A copy of this checkout in which a run has left its data, in Python's and make's own suffixes too."""
     folder = tmp_path_factory.mktemp("clone") / "r.impervious"
     shutil.copytree(TOP, folder, ignore=shutil.ignore_patterns("build", ".git", ".venv", "__pycache__", "*.tmp"))
-    data = folder / "build" / "demo" / "archive" / "31UDS"
+    data = folder / "build" / "demo" / "scenes" / "31UDS"
     data.mkdir(parents=True)
     (data / "B12.tif").write_bytes(bytes(range(256)) * 400)
     (data / "B12.json").write_text('{"sidecar": 1}\n')

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imperviouslib.core.errors import LegendError
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.labels import NO_SHARE, majority, tie_hash
+from imperviouslib.core.labels import NO_SHARE, majority, resolve_factor, tie_hash
 from imperviouslib.core.legend import CLCPLUS, CORINE, LEGENDS, S2GLC, parse_legend
 
 PLACE = Grid(4_450_800, 3_282_000, 4_450_800 + 40 * 20, 3_282_000 + 30 * 20)
@@ -89,6 +89,11 @@ def test_reclassification_comes_before_the_majority():
     codes = np.array([[62, 62, 75], [82, 82, 75], [75, 62, 82]])
     classes = np.vectorize(S2GLC.codes.get)(codes)
     assert majority(classes, Grid(0, 0, 20, 20), 3).label.item() == 3
+
+
+@pytest.mark.parametrize(("pixel_m", "factor"), [(10, 2), (20, 1), (100, 1), (0.5, 20), (7, 2), (2.5, 5)])
+def test_pixels_read_per_cell_divide_it_into_whole_metres(pixel_m, factor):
+    assert resolve_factor(20, pixel_m) == factor
 
 
 def test_cells_turned_to_no_data():

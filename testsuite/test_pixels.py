@@ -1,4 +1,4 @@
-"""Pixels of a window from parts of an object: the same as from the whole, by fewer bytes, and never wrong under faults."""
+"""Pixels of a window from parts of an object: the same as from the whole, with fewer bytes, and never wrong under faults."""
 
 import dataclasses
 import functools
@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from imperviouslib.core import jp2
 from imperviouslib.core.errors import AccessError, FetchError
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import Asset, Scene
+from imperviouslib.core.items import Asset, Scene
 from imperviouslib.edge import pixels
 from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
 from imperviouslib.edge.objects import PartsError, Remote, RetryPolicy
 from imperviouslib.edge.pixels import get_pixels
-from imperviouslib.edge.rasterfile import decode_object, tiff_blocks
+from imperviouslib.edge.rasterobject import decode_object, tiff_blocks
 from testsuite.world.faults import Fault
 from testsuite.world.products import multihash, write_jp2
 from testsuite.world.serve import serve
@@ -79,9 +79,9 @@ def s3(served, monkeypatch):
     """The served objects, without faults; even these small ones may be read in part."""
     for name, value in served.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(pixels, "_SMALL", 0)
-    monkeypatch.setattr(pixels, "_HEAD", 4096)
-    monkeypatch.setattr(pixels, "_REQUEST", 0)
+    monkeypatch.setattr(pixels, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(pixels, "_HEAD_BYTES", 4096)
+    monkeypatch.setattr(pixels, "_REQUEST_BYTES", 0)
     served.s3.rules = []
     served.s3.reset_counts()
     yield served.s3
@@ -117,7 +117,7 @@ def tile_lengths(content):
     return lengths
 
 
-# --- the file of some tiles alone
+# --- a file that holds only some tiles
 
 
 class InMemory:
@@ -146,34 +146,34 @@ def test_every_window_has_the_pixels_of_the_whole(folder, values, data, form):
     )
     remote = InMemory(content_of(folder, form))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pixels, "_REQUEST", 0)
-        found = pixels._in_parts(remote, "band", lambda _: window, 1)
+        patch.setattr(pixels, "_REQUEST_BYTES", 0)
+        found = pixels._read_window(remote, "band", lambda _: window, 1)
     side = 640 if form == "jp2" else 256
     share = 1.0
     for (start, stop), size in zip(window, SHAPE, strict=True):
         share *= (min(-(-stop // side) * side, size) - start // side * side) / size
     if found is None:
-        # The whole is the cheaper way. Tiles differ in bytes, those at the rim most.
+        # The whole is cheaper. Tiles differ in bytes, those at the rim most.
         assert share > 0.4
         return
     assert share < 0.6
     assert (found.values == cut(values, window)).all()
-    assert (found.how, found.size) == ("window", len(remote.content))
-    assert found.moved < 0.65 * remote.size
+    assert (found.part, found.size) == ("window", len(remote.content))
+    assert found.bytes_read < 0.65 * remote.size
 
 
 @pytest.mark.parametrize("tile", range(9))
-def test_every_tile_alone_is_decoded_exactly_and_moves_little_more_than_its_bytes(folder, values, s3, tile):
+def test_every_single_tile_is_decoded_exactly_and_takes_little_more_than_its_bytes(folder, values, s3, tile):
     content = content_of(folder, "jp2")
     lengths = tile_lengths(content)
     row, col = tile // 3 * 640, tile % 3 * 640
     window = ((row, min(row + 640, SHAPE[0])), (col, min(col + 640, SHAPE[1])))
     found = get(folder, "jp2", window)
-    assert found.how == "window"
+    assert found.part == "window"
     assert (found.values == cut(values, window)).all()
-    assert found.moved == s3.counts()["bytes"]
-    # The header, and a dozen bytes a tile on the way.
-    assert found.moved <= lengths[tile] + 4096 + 12 * 10
+    assert found.bytes_read == s3.counts()["bytes"]
+    # The header, and a dozen bytes for each tile before it.
+    assert found.bytes_read <= lengths[tile] + 4096 + 12 * 10
     assert s3.counts()["requests"] <= tile + 3
 
 
@@ -199,7 +199,7 @@ def test_several_threads_decode_the_same(folder, values, form, threads):
         assert (decode_object(content, "x", *window, threads=threads) == cut(values, window)).all()
 
 
-def test_lengths_told_by_the_header_spare_the_way_from_tile_to_tile(folder, values):
+def test_with_lengths_in_the_header_nothing_is_read_of_the_tiles_between(folder, values):
     """As in products from baseline 05.12 on: the same file with markers TLM, of both ways to number tiles."""
     content = content_of(folder, "jp2")
     header, lengths = jp2.parse_header(content), tile_lengths(content)
@@ -213,22 +213,23 @@ def test_lengths_told_by_the_header_spare_the_way_from_tile_to_tile(folder, valu
         )
         start = content.index(b"\xff\x4f\xff\x51")
         # The box of the codestream is open to the end here, since it has grown.
-        told = content[: start - 8] + b"\0\0\0\0jp2c" + content[start : header.first_part]
-        told += segments + content[header.first_part :]
-        assert jp2.parse_header(told).lengths == tuple(lengths)
-        remote = InMemory(told)
+        listed = content[: start - 8] + b"\0\0\0\0jp2c" + content[start : header.first_part]
+        listed += segments + content[header.first_part :]
+        assert jp2.parse_header(listed).lengths == tuple(lengths)
+        remote = InMemory(listed)
         window = ((1290, 1500), (1290, 1400))
-        found = pixels._in_parts(remote, "band", lambda _, w=window: w, 1)
+        found = pixels._read_window(remote, "band", lambda _, w=window: w, 1)
         assert (found.values == cut(values, window)).all()
         # Nothing of the tiles between.
         assert remote.moved <= (1 << 14) + lengths[8] + 2 * jp2.SOT_SIZE
     # A table of other tiles than the file has, or in another order, is not trusted.
     assert (
-        jp2.parse_header(told[: told.index(b"\xff\x55")] + told[told.index(b"\xff\x55") + len(segments) // 2 :]) is None
+        jp2.parse_header(listed[: listed.index(b"\xff\x55")] + listed[listed.index(b"\xff\x55") + len(segments) // 2 :])
+        is None
     )
 
 
-def test_what_is_no_plain_jpeg_2000_file_is_left_to_the_whole(folder):
+def test_of_an_unusual_jpeg_2000_file_the_whole_is_read(folder):
     content = content_of(folder, "jp2")
     first = jp2.parse_header(content).first_part
     for length in range(first + 2):
@@ -242,20 +243,20 @@ def test_what_is_no_plain_jpeg_2000_file_is_left_to_the_whole(folder):
         harmed = bytearray(content[: first + 100])
         for at in rng.integers(0, len(harmed), 3):
             harmed[at] = rng.integers(0, 256)
-        # It may be understood, but never fails in another way.
+        # It may be parsed or refused, but never raises.
         jp2.parse_header(bytes(harmed))
     sot = content[first : first + 12]
-    assert jp2.parse_part(sot, 0) == tile_lengths(content)[0]
+    assert jp2.parse_tile_part(sot, 0) == tile_lengths(content)[0]
     for at in range(12):
         for wrong in (0x5A, 0x01, 0xFF):
             harmed = bytearray(sot)
             harmed[at] ^= wrong
-            told = jp2.parse_part(bytes(harmed), 0)
+            length = jp2.parse_tile_part(bytes(harmed), 0)
             # Only the length may be another; then no tile begins where it ends. Byte 11 may say "unknown" for one part.
-            assert told is None or told != jp2.parse_part(sot, 0) or at == 11
+            assert length is None or length != jp2.parse_tile_part(sot, 0) or at == 11
 
 
-def test_a_geotiff_whose_index_lies_at_its_end_is_left_to_the_whole(folder, values, tmp_path):
+def test_of_a_geotiff_whose_index_lies_at_its_end_the_whole_is_read(folder, values, tmp_path):
     path = tmp_path / "x.tif"
     path.write_bytes(content_of(folder, "tif"))
     env = rasterio.Env(GDAL_NUM_THREADS=1, IGNORE_COG_LAYOUT_BREAK="YES")
@@ -263,24 +264,24 @@ def test_a_geotiff_whose_index_lies_at_its_end_is_left_to_the_whole(folder, valu
         file.update_tags(note="x" * 5000)
     content = path.read_bytes()
     assert int.from_bytes(content[4:8], "little") > len(content) / 2
-    assert pixels._in_parts(InMemory(content), "x", lambda _: ONE_TILE, 1) is None
+    assert pixels._read_window(InMemory(content), "x", lambda _: ONE_TILE, 1) is None
     assert (decode_object(content, "x", *ONE_TILE) == cut(values, ONE_TILE)).all()
 
 
 @pytest.mark.parametrize("compress", ["ZSTD", "DEFLATE", "LZW", "NONE"])
-def test_blocks_are_read_alone_where_a_missing_one_cannot_pass_for_zeros(folder, values, tmp_path, compress):
+def test_blocks_are_read_only_where_a_missing_one_cannot_pass_for_zeros(folder, values, tmp_path, compress):
     path = tmp_path / "x.tif"
     with rasterio.Env(GDAL_NUM_THREADS=1):
         rasterio.shutil.copy(
             folder / "objects" / "eodata" / "band.tif", path, driver="COG", COMPRESS=compress, BLOCKSIZE="256", OVERVIEWS="NONE"
         )  # fmt: skip
     content = path.read_bytes()
-    found = pixels._in_parts(InMemory(content), "x", lambda _: ONE_TILE, 1)
+    found = pixels._read_window(InMemory(content), "x", lambda _: ONE_TILE, 1)
     if compress in ("LZW", "NONE"):
         assert found is None
         return
-    assert found.how == "window" and (found.values == cut(values, ONE_TILE)).all()
-    some = pixels._tiff_of_blocks(InMemory(content), content[:4096], tiff_blocks(content, "x", *ONE_TILE))
+    assert found.part == "window" and (found.values == cut(values, ONE_TILE)).all()
+    some = pixels._read_tiff_blocks(InMemory(content), content[:4096], tiff_blocks(content, "x", *ONE_TILE))
     assert (decode_object(some, "x", *ONE_TILE) == cut(values, ONE_TILE)).all()
     for window in (((700, 900), (500, 520)), ((100, 101), (700, 701)), ((1400, 1500), (700, 710))):
         with pytest.raises(FetchError):
@@ -291,33 +292,33 @@ def test_blocks_are_read_alone_where_a_missing_one_cannot_pass_for_zeros(folder,
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_small_window_moves_little_and_a_large_one_the_whole_by_two_requests(folder, values, s3, form):
+def test_a_small_window_reads_little_and_a_large_one_the_whole_by_two_requests(folder, values, s3, form):
     found = get(folder, form, ONE_TILE)
-    assert found.how == "window" and (found.values == cut(values, ONE_TILE)).all()
-    assert found.moved == s3.counts()["bytes"] < 0.3 * found.size
+    assert found.part == "window" and (found.values == cut(values, ONE_TILE)).all()
+    assert found.bytes_read == s3.counts()["bytes"] < 0.3 * found.size
     s3.reset_counts()
     found = get(folder, form, WHOLE)
-    assert found.how == "whole" and (found.values == values).all()
-    assert found.moved == s3.counts()["bytes"] == found.size
+    assert found.part == "whole" and (found.values == values).all()
+    assert found.bytes_read == s3.counts()["bytes"] == found.size
     assert s3.counts()["requests"] == 2
     s3.reset_counts()
     found = get(folder, form, None)
-    assert found.values is None and s3.counts()["bytes"] == found.moved == 4096
+    assert found.values is None and s3.counts()["bytes"] == found.bytes_read == 4096
 
 
 def test_a_small_object_comes_whole_by_one_request(folder, values, s3, monkeypatch):
-    monkeypatch.setattr(pixels, "_SMALL", len(content_of(folder, "jp2")))
+    monkeypatch.setattr(pixels, "_SMALL_BYTES", len(content_of(folder, "jp2")))
     found = get(folder, "jp2", ONE_TILE)
-    assert found.how == "whole" and (found.values == cut(values, ONE_TILE)).all()
+    assert found.part == "whole" and (found.values == cut(values, ONE_TILE)).all()
     assert s3.counts()["requests"] == 1
 
 
-def test_a_tenth_of_a_window_moves_at_most_1_2_times_the_bytes_of_its_tiles(folder, values, s3):
+def test_a_window_of_two_tiles_reads_at_most_1_2_times_their_bytes(folder, values, s3):
     lengths = tile_lengths(content_of(folder, "jp2"))
     window = ((0, 1280), (0, 640))
     found = get(folder, "jp2", window)
-    assert found.how == "window" and (found.values == cut(values, window)).all()
-    assert found.moved <= 1.2 * (lengths[0] + lengths[3])
+    assert found.part == "window" and (found.values == cut(values, window)).all()
+    assert found.bytes_read <= 1.2 * (lengths[0] + lengths[3])
 
 
 class Changing(http.server.BaseHTTPRequestHandler):
@@ -360,7 +361,7 @@ def test_an_object_that_changes_between_two_parts_is_never_mixed(folder, values,
         assert remote.whole() == new
         Changing.versions = [bytes(old), new]
         found = get_pixels(asset, "x", lambda _: ONE_TILE, QUICK)
-        assert found.how == "whole" and (found.values == cut(values, ONE_TILE)).all()
+        assert found.part == "whole" and (found.values == cut(values, ONE_TILE)).all()
     finally:
         server.shutdown()
         server.server_close()
@@ -376,7 +377,7 @@ def test_a_server_that_gives_no_parts_gives_the_whole(folder, values, s3):
     try:
         link = f"http://127.0.0.1:{server.server_port}/eodata/band.jp2"
         found = get(folder, "jp2", ONE_TILE, href=link)
-        assert found.how == "whole" and (found.values == cut(values, ONE_TILE)).all()
+        assert found.part == "whole" and (found.values == cut(values, ONE_TILE)).all()
     finally:
         server.shutdown()
         server.server_close()
@@ -392,11 +393,11 @@ def reads(folder, form, way, gate):
     """Return how many requests an undisturbed read takes."""
     gate.rules = []
     gate.reset_counts()
-    assert get(folder, form, WAYS[way]).how == way
+    assert get(folder, form, WAYS[way]).part == way
     return gate.counts()["requests"]
 
 
-def patience_for(kind):
+def retry_for(kind):
     return dataclasses.replace(QUICK, timeout_s=0.2) if kind == "hang" else QUICK
 
 
@@ -411,7 +412,7 @@ def test_one_fault_at_any_read_is_overcome(folder, values, s3, form, way, kind):
             continue
         s3.rules = [Fault(kind, "band", times=1, skip=skip, seconds=0 if kind == "429" else 0.5)]
         s3.reset_counts()
-        found = get(folder, form, WAYS[way], patience_for(kind))
+        found = get(folder, form, WAYS[way], retry_for(kind))
         assert s3.counts()["faults"] == {kind: 1}
         assert (found.values == cut(values, WAYS[way])).all()
 
@@ -422,7 +423,7 @@ def test_a_corrupt_step_between_tiles_and_a_corrupt_block_lead_to_the_whole(fold
         for _ in range(6):
             s3.rules = [Fault("corrupt", "band", times=1, skip=1)]
             found = get(folder, form, window)
-            assert found.how == "whole" and (found.values == cut(values, window)).all()
+            assert found.part == "whole" and (found.values == cut(values, window)).all()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -432,7 +433,7 @@ def test_frequent_faults_give_right_pixels_or_an_error(folder, values, s3, form,
     s3.rules = [Fault(kind, "band", probability=0.4, seconds=0 if kind == "429" else 0.3)]
     for _ in range(2):
         try:
-            found = get(folder, form, WAYS[way], patience_for(kind))
+            found = get(folder, form, WAYS[way], retry_for(kind))
         except (FetchError, AccessError) as err:
             assert "\n" not in str(err) and "Signature" not in str(err)
         else:
@@ -442,9 +443,9 @@ def test_frequent_faults_give_right_pixels_or_an_error(folder, values, s3, form,
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", [*KINDS, "expired"])
-def test_a_fault_for_good_is_an_error_wherever_it_begins(folder, values, s3, form, way, kind):
+def test_a_permanent_fault_is_an_error_wherever_it_begins(folder, values, s3, form, way, kind):
     count = reads(folder, form, way, s3)
-    retry = dataclasses.replace(patience_for(kind), tries=3)
+    retry = dataclasses.replace(retry_for(kind), tries=3)
     for skip in sorted({0, count - 1}):
         if kind == "corrupt" and way == "window":
             continue
@@ -473,7 +474,7 @@ def test_a_file_made_from_parts_is_that_made_from_the_whole_and_its_sidecar_says
     for way, prefix in (("window", "s3://eodata"), ("whole", str(folder / "objects" / "eodata"))):
         task = Task(scene_of(folder, form, prefix), ("B12",), tmp_path / way, area, "cubic", "test", QUICK)
         (outcome,) = fetch_scene(task)
-        assert not outcome.error and outcome.how.startswith(way)
+        assert not outcome.error and outcome.summary.startswith(way)
         path = next((tmp_path / way).rglob("B12.tif"))
         source = json.loads(path.with_suffix(".json").read_text())["source"]
         assert source["read"] == way and source["size"] == len(content_of(folder, form))
@@ -484,7 +485,7 @@ def test_a_file_made_from_parts_is_that_made_from_the_whole_and_its_sidecar_says
     assert digests["window"] == digests["whole"]
 
 
-def test_verbose_mode_tells_the_way_and_the_bytes(folder, s3, tmp_path, monkeypatch):
+def test_verbose_mode_says_what_was_read_and_the_bytes(folder, s3, tmp_path, monkeypatch):
     from imperviouslib.stage import fetch
 
     said = []
@@ -494,5 +495,5 @@ def test_verbose_mode_tells_the_way_and_the_bytes(folder, s3, tmp_path, monkeypa
     area = Grid(4456000, 3332000, 4460000, 3336000)
     task = Task(scene_of(folder, "jp2"), ("B12",), tmp_path, area, "cubic", "test", QUICK)
     assert fetch._fetch([task], 1) == {}
-    moved = s3.counts()["bytes"] / 1e6
-    assert f"Scene scene, B12: window, {moved:.1f} of 1.1 MB." in said
+    read_mb = s3.counts()["bytes"] / 1e6
+    assert f"Scene scene, B12: window, {read_mb:.1f} of 1.1 MB." in said

@@ -1,7 +1,9 @@
-"""Worker processes: what becomes of them where a run is left early."""
+"""Worker processes: one that dies costs its own task, and none outlives a run that is left early."""
 
 import contextlib
 import multiprocessing
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def _clear_away_and_sleep(path: Path) -> Path:
     return path
 
 
-def test_a_worker_that_is_told_to_end_while_it_clears_away_ends_all_the_same(tmp_path, capfd):
+def test_a_worker_that_must_end_while_it_clears_away_does_end(tmp_path, capfd):
     started = time.monotonic()
     with contextlib.closing(pool.run_all(_clear_away_and_sleep, [tmp_path / str(n) for n in range(2)], 2)) as results:
         assert next(results)[1] == tmp_path / "0"
@@ -60,3 +62,15 @@ def test_a_run_that_is_left_early_ends_at_once_and_tidies_up(tmp_path):
         assert list(tmp_path.iterdir())
     assert time.monotonic() < started + 40
     assert not list(tmp_path.iterdir()) and not multiprocessing.active_children()
+
+
+def _square(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def test_a_worker_that_dies_costs_only_its_own_task():
+    results = dict(pool.run_all(_square, list(range(12)), 2))
+    assert isinstance(results.pop(3), pool.WorkerDiedError)
+    assert results == {n: n * n for n in range(12) if n != 3}

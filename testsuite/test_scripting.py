@@ -1,4 +1,4 @@
-"""Both ways of scripting drive installed tools: grass-session (with its repair) and `grass --exec`.
+"""Both ways of scripting run installed tools: grass-session (through imperviouslib/edge/session.py) and `grass --exec`.
 
 The tool is r.s2.ard on two made composites: it reads maps, writes a file and needs no model.
 """
@@ -44,7 +44,7 @@ def _check(file):
         assert cells[list(ard.features).index("B04_p50")][63, 63] == 500 + 64 + 64
 
 
-def test_grass_exec_drives_an_installed_tool(at_installed, tmp_path):
+def test_grass_exec_runs_an_installed_tool(at_installed, tmp_path):
     script = tmp_path / "chain.py"
     script.write_text(MAPS + f"gs.run_command('r.s2.ard', output='a b.h5', **{ARD!r})\n")
     done = subprocess.run(
@@ -55,8 +55,8 @@ def test_grass_exec_drives_an_installed_tool(at_installed, tmp_path):
     _check(tmp_path / "a b.h5")
 
 
-def test_grass_session_drives_an_installed_tool(at_installed, tmp_path):
-    """In a process of its own: grass-session changes the process that imports it."""
+def test_grass_session_runs_an_installed_tool(at_installed, tmp_path):
+    """In a separate process, because grass-session changes the process that imports it."""
     script = tmp_path / "chain.py"
     script.write_text(
         f"import os, sys\nsys.path.insert(0, {str(TOP)!r})\n"
@@ -99,7 +99,7 @@ def test_a_second_session_in_a_mapset_is_refused_in_one_line(at_installed, tmp_p
         [sys.executable, script], cwd=tmp_path, env=at_installed, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert "found that another session uses it, expected it to be free" in done.stdout
+    assert "is in use by another session" in done.stdout
 
 
 def test_a_session_cannot_be_opened_where_nothing_can_be_made(at_installed, tmp_path):
@@ -113,7 +113,7 @@ def test_a_session_cannot_be_opened_where_nothing_can_be_made(at_installed, tmp_
 
 
 def test_shell_without_options_prints_json_where_asked(at_installed, tmp_path):
-    """Standard output holds the result alone, so that a script can parse it."""
+    """Standard output has only the result, so that a script can parse it."""
     script = tmp_path / "chain.py"
     script.write_text(
         MAPS + f"print(gs.read_command('r.s2.ard', output='x.h5', format='json', quiet=True, **{ARD!r}))\n"

@@ -1,10 +1,11 @@
-"""The rows of the table, its invariants and its files: core and pyarrow, no GRASS."""
+"""The rows of the table, its checks and its files: core and pyarrow, no GRASS."""
 
 import csv
 import json
 import subprocess
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from imperviouslib.core import change, table
-from imperviouslib.core.consistency import persistent
 from imperviouslib.core.errors import InputError, TableError
-from imperviouslib.core.table import REGIONS, TRANSITIONS, VALUES, Flow, Run, Stock, Zone
+from imperviouslib.core.methods import METHODS
+from imperviouslib.core.methods.persistence import persistent
+from imperviouslib.core.table import Flow, Run, Stock
+from imperviouslib.core.tablecheck import check_table
+from imperviouslib.core.tableschema import REGIONS, SCHEMA, TRANSITIONS, VALUES, method_facts
+from imperviouslib.core.zones import Zone, parse_zones, resolve_parents
 from imperviouslib.edge import tablefile
 
 CELL_M2 = 400
@@ -38,12 +43,14 @@ def make_table(stack, zones, years, definition="artificial_natural"):
         for method, classes in stacks.items():
             for n, year in enumerate(years):
                 seen = sum(counts(stack[n], where).values())
-                stock = table.stock_of(counts(classes[n], where), definition, seen)
+                stock = replace(table.stock_of(counts(classes[n], where), definition), seen=seen)
                 values += table.stock_rows(zone, stock, run, definition, method, year)
             for pair in change.resolve_pairs(years):
                 a, b = (years.index(year) for year in pair)
                 seen = sum(counts(change.fromto(stack[b], stack[a]), where).values())
-                flow = table.flow_of(counts(change.fromto(classes[b], classes[a]), where), definition, seen)
+                flow = replace(
+                    table.flow_of(counts(change.fromto(classes[b], classes[a]), where), definition), seen=seen
+                )
                 values += table.flow_rows(zone, flow, run, definition, method, pair)
                 moves += table.transition_rows(zone, flow, run, definition, method, pair)
     regions = [table.region_row(zone, run) for zone in zones]
@@ -99,7 +106,7 @@ def test_low_coverage_blanks_the_consistent_value_only():
 def test_region_never_seen_has_a_blank_row_with_coverage_nought():
     zone = Zone("XX1", 1, 1, "West", "", 5)
     made = make_table(np.zeros((2, 1, 5), int), {zone: np.ones((1, 5), bool)}, (2017, 2018))
-    table.check_table(made, CELL_M2)
+    check_table(made, CELL_M2)
     assert {(row["OBS_VALUE"], row["OBS_FLAG"], row["COVERAGE"], row["N_PIX"]) for row in made[VALUES]} == {
         (None, "u", 0, 0)
     }
@@ -132,6 +139,28 @@ def test_both_definitions_sum_the_same_cells():
     assert wide.cover == {"IMP": 10 + 5, "GRN": 20, "OTH": 7}
 
 
+def test_a_method_with_a_sample_has_intervals_and_no_flag_of_low_reliability():
+    run = Run((2017, 2018), "2024", "2026-01-01", CELL_M2)
+    zone, code = Zone("XX1", 1, 1, "West", "", 10), "estimated"
+    assert method_facts(code).interval and code not in METHODS
+    stock = Stock(10, 10, {"IMP": 4}, {"IMP": (3, 6)})
+    flow = Flow(10, 10, {"IMP": 4}, {"IMP": 1}, {"IMP": 0}, interval={("GAIN", "IMP"): (0.5, 2)})
+    rows = [*table.stock_rows(zone, stock, run, "artificial", code, 2017)]
+    rows += table.stock_rows(zone, Stock(10, 10, {"IMP": 5}), run, "artificial", code, 2018)
+    rows += table.flow_rows(zone, flow, run, "artificial", code, (2017, 2018))
+    km2, percent = (pick(rows, lc_flow="STK", TIME_PERIOD=2017, unit=unit) for unit in ("KM2", "PC"))
+    assert [km2[c] for c in ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95")] == [n * 400 / 1e6 for n in (3, 4, 6)]
+    assert [percent[c] for c in ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95")] == [30, 40, 60]
+    gain = pick(rows, lc_flow="GAIN", unit="PC")
+    assert [gain[c] for c in ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95", "OBS_FLAG")] == [12.5, 25, 50, "p"]
+    assert pick(rows, lc_flow="LOSS", unit="KM2")["OBS_LCI95"] is None
+    made = {VALUES: rows, TRANSITIONS: [], REGIONS: [table.region_row(zone, run)]}
+    check_table({name: table.sort_rows(part, name) for name, part in made.items()}, CELL_M2)
+    km2["OBS_UCI95"] = 0.0
+    with pytest.raises(TableError, match="an interval that contains its value"):
+        check_table(made, CELL_M2)
+
+
 stacks = st.integers(2, 4).flatmap(lambda years: arrays("int64", (years, 3, 4), elements=st.integers(0, 4)))
 
 
@@ -147,8 +176,8 @@ def test_every_table_holds_its_invariants(stack, definition):
     }
     years = tuple(range(2017, 2017 + len(stack)))
     made = make_table(stack, zones, years, definition)
-    table.check_table(made, CELL_M2)
-    # The two that matter most are told once more without the checker.
+    check_table(made, CELL_M2)
+    # The two most important invariants, without the checker.
     raw = {
         (row["geo"], row["lc_flow"], row["landcover"], row["time_from"], row["TIME_PERIOD"]): row["OBS_VALUE"] or 0
         for row in made[VALUES]
@@ -212,11 +241,11 @@ def spoil(**wanted):
     ],
 )
 def test_check_finds_the_damage(five_cells_three_years, damage):
-    table.check_table(five_cells_three_years, CELL_M2)
+    check_table(five_cells_three_years, CELL_M2)
     spoiled = deepcopy(five_cells_three_years)
     damage(spoiled)
-    with pytest.raises(TableError, match="This is a fault of the tool"):
-        table.check_table(spoiled, CELL_M2)
+    with pytest.raises(TableError, match="Report this fault of the tool"):
+        check_table(spoiled, CELL_M2)
 
 
 def test_check_finds_children_that_do_not_add_up():
@@ -227,7 +256,7 @@ def test_check_finds_children_that_do_not_add_up():
         Zone("XX2", 3, 1, "", "XX", 1): np.array([[True, False]]),
     }
     with pytest.raises(TableError, match="the sum of its parts"):
-        table.check_table(make_table(stack, zones, (2017, 2018)), CELL_M2)
+        check_table(make_table(stack, zones, (2017, 2018)), CELL_M2)
 
 
 RECORDS = [
@@ -238,13 +267,13 @@ RECORDS = [
 
 
 def test_zones_get_level_by_code_and_trimmed_names():
-    zones = table.parse_zones(RECORDS, key="cat", column="id", level=None, name="n")
+    zones = parse_zones(RECORDS, key="cat", column="id", level=None, name="n")
     assert [(z.geo, z.level, z.name) for z in zones] == [
         ("BE", 0, "Belgique"),
         ("BE25", 2, "BE25"),
         ("BE253", 3, "Ieper"),
     ]
-    assert table.resolve_parents(zones) == {"BE": "", "BE25": "BE", "BE253": "BE25"}
+    assert resolve_parents(zones) == {"BE": "", "BE25": "BE", "BE253": "BE25"}
 
 
 @pytest.mark.parametrize(
@@ -258,7 +287,7 @@ def test_zones_get_level_by_code_and_trimmed_names():
 )
 def test_zones_with_unfit_codes_are_refused(geo, message):
     with pytest.raises(InputError, match=message):
-        table.parse_zones([*RECORDS, {"cat": 4, "id": geo, "n": "x"}], key="cat", column="id", level=None, name="n")
+        parse_zones([*RECORDS, {"cat": 4, "id": geo, "n": "x"}], key="cat", column="id", level=None, name="n")
 
 
 @pytest.fixture
@@ -282,7 +311,7 @@ def test_csv_is_plain_utf8_with_lf_and_guarded_text(folder):
 
 def test_parquet_is_typed_and_holds_the_same_rows(folder, five_cells_three_years):
     read = pq.read_table(folder / "impervious_nuts.parquet")
-    types = {field["name"]: field["type"] for field in table.SCHEMA["tables"][VALUES]["fields"]}
+    types = {field["name"]: field["type"] for field in SCHEMA["tables"][VALUES]["fields"]}
     arrow = {"string": "string", "integer": "int64", "number": "double"}
     assert {field.name: str(field.type) for field in read.schema} == {name: arrow[kind] for name, kind in types.items()}
     assert read.to_pylist() == five_cells_three_years[VALUES]
@@ -310,7 +339,7 @@ def test_folder_that_cannot_be_finished_leaves_the_old_one(folder, five_cells_th
 def test_what_a_killed_run_left_beside_a_folder_goes_and_what_another_writes_stays(tmp_path):
     from imperviouslib.edge.files import atomic_folder
 
-    code = "import sys, time; from pathlib import Path; from imperviouslib.edge.files import appearing_folder\n"
+    code = "import sys, time; from pathlib import Path; from imperviouslib.edge.files import atomic_folder\n"
     code += "with atomic_folder(Path(sys.argv[1])) as part: (part / 'a').write_text(''); print(part, flush=True); time.sleep(300)"
     runs = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path / "table[1].v2"], stdout=subprocess.PIPE, text=True)

@@ -333,7 +333,7 @@ def test_maps_that_another_run_writes_are_not_touched(session, ard, trained):
     holding += "with grass.lock_maps('busy'): sys.exit(subprocess.call(sys.argv[1:]))"
     predict = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=busy")
     done = session(sys.executable, "-c", holding, *predict, ok=False)
-    assert "Maps <busy_*> is being written by another run. Run it again when that run has ended." in done.said
+    assert "Maps <busy_*>: in use by another run" in done.said
 
 
 def test_a_failed_run_leaves_nothing(session, ard, trained, tmp_path):
@@ -359,7 +359,7 @@ def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorfl
     done = session(
         "r.unet.train", f"input={tmp_path / 'none.h5'}", f"output={tmp_path / 'm'}", ok=False, **no_tensorflow
     )
-    assert "no such file" in done.said
+    assert f"There is no file '{tmp_path / 'none.h5'}'" in done.said
     done = session("r.unet.train", f"input={ard}", f"output={tmp_path}", "--overwrite", ok=False, **no_tensorflow)
     assert "is not a model folder" in done.said
 

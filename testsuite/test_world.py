@@ -1,4 +1,4 @@
-"""The made world keeps its promises: form, truth, faults, servers."""
+"""The made world: form of the products, truth, faults, servers, judge."""
 
 import csv
 import hashlib
@@ -28,18 +28,23 @@ from obstore.store import S3Store
 from scipy import ndimage
 
 from testsuite import TOP
-from testsuite.world import around, difficulty, judge, make, picture, reality, sensor
+from testsuite.world import difficulty, judge, make, picture, reality, reference, sensor, view
 from testsuite.world.faults import Fault
 from testsuite.world.fields import Warp
+from testsuite.world.files import write_csv
+from testsuite.world.labels import make_labels
 from testsuite.world.land import make_land
 from testsuite.world.make import main as make_main
 from testsuite.world.make import make_world
 from testsuite.world.materials import CLASS
-from testsuite.world.processes import listens
+from testsuite.world.passes import BASELINES, passes
+from testsuite.world.processes import is_listening
 from testsuite.world.products import digital_numbers, write_jp2
-from testsuite.world.sensor import BASELINES, Window, passes
+from testsuite.world.regions import make_regions
 from testsuite.world.serve import serve
 from testsuite.world.spec import TILES, Spec, parse_years
+from testsuite.world.truth import Truth
+from testsuite.world.view import View, Window, slope_towards_sun, tile_window
 
 SMALL = Spec(seed=5, years=(2017, 2018), size_km=2, dates=4, growth=0.02)
 NEWER = Spec(seed=6, years=(2021, 2022), size_km=2.0, dates=5, broken=True, earth_search=True)
@@ -47,13 +52,13 @@ NEWER = Spec(seed=6, years=(2021, 2022), size_km=2.0, dates=5, broken=True, eart
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A world of 2 x 2 km, two years of old baselines."""
+    """A world of 2 x 2 km with two years of old baselines."""
     return make_world(tmp_path_factory.mktemp("small") / "world", SMALL, jobs=1)
 
 
 @pytest.fixture(scope="module")
 def newer(tmp_path_factory):
-    """A world across the change of the offset, one object corrupt, one scene absent, with Earth Search's form."""
+    """A world with baselines before and after 04.00, one corrupt object, one missing scene, and the form of Earth Search."""
     return make_world(tmp_path_factory.mktemp("newer") / "world", NEWER, jobs=1)
 
 
@@ -106,7 +111,7 @@ def one_object(served):
 def test_the_same_settings_give_the_same_bytes(newer, tmp_path):
     again = tmp_path / "again"
     words = f"--seed {NEWER.seed} --years 2021-2022 --size-km 2 --dates {NEWER.dates} --earth-search --jobs 2".split()
-    # As on a processor that has none of the instructions that NumPy chooses while it runs.
+    # Without the processor instructions that NumPy selects at run time.
     env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__)}
     command = [sys.executable, "-m", "testsuite.world.make", str(again), *words]
     subprocess.run(command, cwd=TOP, env=env, check=True, capture_output=True)
@@ -156,7 +161,7 @@ def test_objects_have_the_profile_of_the_real_ones(tmp_path):
     assert np.frombuffer(raw, ">u4", 2, siz + 24).tolist() == [640, 640]
     assert raw[cod + 9] == 4 and raw[cod + 13] == 1 and raw[cod + 14 : cod + 19] == b"\x88" * 5
     head = raw[siz : raw.index(b"\xff\x90", siz)]
-    assert b"\xff\x55" not in head, "no TLM before 2026"
+    assert b"\xff\x55" not in head, "products before 2026 have no TLM"
     with rasterio.open(path) as file:
         assert (file.crs.to_epsg(), file.transform.c, file.transform.f) == (32632, 600000 + 20 * 20, 5900040 - 10 * 20)
         assert file.tags(1, ns="IMAGE_STRUCTURE")["NBITS"] == "15"
@@ -198,7 +203,7 @@ def test_cloud_cover_is_a_share_of_the_valid_pixels(small):
         assert item["properties"]["eo:cloud_cover"] == pytest.approx(100 * n[8:11].sum() / n[1:].sum(), abs=0.006)
 
 
-def test_two_zones_and_a_strip_between_are_seen(small):
+def test_both_tiles_have_scenes(small):
     codes = {i["assets"]["B12_20m"]["proj:code"] for i in items(small)}
     assert codes == {"EPSG:32632", "EPSG:32633"}
 
@@ -208,17 +213,17 @@ def test_passes_follow_the_real_repeat_cycle():
     assert len(found) == 7 * 15
     for p in found:
         shift = 2 if p.satellite == "A" else -27
-        assert (p.absolute + shift) % 143 + 1 == p.orbit
+        assert (p.absolute_orbit + shift) % 143 + 1 == p.relative_orbit
         assert not (p.satellite == "B" and p.sensed < datetime(2017, 7, 1, tzinfo=UTC))
     for satellite, orbit in itertools.product("AB", (22, 65, 122)):
-        days = {p.sensed.toordinal() % 10 for p in found if (p.satellite, p.orbit) == (satellite, orbit)}
+        days = {p.sensed.toordinal() % 10 for p in found if (p.satellite, p.relative_orbit) == (satellite, orbit)}
         assert len(days) <= 1
-    partial = [p.edge is not None for p in found]
+    partial = [p.swath_edge is not None for p in found]
     assert 0.1 < np.mean(partial) < 0.5
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("--years 2016-2018", "--years: found (2016, 2017, 2018), expected years in 2017-2025"),
         ("--size-km 0.1", "--size-km: found 0.1, expected 1 to 110"),
@@ -231,9 +236,9 @@ def test_passes_follow_the_real_repeat_cycle():
         ("--error-rate 7", "--error-rate: found 7.0, expected 0 to 1"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(tmp_path, capsys, words, said):
+def test_invalid_settings_are_refused(tmp_path, capsys, words, message):
     assert make_main([str(tmp_path / "w"), *words.split()]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -246,7 +251,7 @@ def test_years_are_read_or_refused(text):
             parse_years(text)
 
 
-def test_years_with_a_gap_are_no_years():
+def test_years_with_a_gap_are_refused():
     with pytest.raises(ValueError, match="consecutive"):
         Spec(years=(2017, 2019))
 
@@ -293,7 +298,7 @@ def test_reflectance_makes_no_step_when_the_baseline_changes(newer):
     assert abs(np.mean(clear["2021"]) - np.mean(clear["2022"])) < 500
 
 
-def test_baselines_run_forward():
+def test_baselines_are_in_order():
     assert [b for _, b in BASELINES] == sorted((b for _, b in BASELINES), key=float)
     assert [d for d, _ in BASELINES] == sorted(d for d, _ in BASELINES)
 
@@ -320,7 +325,7 @@ def test_a_broken_world_has_one_corrupt_object_and_one_absent_scene(newer):
     assert not local(newer, by_id[facts["absent"]]["assets"]["B12_20m"]["href"]).exists()
 
 
-def test_the_command_breaks_what_is_not_asked_to_be_intact(tmp_path):
+def test_command_makes_a_broken_world_unless_intact_is_given(tmp_path):
     for number, (more, broken) in enumerate((([], True), (["--intact"], False))):
         out = tmp_path / str(number)
         assert make_main([str(out), "--size-km", "1", "--years", "2018", "--dates", "2", "--jobs", "1", *more]) == 0
@@ -332,11 +337,11 @@ def test_every_year_has_clear_dates():
     for seed in range(5):
         found = passes(Spec(seed=seed, years=tuple(range(2017, 2024)), dates=8))
         for year in range(2017, 2024):
-            whole = [p for p in found if p.sensed.year == year and p.edge is None]
-            assert len(whole) == 4 and sum(p.cover < 0.2 for p in whole) >= 2
+            whole = [p for p in found if p.sensed.year == year and p.swath_edge is None]
+            assert len(whole) == 4 and sum(p.cloud_cover < 0.2 for p in whole) >= 2
 
 
-def test_earth_search_lies_in_its_own_ways(newer):
+def test_earth_search_has_its_own_errors_in_the_metadata(newer):
     found = items(newer, "earthsearch.json")
     first = [i for i in found if i["collection"] == "sentinel-2-l2a"]
     second = [i for i in found if i["collection"] == "sentinel-2-c1-l2a"]
@@ -344,7 +349,7 @@ def test_earth_search_lies_in_its_own_ways(newer):
     assert all(i["assets"]["red"]["raster:bands"][0]["offset"] == -0.1 for i in found)
     new = [i for i in first if float(i["properties"]["s2:processing_baseline"]) >= 4]
     flags = {i["properties"]["earthsearch:boa_offset_applied"] for i in new}
-    assert flags == {True, False}, "the flag is wrong on some, though the offset was taken out of all"
+    assert flags == {True, False}, "the flag is wrong on some items, although the offset is removed from all"
     assert not any(i["properties"]["earthsearch:boa_offset_applied"] for i in first if i not in new)
     by_time = {(i["properties"]["datetime"], i["properties"]["grid:code"]): i for i in second}
     pair = new[0], by_time[new[0]["properties"]["datetime"], new[0]["properties"]["grid:code"]]
@@ -356,12 +361,12 @@ def test_earth_search_lies_in_its_own_ways(newer):
     assert pair[1]["assets"]["red"]["file:checksum"].startswith("1220")
 
 
-# ----- truth and what lies around
+# ----- truth, labels, regions, reference
 
 
 def test_truth_is_a_sum_over_the_fine_cells(small):
     land = make_land(SMALL)
-    surface = around.place_surface(SMALL, land)
+    surface = land.place_surface
     for year in SMALL.years:
         fine = CLASS[land.material(year)][surface]
         with rasterio.open(small / "truth" / f"sealed_share_{year}.tif") as file:
@@ -395,8 +400,8 @@ def test_labels_are_86_per_cent_right_and_have_the_real_codes(small):
     assert set(np.unique(labels)) <= {0, 62, 73, 75, 82, 83, 102, 103, 104, 105, 106, 121, 123, 162, 255}
     assert (labels == 0).any() and (labels == 255).any()
     spec, land = SMALL, make_land(SMALL)
-    assert (around.make_labels(spec, land) == labels).all()
-    perfect = around.make_labels(spec, land, overall=1.0)
+    assert (make_labels(spec, land) == labels).all()
+    perfect = make_labels(spec, land, overall=1.0)
     known = (labels > 0) & (labels < 255)
     assert (labels == perfect)[known].mean() == pytest.approx(0.86, abs=0.01)
 
@@ -425,7 +430,7 @@ def test_regions_gain_and_loss_explain_the_stock(small):
                 assert abs(int(r[f"gain_{d}_m2"]) - int(r[f"loss_{d}_m2"]) - change) <= 2
 
 
-def test_one_region_lies_beyond_all_scenes(small):
+def test_one_region_lies_outside_of_all_scenes(small):
     with (small / "truth" / "regions.csv").open() as file:
         areas = {r["geo"]: int(r["area_m2"]) for r in csv.DictReader(file) if r["level"] == "3"}
     assert 0 in areas.values() and sum(v > 0 for v in areas.values()) >= 4
@@ -441,7 +446,7 @@ def test_one_region_lies_beyond_all_scenes(small):
 @pytest.mark.parametrize("size_km", [2, 30])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_an_enclave_lies_within_one_region_and_every_other_is_of_one_piece(seed, size_km):
-    regions = around.make_regions(Spec(seed=seed, size_km=size_km))
+    regions = make_regions(Spec(seed=seed, size_km=size_km))
     leaves = {r.code: regions.polygons[r.code] for r in regions.all if r.level == 3}
     pieces = {code: len(polygons) for code, polygons in leaves.items()}
     assert pieces["XB001"] == 2 and sum(n == 1 for n in pieces.values()) >= len(pieces) - 2
@@ -461,7 +466,7 @@ def test_the_grid_carries_the_truth_of_the_cell_that_any_tool_finds_there(small)
 def test_reference_points_carry_the_truth_and_their_weights(small):
     with (small / "reference" / "points.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {r["stratum"] for r in rows} <= set(around.STRATA)
+    assert {r["stratum"] for r in rows} <= set(reference.STRATA)
     with rasterio.open(small / "truth" / "class_2018.tif") as file:
         for r in rows[::17]:
             assert next(file.sample([(float(r["x"]), float(r["y"]))]))[0] == int(r["label_2018"])
@@ -469,9 +474,9 @@ def test_reference_points_carry_the_truth_and_their_weights(small):
     assert sum(cells.values()) == 100 * 100
 
 
-def test_an_interpreter_errs_as_often_as_told():
-    truth = {2017: around.Truth(np.zeros(0), np.full((60, 60), 3, np.uint8), {}, {})}
-    labels = [row[-1] for row in around.draw_points(SMALL, truth, 3000, 1, 0.1)]
+def test_interpreter_errors_have_the_given_rate():
+    truth = {2017: Truth(np.zeros(0), np.full((60, 60), 3, np.uint8), {}, {})}
+    labels = [row[-1] for row in reference.draw_points(SMALL, truth, 3000, 1, 0.1)]
     assert np.mean(np.array(labels) != 3) == pytest.approx(0.1, abs=0.02)
 
 
@@ -486,18 +491,18 @@ def test_warp_agrees_with_proj():
     assert np.hypot(wx - px, wy - py).max() < 0.001
 
 
-def test_a_world_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_failed_world_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(around, "write_reference", fail)
+    monkeypatch.setattr(reference, "write_reference", fail)
     with pytest.raises(OSError, match="No space"):
         make_world(tmp_path / "world", SMALL, jobs=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def maker(out):
-    """Start to make a world in a process of its own; return it, and its workers once it has some."""
+    """Start to make a world in another process. Returns: the process, and the ids of its workers."""
     command = [sys.executable, "-m", "testsuite.world.make", str(out), "--size-km", "4"]
     process = subprocess.Popen(command, cwd=TOP, stderr=subprocess.PIPE, text=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -508,7 +513,7 @@ def maker(out):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_an_ended_maker_leaves_no_workers_and_its_name_free(tmp_path, how):
+def test_ended_process_leaves_no_workers_and_the_name_free(tmp_path, how):
     process, workers = maker(tmp_path / "world")
     process.send_signal(how)
     process.communicate()
@@ -522,10 +527,10 @@ def test_an_ended_maker_leaves_no_workers_and_its_name_free(tmp_path, how):
     assert [p.name for p in tmp_path.iterdir()] == ["world"]
 
 
-def test_a_world_that_another_process_makes_is_left_alone(tmp_path, capsys):
+def test_world_that_another_process_makes_is_not_touched(tmp_path, capsys):
     process, _ = maker(tmp_path / "world")
     assert make_main([str(tmp_path / "world"), "--size-km", "1", "--truth-only"]) == 1
-    assert "found another process that makes it" in capsys.readouterr().err
+    assert "is being made by another process" in capsys.readouterr().err
     assert process.poll() is None and (tmp_path / ".world.part" / ".work").is_dir()
     process.terminate()
     process.communicate()
@@ -536,13 +541,13 @@ def test_truth_alone_is_made_without_scenes_and_labels(tmp_path, capsys):
     assert not (world / "objects").exists() and not (world / "labels").exists() and (world / "truth").is_dir()
     for tool, words in ((judge.main, ["--difficulty"]), (picture.main, [str(tmp_path / "x.png")])):
         assert tool([str(world), *words]) == 1
-        assert "found no whole scene of 2017" in capsys.readouterr().err
+        assert "has no complete scene of 2017" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_there_is_left_alone(small, capsys):
+def test_existing_folder_is_not_touched(small, capsys):
     before = (small / "world.json").read_bytes()
     assert make_main([str(small), "--size-km", "1"]) == 1
-    assert "expected none" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert (small / "world.json").read_bytes() == before
 
 
@@ -600,7 +605,7 @@ def test_a_search_by_time_and_place_finds_what_lies_there(served):
         ("404", FileNotFoundError), ("expired", PermissionDeniedError), ("403", PermissionDeniedError),
     ],
 )  # fmt: skip
-def test_a_fault_happens_as_often_as_ordered_and_then_no_more(served, kind, error):
+def test_fault_happens_the_given_number_of_times(served, kind, error):
     key, _, data = one_object(served)
     served.s3.rules = [Fault(kind, "B12_20m", times=1, seconds=0.2)]
     try:
@@ -612,7 +617,7 @@ def test_a_fault_happens_as_often_as_ordered_and_then_no_more(served, kind, erro
 
 
 @pytest.mark.parametrize("kind", ["short", "corrupt"])
-def test_harmed_bytes_come_without_an_error(served, kind):
+def test_damaged_bytes_come_without_an_error(served, kind):
     key, size, data = one_object(served)
     served.s3.rules = [Fault(kind)]
     try:
@@ -633,7 +638,7 @@ def test_a_slow_answer_is_slow_and_right(served):
         served.s3.rules = []
 
 
-def test_faults_may_begin_late_and_strike_by_chance(served):
+def test_faults_can_start_late_and_be_random(served):
     key, _, _ = one_object(served)
     served.s3.rules = [Fault("503", skip=2)]
     bucket, fine = store(served), 0
@@ -673,17 +678,17 @@ def test_a_page_of_the_catalogue_can_be_cut(served):
         {"kind": "flood"}, {"probability": 7}, {"probability": "0.5"}, {"times": -3}, {"skip": 1.5}, {"seconds": -1}, {"pattern": "("},
     ],
 )  # fmt: skip
-def test_a_rule_that_makes_no_sense_is_refused(served, wrong):
+def test_invalid_rule_is_refused(served, wrong):
     rule = {"kind": "503", **wrong}
     with pytest.raises(ValueError, match=f"found {next(iter(wrong))}"):
         Fault(**rule)
-    # From another process, too, and what was in force stays so.
+    # The same from another process; the rules do not change.
     with pytest.raises(ValueError, match=f"found {next(iter(wrong))}"):
-        served.s3._ask("PUT", "/-/faults", json.dumps([rule]).encode())
+        served.s3._request("PUT", "/-/faults", json.dumps([rule]).encode())
     assert served.s3.rules == []
 
 
-def test_an_answer_without_a_body_does_not_spend_a_rule_that_harms_bodies(served):
+def test_answer_without_a_body_does_not_use_up_a_rule_for_bodies(served):
     key, size, data = one_object(served)
     served.s3.reset_counts()
     served.s3.rules = [Fault("short", times=1)]
@@ -696,15 +701,15 @@ def test_an_answer_without_a_body_does_not_spend_a_rule_that_harms_bodies(served
         served.s3.rules = []
 
 
-def test_a_port_that_another_server_has_is_not_taken_for_ones_own():
+def test_port_of_another_process_is_not_taken_for_its_own():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert listens(os.getpid(), port) and not listens(os.getppid(), port)
+        assert is_listening(os.getpid(), port) and not is_listening(os.getppid(), port)
 
 
-def test_items_that_a_world_has_not_are_named(small):
+def test_missing_items_are_reported(small):
     with (
-        pytest.raises(FileNotFoundError, match=r"found no stac/earthsearch.json, expected one of items.json"),
+        pytest.raises(FileNotFoundError, match=r"has no stac/earthsearch.json. Choose one of items.json"),
         serve(small, items="earthsearch.json"),
     ):
         pass
@@ -727,7 +732,7 @@ def test_earth_search_is_served_with_addresses_that_work(newer):
 
 
 def perfect_run(world, folder):
-    """Copy the truth as if it were a run."""
+    """Copy the truth as the result of a run."""
     for year in (2017, 2018):
         (folder / f"lc_{year}_class.tif").write_bytes((world / "truth" / f"class_{year}.tif").read_bytes())
     return folder
@@ -747,7 +752,7 @@ def test_regions_are_judged_as_the_whole_is(small, tmp_path):
         profile, truth = file.profile, file.read(1)
     with rasterio.open(small / "truth" / "zones.tif") as file:
         zones = file.read(1)
-    # One region has half of its artificial land as green, with a probability that says so.
+    # In one region half of the artificial land is mapped as green, with a low probability of artificial.
     with (small / "truth" / "zones.csv").open() as file:
         by_code = {r["geo"]: [int(z) for z in r["zones"].split()] for r in csv.DictReader(file)}
     geo = max((c for c in by_code if len(c) == 5), key=lambda c: (truth[np.isin(zones, by_code[c])] == 1).sum())
@@ -766,8 +771,8 @@ def test_regions_are_judged_as_the_whole_is(small, tmp_path):
     assert all(r["years"]["2018"]["artificial"]["iou"] in (1, None) for r in others)
     assert region["change"]["2017-2018"]["artificial"]["loss"]["false_ha"] > 0
     assert all(r["change"]["2017-2018"]["artificial"]["loss"]["false_ha"] == 0 for r in others)
-    said = "\n".join(judge.lines(result))
-    assert re.search(rf"^{geo} +100\.0 +5\d\.\d +100\.0", said, re.MULTILINE)
+    message = "\n".join(judge.summary_lines(result))
+    assert re.search(rf"^{geo} +100\.0 +5\d\.\d +100\.0", message, re.MULTILINE)
 
 
 @pytest.mark.parametrize("code", [6, 255])
@@ -777,7 +782,7 @@ def test_a_map_of_other_codes_is_refused(small, tmp_path, code):
     classes[classes == 1] = code
     with rasterio.open(tmp_path / "lc_2018_class.tif", "w", **{**profile, "nodata": None}) as file:
         file.write(classes, 1)
-    with pytest.raises(ValueError, match=rf"lc_2018_class.tif': found code {code} in \d+ cells, expected classes 1-4"):
+    with pytest.raises(ValueError, match=rf"lc_2018_class.tif' has code {code} in \d+ cells, expected classes 1-4"):
         judge.judge_run(small, tmp_path)
 
 
@@ -785,24 +790,24 @@ def test_two_maps_of_one_year_are_refused(small, tmp_path):
     (tmp_path / "again").mkdir()
     perfect_run(small, tmp_path)
     perfect_run(small, tmp_path / "again")
-    with pytest.raises(ValueError, match="found two maps of 2017"):
+    with pytest.raises(ValueError, match="has two maps of 2017"):
         judge.judge_run(small, tmp_path)
 
 
 def test_a_table_of_another_kind_is_refused(small, tmp_path):
     (tmp_path / "impervious_nuts.csv").write_text("geo,value\nXA,3\n")
-    with pytest.raises(ValueError, match=r"impervious_nuts.csv': found no column lc_flow"):
+    with pytest.raises(ValueError, match=r"impervious_nuts.csv' has no column lc_flow"):
         judge.judge_run(small, tmp_path)
 
 
-def test_a_class_that_was_missed_is_drawn_at_nought():
-    assert judge._known(0.0) == 0 and np.isnan(judge._known(None))
+def test_class_without_a_hit_is_drawn_at_zero():
+    assert judge._nan_if_unknown(0.0) == 0 and np.isnan(judge._nan_if_unknown(None))
 
 
 def test_scores_on_paper():
     truth = np.array([[1, 1, 1, 3, 3, 3, 3, 4]], np.uint8)
     mapped = np.array([[1, 1, 3, 1, 3, 3, 0, 4]], np.uint8)
-    s = judge.scores(mapped, truth)
+    s = judge.compare_classes(mapped, truth)
     assert s["cells"] == 7 and s["right"] == pytest.approx(5 / 7)
     assert s["artificial"]["iou"] == pytest.approx(2 / 4)
     assert s["artificial"]["users"] == pytest.approx(2 / 3) and s["artificial"]["producers"] == pytest.approx(2 / 3)
@@ -822,13 +827,13 @@ def test_change_on_paper():
     assert (c["loss"]["mapped_ha"], c["loss"]["false_ha"]) == (0.04, 0.0)
 
 
-def test_reliability_of_honest_and_of_timid_probabilities():
+def test_reliability_of_calibrated_and_of_underconfident_probabilities():
     rng = np.random.default_rng(1)
     p = rng.random(200_000)
     truth = rng.random(200_000) < p
     assert judge.reliability(p, truth)["slope"] == pytest.approx(1, abs=0.02)
-    timid = 0.5 + (p - 0.5) / 2
-    assert judge.reliability(timid, truth)["slope"] == pytest.approx(2, abs=0.04)
+    underconfident = 0.5 + (p - 0.5) / 2
+    assert judge.reliability(underconfident, truth)["slope"] == pytest.approx(2, abs=0.04)
     assert judge.reliability(p + 0.1, truth)["bias"] == pytest.approx(0.1, abs=0.01)
 
 
@@ -839,7 +844,7 @@ def test_intervals_are_counted_over_all_tables(small, tmp_path):
     head += ["OBS_VALUE", "OBS_LCI95", "OBS_UCI95", "COVERAGE"]
     for k, (low, high) in enumerate([(0.5, 1.5), (0.9, 1.1), (1.2, 1.4), (0.2, 3.0)]):
         row = ["STK", "IMP", "artificial", "estimated", "KM2", "XA", 2018, 2018, true * 1.1, true * low, true * high, 1]
-        around.write_csv(tmp_path / f"d{k}" / "impervious_nuts.csv", head, [row])
+        write_csv(tmp_path / f"d{k}" / "impervious_nuts.csv", head, [row])
     found = judge.judge_run(small, tmp_path)["tables"]["estimated artificial STK"]
     assert found["figures"] == 4 and found["covering"] == 0.75
     assert judge.judge_run(small, tmp_path)["regions"]["XA"]["tables"]["estimated artificial STK"] == found
@@ -852,7 +857,7 @@ def test_draws_differ_and_are_written(small, tmp_path):
     assert one != two and one.splitlines()[0] == two.splitlines()[0]
 
 
-def test_draws_err_as_the_world_does_unless_told(tmp_path):
+def test_draws_have_the_error_rate_of_the_world_unless_another_is_given(tmp_path):
     world = make_world(tmp_path / "world", SMALL, jobs=1, scenes=False, points=40, error_rate=0.3)
     assert judge.main([str(world), "--draws", "1", "--to", str(tmp_path / "own")]) == 0
     assert judge.main([str(world), "--draws", "1", "--to", str(tmp_path / "sure"), "--error-rate", "0"]) == 0
@@ -867,10 +872,10 @@ def test_draws_err_as_the_world_does_unless_told(tmp_path):
 
 def test_an_empty_run_is_refused(small, tmp_path, capsys):
     assert judge.main([str(small), "--run", str(tmp_path)]) == 1
-    assert "expected one of them" in capsys.readouterr().err
+    assert "expected at least one of them" in capsys.readouterr().err
 
 
-def test_the_forest_measures_a_world(small):
+def test_random_forest_measures_a_world(small):
     result = difficulty.measure(small, samples=3000)
     year = result["years"]["2018"]
     assert 0.5 < year["right"] < 1 and year["seen"] > 0.5
@@ -890,18 +895,18 @@ def test_semivariance_on_paper():
     assert np.isnan(reality.semivariance(ramp, 5))
 
 
-def test_a_world_beside_itself_is_within_all_bounds():
+def test_world_compared_with_itself_is_within_all_bounds():
     image = np.random.default_rng(1).random((3, 40, 40))
-    same = {"landscape: noise": reality.of_image(image), "noise": reality.of_pixels(image.reshape(3, -1))}
+    same = {"landscape: noise": reality.image_stats(image), "noise": reality.pixel_stats(image.reshape(3, -1))}
     assert set(reality.compare(same, same)[1].values()) == {1.0}
-    other = {k: reality.of_image(image * 2) for k in same}
+    other = {k: reality.image_stats(image * 2) for k in same}
     shares = reality.compare(same, other)[1]
     assert shares["mean"] == 0 and shares["variogram"] == 0
 
 
-def test_real_pixels_that_are_not_there_are_named(tmp_path, capsys):
+def test_missing_packs_are_reported(tmp_path, capsys):
     assert reality.main([str(tmp_path)]) == 1
-    assert "expected at least one" in capsys.readouterr().err
+    assert "has no pack of real pixels" in capsys.readouterr().err
 
 
 def test_a_world_can_be_drawn(small, tmp_path):
@@ -920,13 +925,13 @@ def test_nothing_of_a_world_lies_in_the_repository():
 
 @pytest.mark.parametrize(("kind", "sd_m"), [("red", np.hypot(5.38, 20 / np.sqrt(12))), ("swir", 11.08)])
 def test_the_point_spread_function_has_the_width_of_the_instruments_modulation(kind, sd_m):
-    table = sensor.spread(kind)
-    centre = np.linspace(-0.5, 0.5, sensor.STEPS + 1)[:, None] * 5
-    at = (np.arange(2 * sensor.REACH) - sensor.REACH + 0.5) * 5 - centre
+    table = view.psf_weights(kind)
+    centre = np.linspace(-0.5, 0.5, view.STEPS + 1)[:, None] * 5
+    at = (np.arange(2 * view.REACH) - view.REACH + 0.5) * 5 - centre
     assert np.allclose(table.sum(axis=1), 1) and np.allclose(table, table[::-1, ::-1])
-    # Cut off where it is, it lies off by less than a hundredth of a pixel.
+    # Its centre is right to a hundredth of a pixel, although it is cut off.
     assert np.abs((table * at).sum(axis=1)).max() < 0.2
-    # A little is lost beyond its reach, and a cell of 5 m adds a little.
+    # The cut at REACH makes it a little narrower, the cells of 5 m a little wider.
     assert np.sqrt((table * at**2).sum(axis=1)) == pytest.approx(sd_m, rel=0.05)
 
 
@@ -934,35 +939,35 @@ def test_each_pixel_sees_the_land_around_its_centre():
     spec = Spec(size_km=1, years=(2018,), dates=1)
     land = make_land(spec)
     shape = land.surface.shape
-    # Each cell a surface of its own, so that the weights tell where they lie.
+    # Each cell is a surface of its own, so that the weights show where it lies.
     n = shape[0] * shape[1]
     land = replace(land, surface=np.arange(n, dtype=np.int32).reshape(shape), before=np.zeros(n, np.uint8))
-    view = sensor.View.make(spec, land, sensor.tile_window(spec, TILES[1]))
+    seen = View.make(spec, land, tile_window(spec, TILES[1]))
     row, col = np.divmod(np.arange(n), shape[1])
     at = np.column_stack([spec.land_bounds[0] + (col + 0.5) * 5, spec.land_bounds[3] - (row + 0.5) * 5])
-    # Pixels at the margin see a part of their surroundings only.
-    inside = ndimage.binary_erosion(view.valid, iterations=3).ravel()
+    # Pixels at the edge see only a part of their surroundings.
+    inside = ndimage.binary_erosion(seen.valid, iterations=3).ravel()
     assert inside.sum() > 1000
-    for share in (view.red, view.swir):
+    for share in (seen.red, seen.swir):
         assert np.allclose(share.sum(axis=1)[inside], 1, atol=1e-5)
         middle = share @ (at - at.mean(axis=0)) + at.mean(axis=0)
-        assert np.abs(middle[inside, 0] - view.x.ravel()[inside]).max() < 0.5
-        assert np.abs(middle[inside, 1] - view.y.ravel()[inside]).max() < 0.5
+        assert np.abs(middle[inside, 0] - seen.x.ravel()[inside]).max() < 0.5
+        assert np.abs(middle[inside, 1] - seen.y.ravel()[inside]).max() < 0.5
 
 
-def test_what_falls_towards_the_sun_is_lit():
+def test_slopes_towards_the_sun_are_positive():
     rows, cols = np.mgrid[:20, :20].astype(float)
     # Heights in metres of slopes of a tenth on cells of 40 m; rows run south.
     for slope, sign in ((-4 * rows, 1), (4 * rows, -1), (-4 * cols, 1), (4 * cols, -1)):
-        light = sensor.towards_sun(slope, 40)
+        light = slope_towards_sun(slope, 40)
         assert (np.sign(light) == sign).all()
-    assert sensor.towards_sun(-4 * rows, 40).mean() == pytest.approx(0.0927, abs=1e-4)
+    assert slope_towards_sun(-4 * rows, 40).mean() == pytest.approx(0.0927, abs=1e-4)
 
 
-def test_an_image_is_moved_by_parts_of_a_pixel():
+def test_image_is_shifted_by_fractions_of_a_pixel():
     image = np.zeros((21, 21), np.float32)
     image[10, 10] = 1
-    out = sensor.moved(image, 0.3, -0.2)
+    out = sensor.shift_image(image, 0.3, -0.2)
     rows, cols = np.mgrid[:21, :21]
     assert out.sum() == pytest.approx(1, abs=1e-5)
     assert ((out * rows).sum(), (out * cols).sum()) == pytest.approx((10.3, 9.8), abs=1e-4)
@@ -974,11 +979,11 @@ def test_a_run_of_another_place_is_refused(small, tmp_path):
     profile["transform"] = profile["transform"] @ rasterio.Affine.translation(5000, 0)
     with rasterio.open(tmp_path / "lc_2018_class.tif", "w", **profile) as file:
         file.write(classes, 1)
-    with pytest.raises(ValueError, match="found no class in the place"):
+    with pytest.raises(ValueError, match="has no class within the world"):
         judge.judge_run(small, tmp_path)
 
 
-# ----- what makes one world as hard as another
+# ----- all worlds are equally difficult
 
 
 @pytest.mark.parametrize("dates", [1, 2, 4, 8, 15, 30])
@@ -986,7 +991,10 @@ def test_partial_swaths_fall_on_both_sides_and_each_side_has_a_clear_one(dates):
     for seed in range(1, 6):
         all_passes = passes(Spec(seed=seed, years=(2017, 2018, 2019), dates=dates))
         for year in (2017, 2018, 2019):
-            cover = {o: [p.cover for p in all_passes if p.sensed.year == year and p.orbit == o] for o in (22, 65, 122)}
+            cover = {
+                o: [p.cloud_cover for p in all_passes if p.sensed.year == year and p.relative_orbit == o]
+                for o in (22, 65, 122)
+            }
             assert sum(map(len, cover.values())) == dates
             assert abs(len(cover[65]) - len(cover[122])) <= 1
             for one in cover.values():
@@ -1006,7 +1014,7 @@ def test_every_town_finds_its_place_and_worlds_are_built_up_alike():
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 9])
-def test_the_corrupt_and_the_absent_scene_are_two_and_not_the_clearest(tmp_path, number):
+def test_corrupt_and_missing_scene_are_different_and_not_the_clearest(tmp_path, number):
     items = []
     for i in range(number):
         folder = tmp_path / "objects" / f"scene{i}"
@@ -1015,27 +1023,27 @@ def test_the_corrupt_and_the_absent_scene_are_two_and_not_the_clearest(tmp_path,
         assets = {"B11_20m": {"href": f"s3://scene{i}/B11.jp2"}, "product_metadata": {"href": f"s3://scene{i}/MTD.xml"}}
         properties = {"statistics": {"nodata": 0}, "eo:cloud_cover": 10 * i}
         items.append({"id": f"scene{i}", "properties": properties, "assets": assets})
-    spoilt = make._spoil(tmp_path, items, Spec())
-    assert spoilt["corrupt"] != spoilt["absent"]
-    assert (tmp_path / "objects" / spoilt["corrupt"] / "B11.jp2").read_bytes() != bytes(100)
-    assert not (tmp_path / "objects" / spoilt["absent"]).exists()
-    assert number < 4 or "scene0" not in spoilt.values()
+    broken = make._break_two_scenes(tmp_path, items, Spec())
+    assert broken["corrupt"] != broken["absent"]
+    assert (tmp_path / "objects" / broken["corrupt"] / "B11.jp2").read_bytes() != bytes(100)
+    assert not (tmp_path / "objects" / broken["absent"]).exists()
+    assert number < 4 or "scene0" not in broken.values()
 
 
-def test_where_one_scene_is_whole_others_are_spoilt(tmp_path):
+def test_world_with_one_whole_scene_is_broken_too(tmp_path):
     world = make_world(tmp_path / "w", Spec(size_km=2, years=(2023,), dates=1, broken=True), jobs=1)
     facts = json.loads((world / "world.json").read_text())
     assert facts["corrupt"] != facts["absent"]
 
 
-def test_what_is_no_world_is_named(tmp_path, capsys):
+def test_folder_without_a_world_is_refused(tmp_path, capsys):
     for tool, words in (
         (judge.main, ["--difficulty"]),
         (judge.main, ["--run", str(tmp_path)]),
         (picture.main, ["x.png"]),
     ):
         assert tool([str(tmp_path), *words]) == 1
-        assert f"World '{tmp_path}': found no file world.json" in capsys.readouterr().err
+        assert f"World '{tmp_path}' has no file world.json" in capsys.readouterr().err
     for tool, words in ((make_main, [str(tmp_path / "w")]), (judge.main, ["--run", str(tmp_path)])):
         with pytest.raises(SystemExit):
             tool([*words, "--years", "x"])

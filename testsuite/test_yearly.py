@@ -14,14 +14,20 @@ import numpy as np
 import pytest
 import rasterio
 
+from imperviouslib.core import feature
 from imperviouslib.core.errors import InputError
+from imperviouslib.core.feature import Variable
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.periods import resolve_periods
+from imperviouslib.core.periods import parse_periods, resolve_periods
+from imperviouslib.core.recipe import Recipe
+from imperviouslib.core.settings.yearly import YearlySettings
 from imperviouslib.edge.alignment import check_archive
 from imperviouslib.edge.archivefile import read_archive
 from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.rasterfile import OpenRasters
-from imperviouslib.stage.yearly import Recipe, _in_order, _read, _resolve_tiles, compose_block
+from imperviouslib.stage.yearly.compose import compose_block
+from imperviouslib.stage.yearly.planes import map_in_order
+from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks, resolve_years, tiles_by_year
 from testsuite.archive_ground import BANDS, even_scene, smooth_ground, write_scene
 
 GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 60 * 20, 3_282_000 + 50 * 20)
@@ -56,7 +62,7 @@ def _cells(name, grid=GRID, nodata=-1):
 
 
 def _two_years(folder):
-    """2018 in both tiles, 2019 in the western one alone."""
+    """2018 in both tiles, 2019 only in the western one."""
     for month in (5, 6, 7):
         write_scene(folder, "32UPD", f"2018-{month:02d}-01", WEST, even_scene(WEST, 1000 + month), overpass=f"o{month}")
         write_scene(folder, "33UUU", f"2018-{month:02d}-01", EAST, even_scene(EAST, 1000 + month), overpass=f"o{month}")
@@ -64,17 +70,17 @@ def _two_years(folder):
     return folder
 
 
-def _composed(archive, area, *, period="2018", kind="year", method="median", mask="dates", dilate=1, quality=False):
-    """Composite an archive without GRASS, block by block: feature to array (row, col)."""
-    recipe = Recipe(method, mask, dilate, "all", BANDS, quality)
-    scenes = _read(archive, BANDS, area)
-    span = next(p for p in resolve_periods([2018], [kind]) if p.name == period)
-    used = [s for s in scenes if span.holds(s.any.sensed_utc)]
+def _composed(archive, area, *, period="2018", kind="year", variables=BANDS, **options):
+    """Composite an archive without GRASS, block by block: layer to array (row, col)."""
+    recipe = Recipe(tiles="all", variables=variables, **options)
+    scenes = read_scenes(archive, recipe.bands, area)
+    tasks = resolve_tasks(resolve_periods([2018], parse_periods(kind)), scenes, recipe, area)
+    task = next(task for task in tasks if task.period.name == period)
     out = {}
     with OpenRasters(most=5) as rasters:
         for block in area.blocks():
-            for feature, plane in compose_block(block, span, used, scenes, recipe, rasters).items():
-                out.setdefault(feature, np.zeros(area.shape, plane.dtype))[block.slices_in(area)] = plane
+            for layer, plane in compose_block(block, task, rasters).items():
+                out.setdefault(layer, np.zeros(area.shape, plane.dtype))[block.slices_in(area)] = plane
     return out
 
 
@@ -83,7 +89,7 @@ def test_overlapping_tiles_of_an_overpass_count_once(tmp_path):
     assert (made["count"] == 3).all() and (made["B12_p50"] == 1006).all() and (made["B04_p50"] == 1026).all()
 
 
-def test_of_one_acquisition_the_newest_processing_counts_alone(tmp_path):
+def test_only_the_newest_processing_of_an_acquisition_counts(tmp_path):
     # Written in the order in which an archive grows; by its name the newest would come last.
     for value, baseline in ((1000, "02.13"), (2000, "05.00"), (3000, "99.99")):
         write_scene(tmp_path, "32UPD", "2018-06-01", WEST, even_scene(WEST, value), baseline=baseline)
@@ -91,8 +97,8 @@ def test_of_one_acquisition_the_newest_processing_counts_alone(tmp_path):
     assert (made["count"] == 1).all() and (made["B12_p50"] == 2000).all()
 
 
-def test_the_tiles_of_an_overpass_are_one_date_to_the_second_opinion(tmp_path):
-    # A cloud in the same place on two dates, each seen by two tiles, is called so by four scenes and by two dates.
+def test_the_tiles_of_an_overpass_are_one_date_of_the_mask(tmp_path):
+    # A cloud in the same place on two dates, each in two tiles: four scenes show it, but only two dates.
     scl = np.full(GRID.shape, 4, np.uint8)
     scl[20:26, 20:26] = 9
     for day in (1, 11):
@@ -125,17 +131,17 @@ def test_a_part_of_the_region_has_the_same_cells(tmp_path, options):
     part = Grid(grid.west + 700, grid.south + 300, grid.east - 900, grid.north - 500)
     whole, cut = _composed(tmp_path, grid, **options), _composed(tmp_path, part, **options)
     assert whole.keys() == cut.keys()
-    for feature, plane in whole.items():
-        assert np.array_equal(plane[part.slices_in(grid)], cut[feature])
-        assert len(np.unique(cut[feature])) > 2
+    for layer, plane in whole.items():
+        assert np.array_equal(plane[part.slices_in(grid)], cut[layer])
+        assert len(np.unique(cut[layer])) > 2
 
 
 def test_more_layers_than_fit_a_block_give_the_same(tmp_path, monkeypatch):
     archive = _two_years(tmp_path)
     whole = _composed(archive, GRID)
-    monkeypatch.setattr("imperviouslib.stage.yearly._LAYERS", 1)
-    monkeypatch.setattr("imperviouslib.stage.yearly.BLOCK", 64)
-    assert all(np.array_equal(whole[feature], plane) for feature, plane in _composed(archive, GRID).items())
+    monkeypatch.setattr("imperviouslib.stage.yearly.compose._LAYERS", 1)
+    monkeypatch.setattr("imperviouslib.stage.yearly.compose.BLOCK", 64)
+    assert all(np.array_equal(whole[layer], plane) for layer, plane in _composed(archive, GRID).items())
 
 
 def test_roofs_that_scl_calls_cloud_are_kept(tmp_path):
@@ -145,7 +151,7 @@ def test_roofs_that_scl_calls_cloud_are_kept(tmp_path):
         write_scene(tmp_path, "32UPD", f"2018-{month:02d}-01", WEST, even_scene(WEST, 2000, scl))
     assert (_composed(tmp_path, WEST)["count"] == 4).all()
     assert (_composed(tmp_path, WEST, mask="scl")["count"][19:27, 19:27] == 0).all()
-    # A month has too few dates of its own; those of the whole year are heard.
+    # A month has too few dates of its own, so the mask uses those of the whole year.
     assert (_composed(tmp_path, WEST, period="2018-06", kind="month")["count"] == 1).all()
 
 
@@ -180,9 +186,9 @@ def test_life_of_a_composite(grass, tmp_path):
     assert not list(tmp_path.glob("composites*"))  # -l links files in the mapset: the archive may be read-only
 
     # The same again changes nothing; anything else is refused without --overwrite.
-    assert "Composite of 2018 is there already." in grass(*command).said
+    assert "Composite of 2018 already exists." in grass(*command).said
     done = grass(*command, "mask=scl", ok=False)
-    assert "Map <s2_2018_B12_p50>: found one made of other scenes" in done.said and "--overwrite" in done.said
+    assert "Map <s2_2018_B12_p50> already exists, made from other scenes" in done.said and "--overwrite" in done.said
 
     # What a kill between two maps leaves: some have their name, one is under its temporary one.
     grass("g.rename", "raster=s2_2018_count,s2_2018_count_part")
@@ -206,40 +212,99 @@ def test_common_tiles_leave_holes_out_and_say_so(grass, tmp_path):
     assert sorted(table.split()) == ["32UPD|1|4|2018,2019|", "33UUU|0|3|2018|2019"]
 
 
-def test_all_tiles_and_a_list_of_them(grass, tmp_path):
-    scenes = _read(_two_years(tmp_path), BANDS, GRID)
-    assert _resolve_tiles("all", scenes, [2018, 2019])[0] == {"32UPD", "33UUU"}
-    assert _resolve_tiles("T33UUU", scenes, [2018, 2019])[0] == {"33UUU"}
-    assert _resolve_tiles("common", scenes, [2018])[0] == {"32UPD", "33UUU"}
+def test_an_index_is_one_row_of_the_table(tmp_path, monkeypatch):
+    """NDVI of each scene, then its median; stored as (NDVI + 1) x 10000, so that values below 0 can be stored."""
+
+    def compute(planes):
+        near, red = (plane.astype(float) for plane in planes)
+        valid = (near > 0) & (red > 0)
+        return np.where(valid, np.rint((1 + (near - red) / np.where(valid, near + red, 1)) * 1e4), 0).astype(np.uint16)
+
+    ndvi = Variable("NDVI", ("B8A", "B04"), "vegetation index", "(NDVI + 1) x 10000", offset=-1, compute=compute)
+    monkeypatch.setattr(feature, "INDICES", (ndvi,))
+    for month, near in ((5, 3000), (6, 500), (7, 2000)):
+        planes = {"B8A": np.full(WEST.shape, near), "B04": np.full(WEST.shape, 1000), "SCL": np.full(WEST.shape, 5)}
+        write_scene(tmp_path, "32UPD", f"2018-{month:02d}-01", WEST, planes)
+    made = _composed(tmp_path, WEST, variables=("NDVI", "B04"))
+    assert list(made) == ["NDVI_p50", "B04_p50", "count"] and (made["B04_p50"] == 1000).all()
+    assert (made["NDVI_p50"] == 10000 + round(1e4 * (2000 - 1000) / (2000 + 1000))).all()
+    with pytest.raises(InputError, match="cannot compute the index NDVI"):
+        YearlySettings(tmp_path, "s2", recipe=Recipe("largest", variables=("NDVI",)))
+
+
+def _options(**changes):
+    """What g.parser gives of a call with the defaults."""
+    given = {
+        "input": "scenes", "output": "s2", "years": "", "period": "year", "bands": "B12,B11,B04", "tiles": "common", "method": "median",
+        "mask": "dates", "dilate": "1", "report": "", "tilemap": "", "nprocs": "1", "format": "plain",
+    }  # fmt: skip
+    return {**given, **changes}
+
+
+def _flags(given=""):
+    return {flag: flag in given for flag in "clq"}
+
+
+def test_defaults_of_the_options_are_those_of_the_settings():
+    assert YearlySettings.parse(_options(), _flags()) == YearlySettings(Path("scenes"), "s2")
+
+
+def test_options_are_parsed_once():
+    given = _options(
+        years="2017-2018", period="month,leaf:05-01/09-30", bands="b8a, B04,B04", tiles="T31uds,31UES", method="best",
+        report="r.json", tilemap="tiles", nprocs="3", dilate="2", mask="scl", format="json",
+    )  # fmt: skip
+    parsed = YearlySettings.parse(given, _flags("lq"))
+    recipe = Recipe("best", "scl", 2, ("31UDS", "31UES"), ("B8A", "B04"), quality=True)
+    assert parsed == YearlySettings(
+        Path("scenes"), "s2", (2017, 2018), parse_periods("month,leaf:05-01/09-30"), recipe, Path("r.json"), "tiles", 3, "json", link=True
+    )  # fmt: skip
+    assert parsed.recipe.settings == {"method": "best", "mask": "scl", "dilate": 2, "tiles": "31UDS,31UES"}
+    assert YearlySettings.parse(_options(output=""), _flags("c")).check_only
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags", "said"),
+    [
+        ({"output": "9 lives"}, "", "Option <output>"),
+        ({"bands": ""}, "", "Option <bands>"),
+        ({"bands": "B04,SCL"}, "", "Option <bands>"),
+        ({"method": "largest"}, "q", "Flag -q"),
+        ({"years": "2018,2017"}, "", "Option <years>"),
+        ({"period": "leaf:05-01/05-09,leaf:06-01/06-09"}, "", "two windows named leaf"),
+    ],
+)
+def test_contradictory_options_are_refused(changes, flags, said):
+    with pytest.raises(InputError, match=said):
+        YearlySettings.parse(_options(**changes), _flags(flags))
+
+
+def test_years_and_tiles_of_an_archive(tmp_path):
+    scenes = read_scenes(_two_years(tmp_path), BANDS, GRID)
+    assert tiles_by_year(scenes, [2018, 2019]) == {2018: {"32UPD", "33UUU"}, 2019: {"32UPD"}}
+    assert resolve_years((), scenes, tmp_path) == (2018, 2019) and resolve_years((2019,), scenes, tmp_path) == (2019,)
 
 
 def test_bad_input_is_one_clear_line(grass, tmp_path):
     archive = _two_years(tmp_path / "archive")
     for options, said in [
-        (["years=2017-2019"], "no whole scene over the region in 2017, expected scenes in each of 2017-2019. Fetch 2017 with r.s2.fetch"),
+        (["years=2017-2019"], "no complete scene over the region in 2017, expected scenes in each of 2017, 2018, 2019. Fetch 2017 with r.s2.fetch"),
         (["tiles=31UDS"], "Option <tiles>: found 31UDS, expected tiles of the archive: 32UPD, 33UUU."),
         (["bands=B8A"], "expected scenes that have each band"),
         (["period=week"], "Option <period>: found 'week'"),
         (["bands=SCL"], "Option <bands>"),
         (["method=largest", "-q"], "Flag -q"),
-        ([f"input={tmp_path / 'none'}"], "no whole scene"),
+        ([f"input={tmp_path / 'none'}"], "no complete scene"),
     ]:  # fmt: skip
         done = grass(
             "r.s2.yearly", *options, *([] if "input" in options[0] else [f"input={archive}"]), "output=s2", ok=False
         )
         assert said in done.said and "Traceback" not in done.stderr
     grass("g.region", "w=4000000", "e=4001000", "s=3000000", "n=3001000", "res=20")
-    assert "none of which meets the region" in grass("r.s2.yearly", f"input={archive}", "output=s2", ok=False).said
+    assert "none of them in the region" in grass("r.s2.yearly", f"input={archive}", "output=s2", ok=False).said
     grass("g.region", "w=4000010", "e=4001010", "s=3000000", "n=3001000", "res=20")
     assert "expected multiples of 20 m" in grass("r.s2.yearly", f"input={archive}", "output=s2", ok=False).said
     assert not grass("g.list", "type=raster").stdout
-
-
-def test_no_common_tile_says_which_year_has_which(grass, tmp_path):
-    write_scene(tmp_path, "32UPD", "2018-06-01", WEST, even_scene(WEST, 1000))
-    write_scene(tmp_path, "33UUU", "2019-06-01", EAST, even_scene(EAST, 1000))
-    with pytest.raises(InputError, match="none that all years have: 2018: 32UPD; 2019: 33UUU"):
-        _resolve_tiles("common", _read(tmp_path, BANDS, GRID), [2018, 2019])
 
 
 def test_several_periods_in_one_dataset(grass, tmp_path):
@@ -295,15 +360,15 @@ def test_the_file_of_a_linked_map_stays_as_long_as_the_map(grass, tmp_path):
     grass("g.remove", "type=group", "name=s2_2018", "-f")
     grass(*command, "--overwrite", "dilate=3", "method=latest")
     assert (_cells("kept") == before).all() and _cells("s2_2018_B12_latest", WEST).min() > 0
-    # Three features more, and the count and its like in place of the old ones.
+    # Three more features; the count replaces the old one.
     assert len(list(folder.iterdir())) == count + 3
-    # Where all is there already, a run brings the group and clears away all the same.
+    # Where all maps exist, a run still makes the group and removes old files.
     grass("g.remove", "type=group", "name=s2_2018", "-f")
     (folder / "s2_2018_count.89abcdef.tif").write_bytes(b"x")
-    assert "is there already" in grass(*command, "dilate=3", "method=latest").said
+    assert "already exists" in grass(*command, "dilate=3", "method=latest").said
     assert "s2_2018_B12_latest" in grass("i.group", "-l", "-g", "group=s2_2018").stdout
     assert len(list(folder.iterdir())) == count + 3
-    # Composites of their own, and mosaics, in place of linked ones.
+    # Imported composites, and mosaics, replace linked ones.
     grass("r.s2.yearly", f"input={archive}", "output=s2", "years=2018", "--overwrite")
     assert not list(folder.glob("s2_2018_count*")) and list(folder.glob("s2_2018_B12_latest*"))
     grass(*command, "--overwrite", "dilate=3", "method=latest")
@@ -355,9 +420,9 @@ def test_largest_scene_of_each_tile(grass, tmp_path, tiles):
     ).all()
     assert (b12[:, 40:] == (3000 if tiles == 2 else -1)).all()
     assert (count[:, 40:] == (1 if tiles == 2 else -1)).all()
-    # What a run that was stopped at the very end did not make.
+    # A run that was stopped at the end did not make the group.
     grass("g.remove", "type=group", "name=one_2018", "-f")
-    assert "is there already" in grass(*command).said
+    assert "already exists" in grass(*command).said
     assert "one_2018_B12_one" in grass("i.group", "-l", "-g", "group=one_2018").stdout
 
 
@@ -400,8 +465,8 @@ def _broken(path, how):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("truncated", "its sidecar says"), ("changed", "not those that were written"), ("gone", "no such file"), ("shifted", "multiples of 20 m"),
-        ("one cell off", "its sidecar says"), ("re-typed", "type float32, expected uint16"), ("foreign CRS", "EPSG:32632"),
+        ("truncated", "as in its sidecar"), ("changed", "its bytes changed"), ("gone", "the file is missing"), ("shifted", "multiples of 20 m"),
+        ("one cell off", "as in its sidecar"), ("re-typed", "type float32, expected uint16"), ("foreign CRS", "EPSG:32632"),
         ("other no data", "no data is 65535.0, expected 0"), ("coarser", "cells of 30 x 30 m"),
     ],
 )  # fmt: skip
@@ -419,7 +484,7 @@ def test_the_check_finds_files_that_were_never_finished(tmp_path):
     write_scene(tmp_path, "32UPD", "2018-06-01", WEST, even_scene(WEST, 1000))
     path = next(tmp_path.glob("*/*/*/B11.json"))
     path.write_text("{")
-    assert [f for f in check_archive(tmp_path, lambda d, t: None)[1] if "no sidecar of this form" in f]
+    assert [f for f in check_archive(tmp_path, lambda d, t: None)[1] if "not a sidecar that this version can read" in f]
     path.unlink()
     assert [f for f in check_archive(tmp_path, lambda d, t: None)[1] if "never finished" in f]
 
@@ -451,8 +516,8 @@ def test_the_check_finds_a_year_that_is_shifted(grass, tmp_path):
     # Half a year's files are right in every respect but lie 0.75 cells off in their content.
     grid = Grid(4_450_800, 3_282_000, 4_450_800 + 400 * 20, 3_282_000 + 280 * 20)
     ground = smooth_ground((280, 400)).astype(float)
-    for year, moved in ((2017, 0.0), (2018, 0.1), (2019, 0.75)):
-        wave = np.fft.fftfreq(400)[None] * moved
+    for year, shift in ((2017, 0.0), (2018, 0.1), (2019, 0.75)):
+        wave = np.fft.fftfreq(400)[None] * shift
         plane = np.fft.ifft2(np.fft.fft2(ground) * np.exp(-2j * np.pi * wave)).real.clip(1, 65535).astype(np.uint16)
         write_scene(
             tmp_path,
@@ -463,8 +528,8 @@ def test_the_check_finds_a_year_that_is_shifted(grass, tmp_path):
         )
     done = grass("r.s2.yearly", "-c", f"input={tmp_path}", "format=json", ok=False)
     report = json.loads(done.stdout)
-    assert len(report["findings"]) == 1 and "2019 lies" in report["findings"][0]
-    columns = {shift["year"]: shift["cols"] for shift in report["shifts"]}
+    assert len(report["findings"]) == 1 and "2019 is shifted" in report["findings"][0]
+    columns = {row["year"]: row["cols"] for row in report["shifts"]}
     assert columns == pytest.approx({2018: 0.1, 2019: 0.75}, abs=0.1)
     shutil.rmtree(tmp_path / "32UPD" / "2019")
     assert "8 files, 0 findings" in grass("r.s2.yearly", "-c", f"input={tmp_path}").stdout
@@ -473,7 +538,7 @@ def test_the_check_finds_a_year_that_is_shifted(grass, tmp_path):
 def test_memory_does_not_grow_with_the_number_of_blocks():
     started, taken = [], []
     with ThreadPoolExecutor(2) as pool:
-        for number in _in_order(pool, lambda n: started.append(n) or n, range(50), 3):
+        for number in map_in_order(pool, lambda n: started.append(n) or n, range(50), 3):
             taken.append(number)
             assert len(started) - len(taken) <= 3
     assert taken == list(range(50))
@@ -481,6 +546,6 @@ def test_memory_does_not_grow_with_the_number_of_blocks():
 
 def test_periods_and_archive_agree_on_days(tmp_path):
     name = write_scene(tmp_path, "32UPD", "2018-12-31", WEST, even_scene(WEST, 1000))
-    (period,) = resolve_periods([2018], ["year"])
+    (period,) = resolve_periods([2018], parse_periods("year"))
     sidecars = list(read_archive(tmp_path))
     assert len(sidecars) == 4 and all(s.scene == name and period.holds(s.sensed_utc) for s in sidecars)

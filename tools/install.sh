@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # install.sh [TOOL...]: install the suite, or the tools named, into GRASS by g.extension from a clean copy of this checkout,
-# and prove that each tool answers: g.extension's own exit status proves nothing. GRASS_ADDON_BASE= names the folder.
-# A copy, since g.extension copies and rewrites all that lies in the folder it is given, virtual environments and data too.
+# and check that each tool answers, since the exit status of g.extension does not show it. GRASS_ADDON_BASE= names the folder.
+# g.extension copies and rewrites everything in the folder it is given, also virtual environments and data; hence the clean copy.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
-all=(r.s2.fetch r.s2.yearly r.s2.ard r.unet.train r.unet.predict r.impervious.change)
+read -r -a all < <(make -s -C "$top" tools)
 for tool in "$@"; do
-  [[ " ${all[*]} " = *" $tool "* ]] || { echo "ERROR: Tool <$tool>: found no such tool, expected some of ${all[*]}. Correct TOOLS=." >&2; exit 1; }
+  [[ " ${all[*]} " = *" $tool "* ]] || { echo "ERROR: Tool <$tool> does not exist. TOOLS= takes: ${all[*]}." >&2; exit 1; }
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -46,17 +46,17 @@ failed=0
 for tool in "${tools[@]}"; do
   if ! grass --tmp-location XY --exec "$tool" --interface-description >"$work/xml" 2>"$work/err" ||
     ! grep -q '</task>' "$work/xml" || [ ! -e "$base/etc/$tool/imperviouslib/__init__.py" ]; then
-    echo "Tool <$tool>: found no answer or no library after the install, expected both. The last lines of g.extension and of the tool:" >&2
+    echo "ERROR: Tool <$tool> does not answer, or lacks its library, after the installation. The last lines of g.extension and of the tool:" >&2
     tail -n 8 "$work"/*.log "$work/err" >&2
     failed=1
   fi
 done
 [ $failed -eq 0 ] || exit 1
 echo "Installed: ${tools[*]}"
-# With a folder of its own for the addons, as in the demo, the caller knows how it starts GRASS.
+# Who names a folder for the addons, as the demo does, starts GRASS in their own way.
 [ -z "${GRASS_ADDON_BASE:-}" ] || exit 0
 if [ -e "$("$top/tools/setup.sh" --where)/.complete" ]; then
   echo "Start GRASS with the Python that has the packages: eval \"\$(make -s env)\" and then grass"
 else
-  echo "The Python packages that the tools need are not set up yet: tools/setup.sh does it."
+  echo "The Python packages that the tools need are not installed yet. Run tools/setup.sh."
 fi

@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
-# Write lock/py311.txt and lock/py313.txt anew from requirements-dev.txt: exact versions, all as wheels. Maintainers run it.
+# lock.sh [--upgrade]: write lock/py311.txt and lock/py313.txt from requirements-dev.txt: exact versions, all as wheels.
+# Versions that are locked already stay as they are; with --upgrade each package takes its newest version. Maintainers run it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p lock
+upgrade=${1:-}
+[ -z "$upgrade" ] || [ "$upgrade" = --upgrade ] || { echo "ERROR: Argument '$upgrade' is unknown. Use --upgrade, or no argument." >&2; exit 1; }
 # Named once: the environment's name holds the digest of a lock file, which changes below.
 export VENV=${VENV:-$(tools/setup.sh --where)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for version in 3.11 3.13; do
   name=py${version/./}
+  keep=()
+  [ "$upgrade" ] || [ ! -e "lock/$name.txt" ] || keep=(--constraint "lock/$name.txt")
   tools/in-venv python3 -m pip install --quiet --dry-run --ignore-installed --only-binary=:all: --python-version "$version" \
-    --target "$work/none" --report "$work/$name.json" -r requirements-dev.txt
+    --target "$work/none" --report "$work/$name.json" ${keep[@]+"${keep[@]}"} -r requirements-dev.txt
   tools/in-venv python3 - "$work/$name.json" "$version" >"$work/$name.txt" <<'PY'
 import json
 import sys

@@ -7,7 +7,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 base=${MATRIX:-/var/tmp/r.impervious-matrix}
 suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm trixie)
-[ "$(id -u)" -eq 0 ] || { echo "ERROR: User $(id -un): found no root, expected root, to make systems in '$base'. Run sudo make matrix." >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || { echo "ERROR: User $(id -un) is not root and cannot make systems in '$base'. Run sudo make matrix." >&2; exit 1; }
 command -v debootstrap >/dev/null || { apt-get -q update && apt-get -q install -y debootstrap; } || exit 1
 
 # A network of its own has no way out; its loopback is switched on by hand, since a bare system lacks the program for that.
@@ -42,11 +42,11 @@ bare() { # SUITE: a bare system with git, make, sudo and a plain user, made once
 failed=0
 for suite in "${suites[@]}"; do
   echo "== $suite"
-  bare "$suite" || { echo "$suite: found no bare system, expected debootstrap to make one; see '$base/$suite.log'." >&2; failed=1; continue; }
+  bare "$suite" || { echo "$suite: debootstrap could not make a bare system. Read '$base/$suite.log'." >&2; failed=1; continue; }
   rm -rf "$base/$suite/home/user/project"
   git clone -q --no-hardlinks "$top" "$base/$suite/home/user/project" && chown -R 1000:1000 "$base/$suite/home/user/project" || { failed=1; continue; }
   began=$SECONDS
-  inside "$suite" "cd project && tools/setup.sh test" </dev/null >"$base/$suite.setup.txt" 2>&1 || { echo "$suite: set-up FAILED; see '$base/$suite.setup.txt'."; failed=1; continue; }
+  inside "$suite" "cd project && tools/setup.sh test" </dev/null >"$base/$suite.setup.txt" 2>&1 || { echo "$suite: set-up FAILED. Read '$base/$suite.setup.txt'."; failed=1; continue; }
   echo "$suite: set-up passed in $((SECONDS - began)) s"
   for target in ${TARGETS:-test demo}; do
     began=$SECONDS log=$base/$suite.$target.txt

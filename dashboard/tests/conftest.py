@@ -2,9 +2,9 @@
 
 folder, plain_folder    table folders with and without intervals (this one also without net change of green land); not to be written to
 table, plain_table      the same, read
-own_folder              a small one, 2017 to 2019, that a test may spoil
+own_folder              a small one, 2017 to 2019, that a test may change
 server, plain_server    addresses of `python -m dashboard` on these folders
-site                    page opened by a test: site(query) -> page; at the end it has asked nobody else and had no error
+site                    page opened by a test: site(query) -> page; at the end, no other server was contacted and the page had no error
 """
 
 import itertools
@@ -22,7 +22,7 @@ from dashboard.tests.make_table import make_table
 
 TOP = Path(__file__).parents[2]
 
-# A busy machine is no fault of the page.
+# Long, because the machine may be busy.
 expect.set_options(timeout=20_000)
 
 
@@ -114,7 +114,7 @@ def browser_context_args(browser_context_args):
 
 @pytest.fixture
 def site(page, server):
-    """Open the dashboard; afterwards nothing was asked of anyone else and nothing went wrong in the page."""
+    """Open the dashboard; at the end, no other server was contacted and the page had no error."""
     asked, wrong = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url.replace("ws:", "http:")))

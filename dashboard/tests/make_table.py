@@ -1,8 +1,8 @@
 """Make a table folder of a country that does not exist, in the contract's form; seeded, so the same every time.
 
 Country XA is a warped chequerboard of 4 x 6 small regions (NUTS 3, XA111...), 12 of NUTS 2, 4 of NUTS 1. Years 2017-2023, both
-definitions, methods `mapped_raw` and `mapped_consistent`, on request `estimated` with intervals. It holds what a dashboard must
-bear: a region seen too little, one without figures, a break of cover, flags, names that would like to be HTML or a formula.
+definitions, methods `mapped_raw` and `mapped_consistent`, and on request `estimated` with intervals. It has the cases that a
+dashboard must handle: a region of which too little was seen, one without figures, flags, names that look like HTML or a formula.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def codes() -> dict[tuple[int, int], str]:
 
 
 def warp(x: float, y: float) -> list[float]:
-    """Move a corner of the board so that the country looks like one; the same corner always moves the same way."""
+    """Move a corner of the board so that the borders are curved; the same corner always gets the same place."""
     return [
         round(4_000_000 + x * CELL_M + 5000 * np.sin(1.7 * y + 0.4 * x), 1),
         round(3_000_000 + y * CELL_M + 4500 * np.sin(1.3 * x - 0.7 * y), 1),
@@ -212,7 +212,7 @@ def make_table(
 ) -> Path:
     """Write the folder and return it.
 
-    without : flow and cover that the table shall lack
+    without : flow and cover that the table does not have
     """
     folder.mkdir(parents=True, exist_ok=True)
     regions = make_regions()

@@ -1,4 +1,4 @@
-"""The page in a real browser: what readers see and do, by mouse, by keys, on a phone."""
+"""The page in a real browser: what users see and do with mouse, keyboard and phone."""
 
 import re
 
@@ -26,13 +26,13 @@ def region(page, geo):
 
 
 def settled(page):
-    """Wait until browser and server have told all."""
+    """Wait until browser and server have shown everything."""
     expect(map_title(page)).not_to_be_empty()
     expect(page.get_by_role("heading", name="Flags")).to_be_visible()
     return page
 
 
-def test_first_sight_tells_measure_unit_and_period_everywhere(site):
+def test_first_view_shows_measure_unit_and_period_everywhere(site):
     page = settled(site())
     title = "New impervious land, % of the stock at the start, 2022 to 2023"
     expect(map_title(page)).to_have_text(title)
@@ -52,25 +52,27 @@ def test_choices_change_map_ranking_chart_and_address(site):
     expect(map_title(page)).to_have_text("Green land, % of the area, 2023")
     expect(page.get_by_role("heading", name="Green land, % of the area, 2023")).to_have_count(2)
     expect(page.get_by_role("heading", name="Green land, % of the area, 2017 to 2023")).to_be_visible()
-    expect(page.get_by_text("No 95 % interval: the figures are counted from maps").first).to_be_visible()
+    expect(
+        page.get_by_text("No 95 % interval: the figures are counted from maps, without a reference sample.").first
+    ).to_be_visible()
     expect(page).to_have_url(re.compile(r"\?l=2&c=grn&i=stk&u=pc&d=a&m=con&y=2023&g=XA$"))
     page.locator("#choose-u").select_option("km2")
     expect(page.locator("#layer-circles circle")).to_have_count(16)
 
 
-def test_address_brings_the_same_view_back(site):
+def test_address_restores_the_view(site):
     page = settled(site("?l=1&c=imp&i=net&u=pc&d=a&m=raw&y=2019&g=XA111,XA2&r=0&o=asc"))
     expect(map_title(page)).to_have_text("Net change of impervious land, % of the stock at the start, 2018 to 2019")
     expect(chosen(page).get_by_role("listitem")).to_have_count(2)
     expect(page.get_by_role("slider", name="Period")).to_have_attribute("aria-valuetext", "2018 to 2019")
-    expect(page.get_by_role("columnheader", name="turn the order")).to_have_attribute("aria-sort", "ascending")
-    expect(page.get_by_text("Dashed:")).to_have_count(0)
+    expect(page.get_by_role("columnheader", name="reverse the order")).to_have_attribute("aria-sort", "ascending")
+    expect(page.get_by_text("Dashed line:")).to_have_count(0)
     controller.OutputUi(page, "summary").expect_container_tag("div")
     expect(page).to_have_url(re.compile(r"\?l=1&c=imp&i=net&u=pc&d=a&m=raw&y=2019&g=XA111,XA2&r=0&o=asc$"))
 
 
 @pytest.mark.parametrize("query", HOSTILE_QUERIES[:6])
-def test_hostile_address_gives_a_sound_page(site, query):
+def test_hostile_address_gives_a_working_page(site, query):
     page = settled(site(f"?{query}"))
     expect(page.locator(".shiny-output-error")).to_have_count(0)
     assert len(page.url) < 400
@@ -107,11 +109,11 @@ def test_map_and_ranking_choose_and_compare(site):
     expect(page.get_by_role("heading", name="Aldermoor", exact=True)).to_be_visible()
     region(page, "XA112").click()
     expect(chosen(page).get_by_role("listitem")).to_have_count(1)
-    page.get_by_label("Compare up to 5").check()
+    page.get_by_label("Compare up to 5 regions").check()
     for geo in ("XA211", "XA212", "XA311", "XA312"):
         region(page, geo).click()
     region(page, "XA411").click()
-    expect(page.get_by_role("status").filter(has_text="Five regions")).to_have_count(1)
+    expect(page.get_by_role("status").filter(has_text="5 regions are chosen already")).to_have_count(1)
     expect(chosen(page).get_by_role("listitem")).to_have_count(5)
     expect(page.locator("svg.chart path.line:not(.beside)")).to_have_count(5)
     chosen(page).get_by_role("button").first.click()
@@ -133,11 +135,11 @@ def test_search_finds_by_name_and_code(site):
     expect(page.get_by_role("status").filter(has_text="No region has this name")).to_have_count(1)
 
 
-def test_tooltip_tells_value_interval_coverage_and_note(site):
+def test_tooltip_shows_value_interval_coverage_and_note(site):
     page = settled(site("?l=2&y=2023"))
     region(page, "XA11").hover()
     tooltip = page.locator("#tooltip")
-    for said in ("Province 11", "XA11", "%", "95 % interval:", "of the ground seen", "Note: provisional"):
+    for said in ("Province 11", "XA11", "%", "95 % interval:", "of the area seen", "Note: provisional"):
         expect(tooltip).to_contain_text(said)
     page.locator("#choose-m").select_option("con")
     expect(page.locator("#map-method")).to_have_text("Method: consistent map")
@@ -162,13 +164,13 @@ def test_hostile_name_stays_text(site):
     expect(page.get_by_role("heading", name="<img", exact=False).first).to_contain_text(HOSTILE)
     expect(page).not_to_have_title(re.compile("owned"))
     assert page.locator("img").count() == 0
-    page.get_by_role("link", name="Page to print").click()
+    page.get_by_role("link", name="Report to print").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
     expect(page).not_to_have_title("owned")
     assert page.locator("img").count() == 0
 
 
-def test_keys_alone_lead_to_everything(site):
+def test_everything_is_reached_by_keyboard(site):
     page = settled(site())
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the figures")).to_be_focused()
@@ -200,7 +202,7 @@ def test_keys_alone_lead_to_everything(site):
     button.focus()
     page.keyboard.press("Enter")
     expect(page.locator("tr.chosen")).to_have_count(1)
-    # The table was made anew; the focus is back on the same region's button.
+    # The table was rendered again; the button of the same region has the focus.
     expect(page.locator(f"#ranking button[data-geo={geo}]")).to_be_focused()
 
 
@@ -234,10 +236,10 @@ def test_phone_has_no_sideways_scroll(site, query):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_zoom_enlarges_and_goes_back(site):
+def test_zoom_in_and_back(site):
     page = settled(site())
     whole = page.locator("#map").get_attribute("viewBox")
-    page.get_by_role("button", name="Enlarge the map").click()
+    page.get_by_role("button", name="Zoom in").click()
     expect(page.locator("#map")).not_to_have_attribute("viewBox", whole)
     page.get_by_role("button", name="Show the whole map").click()
     expect(page.locator("#map")).to_have_attribute("viewBox", whole)
@@ -251,14 +253,14 @@ def test_download_link_gives_the_regions_of_the_map(site):
     assert len(lines) == 1 + 4 * 6
 
 
-def test_missing_combination_is_a_state_and_leads_back(site, plain_server):
+def test_choice_without_figures_says_so_and_can_be_left(site, plain_server):
     page = settled(site("?m=est", plain_server))
     expect(page.locator("#map-method")).to_have_text("Method: consistent map")
     page.locator("#choose-i").select_option("net")
     page.locator("#choose-c").select_option("grn")
     expect(page.get_by_text("No figures for this choice.")).to_be_visible()
-    expect(page.get_by_text("The table has no such figures.")).to_be_visible()
-    expect(page.get_by_text("Nothing to rank.")).to_be_visible()
+    expect(page.get_by_text("The table has no figures for this choice.")).to_be_visible()
+    expect(page.get_by_text("There are no figures to rank.")).to_be_visible()
     expect(page.get_by_role("slider", name="Period")).to_be_disabled()
     page.locator("#choose-c").select_option("imp")
     expect(page.locator("#map")).to_be_visible()
@@ -266,7 +268,7 @@ def test_missing_combination_is_a_state_and_leads_back(site, plain_server):
     expect(page.get_by_text("No figures for this choice.")).to_be_hidden()
 
 
-def test_measure_without_the_year_takes_the_nearest(site):
+def test_measure_without_the_year_shows_the_nearest(site):
     page = settled(site("?i=stk&y=2017"))
     expect(map_title(page)).to_have_text("Impervious land, % of the area, 2017")
     page.locator("#choose-i").select_option("net")

@@ -1,4 +1,4 @@
-"""The table folder: what is read, and the one line for what is off."""
+"""The table folder: what is read, and the message of one line for each fault."""
 
 import itertools
 import json
@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dashboard.data import Measure, Period, TableFolderError, read_table
+from dashboard.data import read_table
+from dashboard.errors import WRITE_AGAIN, TableFolderError
+from dashboard.table import Measure, Period
 from dashboard.tests.conftest import TOP
 from dashboard.tests.make_table import YEARS, arrow, make_outlines, make_regions
 
@@ -62,7 +64,7 @@ def test_stock_has_every_year_and_flow_all_but_the_first(table):
     assert [(p.year_from, p.year) for p in table.cube(GAIN, 3).periods] == list(itertools.pairwise(YEARS))
 
 
-def test_region_without_figures_is_empty_not_nought(table):
+def test_region_without_figures_is_empty_not_zero(table):
     cube = table.cube(GAIN, 3)
     absent = [geo for geo in cube.geos if np.isnan(cube.coverage[cube.row_of[geo]]).all()]
     assert len(absent) == 1
@@ -75,7 +77,7 @@ def test_measure_that_is_not_there_is_an_empty_cube(table):
 
 
 def test_headline_is_estimated_else_consistent_never_raw(table, plain_table):
-    assert (table.headline_method, plain_table.headline_method) == ("estimated", "mapped_consistent")
+    assert (table.headline_method.code, plain_table.headline_method.code) == ("estimated", "mapped_consistent")
 
 
 def test_newest_run_is_shown_and_older_ones_are_kept(own_folder):
@@ -111,18 +113,24 @@ def test_of_two_flows_to_one_year_the_shorter_is_shown(own_folder):
         (Period(2000, 1999), "1999–2000", "1999 to 2000"),
     ],
 )
-def test_period_is_told_short_and_long(period, label, title):
+def test_period_has_a_short_and_a_long_form(period, label, title):
     assert (period.label, period.title) == (label, title)
 
 
-def test_changes_are_those_of_the_region_and_period(table):
-    found = table.changes("XA111", "artificial", "mapped_raw", "KM2", Period(2020, 2019))
+def test_transitions_are_those_of_the_region_and_period(table):
+    found = table.transitions_of("XA111", "artificial", "mapped_raw", "KM2", Period(2020, 2019))
     assert set(found) == {("GRN", "IMP"), ("OTH", "IMP"), ("IMP", "GRN")}
     gain = (
         table.cube(Measure("GAIN", "IMP", "artificial", "mapped_raw", "KM2"), 3).cell("XA111", Period(2020, 2019)).value
     )
     assert found["GRN", "IMP"].value + found["OTH", "IMP"].value == pytest.approx(gain)
-    assert table.changes("XA111", "artificial", "assisted", "KM2", Period(2020, 2019)) == {}
+    assert table.transitions_of("XA111", "artificial", "assisted", "KM2", Period(2020, 2019)) == {}
+
+
+def test_table_without_regions_is_refused(own_folder):
+    for name in ("impervious_nuts", "impervious_nuts_transitions", "nuts_regions"):
+        rewrite(own_folder, name, list.clear)
+    assert_refused(own_folder, "nuts_regions.parquet' has no rows. A table needs at least one region.")
 
 
 def test_table_without_figures_is_read(own_folder):
@@ -135,40 +143,52 @@ FAULTS = {
     "unknown flow": (
         "impervious_nuts",
         set_first("lc_flow", "GROW"),
-        "column lc_flow: found 'GROW', expected one of STK, GAIN",
+        "column lc_flow: 'GROW' is not one of STK, GAIN, LOSS, NET.",
     ),
     "unknown flag": (
         "impervious_nuts",
         set_first("OBS_FLAG", "px"),
-        "column OBS_FLAG: found 'px', expected letters of b d e",
+        "column OBS_FLAG: 'px' has letters other than b d e f i m n p u.",
     ),
     "coverage above one": (
         "impervious_nuts",
         set_first("COVERAGE", 1.2),
-        "column COVERAGE: found 1.2, expected at most 1",
+        "column COVERAGE: 1.2 is above the maximum, which is 1.",
     ),
-    "negative count": ("impervious_nuts", set_first("N_PIX", -1), "column N_PIX: found -1, expected at least 0"),
+    "negative count": ("impervious_nuts", set_first("N_PIX", -1), "column N_PIX: -1 is below the minimum, which is 0."),
     "not a number": (
         "impervious_nuts",
         set_first("OBS_VALUE", float("nan")),
-        "column OBS_VALUE: found NaN or infinity",
+        "column OBS_VALUE: a value is NaN or infinite. Cells without a value must be empty.",
     ),
-    "empty year": ("impervious_nuts", set_first("TIME_PERIOD", None), "column TIME_PERIOD: found 1 empty cells"),
-    "code with a slash": ("nuts_regions", set_first("geo", "../x"), "column geo: found '../x', expected a code like"),
+    "empty year": (
+        "impervious_nuts",
+        set_first("TIME_PERIOD", None),
+        "column TIME_PERIOD: 1 cells are empty, but each row needs a value.",
+    ),
+    "code with a slash": ("nuts_regions", set_first("geo", "../x"), "column geo: '../x' does not match ^[A-Za-z0-9]"),
     "code with a line break": (
         "nuts_regions",
         set_first("geo", "XA\n"),
-        "column geo: found 'XA\\n', expected a code like",
+        "column geo: 'XA\\n' does not match ^[A-Za-z0-9]",
     ),
-    "vintage": ("impervious_nuts", set_first("vintage", "yesterday"), "column vintage: found 'yesterday'"),
-    "same key twice": ("impervious_nuts", lambda rows: rows.append(rows[0]), "found two rows with the same key"),
-    "unknown region": ("impervious_nuts", set_first("geo", "XZ999"), "found geo, nuts_version ('XZ999', '2024')"),
+    "vintage": ("impervious_nuts", set_first("vintage", "yesterday"), "column vintage: 'yesterday' does not match"),
+    "same key twice": (
+        "impervious_nuts",
+        lambda rows: rows.append(rows[0]),
+        "has two rows with the same freq, lc_flow, landcover,",
+    ),
+    "unknown region": (
+        "impervious_nuts",
+        set_first("geo", "XZ999"),
+        "has geo, nuts_version ('XZ999', '2024'), which nuts_regions lacks.",
+    ),
     "unknown region of a transition": (
         "impervious_nuts_transitions",
         set_first("geo", "XZ999"),
-        "found geo, nuts_version ('XZ999'",
+        "has geo, nuts_version ('XZ999', '2024'), which nuts_regions lacks.",
     ),
-    "no regions": ("nuts_regions", list.clear, "found "),
+    "no regions": ("nuts_regions", list.clear, "has geo, nuts_version ('XA', '2024'), which nuts_regions lacks."),
 }
 
 
@@ -184,13 +204,13 @@ def assert_refused(folder, said):
         read_table(folder)
     message = str(caught.value)
     assert said in message
-    assert "\n" not in message and ": found " in message and ", expected " in message and message.endswith(".")
+    assert "\n" not in message and message.endswith(f". {WRITE_AGAIN}")
 
 
 def test_missing_column_gives_one_line(own_folder):
     path = own_folder / "impervious_nuts.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["COVERAGE"]), path)
-    assert_refused(own_folder, "column COVERAGE: found no such column")
+    assert_refused(own_folder, "has no column COVERAGE.")
 
 
 def test_text_where_numbers_belong_gives_one_line(own_folder):
@@ -198,10 +218,10 @@ def test_text_where_numbers_belong_gives_one_line(own_folder):
     whole = pq.read_table(path)
     at = whole.column_names.index("OBS_VALUE")
     pq.write_table(whole.set_column(at, "OBS_VALUE", whole["OBS_VALUE"].cast(pa.string())), path)
-    assert_refused(own_folder, "column OBS_VALUE: found type string, expected floating-point numbers")
+    assert_refused(own_folder, "column OBS_VALUE: the type is string, but must be floating-point numbers.")
 
 
-def test_empty_and_dictionary_columns_are_as_good_as_plain_ones(own_folder):
+def test_empty_and_dictionary_columns_are_accepted(own_folder):
     path = own_folder / "impervious_nuts.parquet"
     whole = pq.read_table(path)
     for name, column in (
@@ -228,20 +248,26 @@ def test_missing_or_damaged_file_gives_one_line(own_folder, name, content):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda root: root.update(features=[]), "found no features"),
-        (lambda root: root["features"][0].pop("properties"), "found a feature without property geo"),
+        (lambda root: root.update(features=[]), "is no GeoJSON feature collection, or has no features."),
+        (lambda root: root["features"][0].pop("properties"), "has a feature without the property geo."),
         (
             lambda root: root["features"][0].update(geometry={"type": "Point", "coordinates": [0, 0]}),
-            "region XA: found Point",
+            "region XA: the outline must be a polygon with rings; its type is Point.",
         ),
-        (lambda root: root["features"][0].update(geometry=None), "region XA: found None"),
+        (
+            lambda root: root["features"][0].update(geometry=None),
+            "region XA: the outline must be a polygon with rings; its type is None.",
+        ),
         (
             lambda root: root["features"][0].update(
                 geometry={"type": "Polygon", "coordinates": [[[5, 50], [6, 50], [6, 51]]]}
             ),
-            "region XA: found degrees",
+            "region XA: the coordinates must be metres of EPSG:3035, not degrees.",
         ),
-        (lambda root: [f["properties"].update(geo="ZZ") for f in root["features"]], "found no outline of a region"),
+        (
+            lambda root: [f["properties"].update(geo="ZZ") for f in root["features"]],
+            "has no outline of a region of the table.",
+        ),
     ],
 )
 def test_wrong_outlines_give_one_line(own_folder, spoil, said):
@@ -251,17 +277,23 @@ def test_wrong_outlines_give_one_line(own_folder, spoil, said):
     assert_refused(own_folder, said)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--data", "/no/such/folder"]])
-def test_command_stops_with_one_line(arguments):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "ERROR: No table folder is given. Use --data DIR, or set IMPERVIOUS_TABLE."),
+        (["--data", "/no/such/folder"], "ERROR: Table folder '/no/such/folder' does not exist. Check --data."),
+    ],
+)
+def test_command_stops_with_one_line(arguments, said):
     done = subprocess.run(
         [sys.executable, "-m", "dashboard", *arguments], cwd=TOP, capture_output=True, text=True, env={"PATH": ""}
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("ERROR: Table folder") and done.stderr.count("\n") == 1
+    assert done.stderr == f"{said}\n"
     assert done.stdout == ""
 
 
-def test_command_tells_of_an_address_that_is_taken(small_folder):
+def test_command_reports_an_address_that_is_taken(small_folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
@@ -271,4 +303,5 @@ def test_command_tells_of_an_address_that_is_taken(small_folder):
             text=True,
         )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"ERROR: Address 127.0.0.1:{port}: found") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"ERROR: Address 127.0.0.1:{port} cannot be used: Address already in use.")
+    assert done.stderr.count("\n") == 1

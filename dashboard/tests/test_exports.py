@@ -30,7 +30,7 @@ def test_csv_without_filters_is_the_table(folder, table):
 def test_large_download_comes_in_parts_with_one_header(table, monkeypatch):
     rows = exports.select(table, {"geo": ["XA111"]})
     whole = b"".join(exports.to_csv(rows))
-    monkeypatch.setattr(exports, "PART", 100)
+    monkeypatch.setattr(exports, "PART_ROWS", 100)
     pieces = list(exports.to_csv(rows))
     assert len(pieces) == -(-len(rows) // 100) and b"".join(pieces) == whole
     assert pq.read_table(io.BytesIO(exports.to_parquet(rows))).num_rows == len(rows)
@@ -55,7 +55,7 @@ def test_filters_narrow_by_region_level_year_and_measure(table):
         [("geo", "XA"), ("geo", "XA1")], [("method", "../../etc")], [("geo", ",".join(["XA"] * 3000))], [("__class__", "x")],
     ],
 )  # fmt: skip
-def test_bad_filter_is_refused_and_not_echoed(table, items):
+def test_bad_filter_is_refused_and_not_sent_back(table, items):
     with pytest.raises(exports.BadRequestError) as caught:
         exports.parse_filters(items, table)
     for key, value in items:
@@ -75,20 +75,20 @@ def test_parquet_keeps_types_and_rows(folder, table):
     assert made.equals(pq.read_table(folder / "impervious_nuts.parquet"))
 
 
-def test_formula_in_a_name_is_disarmed(table):
+def test_formula_in_a_name_gets_an_apostrophe(table):
     names = {row["name"] for row in read_csv(exports.to_csv(table.regions_table))}
     assert f"'{FORMULA}" in names and FORMULA not in names
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
-def test_each_first_letter_of_a_formula_is_disarmed_and_numbers_are_left(text):
+def test_each_first_letter_of_a_formula_gets_an_apostrophe_and_numbers_stay(text):
     rows = pa.table({"text": pa.array([text, "safe-1", None]), "number": pa.array([-1.5, 2.0, None])})
     made = read_csv(exports.to_csv(rows))
     assert [row["text"] for row in made] == [f"'{text}", "safe-1", ""]
     assert [row["number"] for row in made] == ["-1.5", "2", ""]
 
 
-def test_geojson_is_one_feature_a_region_in_the_tables_projection(table):
+def test_geojson_has_one_feature_for_each_region_in_epsg_3035(table):
     root = json.loads(exports.to_geojson(table, {**ONE, "level": ["2"]}))
     assert root["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::3035"
     assert len(root["features"]) == 16
@@ -97,6 +97,6 @@ def test_geojson_is_one_feature_a_region_in_the_tables_projection(table):
     assert root["features"][0]["geometry"] == table.outlines[properties["geo"]]
 
 
-def test_geojson_wants_one_measure(table):
+def test_geojson_needs_one_measure(table):
     with pytest.raises(exports.BadRequestError, match="one code for each"):
         exports.to_geojson(table, {**ONE, "unit": ["PC", "KM2"]})

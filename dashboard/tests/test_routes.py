@@ -17,7 +17,7 @@ TRAVERSALS = [
 
 
 def get(server, path, **headers):
-    """Ask without any tidying of the path; return status, headers in lower case, content."""
+    """Request the path exactly as written; return status, headers in lower case, content."""
     where = urlsplit(server)
     connection = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
     connection.request("GET", f"/{path}", headers=headers)
@@ -39,7 +39,7 @@ def get(server, path, **headers):
         "api/v1/data.csv?x=1",
     ],
 )
-def test_every_answer_has_the_safe_headers(server, path):
+def test_every_answer_has_the_security_headers(server, path):
     _, headers, _ = get(server, path)
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
@@ -55,7 +55,7 @@ def test_answers_are_compressed(server):
 
 
 @pytest.mark.parametrize("path", TRAVERSALS)
-def test_no_path_leads_out(server, path):
+def test_no_path_leaves_the_folders(server, path):
     status, _, content = get(server, path)
     assert status in (400, 404)
     assert b"root:" not in content and b"import" not in content
@@ -63,7 +63,7 @@ def test_no_path_leads_out(server, path):
 
 @pytest.mark.parametrize("query", HOSTILE)
 @pytest.mark.parametrize("path", ["", "api/v1/cube.json", "region/XA", "api/v1/data.csv", "api/v1/data.geojson"])
-def test_hostile_query_breaks_and_echoes_nothing(server, path, query):
+def test_hostile_query_is_answered_and_not_sent_back(server, path, query):
     status, _, content = get(server, f"{path}?{quote(query, safe='=&%,')}")
     assert status in (200, 400)
     for sent in (b"<script>alert", b"etc/passwd", b"DROP TABLE", b"javascript:", b"9" * 50, b"x" * 100):
@@ -77,7 +77,7 @@ def test_unknown_things_are_404_and_bad_filters_400(server):
     assert (
         status == 400
         and headers["content-type"].startswith("text/plain")
-        and content.startswith(b"Filter geo: found a code")
+        and content.startswith(b"Filter geo: the table does not have all of these codes.")
     )
 
 
@@ -91,7 +91,7 @@ def test_downloads_are_files(server):
     assert get(server, "healthz")[2] == b"ok"
 
 
-def test_cube_and_map_speak_of_the_same_regions(server):
+def test_cube_and_map_have_the_same_regions(server):
     cube, drawing = (json.loads(get(server, path)[2]) for path in ("api/v1/cube.json?l=2", "api/v1/map/2.json"))
     assert cube["geos"] == [region["geo"] for region in drawing["regions"]]
     assert all(len(column) == len(cube["geos"]) for column in cube["value"])

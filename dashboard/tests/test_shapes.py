@@ -1,4 +1,4 @@
-"""Outlines as paths: shared borders stay shared, nothing vanishes."""
+"""Outlines as paths: shared borders stay shared, and no region disappears."""
 
 import re
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.data import polygons
+from dashboard.outlines import polygons
 from dashboard.shapes import WIDTH, Frame, draw_map, draw_region, path, simplify
 
 FRAME = Frame(4_000_000, 3_100_000, WIDTH / 150_000)
@@ -68,7 +68,7 @@ def test_every_region_of_a_level_is_drawn_within_the_drawing(table):
             assert (corners >= 0).all() and (corners <= [drawing["width"], drawing["height"]]).all()
 
 
-def test_far_ground_goes_to_an_inset(table):
+def test_far_region_is_drawn_in_an_inset(table):
     far = {"type": "Polygon", "coordinates": [[[-2e6, 1e5], [-1.9e6, 1e5], [-1.9e6, 2e5], [-2e6, 1e5]]]}
     drawing = draw_map(replace(table, outlines={**table.outlines, "XA111": far}), 3)
     (box,) = drawing["insets"]

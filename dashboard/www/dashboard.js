@@ -1,8 +1,8 @@
-// The map and the controls. State is one short query: it stands in the address, asks for the cube, and goes to the server.
-// All text is set as text, never as HTML.
+// The map and the lists. The state of the page is one short query: it is in the address, requests the figures of the map,
+// and goes to the server. All text is set as textContent, never as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
-const MAX_REGIONS = 5;
+const MAX_REGIONS = 5; // the same number as in state.py
 const byId = (id) => document.getElementById(id);
 const digest = document.querySelector('meta[name="table-digest"]').content;
 const selects = [...document.querySelectorAll("select[data-query]")];
@@ -10,25 +10,25 @@ const svg = byId("map"), slider = byId("year"), tooltip = byId("tooltip"), keep 
 
 const names = new Map(); // code -> {name, level}
 const cubes = new Map(), maps = new Map(); // address -> promise
-let cube = null; // what is painted now
-let shapes = new Map(); // code -> path of the level shown
-let at = 0; // period shown
-let year = null; // the year the reader chose; kept where a measure lacks it
-let chosen = []; // codes
+let cube = null; // the figures of the map
+let shapes = new Map(); // code -> outline, of the level shown
+let periodIndex = 0; // index of the period shown
+let year = null; // year that the user chose; kept where a measure does not have it
+let chosen = []; // codes of the chosen regions
 let order = "desc";
-let view = null, whole = null; // windows of the drawing: {x, y, w, h}
+let view = null, whole = null; // visible part and whole of the drawing: {x, y, w, h}
 let timer = null;
-let moved = false, drag = null; // a drag of the map, and whether it went anywhere
-let told = null; // region of the tooltip
+let dragged = false, drag = null; // a drag of the map, and whether it moved the map
+let hovered = null; // code of the region in the tooltip
 
-function make(name, attributes = {}, parent = null) {
+function makeSvg(name, attributes = {}, parent = null) {
   const node = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   if (parent) parent.append(node);
   return node;
 }
 
-function tell(tag, text, className, parent) {
+function addText(tag, text, className, parent) {
   const node = document.createElement(tag);
   node.textContent = text;
   if (className) node.className = className;
@@ -49,7 +49,7 @@ function query() {
   return parts.join("&");
 }
 
-function share() {
+function sendState() {
   const text = query();
   history.replaceState(null, "", `?${text}`);
   window.Shiny.setInputValue("query", text);
@@ -64,18 +64,18 @@ async function load(address, store) {
   return store.get(address);
 }
 
-let asked = 0;
+let requests = 0;
 async function refresh() {
-  const turn = ++asked;
+  const request = ++requests;
   const level = selects.find((s) => s.dataset.query === "l").value;
   svg.parentElement.setAttribute("aria-busy", "true");
-  share();
+  sendState();
   try {
     const [shape, next] = await Promise.all([
       load(`api/v1/map/${level}.json?v=${digest}`, maps),
       load(`api/v1/cube.json?${measureQuery()}&v=${digest}`, cubes),
     ]);
-    if (turn !== asked) return; // a later choice is under way
+    if (request !== requests) return; // the user has chosen something else since
     if (svg.dataset.level !== level) drawShapes(shape, level);
     cube = next;
     setPeriods();
@@ -83,10 +83,10 @@ async function refresh() {
     drawLegend();
     paint();
   } catch (error) {
-    if (turn === asked) showEmpty("The figures could not be loaded. Check the connection and choose again.");
+    if (request === requests) showEmpty("The figures could not be loaded. Check the connection and choose again.");
     console.error(error);
   } finally {
-    if (turn === asked) svg.parentElement.removeAttribute("aria-busy");
+    if (request === requests) svg.parentElement.removeAttribute("aria-busy");
   }
 }
 
@@ -95,29 +95,29 @@ async function refresh() {
 function drawShapes(shape, level) {
   const first = !whole;
   svg.replaceChildren();
-  const defs = make("defs", {}, svg);
+  const defs = makeSvg("defs", {}, svg);
   for (const [id, back] of [["hatch-none", true], ["hatch-low", false]]) {
-    const pattern = make("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, defs);
-    if (back) make("rect", { width: 7, height: 7, class: "hatch-back" }, pattern);
-    make("line", { x1: 0, y1: 0, x2: 0, y2: 7, class: "hatch-line" }, pattern);
+    const pattern = makeSvg("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, defs);
+    if (back) makeSvg("rect", { width: 7, height: 7, class: "hatch-back" }, pattern);
+    makeSvg("line", { x1: 0, y1: 0, x2: 0, y2: 7, class: "hatch-line" }, pattern);
   }
-  for (const box of shape.insets) make("rect", { x: box.x, y: box.y, width: box.w, height: box.h, class: "inset" }, svg);
-  const layers = ["regions", "low", "circles", "outline"].map((name) => make("g", { class: name, id: `layer-${name}` }, svg));
+  for (const box of shape.insets) makeSvg("rect", { x: box.x, y: box.y, width: box.w, height: box.h, class: "inset" }, svg);
+  const layers = ["regions", "low", "circles", "outline"].map((name) => makeSvg("g", { class: name, id: `layer-${name}` }, svg));
   shapes = new Map();
   for (const region of shape.regions) {
-    const path = make("path", { d: region.d, "data-geo": region.geo }, layers[0]);
+    const path = makeSvg("path", { d: region.d, "data-geo": region.geo }, layers[0]);
     shapes.set(region.geo, { ...region, path });
   }
   svg.classList.toggle("dense", shapes.size > 300);
   whole = { x: 0, y: 0, w: shape.width, h: shape.height };
   svg.dataset.level = level;
   svg.style.aspectRatio = `${shape.width} / ${shape.height}`;
-  if (first || !view) look(whole);
-  else look(view);
+  if (first || !view) setView(whole);
+  else setView(view);
 }
 
-function look(window) {
-  view = window;
+function setView(part) {
+  view = part;
   svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.w} ${view.h}`);
   byId("zoom-out").disabled = byId("zoom-all").disabled = view.w >= whole.w;
   byId("zoom-in").disabled = view.w <= whole.w / 30;
@@ -129,7 +129,7 @@ function look(window) {
 function zoom(factor, cx = view.x + view.w / 2, cy = view.y + view.h / 2) {
   const w = Math.min(whole.w, Math.max(whole.w / 30, view.w * factor)), h = (w * whole.h) / whole.w;
   const x = cx - ((cx - view.x) * w) / view.w, y = cy - ((cy - view.y) * h) / view.h;
-  look(clamp({ x, y, w, h }));
+  setView(clamp({ x, y, w, h }));
 }
 
 function clamp({ x, y, w, h }) {
@@ -148,8 +148,8 @@ function classOf(value) {
 }
 
 function paint() {
-  const period = cube.periods[at];
-  const values = cube.value[at], coverage = cube.coverage[at];
+  const period = cube.periods[periodIndex];
+  const values = cube.value[periodIndex], coverage = cube.coverage[periodIndex];
   const low = byId("layer-low"), circles = byId("layer-circles");
   low.replaceChildren();
   circles.replaceChildren();
@@ -166,21 +166,21 @@ function paint() {
       return;
     }
     shape.path.setAttribute("class", cube.kind === "classes" ? `c${classOf(value)}` : "ground");
-    if (coverage[i] !== null && coverage[i] < cube.coverageMin) make("path", { d: shape.d, class: "low" }, low);
+    if (coverage[i] !== null && coverage[i] < cube.coverageMin) makeSvg("path", { d: shape.d, class: "low" }, low);
     if (cube.kind === "circles") drawn.push([geo, value, shape]);
   });
   for (const [geo, shape] of shapes) if (!seen.has(geo)) shape.path.setAttribute("class", "none");
   drawn.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
   for (const [geo, value, shape] of drawn) {
-    make("circle", { cx: shape.x, cy: shape.y, "data-geo": geo, "data-size": value, class: value < 0 ? "minus" : "plus" }, circles);
+    makeSvg("circle", { cx: shape.x, cy: shape.y, "data-geo": geo, "data-size": value, class: value < 0 ? "minus" : "plus" }, circles);
   }
   sizeCircles();
   markChosen();
-  if (!tooltip.hidden) describe(told);
+  if (!tooltip.hidden) fillTooltip(hovered);
   byId("map-title").textContent = `${cube.title}, ${cube.unitPhrase}, ${period.title}`;
-  byId("map-method").textContent = `Method: ${cube.method.toLowerCase()}`;
+  byId("map-method").textContent = `Method: ${cube.method.charAt(0).toLowerCase()}${cube.method.slice(1)}`;
   slider.setAttribute("aria-valuetext", period.title);
-  [...byId("year-labels").children].forEach((node, i) => node.classList.toggle("now", i === at));
+  [...byId("year-labels").children].forEach((node, i) => node.classList.toggle("now", i === periodIndex));
 }
 
 function largestCircle() {
@@ -203,8 +203,8 @@ function markChosen() {
   chosen.forEach((geo, slot) => {
     const shape = shapes.get(geo);
     if (shape) {
-      make("path", { d: shape.d, class: "halo" }, layer);
-      make("path", { d: shape.d, class: `ring s${slot}` }, layer);
+      makeSvg("path", { d: shape.d, class: "halo" }, layer);
+      makeSvg("path", { d: shape.d, class: `ring s${slot}` }, layer);
     }
   });
 }
@@ -216,13 +216,13 @@ function setPeriods() {
   if (!cube.periods.length) return;
   byId("map-empty").hidden = true;
   svg.removeAttribute("hidden");
-  at = cube.periods.reduce((best, p, i) => (Math.abs(p.year - year) <= Math.abs(cube.periods[best].year - year) ? i : best), 0);
+  periodIndex = cube.periods.reduce((best, p, i) => (Math.abs(p.year - year) <= Math.abs(cube.periods[best].year - year) ? i : best), 0);
   slider.max = cube.periods.length - 1;
-  slider.value = at;
-  // About 8 pixels a letter and some air; the last label always stands.
+  slider.value = periodIndex;
+  // A label needs about 8 pixels for each letter and some space. Counted from the end, so that the last period has one.
   const wanted = cube.periods.length * (cube.periods[0].label.length * 8 + 12);
   const every = Math.ceil(wanted / (slider.getBoundingClientRect().width || wanted));
-  cube.periods.forEach((p, i) => tell("span", (cube.periods.length - 1 - i) % every ? "" : p.label, "", labels));
+  cube.periods.forEach((p, i) => addText("span", (cube.periods.length - 1 - i) % every ? "" : p.label, "", labels));
 }
 
 function showEmpty(text) {
@@ -244,15 +244,15 @@ function drawLegend() {
   const box = byId("legend");
   box.replaceChildren();
   box.dataset.palette = cube.palette;
-  tell("span", cube.unitPhrase, "legend-title", box);
+  addText("span", cube.unitPhrase, "legend-title", box);
   const item = (className, text, hatch) => {
     const entry = document.createElement("span");
     entry.className = "entry";
-    const icon = make("svg", { class: `swatch ${className}`, viewBox: "0 0 22 14", "aria-hidden": "true" });
-    make("rect", { x: 0.5, y: 0.5, width: 21, height: 13 }, icon);
-    if (hatch) make("path", { d: "M1 8L8 1M3 13L15 1M10 13L21 2M17 13l4-4", class: "hatch-line" }, icon);
+    const icon = makeSvg("svg", { class: `swatch ${className}`, viewBox: "0 0 22 14", "aria-hidden": "true" });
+    makeSvg("rect", { x: 0.5, y: 0.5, width: 21, height: 13 }, icon);
+    if (hatch) makeSvg("path", { d: "M1 8L8 1M3 13L15 1M10 13L21 2M17 13l4-4", class: "hatch-line" }, icon);
     entry.append(icon);
-    tell("span", text, "", entry);
+    addText("span", text, "", entry);
     box.append(entry);
   };
   if (cube.kind === "classes") cube.legend.forEach((text, i) => item(`c${cube.colours[i]}`, text));
@@ -262,10 +262,10 @@ function drawLegend() {
       const r = top * Math.sqrt(size / (cube.max || 1)), side = Math.ceil(2 * r + 2);
       const entry = document.createElement("span");
       entry.className = "entry";
-      const icon = make("svg", { class: "circle", width: side, height: side, viewBox: `0 0 ${side} ${side}`, "aria-hidden": "true" });
-      make("circle", { cx: side / 2, cy: side / 2, r, class: "plus" }, icon);
+      const icon = makeSvg("svg", { class: "circle", width: side, height: side, viewBox: `0 0 ${side} ${side}`, "aria-hidden": "true" });
+      makeSvg("circle", { cx: side / 2, cy: side / 2, r, class: "plus" }, icon);
       entry.append(icon);
-      tell("span", size.toLocaleString("en-GB", { maximumSignificantDigits: 3 }), "", entry);
+      addText("span", size.toLocaleString("en-GB", { maximumSignificantDigits: 3 }), "", entry);
       box.append(entry);
     }
     if (cube.signed) for (const [kind, text] of [["plus", "gain"], ["minus", "loss"]]) item(`solid ${kind}`, text);
@@ -284,15 +284,15 @@ function choose(geo, add) {
   if (add) {
     if (before) chosen = chosen.filter((g) => g !== geo);
     else if (chosen.length < MAX_REGIONS) chosen = [...chosen, geo];
-    else return say(`Five regions are chosen already. Remove one before adding ${names.get(geo).name}.`);
+    else return announce(`${MAX_REGIONS} regions are chosen already. Remove one before adding ${names.get(geo).name}.`);
   } else chosen = [geo];
-  say(`${names.get(geo).name} ${add && before ? "removed" : "chosen"}.`);
+  announce(`${names.get(geo).name} ${add && before ? "removed" : "chosen"}.`);
   showChosen();
   markChosen();
-  share();
+  sendState();
 }
 
-function say(text) {
+function announce(text) {
   byId("said").textContent = text;
 }
 
@@ -304,12 +304,12 @@ function showChosen() {
   list.hidden = !chosen.length;
   chosen.forEach((geo, slot) => {
     const entry = document.createElement("li");
-    const icon = make("svg", { viewBox: "0 0 14 14", class: `key s${slot}`, "aria-hidden": "true" });
-    make("path", { d: MARKS[slot] }, icon);
+    const icon = makeSvg("svg", { viewBox: "0 0 14 14", class: `key s${slot}`, "aria-hidden": "true" });
+    makeSvg("path", { d: MARKS[slot] }, icon);
     entry.append(icon);
-    tell("span", names.get(geo).name, "", entry);
-    tell("span", geo, "code", entry);
-    const button = tell("button", "×", "", entry);
+    addText("span", names.get(geo).name, "", entry);
+    addText("span", geo, "code", entry);
+    const button = addText("button", "×", "", entry);
     button.type = "button";
     button.dataset.remove = geo;
     button.setAttribute("aria-label", `Remove ${names.get(geo).name} (${geo})`);
@@ -319,13 +319,13 @@ function showChosen() {
 
 document.addEventListener("click", (event) => {
   const target = event.target.closest("[data-geo], [data-remove], [data-order]");
-  if (!target || moved) return;
+  if (!target || dragged) return;
   if (target.dataset.remove) {
     choose(target.dataset.remove, true);
     byId("search").focus();
   } else if (target.dataset.order) {
     order = target.dataset.order;
-    share();
+    sendState();
   } else choose(target.dataset.geo, keep.checked || event.ctrlKey || event.metaKey || event.shiftKey);
 });
 
@@ -335,35 +335,35 @@ byId("search").addEventListener("change", (event) => {
   const found = [...names].find(([geo]) => geo.toLowerCase() === text || text.endsWith(`(${geo.toLowerCase()})`))
     || [...names].find(([, region]) => region.name.toLowerCase() === text)
     || [...names].find(([, region]) => region.name.toLowerCase().startsWith(text));
-  if (!found) return say("No region has this name or code.");
+  if (!found) return announce("No region has this name or code.");
   event.target.value = "";
   choose(found[0], keep.checked);
 });
 
 for (const control of selects) control.addEventListener("change", refresh);
-beside.addEventListener("change", share);
+beside.addEventListener("change", sendState);
 keep.addEventListener("change", () => {
   if (!keep.checked && chosen.length > 1) {
     chosen = chosen.slice(0, 1);
     showChosen();
     markChosen();
-    share();
+    sendState();
   }
 });
 
 // ---- time
 
-function go(index) {
-  at = index;
-  year = cube.periods[at].year;
-  slider.value = at;
+function showPeriod(index) {
+  periodIndex = index;
+  year = cube.periods[periodIndex].year;
+  slider.value = periodIndex;
   paint();
-  share();
+  sendState();
 }
 
-slider.addEventListener("input", () => go(Number(slider.value)));
+slider.addEventListener("input", () => showPeriod(Number(slider.value)));
 
-function stop() {
+function stopPlaying() {
   clearInterval(timer);
   timer = null;
   byId("play").textContent = "Play";
@@ -371,48 +371,45 @@ function stop() {
 }
 
 byId("play").addEventListener("click", () => {
-  if (timer) return stop();
-  if (at === cube.periods.length - 1) go(0);
+  if (timer) return stopPlaying();
+  if (periodIndex === cube.periods.length - 1) showPeriod(0);
   byId("play").textContent = "Pause";
   byId("play").setAttribute("aria-pressed", "true");
-  timer = setInterval(() => (at < cube.periods.length - 1 ? go(at + 1) : stop()), 900);
+  timer = setInterval(() => (periodIndex < cube.periods.length - 1 ? showPeriod(periodIndex + 1) : stopPlaying()), 900);
 });
 
 // ---- tooltip, zoom and pan
 
-function describe(geo) {
+function fillTooltip(geo) {
   const i = cube.geos.indexOf(geo), region = names.get(geo);
   tooltip.replaceChildren();
-  tell("strong", region ? region.name : geo, "", tooltip);
-  tell("span", geo, "code", tooltip);
-  const value = i < 0 ? null : cube.value[at][i], coverage = i < 0 ? null : cube.coverage[at][i];
-  tell("p", value === null ? "No figure" : `${number(value)} ${cube.unit}`, "value", tooltip);
-  tell("p", `${cube.title}, ${cube.periods[at].title}`, "", tooltip);
+  addText("strong", region ? region.name : geo, "", tooltip);
+  addText("span", geo, "code", tooltip);
+  const value = i < 0 ? null : cube.value[periodIndex][i], coverage = i < 0 ? null : cube.coverage[periodIndex][i];
+  addText("p", value === null ? "No figure" : `${number(value)} ${cube.unit}`, "value", tooltip);
+  addText("p", `${cube.title}, ${cube.periods[periodIndex].title}`, "", tooltip);
   if (value !== null) {
-    const low = cube.low && cube.low[at][i], high = cube.high && cube.high[at][i];
+    const low = cube.low && cube.low[periodIndex][i], high = cube.high && cube.high[periodIndex][i];
     const has = typeof low === "number" && typeof high === "number";
-    tell("p", has ? `95 % interval: ${number(low)} to ${number(high)}` : "No 95 % interval", "", tooltip);
+    addText("p", has ? `95 % interval: ${number(low)} to ${number(high)}` : "No 95 % interval", "", tooltip);
   }
-  const poor = coverage !== null && coverage < cube.coverageMin ? ": too little to rely on" : "";
-  tell("p", coverage === null ? "Not in the table" : `${Math.floor(coverage * 100)} % of the ground seen${poor}`, "", tooltip);
-  const flag = i < 0 ? "" : cube.flagWords[cube.flag[at][i]];
-  if (flag) tell("p", `Note: ${flag}`, "", tooltip);
+  const poor = coverage !== null && coverage < cube.coverageMin ? ": not reliable" : "";
+  addText("p", coverage === null ? "Not in the table" : `${Math.floor(coverage * 100)} % of the area seen${poor}`, "", tooltip);
+  const flag = i < 0 ? "" : cube.flagWords[cube.flag[periodIndex][i]];
+  if (flag) addText("p", `Note: ${flag}`, "", tooltip);
 }
-
-
-
 
 svg.addEventListener("pointermove", (event) => {
   if (drag) {
     const scale = unitsPerPixel();
-    if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 4) moved = true;
-    if (moved) look(clamp({ ...drag.view, x: drag.view.x - (event.clientX - drag.x) * scale, y: drag.view.y - (event.clientY - drag.y) * scale }));
+    if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 4) dragged = true;
+    if (dragged) setView(clamp({ ...drag.view, x: drag.view.x - (event.clientX - drag.x) * scale, y: drag.view.y - (event.clientY - drag.y) * scale }));
   }
   const target = event.target.closest("[data-geo]");
-  if (!target || !cube || !cube.periods.length || moved) return hide();
-  if (told !== target.dataset.geo || tooltip.hidden) {
-    told = target.dataset.geo;
-    describe(told);
+  if (!target || !cube || !cube.periods.length || dragged) return hideTooltip();
+  if (hovered !== target.dataset.geo || tooltip.hidden) {
+    hovered = target.dataset.geo;
+    fillTooltip(hovered);
     tooltip.hidden = false;
   }
   const box = tooltip.getBoundingClientRect();
@@ -421,43 +418,43 @@ svg.addEventListener("pointermove", (event) => {
   tooltip.style.top = `${Math.min(event.clientY + 14, innerHeight - box.height - 4)}px`;
 });
 
-function hide() {
+function hideTooltip() {
   tooltip.hidden = true;
 }
 
-svg.addEventListener("pointerleave", hide);
-addEventListener("scroll", hide, { passive: true });
-addEventListener("keydown", (event) => event.key === "Escape" && hide());
+svg.addEventListener("pointerleave", hideTooltip);
+addEventListener("scroll", hideTooltip, { passive: true });
+addEventListener("keydown", (event) => event.key === "Escape" && hideTooltip());
 svg.addEventListener("pointerdown", (event) => {
-  moved = false;
+  dragged = false;
   if (event.pointerType === "mouse" && view.w < whole.w) drag = { x: event.clientX, y: event.clientY, view };
 });
 addEventListener("pointerup", () => {
   drag = null;
-  if (moved) setTimeout(() => (moved = false)); // the click that follows a drag chooses nothing
+  if (dragged) setTimeout(() => (dragged = false)); // the click at the end of a drag must not choose a region
 });
 svg.addEventListener("wheel", (event) => {
-  if (!event.ctrlKey && !event.metaKey) return; // the page keeps its own scrolling
+  if (!event.ctrlKey && !event.metaKey) return; // without these keys the wheel scrolls the page
   event.preventDefault();
   const box = svg.getBoundingClientRect(), scale = unitsPerPixel();
   zoom(event.deltaY < 0 ? 0.8 : 1.25, view.x + (event.clientX - box.left) * scale, view.y + (event.clientY - box.top) * scale);
 }, { passive: false });
 byId("zoom-in").addEventListener("click", () => zoom(0.6));
 byId("zoom-out").addEventListener("click", () => zoom(1 / 0.6));
-byId("zoom-all").addEventListener("click", () => look(whole));
+byId("zoom-all").addEventListener("click", () => setView(whole));
 
 const narrow = matchMedia("(max-width: 640px)");
-function tellWidth() {
+function sendWidth() {
   window.Shiny.setInputValue("narrow", narrow.matches);
 }
-narrow.addEventListener("change", tellWidth);
+narrow.addEventListener("change", sendWidth);
 addEventListener("resize", () => {
   if (!cube || !cube.periods.length) return;
-  look(view);
+  setView(view);
   drawLegend();
 });
 
-// A table that the server renders anew loses the focus; give it back to the same button.
+// When the server renders a table again, its button loses the focus; give the focus to the new button.
 let lastKey = null;
 document.addEventListener("focusin", (event) => (lastKey = event.target.dataset ? event.target.dataset.key || null : null));
 new MutationObserver(() => {
@@ -479,7 +476,7 @@ async function start() {
   }
   const state = JSON.parse(byId("state").textContent);
   ({ year, chosen, order } = state);
-  tellWidth();
+  sendWidth();
   showChosen();
   await refresh();
 }

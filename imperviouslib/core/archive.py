@@ -1,51 +1,123 @@
-"""The archive folder between r.s2.fetch and r.s2.yearly: names, and when a file counts as there.
+"""The archive folder between r.s2.fetch and r.s2.yearly: its names, the sidecars, and which cells of a band are still to be fetched.
 
-The set of sidecars is the ledger. A sidecar is written after its GeoTIFF was verified, so a GeoTIFF without one does not exist.
+Each GeoTIFF of a band has a sidecar, a JSON file beside it. The sidecar is written after its GeoTIFF was verified, so a GeoTIFF without one
+does not count. This module alone knows the keys of a sidecar.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from imperviouslib.core.bands import SCL
+from imperviouslib.core.errors import OffsetError, _
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import Scene
+from imperviouslib.core.items import Scene
 
 SIDECAR = 1
 """Version of the sidecar's form."""
 SUFFIX = ".json"
 SIDECARS = f"[!.]*{SUFFIX}"
-"""Pattern of sidecars within a scene's folder: names that begin with a dot are what killed runs left half-written."""
+"""Pattern of sidecars within a scene's folder: names that begin with a dot are files that a killed run did not finish."""
 
 
 def band_path(archive: Path, scene: Scene, band: str) -> Path:
-    """Return where a band of a scene lies; its sidecar has the ending .json instead."""
+    """Return the path of a band's GeoTIFF."""
     return archive / scene.tile / str(scene.year) / scene.id / f"{band}.tif"
 
 
+def sidecar_path(path: Path) -> Path:
+    """Return the path of the sidecar of a GeoTIFF."""
+    return path.with_suffix(SUFFIX)
+
+
 @dataclass(frozen=True)
+class WarpSettings:
+    """How a band is brought onto the grid; a file made in another way is made again."""
+
+    resampling: str
+    """nearest, bilinear or cubic."""
+    res_m: int
+    """Cell size in metres."""
+
+
+def resolve_warp_settings(band: str, resampling: str, res_m: int) -> WarpSettings:
+    """Return the settings of a band: classes are never averaged."""
+    return WarpSettings("nearest" if band == SCL else resampling, res_m)
+
+
+@dataclass(frozen=True)
+class Offset:
+    """The offset that was added to the pixels of a band, and why."""
+
+    dn: int
+    """Digital numbers, 0 or negative."""
+    rule: str
+    """The reason in words."""
+    confirmed: bool = False
+    """Whether the product's own metadata confirmed it."""
+
+
+NO_OFFSET = Offset(0, "classes have none")
+"""The offset of SCL."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """What yearly needs to know of one band of one scene."""
+    """All that is known of one band of one scene on disk."""
 
     path: Path
-    """The GeoTIFF."""
+    """The GeoTIFF; its folder is not stored."""
     scene: str
+    """Id of the scene."""
     tile: str
+    """MGRS tile without T."""
     band: str
     sensed_utc: str
+    """ISO 8601, to the second, ending in Z."""
+    platform: str
     datatake: str
     datastrip: str
+    """Start of the datastrip's sensing. Where the sidecar has none it is the scene's id, so that the scene is an acquisition of its own."""
     baseline: str
-    offset_dn: int
-    offset_rule: str
+    """Processing baseline as ESA writes it, e.g. 05.10."""
     cloud_pct: float
+    nodata_pct: float | None
+    """As the catalogue says, of the whole tile; None where it does not."""
     valid_cells: int
+    """Cells with data in the file."""
+    offset_dn: int
+    """What was added to the pixels, digital numbers, 0 or negative."""
+    offset_rule: str
+    """The reason in words."""
+    offset_confirmed: bool
+    """Whether the product's own metadata confirmed it."""
+    source_href: str
+    """Address of the object, without user, password, query and fragment."""
     source_size: int
+    """Bytes of the whole object."""
+    source_checksum: str | None
+    """Multihash in hex; None where the catalogue gives none."""
+    source_read: str
+    """What of the object was read: whole or window."""
+    source_bytes_read: int
     output_size: int
+    """Bytes of the GeoTIFF."""
     output_sha256: str
+    """Of the GeoTIFF, in hex."""
     grid: Grid
+    """Cells of the file."""
+    extent: Grid | None
+    """Cells that the whole source covers; None where the sidecar does not say."""
+    settings: WarpSettings | None
+    """None where the sidecar does not say, or has settings that are not known here."""
+    catalogue: str
+    version: str
+    """Of the software."""
+    fetched_utc: str
+    """ISO 8601, to the second, ending in Z."""
 
     @property
     def year(self) -> int:
@@ -57,53 +129,162 @@ class Sidecar:
         """Month of sensing."""
         return int(self.sensed_utc[5:7])
 
+    @property
+    def history(self) -> str:
+        """One line for the history of the scene's map."""
+        return f"{self.scene}, baseline {self.baseline}, offset {self.offset_dn} ({self.offset_rule})"
+
+
+def format_sidecar(sidecar: Sidecar) -> dict[str, Any]:
+    """Return the content of a sidecar's file: values that JSON knows. `parse_sidecar` is its inverse."""
+    content: dict[str, Any] = {
+        "sidecar": SIDECAR, "scene": sidecar.scene, "tile": sidecar.tile, "band": sidecar.band, "sensed_utc": sidecar.sensed_utc,
+        "platform": sidecar.platform, "datatake": sidecar.datatake, "datastrip": sidecar.datastrip,
+        "baseline": sidecar.baseline, "cloud_pct": sidecar.cloud_pct, "nodata_pct": sidecar.nodata_pct,
+        "valid_cells": sidecar.valid_cells,
+        "valid_pct": round(100 * sidecar.valid_cells / (sidecar.grid.height * sidecar.grid.width), 4),
+        "offset": {"dn": sidecar.offset_dn, "rule": sidecar.offset_rule, "metadata_read": sidecar.offset_confirmed},
+        "source": {
+            "href": sidecar.source_href, "size": sidecar.source_size, "checksum": sidecar.source_checksum,
+            "read": sidecar.source_read, "read_bytes": sidecar.source_bytes_read,
+        },
+        "output": {"file": sidecar.path.name, "size": sidecar.output_size, "sha256": sidecar.output_sha256},
+        "grid": {"bounds": list(sidecar.grid.bounds), "res_m": sidecar.grid.res_m},
+        "catalogue": sidecar.catalogue, "version": sidecar.version, "fetched_utc": sidecar.fetched_utc,
+    }  # fmt: skip
+    if sidecar.extent:
+        content["extent"] = list(sidecar.extent.bounds)
+    if sidecar.settings:
+        content["settings"] = {"resampling": sidecar.settings.resampling, "res_m": sidecar.settings.res_m}
+    return content
+
 
 def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
-    """Read a sidecar's content; None where it is of another form or incomplete, which counts as not fetched."""
+    """Read the content of a sidecar's file.
+
+    path : of the sidecar or of its GeoTIFF
+    Returns: None where the content is of another form or incomplete; the band then counts as not fetched. Keys that no decision needs may lack
+    """
     try:
         if content["sidecar"] != SIDECAR:
             return None
+        offset, source, output = content["offset"], content["source"], content["output"]
+        grid = Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"])
         return Sidecar(
-            path.with_name(str(PurePosixPath(content["output"]["file"]).name)),
-            content["scene"],
-            content["tile"],
-            content["band"],
-            content["sensed_utc"],
-            content["datatake"],
-            # Where it is not told, a scene is an acquisition of its own.
-            content.get("datastrip", content["scene"]),
-            content["baseline"],
-            int(content["offset"]["dn"]),
-            content["offset"]["rule"],
-            float(content["cloud_pct"]),
-            int(content["valid_cells"]),
-            int(content["source"]["size"]),
-            int(content["output"]["size"]),
-            content["output"]["sha256"],
-            Grid(*content["grid"]["bounds"], content["grid"]["res_m"]),
+            path=path.with_name(str(PurePosixPath(output["file"]).name)),
+            scene=content["scene"],
+            tile=content["tile"],
+            band=content["band"],
+            sensed_utc=content["sensed_utc"],
+            platform=content.get("platform", ""),
+            datatake=content["datatake"],
+            datastrip=content.get("datastrip", content["scene"]),
+            baseline=content["baseline"],
+            cloud_pct=float(content["cloud_pct"]),
+            nodata_pct=content.get("nodata_pct"),
+            valid_cells=int(content["valid_cells"]),
+            offset_dn=int(offset["dn"]),
+            offset_rule=offset["rule"],
+            offset_confirmed=offset.get("metadata_read", False),
+            source_href=source.get("href", ""),
+            source_size=int(source["size"]),
+            source_checksum=source.get("checksum"),
+            source_read=source.get("read", ""),
+            source_bytes_read=source.get("read_bytes", 0),
+            output_size=int(output["size"]),
+            output_sha256=output["sha256"],
+            grid=grid,
+            extent=Grid.from_bounds(content["extent"], grid.res_m) if "extent" in content else None,
+            settings=_parse_settings(content.get("settings")),
+            catalogue=content.get("catalogue", ""),
+            version=content.get("version", ""),
+            fetched_utc=content.get("fetched_utc", ""),
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def resolve_action(
-    content: Mapping[str, Any] | None, size: int | None, wanted: Grid, settings: Mapping[str, Any], scene: Scene
-) -> str:
-    """Decide what to do with one band: keep what is whole and as wanted, else fetch.
+def _parse_settings(content: Mapping[str, Any] | None) -> WarpSettings | None:
+    if content is None or content.keys() != {"resampling", "res_m"}:
+        return None
+    return WarpSettings(content["resampling"], content["res_m"])
 
-    content : the sidecar, or None where there is none
-    size : bytes of the GeoTIFF, or None where there is none
-    wanted : the cells asked for; a file that holds more is kept
-    Returns: "keep" or "fetch"
+
+def is_whole(sidecar: Sidecar | None, size: int | None) -> bool:
+    """Tell whether a band is there whole.
+
+    sidecar : None where there is none that can be read
+    size : bytes of the GeoTIFF, None where there is none
     """
-    if content is None or size is None:
-        return "fetch"
-    sidecar = parse_sidecar(content, Path("x"))
-    same = (
-        sidecar is not None
-        and sidecar.output_size == size
-        and sidecar.baseline == scene.baseline_text
-        and dict(content.get("settings", {})) == dict(settings)
-        and sidecar.grid.contains(wanted)
-    )
-    return "keep" if same else "fetch"
+    return sidecar is not None and size is not None and sidecar.output_size == size
+
+
+def resolve_kept(sidecar: Sidecar | None, size: int | None, scene: Scene, settings: WarpSettings) -> Grid | None:
+    """Return the cells of a band that the archive holds whole and made as they would be made now; None where there are none.
+
+    sidecar, size : see `is_whole`
+    """
+    if sidecar is None or not is_whole(sidecar, size):
+        return None
+    same = sidecar.baseline == scene.baseline_text and sidecar.settings == settings
+    return sidecar.grid if same else None
+
+
+def is_missing(sidecar: Sidecar | None, size: int | None, scene: Scene, settings: WarpSettings, area: Grid) -> bool:
+    """Tell whether a band must be fetched, because the archive does not hold it whole, as wanted and over the scene's part of the area.
+
+    sidecar, size : see `is_whole`
+    """
+    if sidecar is not None and sidecar.extent is not None:
+        # A file never holds more than its tile, so only the part of the area that the tile meets is asked of it.
+        wanted = area.intersection(sidecar.extent)
+        if wanted is None:
+            return False
+        area = wanted
+    kept = resolve_kept(sidecar, size, scene, settings)
+    return kept is None or not kept.contains(area)
+
+
+def resolve_target(area: Grid, extent: Grid, kept: Grid | None) -> Grid | None:
+    """Return the cells to write: the part of the area that a source covers and the cells that are kept, as one rectangle.
+
+    extent : cells that the whole source covers
+    kept : cells that the archive holds already: a file grows, and no region is lost when another is fetched
+    Returns: None where the source does not meet the area
+
+    >>> resolve_target(Grid(0, 0, 40, 40), Grid(20, 0, 100, 100), Grid(60, 60, 80, 80)).bounds
+    (20, 0, 80, 80)
+    """
+    target = area.intersection(extent)
+    return target.union(kept).intersection(extent) if target and kept else target
+
+
+def check_metadata_baseline(scene: Scene, baseline: tuple[int, int]) -> None:
+    """Raise OffsetError where the product's own metadata has another processing baseline than the catalogue says."""
+    if baseline != scene.baseline:
+        raise OffsetError(
+            _("Scene {}").format(scene.id),
+            found=_("baseline {:02d}.{:02d} in its metadata").format(*baseline),
+            expected=_("{} as in the catalogue").format(scene.baseline_text),
+            then=_("Report it to the catalogue and exclude the scene."),
+        )
+
+
+def check_one_offset(scene: Scene, offset_dn: int, sidecars: Iterable[Sidecar], archive: Path) -> None:
+    """Raise OffsetError where another band of the scene was made with another offset.
+
+    sidecars : of the scene's folder; SCL and those of another baseline do not count
+    archive : for the message
+    """
+    others = {
+        sidecar.offset_dn
+        for sidecar in sidecars
+        if sidecar.band != SCL and sidecar.baseline == scene.baseline_text and sidecar.offset_dn != offset_dn
+    }
+    if others:
+        raise OffsetError(
+            _("Scene {}").format(scene.id),
+            found=_("offset {} for one band and {} for another").format(offset_dn, others.pop()),
+            expected=_("the same offset for all bands"),
+            then=_("Remove the folder of the scene in '{}' and fetch it again.").format(archive),
+        )

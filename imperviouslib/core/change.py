@@ -1,7 +1,7 @@
-"""Change between two years, cell by cell: rules as NumPy functions, and beside each its twin in r.mapcalc.
+"""Change between two years, cell by cell: each rule as a NumPy function, and as an expression of r.mapcalc.
 
-NULL is never a class and never a change: where either year is NULL the result is NULL. In arrays of classes 0 is no data, in
-arrays of truth (1 true, 0 false) 255 is. Each pair `name`, `name_expression` gives the same cells; a test runs both.
+NULL is never a class and never a change: where either year is NULL the result is NULL. No data is 0 in arrays of classes, and 255 in
+arrays of truth (1 true, 0 false) and of class pairs. `name` and `name_expression` give the same cells; a test runs both.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from imperviouslib.core.legend import CLASSES, NODATA
 UNKNOWN = 255
 """No data in arrays of truth and of class pairs."""
 PAIR_BASE = 10
-"""A pair of classes is written `PAIR_BASE * from + to`, so that 31 reads: from 3 to 1."""
+"""The code of a pair of classes is `PAIR_BASE * from + to`: 31 is from 3 to 1."""
 
 
 def resolve_pairs(years: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Return the pairs of years that change is counted between: each with the next, then the first with the last.
+    """Return the pairs of years between which change is counted: each year with the next, then the first with the last.
 
     >>> resolve_pairs((2017, 2018, 2020))
     ((2017, 2018), (2018, 2020), (2017, 2020))
@@ -49,7 +49,7 @@ def pair_titles() -> dict[int, str]:
 
 
 def fromto(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Write which class became which.
+    """Return the class pair of each cell.
 
     now, before : array (row, col), class 1-4, 0 no data
     Returns: array (row, col), uint8, 10 * before + now, 255 no data
@@ -59,12 +59,12 @@ def fromto(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 def fromto_expression(out: str, now: str, before: str) -> str:
-    """Write the r.mapcalc twin of fromto(); a sum is NULL where either map is NULL."""
+    """Write fromto() for r.mapcalc; a sum is NULL where either map is NULL."""
     return f"{quoted(out)} = {PAIR_BASE} * {quoted(before)} + {quoted(now)}"
 
 
 def belongs(classes: np.ndarray, codes: Sequence[int]) -> np.ndarray:
-    """Tell which cells have one of the given classes.
+    """Return where a cell has one of the given classes.
 
     classes : array (row, col), class 1-4, 0 no data
     Returns: array (row, col), uint8, 1 true, 0 false, 255 no data
@@ -73,27 +73,22 @@ def belongs(classes: np.ndarray, codes: Sequence[int]) -> np.ndarray:
 
 
 def belongs_expression(out: str, classes: str, codes: Sequence[int]) -> str:
-    """Write the r.mapcalc twin of belongs()."""
+    """Write belongs() for r.mapcalc."""
     return f"{quoted(out)} = if({_any_of(classes, codes)}, 1, 0)"
 
 
-def newly(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Tell which cells became true, where both years are known.
+def newly(now: np.ndarray, before: np.ndarray, codes: Sequence[int]) -> np.ndarray:
+    """Return where a cell has one of the given classes in the later year and had none of them in the earlier.
 
-    now, before : array (row, col), uint8, 1 true, 0 false, 255 no data
-    Returns: array (row, col), uint8, same codes
+    now, before : array (row, col), class 1-4, 0 no data
+    Returns: array (row, col), uint8, 1 true, 0 false, 255 no data
     """
-    known = (now != UNKNOWN) & (before != UNKNOWN)
-    return np.where(known, (now == 1) & (before == 0), UNKNOWN).astype("uint8")
+    known = (now != NODATA) & (before != NODATA)
+    return np.where(known, np.isin(now, codes) & ~np.isin(before, codes), UNKNOWN).astype("uint8")
 
 
-def newly_expression(out: str, now: str, before: str) -> str:
-    """Write the r.mapcalc twin of newly() on maps of truth; && is NULL where either map is NULL."""
-    return f"{quoted(out)} = if({quoted(now)} == 1 && {quoted(before)} == 0, 1, 0)"
-
-
-def newly_of_expression(out: str, now: str, before: str, codes: Sequence[int]) -> str:
-    """Write newly() straight on two class maps: true where only the later year has one of the classes."""
+def newly_expression(out: str, now: str, before: str, codes: Sequence[int]) -> str:
+    """Write newly() for r.mapcalc; && and || are NULL where either side is NULL."""
     return f"{quoted(out)} = if(({_any_of(now, codes)}) && !({_any_of(before, codes)}), 1, 0)"
 
 
@@ -103,24 +98,24 @@ def grown_share(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     now, before : array (row, col), float64, share 0-1, NaN no data
     Returns: array (row, col), float64, share 0-1, NaN where either year is
     """
-    # Where one year is NaN so is the difference, and np.maximum hands NaN on.
+    # Where one year is NaN the difference is NaN, and np.maximum keeps NaN.
     return np.maximum(now - before, 0.0)
 
 
 def grown_share_expression(out: str, now: str, before: str) -> str:
-    """Write the r.mapcalc twin of grown_share(); a difference is NULL where either map is NULL."""
+    """Write grown_share() for r.mapcalc; a difference is NULL where either map is NULL."""
     return f"{quoted(out)} = if({quoted(now)} > {quoted(before)}, {quoted(now)} - {quoted(before)}, 0.0)"
 
 
 def kept_share_expression(out: str, share: str, other: str) -> str:
-    """Write a map of `share` on the cells that both maps know."""
+    """Write an expression that keeps `share` where both maps have a value."""
     return f"{quoted(out)} = if(isnull({quoted(other)}), null(), {quoted(share)})"
 
 
 def resolve_share_scale(least: float, most: float) -> int:
-    """Return the value of a full share, 1 or 100, from the least and the greatest value of all maps together.
+    """Return the value of a full share, 1 or 100, from the smallest and the largest value of all maps together.
 
-    A share in per cent that never exceeds 1 anywhere is taken for a fraction; no rule can tell the two apart.
+    Shares in per cent that never exceed 1 are read as fractions; no rule can distinguish the two.
 
     >>> resolve_share_scale(0.0, 0.93), resolve_share_scale(0.0, 87.5)
     (1, 100)
@@ -130,18 +125,18 @@ def resolve_share_scale(least: float, most: float) -> int:
             _("Option <shares>"),
             found=_("values from {:g} to {:g}").format(least, most),
             expected=_("shares from 0 to 1, or from 0 to 100"),
-            then=_("Rescale the maps with r.mapcalc, and set their no data with r.null."),
+            then=_("Rescale the maps with r.mapcalc, and set no data with r.null."),
         )
     return 1 if most <= 1 else 100
 
 
 def scaled_expression(out: str, share: str, scale: int) -> str:
-    """Write a share map as fractions 0-1, given the value of a full share."""
+    """Write an expression of a share map as fractions 0-1, given the value of a full share."""
     return f"{quoted(out)} = double({quoted(share)}) / {scale}.0"
 
 
 def quoted(name: str) -> str:
-    """Write a map's name so that r.mapcalc takes it whole, whatever it contains.
+    """Quote a map's name for r.mapcalc, because it may contain operators.
 
     >>> quoted("a-b@PERMANENT")
     '"a-b@PERMANENT"'

@@ -6,7 +6,7 @@ row and column, counted from the projection's origin, so that no rule depends on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -48,6 +48,12 @@ class Grid:
                 expected=_("west < east and south < north"),
                 then=_("Check the region."),
             )
+
+    @classmethod
+    def from_bounds(cls, bounds: Sequence[int], res_m: int = RES_M) -> Grid:
+        """Return the grid of (west, south, east, north) in metres."""
+        west, south, east, north = bounds
+        return cls(west, south, east, north, res_m)
 
     @property
     def height(self) -> int:

@@ -1,8 +1,8 @@
-"""JPEG 2000 files: where the tiles of a codestream lie, and a file of some of its tiles alone (ISO/IEC 15444-1, annexes A and I).
+"""JPEG 2000 files: where the tiles of a codestream lie, and a file that holds only some of its tiles (ISO/IEC 15444-1, annexes A and I).
 
-A codestream is a main header and then tile-parts, each of which begins with a marker SOT that tells its length. So the tiles are found
+A codestream is a main header and then tile-parts, each of which begins with a marker SOT that holds its length. So the tiles are found
 by going from one SOT to the next, or at once where the main header holds their lengths (markers TLM; in ESA's products from baseline 05.12 on).
-Only the plain form that ESA writes is understood, one tile-part a tile in order; for anything else the functions return None.
+Only the plain form that ESA writes is parsed, one tile-part a tile in order; for anything else the functions return None.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ class Header:
     """What comes before the first tile."""
 
     boxes: bytes
-    """The boxes before the codestream; georeferencing lies in them."""
+    """The boxes before the codestream; they hold the georeferencing."""
     main: bytes
     """The main header of the codestream, without the markers TLM."""
     first_part: int
-    """Where in the file the first tile-part begins."""
+    """Where in the file the first tile-part begins, bytes."""
     height: int
+    """Rows of the image."""
     width: int
+    """Columns of the image."""
     tile_height: int
+    """Rows of a tile; those of the last row of tiles may be fewer."""
     tile_width: int
+    """Columns of a tile; those of the last column of tiles may be fewer."""
     lengths: tuple[int, ...] = ()
-    """Bytes of the tile-parts, where the markers TLM tell them."""
+    """Bytes of each tile-part in order; empty where no markers TLM give them."""
 
     @property
     def tiles_across(self) -> int:
@@ -43,14 +47,14 @@ class Header:
         """Tiles in all."""
         return self.tiles_across * -(-self.height // self.tile_height)
 
-    def meeting(self, rows: tuple[int, int], cols: tuple[int, int]) -> list[int]:
-        """Return the numbers of the tiles that pixels rows[0]:rows[1], cols[0]:cols[1] meet, ascending."""
+    def tiles_meeting(self, rows: tuple[int, int], cols: tuple[int, int]) -> list[int]:
+        """Return the numbers of the tiles that pixels rows[0]:rows[1], cols[0]:cols[1] meet, ascending, counted row by row from 0."""
         down = range(rows[0] // self.tile_height, -(-rows[1] // self.tile_height))
         across = range(cols[0] // self.tile_width, -(-cols[1] // self.tile_width))
         return [row * self.tiles_across + col for row in down for col in across]
 
-    def share(self, tiles: Iterable[int]) -> float:
-        """Return the share of the image, 0-1, that lies in some tiles; those at its end are cut."""
+    def area_share(self, tiles: Iterable[int]) -> float:
+        """Return the share of the image's pixels, 0-1, that lie in some tiles."""
         total = 0
         for tile in tiles:
             row, col = divmod(tile, self.tiles_across)
@@ -60,7 +64,7 @@ class Header:
 
 
 def parse_header(head: bytes) -> Header | None:
-    """Parse the beginning of a JP2 file; None where it is none, is cut before the first tile, or is of an unusual form."""
+    """Parse the beginning of a JP2 file; None where it is no JP2 file, is cut before the first tile, or is of an unusual form."""
     try:
         return _parse_header(head)
     except (struct.error, IndexError):
@@ -79,7 +83,7 @@ def _parse_header(head: bytes) -> Header | None:
         segment = head[position : position + 2 + length]
         if marker == _SOT:
             break
-        # Headers of packets that are gathered in the main header could not be told apart by tile.
+        # Packet headers in the main header (PPM) cannot be split by tile.
         if marker < _SOC or marker == _PPM or len(segment) < 2 + length or length < 2:
             return None
         if marker == _TLM:
@@ -102,7 +106,7 @@ def _parse_header(head: bytes) -> Header | None:
 
 
 def _codestream(head: bytes) -> tuple[int, int] | None:
-    """Return where the box of the codestream begins, and where its content does."""
+    """Return where the box of the codestream begins, and where its content begins, bytes; None where the file has another form."""
     if head[4:8] != b"jP  ":
         return None
     position = 0
@@ -132,8 +136,8 @@ def _tile_lengths(segment: bytes, first: int) -> bytes | None:
     return out
 
 
-def parse_part(sot: bytes, tile: int) -> int | None:
-    """Return the bytes of the tile-part that begins with `sot`; None where it is not the only part of `tile`."""
+def parse_tile_part(sot: bytes, tile: int) -> int | None:
+    """Return the length in bytes of the tile-part that begins with `sot`; None where it is not the only part of `tile`."""
     if len(sot) < SOT_SIZE:
         return None
     marker, size, index, length, part, parts = struct.unpack_from(">HHHIBB", sot)
@@ -141,18 +145,21 @@ def parse_part(sot: bytes, tile: int) -> int | None:
     return length if plain else None
 
 
-def ends(follows: bytes, tile: int, tiles: int) -> bool:
-    """Tell whether what follows the part of a tile is the next tile's part, or the end of the codestream after the last."""
+def is_next_part(content: bytes, tile: int, tiles: int) -> bool:
+    """Tell whether the bytes after the part of a tile begin the next tile's part, or after the last tile end the codestream.
+
+    tiles : number of tiles in all
+    """
     if tile + 1 == tiles:
-        return follows.startswith(_EOC)
-    return parse_part(follows, tile + 1) is not None
+        return content.startswith(_EOC)
+    return parse_tile_part(content, tile + 1) is not None
 
 
-def assemble(header: Header, parts: Mapping[int, bytes] | Iterable[tuple[int, bytes]] = ()) -> bytes:
-    """Make a JP2 file that holds some tiles and lacks the others; a decoder that is asked for one of those fails.
+def assemble(header: Header, parts: Mapping[int, bytes]) -> bytes:
+    """Make a JP2 file that holds only some tiles; decoding one of the others fails.
 
     parts : number of a tile to its tile-part, SOT included
     """
-    content = b"".join(part for _, part in sorted(dict(parts).items()))
+    content = b"".join(parts[tile] for tile in sorted(parts))
     # A box of length 0 reaches to the end of the file.
     return header.boxes + b"\0\0\0\0jp2c" + header.main + content + _EOC

@@ -1,7 +1,7 @@
-"""Labels on the grid: the class that most of a cell's ground has, its purity, and the share of each class.
+"""Labels on the grid: the majority class of each cell, its purity, and the share of each class.
 
 Classes are counted after reclassification, so that towns and quarries add up before they compete with fields. Where two classes are equally
-frequent, a hash of the cell's absolute row and column decides: no class is favoured, and every run and every cut of the area agrees.
+frequent, a hash of the cell's absolute row and column decides: no class is favoured, and the result does not depend on the region.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from imperviouslib.core.legend import CLASSES, NODATA
 TIES = ("balanced", "lowest", "highest")
 NO_SHARE = 255
 """In purity and shares: no data."""
+_FINEST = 20
+"""Most pixels read per cell and side."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Labels:
     """Cells with a label in which two or more classes were equally frequent."""
 
     def without(self, drop: np.ndarray) -> Labels:
-        """Return the labels with the cells of a mask (row, col) turned to no data."""
+        """Return the labels with no data where a mask (row, col) is true."""
         return Labels(
             np.where(drop, NODATA, self.label).astype(np.uint8),
             np.where(drop, NO_SHARE, self.purity).astype(np.uint8),
@@ -42,7 +44,7 @@ class Labels:
 
 
 def tie_hash(part: Grid) -> np.ndarray:
-    """Return a well-mixed number for each cell that depends on its absolute row and column alone.
+    """Return a hash for each cell that depends only on its absolute row and column.
 
     Returns: array (row, col), uint64 (finalizer of SplitMix64, Steele et al. 2014, over both indices)
     """
@@ -55,8 +57,18 @@ def tie_hash(part: Grid) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
+def resolve_factor(res_m: int, pixel_m: float) -> int:
+    """Return how many pixels per cell and side to read from a map: the largest number that divides the cell into whole metres.
+
+    >>> resolve_factor(20, 10), resolve_factor(20, 100), resolve_factor(20, 0.5), resolve_factor(20, 7)
+    (2, 1, 20, 2)
+    """
+    finest = min(_FINEST, max(1, round(res_m / pixel_m)))
+    return next(factor for factor in range(finest, 0, -1) if res_m % factor == 0)
+
+
 def majority(classes: np.ndarray, part: Grid, factor: int, ties: str = "balanced") -> Labels:
-    """Bring classes of finer pixels to the cells of `part`.
+    """Aggregate classes of finer pixels to the cells of `part`.
 
     classes : array (row * factor, col * factor), 1-4, 0 = no data
     factor : int, pixels a cell and side
@@ -82,7 +94,7 @@ def majority(classes: np.ndarray, part: Grid, factor: int, ties: str = "balanced
         place = np.maximum(leaders - 1, 0).astype(np.int64)
     else:
         place = (tie_hash(part) % np.maximum(leaders, 1).astype(np.uint64)).astype(np.int64)
-    # The class whose rank among the leaders equals `place`.
+    # Choose the class whose rank among the leaders equals `place`.
     rank = np.cumsum(leading, axis=0) - 1
     index = np.argmax(leading & (rank == place), axis=0)
     valid = (known * 2 >= factor * factor) & (known > 0)

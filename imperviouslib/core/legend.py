@@ -1,7 +1,7 @@
-"""Classes, the code tables of label products, and the definitions of impervious.
+"""Classes, the code tables of land cover products, and the definitions of impervious.
 
-Inside the suite a cell has one of four classes; 0 is no data in files and NULL in GRASS. A definition of *impervious* is a sum of
-classes, so that one run serves every definition.
+A cell has one of four classes; 0 is no data in files and NULL in GRASS. A definition of *impervious* is a sum of classes, so one run
+serves every definition.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def landcover_codes(definition: str = DEFAULT_DEFINITION) -> dict[str, tuple[int
 
 @dataclass(frozen=True)
 class Legend:
-    """How the codes of a label product become classes of the suite."""
+    """How the codes of a land cover product become classes of the suite."""
 
     name: str
     """Name in messages and provenance."""
@@ -152,13 +152,13 @@ CORINE = Legend(
     },
     {code: title for code, _, title in _CORINE},
 )
-"""CORINE Land Cover by its codes (111-523) and by the values of its rasters (1-44), which are the same classes counted."""
+"""CORINE Land Cover by its codes (111-523) and by the values of its rasters (1-44), which number the same classes."""
 
 LEGENDS: dict[str, Legend] = {legend.name: legend for legend in (S2GLC, PROTOTYPE, CLCPLUS, WORLDCOVER, CORINE)}
 
 
 def parse_legend(text: str, name: str) -> Legend:
-    """Read a legend from text; # begins a comment. Lines are `code class [title]`, class by number 0-4 or by key, or rules of r.reclass.
+    """Parse a legend; # begins a comment. Lines are `code class [title]`, class by number 0-4 or by key, or rules of r.reclass.
 
     >>> parse_legend("1 artificial sealed land\\n2 3\\n9 nodata", "mine").codes
     {1: 1, 2: 3, 9: 0}
@@ -171,13 +171,15 @@ def parse_legend(text: str, name: str) -> Legend:
         line = raw.split("#", 1)[0].strip()
         if not line:
             continue
-        thing = f"Legend '{name}', line {number}"
+        thing = _("Legend '{}', line {}").format(name, number)
         found = _parse_rule(line) if "=" in line else _parse_line(line)
         if found is None:
             raise LegendError(
                 thing,
                 found=f"'{raw.strip()}'",
-                expected=_("'code class [title]', class 0-4 or ") + ", ".join(_KEYS) + _(", or a rule of r.reclass"),
+                expected=_("'code class [title]' with class 0-4 or one of {}, or a rule of r.reclass").format(
+                    ", ".join(_KEYS)
+                ),
                 then=_("Correct the line."),
             )
         for code in found[0]:
@@ -186,10 +188,10 @@ def parse_legend(text: str, name: str) -> Legend:
                     thing,
                     found=_("code {} a second time").format(code),
                     expected=_("each code once"),
-                    then=_("Remove one of the two lines."),
+                    then=_("Remove one of the lines."),
                 )
             codes[code] = found[1]
-            # The title of a rule is the class's, that of a line the code's own.
+            # The title in a rule belongs to the class, that in a line to the code.
             if found[2] and "=" not in line:
                 titles[code] = found[2]
     if not codes:
@@ -197,7 +199,7 @@ def parse_legend(text: str, name: str) -> Legend:
             _("Legend '{}'").format(name),
             found=_("no line with a code"),
             expected=_("at least one"),
-            then=_("Write 'code class' lines."),
+            then=_("Write lines of the form 'code class'."),
         )
     return Legend(name, codes, titles)
 

@@ -1,6 +1,6 @@
 """How many cells of the grid lie in an outline, without a raster.
 
-A region's denominator is its whole outline, of which the current GRASS region may show a part only; a raster of the rest
+A zone's shares refer to its whole outline, but the current GRASS region may hold only a part of it, and a raster of the rest
 could have billions of cells. A cell lies in an outline if its centre does.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from imperviouslib.core.grid import RES_M, Grid
 
 Ring = Sequence[Sequence[float]]
-"""Corners (x, y) in metres, EPSG:3035; the first may be repeated at the end."""
+"""Corners (x, y) in metres, EPSG:3035; the first corner may be repeated at the end."""
 
 
 def count_cells(polygons: Iterable[Sequence[Ring]], window: Grid | None = None, res_m: int = RES_M) -> int:
@@ -21,6 +21,7 @@ def count_cells(polygons: Iterable[Sequence[Ring]], window: Grid | None = None, 
 
     polygons : each a list of rings, the outer one first, then its holes, as in GeoJSON
     window : Grid or None; count only its cells
+    res_m : int, cell size in metres
 
     >>> count_cells([[[(0, 0), (60, 0), (60, 40), (0, 40)]]])
     6
@@ -28,24 +29,19 @@ def count_cells(polygons: Iterable[Sequence[Ring]], window: Grid | None = None, 
     2
     """
     return sum(
-        sum((-1 if hole else 1) * _count_ring(ring, window, res_m) for hole, ring in enumerate(rings_of(rings)))
+        sum((-1 if hole else 1) * _count_ring(ring, window, res_m) for hole, ring in enumerate(rings))
         for rings in polygons
     )
 
 
-def rings_of(rings: Sequence[Ring]) -> list[np.ndarray]:
-    """Return the rings as arrays (corner, 2), the first corner repeated at the end."""
-    corners = [np.asarray(ring, "float64")[:, :2] for ring in rings]
-    return [np.vstack([ring, ring[:1]]) for ring in corners]
-
-
-def _count_ring(ring: np.ndarray, window: Grid | None, res_m: int) -> int:
+def _count_ring(ring: Ring, window: Grid | None, res_m: int) -> int:
     """Count the centres within one ring.
 
     Along a row of centres, the number of centres west of each crossing, added where the ring goes up and subtracted where it
     goes down, gives the centres between the crossings; with k centres west of x, k = ceil(x / res - 1/2).
     """
-    x0, y0, x1, y1 = ring[:-1, 0], ring[:-1, 1], ring[1:, 0], ring[1:, 1]
+    corners = np.asarray(ring, "float64")[:, :2]
+    (x0, y0), (x1, y1) = corners.T, np.roll(corners, -1, axis=0).T
     # Rows count northwards here: the centre of row j lies at (j + 1/2) * res. An edge crosses the rows low <= j < high.
     low = np.ceil(np.minimum(y0, y1) / res_m - 0.5).astype("int64")
     high = np.ceil(np.maximum(y0, y1) / res_m - 0.5).astype("int64")

@@ -1,4 +1,4 @@
-"""Periods of composites: years, seasons, months and windows of one's own, and their names."""
+"""Periods of composites: years, seasons, months and windows, and their names."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.options import split_words
 
 SEASONS = {"spring": (3, 6), "summer": (6, 9), "autumn": (9, 12)}
-"""Meteorological seasons, first month and the month after the last. Winter is left out: it has two years, and at 20 m in Europe little of it
-is seen without cloud or snow."""
+"""Meteorological seasons: first month, and the month after the last. Winter is left out, because it lies in two years and has few clear
+observations in Europe."""
 KINDS = ("year", "season", "month")
 
 
 @dataclass(frozen=True)
 class Period:
-    """A span that one composite covers."""
+    """A span of days that one composite covers."""
 
     name: str
     """2018, 2018-06, 2018-summer, or 2018- and the name of a window."""
@@ -28,7 +29,7 @@ class Period:
 
     @property
     def year(self) -> int:
-        """The one year in which it lies."""
+        """The year it lies in."""
         return self.first.year
 
     def holds(self, sensed_utc: str) -> bool:
@@ -45,56 +46,74 @@ def _month(year: int, month: int) -> date:
     return date(year + (month > 12), (month - 1) % 12 + 1, 1)
 
 
-def resolve_periods(years: Sequence[int], kinds: Iterable[str]) -> list[Period]:
-    """Name all periods of the given kinds; a kind is year, season, month or a window such as leaf:05-01/09-30, both days included.
+@dataclass(frozen=True)
+class PeriodKind:
+    """What to divide years into: the year, its seasons, its months, or a window of one's own in each year."""
 
-    >>> [p.name for p in resolve_periods([2018], ["year", "season", "leaf:05-01/09-30"])]
-    ['2018', '2018-spring', '2018-summer', '2018-autumn', '2018-leaf']
+    name: str
+    """One of KINDS, or the name of the window."""
+    window: tuple[str, str] | None = None
+    """First and last day of a window, both included, as MM-DD."""
+
+    def of_year(self, year: int) -> list[Period]:
+        """Return the periods of a year; raise InputError if a day of the window does not exist in it."""
+        if self.window:
+            try:
+                first, last = (date.fromisoformat(f"{year}-{day}") for day in self.window)
+            except ValueError as err:
+                raise _unknown(f"{self.name}:{'/'.join(self.window)}") from err
+            return [Period(f"{year}-{self.name}", first, last + timedelta(days=1))]
+        if self.name == "season":
+            return [
+                Period(f"{year}-{name}", _month(year, first), _month(year, after))
+                for name, (first, after) in SEASONS.items()
+            ]
+        if self.name == "month":
+            return [
+                Period(f"{year}-{month:02d}", _month(year, month), _month(year, month + 1)) for month in range(1, 13)
+            ]
+        return [Period(str(year), date(year, 1, 1), date(year + 1, 1, 1))]
+
+
+def parse_periods(text: str) -> tuple[PeriodKind, ...]:
+    """Parse option <period>: year, season, month, and windows such as leaf:05-01/09-30; raise InputError otherwise.
+
+    >>> [kind.name for kind in parse_periods("year,leaf:05-01/09-30")]
+    ['year', 'leaf']
     """
-    periods: list[Period] = []
-    for kind in dict.fromkeys(kinds):
-        for year in years:
-            if kind == "year":
-                periods.append(Period(str(year), date(year, 1, 1), date(year + 1, 1, 1)))
-            elif kind == "season":
-                periods += [
-                    Period(f"{year}-{name}", _month(year, first), _month(year, after))
-                    for name, (first, after) in SEASONS.items()
-                ]
-            elif kind == "month":
-                periods += [
-                    Period(f"{year}-{month:02d}", _month(year, month), _month(year, month + 1))
-                    for month in range(1, 13)
-                ]
-            else:
-                periods.append(_window(kind, year))
-    names = [period.name for period in periods]
+    kinds = tuple(PeriodKind(word) if word in KINDS else _parse_window(word) for word in split_words(text))
+    names = [kind.name for kind in kinds]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise InputError(
-            _("Option <period>"),
-            found=_("{} a second time").format(twice),
-            expected=_("each name once"),
-            then=_("Name the window otherwise."),
+            _("Option <period> has two windows named {}").format(twice), then=_("Name one of them differently.")
         )
-    return periods
+    return kinds
 
 
-def _window(text: str, year: int) -> Period:
-    """Read a window of one's own, NAME:MM-DD/MM-DD."""
+def resolve_periods(years: Iterable[int], kinds: Sequence[PeriodKind]) -> list[Period]:
+    """Return all periods of the years, by kind, then by year.
+
+    >>> [p.name for p in resolve_periods([2018], parse_periods("year,season,leaf:05-01/09-30"))]
+    ['2018', '2018-spring', '2018-summer', '2018-autumn', '2018-leaf']
+    """
+    every = list(years)
+    return [period for kind in kinds for year in every for period in kind.of_year(year)]
+
+
+def _parse_window(text: str) -> PeriodKind:
     match = re.fullmatch(r"([a-z][a-z0-9]*):(\d\d-\d\d)/(\d\d-\d\d)", text)
-    wrong = InputError(
+    if not match or match[1] in (*SEASONS, "count") or match[2] > match[3]:
+        raise _unknown(text)
+    kind = PeriodKind(match[1], (match[2], match[3]))
+    kind.of_year(2020)  # A leap year: it has all days that any year has.
+    return kind
+
+
+def _unknown(text: str) -> InputError:
+    return InputError(
         _("Option <period>"),
         found=f"'{text}'",
-        expected=_("{} or a window within the year such as leaf:05-01/09-30").format(", ".join(KINDS)),
+        expected=_("{} or a window within each year, such as leaf:05-01/09-30").format(", ".join(KINDS)),
         then=_("Correct it."),
     )
-    if not match:
-        raise wrong
-    try:
-        first, last = date.fromisoformat(f"{year}-{match[2]}"), date.fromisoformat(f"{year}-{match[3]}")
-    except ValueError as err:
-        raise wrong from err
-    if first > last or match[1] in SEASONS or match[1] == "count":
-        raise wrong
-    return Period(f"{year}-{match[1]}", first, last + timedelta(days=1))

@@ -7,7 +7,7 @@ A composite knows its scenes, a prediction its model and data, a change map the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from imperviouslib.core.grid import Grid
@@ -21,18 +21,22 @@ class SceneRecord:
 
     id: str
     """Item id of the catalogue."""
-    tile: str
-    """MGRS tile."""
-    sensed_utc: str
+    tile: str | None = None
+    """MGRS tile; this and what follows is None in files of another system."""
+    sensed_utc: str | None = None
     """ISO time."""
-    baseline: str
+    baseline: str | None = None
     """Processing baseline as written, e.g. 05.00."""
-    offset: int
+    offset: int | None = None
     """Reflectance offset that was added, in counts."""
-    rule: str
+    rule: str | None = None
     """Rule that gave the offset."""
-    sha256: Mapping[str, str]
+    sha256: Mapping[str, str] | None = None
     """Band, SCL among them, to the digest of its GeoTIFF."""
+
+    def to_json(self) -> Json:
+        """Return the stored form: what is known."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class CompositeProvenance:
     def origin(self) -> Json:
         """Return what all layers of the period share: how it was made and of what."""
         content: Json = {
-            "method": self.method, "settings": dict(self.settings), "scenes": [asdict(scene) for scene in self.scenes],
+            "method": self.method, "settings": dict(self.settings), "scenes": [scene.to_json() for scene in self.scenes],
             "grid": _grid_json(self.grid), "version": self.version,
         }  # fmt: skip
         if self.mask_scenes:
@@ -101,7 +105,7 @@ class PredictionProvenance:
 
     def to_json(self) -> Json:
         """Return the stored form."""
-        scenes = [asdict(scene) for scene in self.scenes]
+        scenes = [scene.to_json() for scene in self.scenes]
         return {**_fields(self), "bounds": list(self.bounds), "scenes": scenes}
 
     def difference(self, other: PredictionProvenance) -> str | None:
@@ -141,7 +145,7 @@ def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
             mask = content.get("mask_scenes")
             return CompositeProvenance(
                 content["period"], content["feature"], content["method"], content["settings"], parse_scenes(content["scenes"]),
-                Grid(*content["grid"]["bounds"], content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
+                Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
             )  # fmt: skip
         if "model" in content:
             parts = {**content, "bounds": tuple(content["bounds"]), "scenes": parse_scenes(content["scenes"])}
@@ -152,8 +156,9 @@ def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
 
 
 def parse_scenes(records: Sequence[Mapping[str, Any]]) -> tuple[SceneRecord, ...]:
-    """Read the stored form of scenes."""
-    return tuple(SceneRecord(**record) for record in records)
+    """Read the stored form of scenes; keys that the record does not have are left out."""
+    known = [field.name for field in fields(SceneRecord)]
+    return tuple(SceneRecord(**{key: record[key] for key in known if key in record}) for record in records)
 
 
 def _fields(record: PredictionProvenance | ChangeProvenance) -> Json:

@@ -1,4 +1,4 @@
-"""How far two pictures of the same ground are shifted against each other: phase correlation, to a fraction of a cell."""
+"""How far two images of the same ground are shifted against each other: phase correlation, to a fraction of a cell."""
 
 from __future__ import annotations
 
@@ -10,41 +10,37 @@ import numpy as np
 WINDOW = 128
 """Cells a side of the windows that are compared."""
 _KNOWN = 0.7
+"""Share of cells with data that a window needs."""
 _FINE = 50
-"""Parts of a cell to which a shift is found."""
+"""Resolution of a shift: parts of a cell."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The shift of one picture against another, as the median of many windows."""
+    """The shift of one image against another, as the median of many windows."""
 
     rows: float
     """Cells southwards."""
     cols: float
     """Cells eastwards."""
     scatter: float
-    """Median distance of the windows' shifts from it, in cells: the smaller the surer."""
+    """Median distance of the windows' shifts from it, in cells: a small one means a reliable shift."""
     windows: int
     """Windows compared."""
 
-    @property
-    def length(self) -> float:
-        """Length in cells."""
-        return float(np.hypot(self.rows, self.cols))
 
+def window_shift(reference: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Return (rows, cols) by which `other` lies south and east of `reference`.
 
-def window_shift(reference: np.ndarray, moved: np.ndarray) -> tuple[float, float]:
-    """Return (rows, cols) by which `moved` lies south and east of `reference`.
+    reference, other : array (row, col) of equal shape, float, without gaps
 
-    reference, moved : array (row, col) of equal shape, float, without gaps
-
-    The peak of the correlation is found to whole cells first and then among fractions by a matrix product (Guizar-Sicairos et al. 2008). Only
-    the lower half of the frequencies counts: the upper one is noise and the aliasing of 10 m detail.
+    The peak of the correlation is found first in whole cells, then in fractions by a matrix product (Guizar-Sicairos et al. 2008). Only
+    the lower half of the frequencies is used, because the upper half is noise and aliased 10 m detail.
     """
     height, width = reference.shape
-    # Flat in the middle: a pointed taper, being the same for both pictures, would pull every shift towards zero.
+    # Flat in the middle: a taper with a peak, being the same for both images, would bias every shift towards zero.
     taper = np.minimum(1, 2 * np.hanning(height))[:, np.newaxis] * np.minimum(1, 2 * np.hanning(width))
-    first, second = (np.fft.fft2((a - a.mean()) * taper) for a in (reference, moved))
+    first, second = (np.fft.fft2((a - a.mean()) * taper) for a in (reference, other))
     power = second * np.conj(first)
     rows, cols = np.fft.fftfreq(height)[:, np.newaxis], np.fft.fftfreq(width)[np.newaxis]
     low = (np.hypot(rows, cols) < 0.25) & (np.abs(power) > 0)
@@ -66,14 +62,14 @@ def _windows(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
             yield slice(row, row + WINDOW), slice(col, col + WINDOW)
 
 
-def find_shift(reference: np.ndarray, moved: np.ndarray) -> Shift | None:
-    """Compare two pictures window by window; None where no window is known well enough in both.
+def find_shift(reference: np.ndarray, other: np.ndarray) -> Shift | None:
+    """Compare two images window by window; None if no window has enough data in both.
 
-    reference, moved : array (row, col), 0 = not known
+    reference, other : array (row, col), 0 = no data
     """
     found = []
     for window in _windows(reference.shape):
-        a, b = reference[window].astype(float), moved[window].astype(float)
+        a, b = reference[window].astype(float), other[window].astype(float)
         known = (a > 0) & (b > 0)
         if known.mean() < _KNOWN or a[known].std() == 0 or b[known].std() == 0:
             continue

@@ -1,4 +1,4 @@
-"""The alignment check of an archive: each file by itself (CRS, cells, origin, size, type, no data, bytes), and the years against each other."""
+"""The check of an archive: each file by itself (CRS, cells, origin, size, type, no data, bytes), and the alignment of the years."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import rasterio.errors
 
-from imperviouslib.core.archive import SIDECARS, SUFFIX, Sidecar, parse_sidecar
-from imperviouslib.core.composite import clear
+from imperviouslib.core.archive import SIDECARS, Sidecar, sidecar_path
+from imperviouslib.core.bands import SCL
+from imperviouslib.core.cloudmask import clear
 from imperviouslib.core.errors import ImperviousError
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import SCL
 from imperviouslib.core.shift import find_shift
 from imperviouslib.edge.archivefile import read_sidecar
 from imperviouslib.edge.files import sha256_file
@@ -23,6 +23,8 @@ from imperviouslib.edge.rasterfile import open_on_grid, read_part
 LARGEST_SHIFT = 0.5
 """Cells; a median shift above it between two years is a finding."""
 _LARGEST_SCATTER = 0.5
+"""Cells; windows that scatter more measure changes of land and clouds, not a shift."""
+_FEWEST_WINDOWS = 3
 _COMPARED = 1024
 """Cells a side, at most, of the ground on which two years are compared."""
 
@@ -32,29 +34,30 @@ def check_archive(
 ) -> tuple[list[Sidecar], list[str], list[dict[str, Any]]]:
     """Check all files of an archive.
 
-    Returns: the sidecars that could be read, what is wrong, and the shifts of years (tile, year, reference, rows, cols, scatter, windows)
+    percent : reports progress, (done, total)
+    Returns: the sidecars that could be read, the findings, and the shifts of years (tile, year, reference, band, judged, and if a shift was
+    found rows, cols, scatter, windows)
     """
     sidecars, findings = [], []
     paths = sorted(archive.glob(f"*/*/*/{SIDECARS}"))
     for number, path in enumerate(paths, start=1):
-        content = read_sidecar(path)
-        sidecar = parse_sidecar(content, path) if content else None
+        sidecar = read_sidecar(path)
         if sidecar is None:
-            findings.append(f"{path}: no sidecar of this form")
+            findings.append(f"{path}: not a sidecar that this version can read")
         else:
             sidecars.append(sidecar)
             findings += check_file(sidecar)
         percent(number, len(paths))
     known = {sidecar.path for sidecar in sidecars}
     findings += [
-        f"{path}: no sidecar, so it was never finished"
+        f"{path}: has no sidecar, so it was never finished"
         for path in sorted(archive.glob("*/*/*/[!.]*.tif"))
-        if path not in known and not path.with_suffix(SUFFIX).exists()
+        if path not in known and not sidecar_path(path).exists()
     ]
     broken = {finding.split(": ")[0] for finding in findings}
     shifts = _shifts([sidecar for sidecar in sidecars if str(sidecar.path) not in broken])
     findings += [
-        f"tile {s['tile']}: {s['year']} lies {s['rows']:+.2f} rows and {s['cols']:+.2f} columns off {s['reference']}"
+        f"tile {s['tile']}: {s['year']} is shifted by {s['rows']:+.2f} rows and {s['cols']:+.2f} columns against {s['reference']}"
         for s in shifts
         if s["judged"] and np.hypot(s["rows"], s["cols"]) > LARGEST_SHIFT
     ]
@@ -62,15 +65,15 @@ def check_archive(
 
 
 def check_file(sidecar: Sidecar) -> list[str]:
-    """Return what is wrong with one file; empty where all is well."""
+    """Return what is wrong with one file; empty if nothing is."""
     path = sidecar.path
     if not path.is_file():
-        return [f"{path}: no such file, though it has a sidecar"]
+        return [f"{path}: the file is missing, but its sidecar exists"]
     findings = []
     try:
         with open_on_grid(path, sidecar.grid.res_m) as (dataset, grid):
             if grid != sidecar.grid:
-                findings.append(f"{path}: cells {grid.bounds}, its sidecar says {sidecar.grid.bounds}")
+                findings.append(f"{path}: cells {grid.bounds}, expected {sidecar.grid.bounds} as in its sidecar")
             wanted = "uint8" if sidecar.band == SCL else "uint16"
             if dataset.dtypes != (wanted,):
                 findings.append(f"{path}: type {', '.join(dataset.dtypes)}, expected {wanted}")
@@ -79,9 +82,9 @@ def check_file(sidecar: Sidecar) -> list[str]:
     except (ImperviousError, rasterio.errors.RasterioError) as err:
         findings.append(f"{path}: {err}")
     if path.stat().st_size != sidecar.output_size:
-        findings.append(f"{path}: {path.stat().st_size} bytes, its sidecar says {sidecar.output_size}")
+        findings.append(f"{path}: {path.stat().st_size} bytes, expected {sidecar.output_size} as in its sidecar")
     elif sha256_file(path) != sidecar.output_sha256:
-        findings.append(f"{path}: its bytes are not those that were written")
+        findings.append(f"{path}: its bytes changed since it was written")
     return findings
 
 
@@ -95,14 +98,14 @@ def _shifts(sidecars: Sequence[Sidecar]) -> list[dict[str, Any]]:
         if SCL not in bands or len(bands) < 2:
             continue
         key = (tile, bands[SCL].year)
-        if key not in best or _worth(bands) > _worth(best[key]):
+        if key not in best or _clear_cells(bands) > _clear_cells(best[key]):
             best[key] = bands
     out = []
     for tile in sorted({tile for tile, _ in best}):
         first, *others = sorted(year for t, year in best if t == tile)
         for year in others:
             one, two = best[tile, first], best[tile, year]
-            # The red band has the sharpest picture: 10 m pixels of towns and roads.
+            # The red band is the sharpest: its pixels of 10 m show towns and roads.
             band = "B04" if "B04" in one and "B04" in two else sorted((one.keys() & two.keys()) - {SCL})[0]
             area = one[band].grid.intersection(two[band].grid)
             if area is None:
@@ -116,20 +119,20 @@ def _shifts(sidecars: Sequence[Sidecar]) -> list[dict[str, Any]]:
                     "cols": round(shift.cols, 3),
                     "scatter": round(shift.scatter, 3),
                     "windows": shift.windows,
-                    # Windows that disagree measure the change of the land and the clouds, not a shift.
-                    "judged": shift.scatter <= _LARGEST_SCATTER and shift.windows >= 3,
+                    "judged": shift.scatter <= _LARGEST_SCATTER and shift.windows >= _FEWEST_WINDOWS,
                 }
             out.append(row)
     return out
 
 
-def _worth(bands: dict[str, Sidecar]) -> float:
+def _clear_cells(bands: dict[str, Sidecar]) -> float:
+    """Return a number that is larger the more clear cells a scene has."""
     scl = bands[SCL]
     return scl.valid_cells * (100 - scl.cloud_pct)
 
 
 def _middle(area: Grid) -> Grid:
-    """Cut the middle out of a large area: some dozens of windows settle a shift."""
+    """Cut the middle out of a large area: a few dozen windows are enough to measure a shift."""
     rows, cols = max(0, area.height - _COMPARED) // 2, max(0, area.width - _COMPARED) // 2
     north, west = area.north - rows * area.res_m, area.west + cols * area.res_m
     height, width = min(area.height, _COMPARED), min(area.width, _COMPARED)

@@ -1,4 +1,4 @@
-"""The archive folder on disk: sidecars read and written, scenes made from objects.
+"""The archive folder on disk: sidecars are read and written, and files are made from the objects of a scene.
 
 `fetch_scene` is a plain function of plain values: a worker process, or later a cluster's task, runs it on its own. Several may run at
 once on one archive, also of different runs: a file and its sidecar are put in place together, under a lock of the scene's folder.
@@ -12,44 +12,62 @@ import functools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from imperviouslib import __version__
-from imperviouslib.core.archive import SIDECAR, SIDECARS, SUFFIX, Sidecar, band_path, parse_sidecar, resolve_action
+from imperviouslib.core.archive import (
+    NO_OFFSET,
+    SIDECARS,
+    Offset,
+    Sidecar,
+    WarpSettings,
+    band_path,
+    check_metadata_baseline,
+    check_one_offset,
+    format_sidecar,
+    is_missing,
+    is_whole,
+    parse_sidecar,
+    resolve_kept,
+    resolve_target,
+    resolve_warp_settings,
+    sidecar_path,
+)
+from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import (
     AccessError,
     FetchError,
     GridError,
     ImperviousError,
     InputError,
-    OffsetError,
     _,
     shown,
 )
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.scenes import SCL, Asset, Scene, parse_metadata_offset, resolve_claim
+from imperviouslib.core.items import Asset, Scene
+from imperviouslib.core.offset import apply_offset, parse_metadata_offset, resolve_claim
+from imperviouslib.core.resample import PixelWindow, Source, halve, halve_source, has_half_cells, round_to_uint16
 from imperviouslib.edge import warp
-from imperviouslib.edge.files import sha256_file, temporary_path, write_json
+from imperviouslib.edge.files import exclusive_lock, sha256_file, temporary_path, write_json
 from imperviouslib.edge.objects import RetryPolicy, get_object
-from imperviouslib.edge.pixels import Pixels, Window, decode, get_pixels
-from imperviouslib.edge.rasterfile import (
-    TILE,
-    Source,
-    TiffWriter,
-    decode_object,
-    describe_object,
-    open_on_grid,
-    read_part,
-)
+from imperviouslib.edge.pixels import Pixels, decode, get_pixels
+from imperviouslib.edge.rasterfile import TILE, TiffWriter, open_on_grid, read_part
+from imperviouslib.edge.rasterobject import decode_object, describe_object
 
 _GROWTHS = 5
-"""How often a file is made anew because another run made it larger meanwhile; each time it holds all that lay there."""
+"""How often a file is made anew because another run made it larger meanwhile; each time it holds all cells that were there."""
+_SAMPLE_STEP = 8
+"""Every so many rows and columns are looked at to find the darkest value."""
+_WARP_MARGIN = 6
+"""Pixels read around those that the cells lie in: cubic needs two, and twice as many where 10 m pixels are halved."""
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -58,19 +76,25 @@ class Task:
 
     scene: Scene
     bands: tuple[str, ...]
-    """Bands still to be had."""
+    """Bands still to be fetched."""
     archive: Path
     area: Grid
-    """Cells asked for; what of them the scene's tile meets is written."""
+    """Cells asked for; those that the scene's tile covers are written."""
     resampling: str
+    """nearest, bilinear or cubic; SCL is always nearest."""
     catalogue: str
+    """For the sidecar."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     threads: int = 1
     """Threads that decode an object."""
 
-    def settings(self, band: str) -> dict[str, Any]:
-        """Return what a kept file must have been made with; classes are never averaged."""
-        return {"resampling": "nearest" if band == SCL else self.resampling, "res_m": self.area.res_m}
+    def settings(self, band: str) -> WarpSettings:
+        """Return how a band is brought onto the grid."""
+        return resolve_warp_settings(band, self.resampling, self.area.res_m)
+
+    def path(self, band: str) -> Path:
+        """Return the path of a band's GeoTIFF."""
+        return band_path(self.archive, self.scene, band)
 
     def parts(self) -> list[Task]:
         """Cut the task for several workers: one a band, unless a claim about the offset is to be tested on all bands together."""
@@ -80,37 +104,47 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one band."""
+class BandResult:
+    """What became of one band of a task."""
 
     scene: str
+    """Id of the scene."""
     band: str
-    error: str = ""
-    """Empty where all is well."""
-    denied: bool = False
-    """The error is that keys or link were refused: other objects will hardly fare better."""
-    read_bytes: int = 0
+    error: ImperviousError | None = None
+    """Why it was not fetched; None where it was, was there already, or does not meet the area."""
+    bytes_read: int = 0
+    """Of the object, over the network or from the disk."""
     valid_cells: int = 0
-    how: str = ""
-    """How much of the object was read, for people."""
+    """Cells with data in the file."""
+    summary: str = ""
+    """What of the object was read, for people, e.g. "window, 1.2 of 30.5 MB"."""
+
+    @property
+    def denied(self) -> bool:
+        """Tell whether keys or link were refused: the other objects would be refused as well."""
+        return isinstance(self.error, AccessError)
 
 
-def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """Read a sidecar; None where there is none or it cannot be read."""
+def read_sidecar(path: Path) -> Sidecar | None:
+    """Read the sidecar at `path`; None where there is none, it cannot be read or is incomplete."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
         return None
-    return content if isinstance(content, dict) else None
+    return parse_sidecar(content, path)
 
 
 def read_archive(archive: Path) -> Iterator[Sidecar]:
     """Yield the sidecars whose GeoTIFF is there with the size it had, by tile, year, scene and band."""
     for path in sorted(archive.glob(f"*/*/*/{SIDECARS}")):
-        content = read_sidecar(path)
-        sidecar = parse_sidecar(content, path) if content else None
-        if sidecar and sidecar.path.is_file() and sidecar.path.stat().st_size == sidecar.output_size:
+        sidecar = read_sidecar(path)
+        if sidecar and is_whole(sidecar, _file_size(sidecar.path)):
             yield sidecar
+
+
+def _file_size(path: Path) -> int | None:
+    """Return the bytes of a file, None where there is none."""
+    return path.stat().st_size if path.is_file() else None
 
 
 def check_writable(archive: Path) -> None:
@@ -121,25 +155,23 @@ def check_writable(archive: Path) -> None:
             pass
     except OSError as err:
         raise InputError(
-            _("Option <output>"),
-            found=f"'{archive}': {err.strerror}",
-            expected=_("a folder that can be written to"),
-            then=_("Name another."),
+            _("Option <output>: folder '{}' cannot be written ({})").format(archive, err.strerror),
+            then=_("Name another folder, or change the permissions of this one."),
         ) from err
 
 
 @contextlib.contextmanager
 def in_use(archive: Path) -> Iterator[None]:
-    """Mark an archive as in use until the block or the process ends; where no other run uses it, what killed runs left is removed first.
+    """Mark an archive as in use until the block or the process ends. Where no other run uses it, unfinished files of killed runs are removed first.
 
-    File systems that know no locks go without, and what was left stays.
+    On file systems without locks the archive is not marked, and unfinished files stay.
     """
     handle = os.open(archive, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in archive.glob("*/*/*/.*.part.*"):
-                left.unlink(missing_ok=True)
+            for unfinished in archive.glob("*/*/*/.*.part.*"):
+                unfinished.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_SH)
         yield
@@ -148,274 +180,230 @@ def in_use(archive: Path) -> Iterator[None]:
 
 
 def missing_bands(task: Task) -> tuple[str, ...]:
-    """Return the bands of a task that are not there whole, as wanted and over the scene's part of the area."""
-    missing = []
-    for band in task.bands:
-        path = band_path(task.archive, task.scene, band)
-        content = read_sidecar(path.with_suffix(SUFFIX))
-        size = path.stat().st_size if path.is_file() else None
-        wanted = task.area
-        if content and "extent" in content:
-            # A file never holds more than its tile, so only the part of the area that the tile meets is asked of it.
-            wanted = task.area.intersection(Grid(*content["extent"], task.area.res_m))
-            if wanted is None:
-                continue
-        if resolve_action(content, size, wanted, task.settings(band), task.scene) == "fetch":
-            missing.append(band)
-    return tuple(missing)
+    """Return the bands of a task that the archive does not hold whole, as wanted and over the scene's part of the area."""
+    return tuple(
+        band
+        for band in task.bands
+        if is_missing(*_read_state(task.path(band)), task.scene, task.settings(band), task.area)
+    )
 
 
-def _kept(task: Task, band: str) -> Grid | None:
+def _kept_cells(task: Task, band: str) -> Grid | None:
     """Return the cells that the archive holds of a band, whole and made as the task would make them; None where it holds none."""
-    path = band_path(task.archive, task.scene, band)
-    content = read_sidecar(path.with_suffix(SUFFIX))
-    sidecar = parse_sidecar(content, path) if content else None
-    if sidecar is None:
-        return None
-    size = path.stat().st_size if path.is_file() else None
-    action = resolve_action(content, size, sidecar.grid, task.settings(band), task.scene)
-    return sidecar.grid if action == "keep" else None
+    return resolve_kept(*_read_state(task.path(band)), task.scene, task.settings(band))
 
 
-def fetch_scene(task: Task) -> list[Outcome]:
-    """Fetch the bands of one scene: get (the whole, or the parts needed), verify, decode, warp, correct, write, verify, and only then
-    write the sidecar.
+def _read_state(path: Path) -> tuple[Sidecar | None, int | None]:
+    """Return the sidecar of a GeoTIFF and the bytes of the file, None for each that is not there."""
+    return read_sidecar(sidecar_path(path)), _file_size(path)
 
-    Returns: one outcome a band, in the order of the task. What went wrong with one band is kept as its outcome, so that the others
+
+def fetch_scene(task: Task) -> list[BandResult]:
+    """Fetch the bands of one scene.
+
+    Returns: one result a band, in the order of the task. An error of one band is kept in its result, so that the others
     finish; after keys were refused no further band is tried.
     """
-    outcomes: dict[str, Outcome] = {}
-    held: dict[str, bytes] = {}
     # Another run may have fetched some of it meanwhile.
     due = missing_bands(task)
-    outcomes |= {band: Outcome(task.scene.id, band) for band in task.bands if band not in due}
+    results = {band: BandResult(task.scene.id, band) for band in task.bands if band not in due}
 
-    def attempt(band: str, work: Callable[[], Any]) -> Any:
-        if any(outcome.denied for outcome in outcomes.values()):
-            outcomes.setdefault(band, Outcome(task.scene.id, band, "not tried, since keys were refused", denied=True))
-        if band in outcomes:
+    def attempt(band: str, work: Callable[[], Made]) -> Made | None:
+        """Do some work for a band, unless the band failed before or keys were refused; None where it has failed."""
+        if refusal := next((result.error for result in results.values() if result.denied), None):
+            results.setdefault(band, BandResult(task.scene.id, band, refusal))
+        if band in results:
             return None
         try:
             return work()
         except ImperviousError as err:
-            outcomes[band] = Outcome(task.scene.id, band, str(err), denied=isinstance(err, AccessError))
+            results[band] = BandResult(task.scene.id, band, err)
             return None
 
-    low_dn = None
+    objects: dict[str, bytes] = {}
+    lowest_dn = None
     if task.scene.offset_applied is not None:
-        # A claim is tested on the darkest band, so all are had before the first is written, and whole: a window may hold no dark ground.
+        # A claim is tested on the darkest band, so all bands are read before the first is written. They are read whole, because a
+        # window may hold no dark ground.
         for band in due:
-            if band != SCL and (content := attempt(band, lambda b=band: _get(task, b))) is not None:
-                held[band] = content
-        lows = [attempt(b, lambda b=b: _low_dn(_thinned(held[b], _name(task, b)))) for b in held]
-        low_dn = min((low for low in lows if low), default=None)
+            if band != SCL:
+                content = attempt(band, lambda b=band: get_object(_asset(task, b), task.retry))
+                if content is not None:
+                    objects[band] = content
+        lows = [attempt(band, lambda b=band: _darkest_dn_of_object(objects[b], _name(task, b))) for band in objects]
+        lowest_dn = min((low for low in lows if low), default=None)
     for band in due:
-        outcome = attempt(band, lambda b=band: _fetch_band(task, b, held, low_dn))
-        if outcome is not None:
-            outcomes[band] = outcome
-    return [outcomes[band] for band in task.bands]
+        if result := attempt(band, lambda b=band: _fetch_band(task, b, objects, lowest_dn)):
+            results[band] = result
+    return [results[band] for band in task.bands]
 
 
 def _asset(task: Task, band: str) -> Asset:
+    """Return the object of a band; raises FetchError where the scene has none."""
     asset = task.scene.assets.get(band)
     if asset is None:
         raise FetchError(
             _("Scene {}").format(task.scene.id),
             found=_("no object for {}").format(band),
-            expected=", ".join(task.scene.assets),
+            expected=_("one of {}").format(", ".join(task.scene.assets)),
             then=_("Leave the band out, or exclude the scene."),
         )
     return asset
 
 
-def _get(task: Task, band: str) -> bytes:
-    return get_object(_asset(task, band), task.retry)
-
-
 def _name(task: Task, band: str) -> str:
+    """Return the name of a band's object for messages."""
     return shown(_asset(task, band).href).rsplit("/", 1)[-1]
 
 
-def _thinned(content: bytes, name: str) -> np.ndarray:
-    source = describe_object(content, name)
-    return decode_object(content, name, (0, source.height), (0, source.width))[::8, ::8]
+def _fetch_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int | None) -> BandResult:
+    """Fetch a band together with what the archive holds of it, and again where another run made the file larger meanwhile.
+
+    objects : band to its whole object, as far as they were read before; each is taken out once it is used
+    lowest_dn : darkest value of all bands, None where it was not looked for
+    """
+    bytes_read = 0
+    for attempt in range(_GROWTHS):
+        if attempt and not missing_bands(replace(task, bands=(band,))):
+            return BandResult(task.scene.id, band, bytes_read=bytes_read)
+        result, is_final = _make_band(task, band, objects, lowest_dn)
+        bytes_read += result.bytes_read
+        if is_final:
+            return replace(result, bytes_read=bytes_read)
+    raise FetchError(
+        _("Scene {}, {}").format(task.scene.id, band),
+        found=_("a file that other runs made larger {} times while it was fetched").format(_GROWTHS),
+        expected=_("a file that no other run writes"),
+        then=_("Run the same command again when the other runs have ended."),
+    )
 
 
-def _low_dn(pixels: np.ndarray) -> int | None:
-    """Return the value below which a thousandth of the valid pixels lies; None where too few tell anything."""
+def _make_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int | None) -> tuple[BandResult, bool]:
+    """Make the file of a band: the area's cells and those that are kept.
+
+    Returns: (result, whether it is final); it is not where another run put cells in place meanwhile that the new file lacks
+    """
+    kept = _kept_cells(task, band)
+    read = _read_pixels(task, band, kept, objects.pop(band, None))
+    extent = warp.extent(read.source)
+    target = resolve_target(task.area, extent, kept)
+    result = BandResult(task.scene.id, band, bytes_read=read.bytes_read, summary=str(read))
+    if target is None or read.values is None:
+        return result, True
+    offset = NO_OFFSET if band == SCL else _resolve_offset(task, read.values, lowest_dn)
+    warper = _prepare(read, offset, task.settings(band).resampling)
+    # While the file is written only the warper holds pixels.
+    read = read.without_values()
+    path = task.path(band)
+    with _temporary_path(path) as written:
+        valid_cells = _write_cells(written, target, warper, is_classes=band == SCL)
+        _verify(written, target, valid_cells)
+        sidecar = _describe(task, band, read, offset, target, valid_cells, written)
+        is_placed = _put_in_place(written, sidecar, lambda: resolve_target(task.area, extent, _kept_cells(task, band)))
+    return replace(result, valid_cells=valid_cells), is_placed
+
+
+def _read_pixels(task: Task, band: str, kept: Grid | None, content: bytes | None) -> Pixels:
+    """Read and decode the pixels of a band that the area's cells and those that are kept need.
+
+    content : the whole object where it was read before
+    """
+
+    def needed(source: Source) -> PixelWindow | None:
+        target = resolve_target(task.area, warp.extent(source), kept)
+        window = warp.source_window(source, target, _WARP_MARGIN) if target else None
+        if window is None:
+            return None
+        (row, row_end), (col, col_end) = window
+        # Whole pairs of pixels, so that halving 10 m pixels takes the same pairs in every window.
+        return (row // 2 * 2, row_end), (col // 2 * 2, col_end)
+
+    if content is not None:
+        return decode(content, _name(task, band), needed, task.threads)
+    return get_pixels(_asset(task, band), _name(task, band), needed, task.retry, task.threads)
+
+
+def _prepare(read: Pixels, offset: Offset, resampling: str) -> warp.Warper:
+    """Bring pixels to reflectance and 20 m, ready to be warped; the values of `read` are used up."""
+    if read.values is None or read.window is None:
+        raise ValueError(read)
+    pixels, source = apply_offset(read.values, offset.dn, out=read.values), read.source
+    row, col = read.window[0][0], read.window[1][0]
+    if has_half_cells(source):
+        pixels, source = halve(pixels), halve_source(source)
+        row, col = row // 2, col // 2
+    return warp.Warper(pixels, source, (row, col), resampling)
+
+
+def _darkest_dn(pixels: np.ndarray) -> int | None:
+    """Return the value below which a thousandth of the valid pixels lies; None where fewer than 1000 pixels are valid.
+
+    pixels : array, uint16, 0 = no data
+    """
     valid = pixels[pixels > 0]
     return int(np.percentile(valid, 0.1)) if valid.size >= 1000 else None
 
 
+def _darkest_dn_of_object(content: bytes, name: str) -> int | None:
+    source = describe_object(content, name)
+    pixels = decode_object(content, name, (0, source.height), (0, source.width))
+    return _darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
+
+
 @functools.lru_cache(maxsize=64)
-def _metadata_dn(asset: Asset | None, retry: RetryPolicy) -> tuple[tuple[int, int], int] | None:
-    """Read baseline and offset from the product's own metadata; None where there is none to be had."""
+def _read_metadata_offset(asset: Asset | None, retry: RetryPolicy) -> tuple[tuple[int, int], int] | None:
+    """Read baseline and offset from the product's own metadata; None where there is none that can be read."""
     if asset is None:
         return None
     try:
         return parse_metadata_offset(get_object(asset, retry))
     except (FetchError, AccessError):
-        # It confirms what the baseline says, and some catalogues link files that they do not have.
+        # It only confirms what the baseline says, and some catalogues link files that they do not have.
         return None
 
 
-def _resolve_offset(task: Task, pixels: np.ndarray, low_dn: int | None) -> tuple[int, str, bool]:
-    """Settle the offset of a band. Returns: (offset in DN, rule in words, whether the product's own metadata confirmed it)."""
+def _resolve_offset(task: Task, pixels: np.ndarray, lowest_dn: int | None) -> Offset:
+    """Choose the offset of a band; raises OffsetError where catalogue, metadata, pixels or the scene's other bands contradict each other."""
     scene = task.scene
-    told = _metadata_dn(scene.metadata, task.retry)
-    if told and told[0] != scene.baseline:
-        raise OffsetError(
-            _("Scene {}").format(scene.id),
-            found=_("baseline {:02d}.{:02d} in its metadata").format(told[0][0], told[0][1]),
-            expected=_("{} as in the catalogue").format(scene.baseline_text),
-            then=_("Report it to the catalogue and exclude the scene."),
-        )
-    low = low_dn if low_dn is not None else _low_dn(pixels[::8, ::8])
-    # Without pixels to test there is nothing that a wrong offset could harm.
-    offset, rule = resolve_claim(scene, 900 if low is None else low, told[1] if told else None)
-    others = {
-        content["offset"]["dn"]
-        for path in band_path(task.archive, scene, SCL).parent.glob(SIDECARS)
-        if (content := read_sidecar(path))
-        and content.get("band") != SCL
-        and content.get("baseline") == scene.baseline_text
-    }
-    if others - {offset}:
-        raise OffsetError(
-            _("Scene {}").format(scene.id),
-            found=_("offset {} for one band and {} for another").format(offset, others.pop()),
-            expected=_("one for all"),
-            then=_("Remove the scene's folder in '{}' and fetch it again.").format(task.archive),
-        )
-    return offset, rule, told is not None
-
-
-def _target(task: Task, source: Source, kept: Grid | None) -> Grid | None:
-    """Return the cells to be written: what of the area a source meets, and what of it the archive holds already, as one rectangle."""
-    extent = warp.extent(source)
-    target = task.area.intersection(extent)
-    return target.union(kept).intersection(extent) if target and kept else target
-
-
-def _needed(task: Task, kept: Grid | None, source: Source) -> Window | None:
-    """Return the pixels of a source that the cells to be written need, or None."""
-    target = _target(task, source, kept)
-    window = warp.source_window(source, target, margin=6) if target else None
-    if window is None:
-        return None
-    (row, row_end), (col, col_end) = window
-    # Whole pairs of pixels, so that halving 10 m pixels meets the same pairs in every window.
-    return (row // 2 * 2, row_end), (col // 2 * 2, col_end)
-
-
-def _fetch_band(task: Task, band: str, held: dict[str, bytes], low_dn: int | None) -> Outcome:
-    """Fetch a band together with what the archive holds of it: a file grows, and no region is lost when another is fetched.
-
-    held : objects that were had before, which are taken out once they are used
-    """
-    moved = 0
-    for attempt in range(_GROWTHS):
-        if attempt and not missing_bands(replace(task, bands=(band,))):
-            return Outcome(task.scene.id, band, read_bytes=moved)
-        outcome, placed = _try_band(task, band, held.pop(band, None), low_dn, _kept(task, band))
-        moved += outcome.read_bytes
-        if placed:
-            return replace(outcome, read_bytes=moved)
-    raise FetchError(
-        _("Scene {}, {}").format(task.scene.id, band),
-        found=_("a file that other runs made larger {} times while it was fetched").format(_GROWTHS),
-        expected=_("one that stays as it is meanwhile"),
-        then=_("Run the same command again when the other runs have ended."),
-    )
-
-
-def _try_band(task: Task, band: str, held: bytes | None, low_dn: int | None, kept: Grid | None) -> tuple[Outcome, bool]:
-    """Fetch the area's cells of a band and those that are kept; put them in place unless another run has put others there meanwhile.
-
-    Returns: (outcome, whether that is final)
-    """
-    scene, asset, name = task.scene, _asset(task, band), _name(task, band)
-    needed = functools.partial(_needed, task, kept)
-    got: Pixels = (
-        decode(held, name, needed, task.threads) if held else get_pixels(asset, name, needed, task.retry, task.threads)
-    )
-    held = None
-    source, window, pixels = got.source, got.window, got.values
-    got = replace(got, values=None)
-    target = _target(task, source, kept)
-    if target is None or window is None or pixels is None:
-        return Outcome(scene.id, band, read_bytes=got.moved, how=str(got)), True
-    row, col = window[0][0], window[1][0]
-    extent = warp.extent(source)
-    method, offset_dn, rule, confirmed = task.settings(band)["resampling"], 0, "classes have none", False
-    if band != SCL:
-        offset_dn, rule, confirmed = _resolve_offset(task, pixels, low_dn)
-        pixels = warp.corrected(pixels, offset_dn)
-    if warp.is_fine(source):
-        pixels, source = warp.halve(pixels), warp.halved(source)
-        row, col = row // 2, col // 2
-
-    path = band_path(task.archive, scene, band)
-    valid_cells = 0
-    taps = warp.Warper(pixels, source, (row, col), method)
-    del pixels
-    sidecar = path.with_suffix(SUFFIX)
-    hidden, hidden_sidecar = temporary_path(path), temporary_path(sidecar)
-    with contextlib.ExitStack() as lock:
-        lock.callback(hidden.unlink, missing_ok=True)
-        lock.callback(hidden_sidecar.unlink, missing_ok=True)
-        with TiffWriter(hidden, target, "uint8" if band == SCL else "uint16") as out:
-            for part in out.parts():
-                values = taps.take(part)
-                if band != SCL:
-                    values = warp.rounded(values)
-                valid_cells += int(np.count_nonzero(values))
-                out.write(values, part)
-        _verify(hidden, target, valid_cells)
-        outcome = Outcome(scene.id, band, read_bytes=got.moved, valid_cells=valid_cells, how=str(got))
-        content = {
-            "sidecar": SIDECAR, "scene": scene.id, "tile": scene.tile, "band": band, "sensed_utc": scene.sensed_utc,
-            "platform": scene.platform, "datatake": scene.datatake, "datastrip": scene.datastrip,
-            "baseline": scene.baseline_text, "cloud_pct": scene.cloud_pct, "nodata_pct": scene.nodata_pct,
-            "valid_cells": valid_cells, "valid_pct": round(100 * valid_cells / (target.height * target.width), 4),
-            "offset": {"dn": offset_dn, "rule": rule, "metadata_read": confirmed},
-            "source": {
-                "href": shown(asset.href), "size": got.size, "checksum": asset.checksum,
-                "read": got.how, "read_bytes": got.moved,
-            },
-            "output": {"file": path.name, "size": hidden.stat().st_size, "sha256": sha256_file(hidden)},
-            "grid": {"bounds": target.bounds, "res_m": target.res_m}, "extent": extent.bounds,
-            "settings": task.settings(band), "catalogue": shown(task.catalogue), "version": __version__,
-            "fetched_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }  # fmt: skip
-        # Another run may be at the same file: the two go into place one pair after the other.
-        lock.enter_context(_locked(path.parent))
-        if not target.contains(_target(task, got.source, _kept(task, band))):
-            return outcome, False
-        write_json(hidden_sidecar, content)
-        sidecar.unlink(missing_ok=True)
-        # One right after the other: all that may fail lies behind.
-        hidden.replace(path)
-        hidden_sidecar.replace(sidecar)
-    return outcome, True
+    metadata = _read_metadata_offset(scene.metadata, task.retry)
+    if metadata:
+        check_metadata_baseline(scene, metadata[0])
+    if lowest_dn is None:
+        lowest_dn = _darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
+    # Without pixels to test there is nothing that a wrong offset could harm; 900 contradicts no claim.
+    offset_dn, rule = resolve_claim(scene, 900 if lowest_dn is None else lowest_dn, metadata[1] if metadata else None)
+    sidecars = map(read_sidecar, task.path(SCL).parent.glob(SIDECARS))
+    check_one_offset(scene, offset_dn, [sidecar for sidecar in sidecars if sidecar], task.archive)
+    return Offset(offset_dn, rule, metadata is not None)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock of a folder; it ends with the process. File systems that know no locks go without."""
-    handle = os.open(folder, os.O_RDONLY)
+def _temporary_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and remove what is left there."""
+    temporary = temporary_path(path)
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield temporary
     finally:
-        os.close(handle)
+        temporary.unlink(missing_ok=True)
+
+
+def _write_cells(path: Path, target: Grid, warper: warp.Warper, *, is_classes: bool) -> int:
+    """Warp the cells of `target` part by part and write them as a GeoTIFF. Returns: number of cells with data."""
+    valid_cells = 0
+    with TiffWriter(path, target, "uint8" if is_classes else "uint16") as out:
+        for part in out.parts():
+            values = warper.take(part)
+            if not is_classes:
+                values = round_to_uint16(values)
+            valid_cells += int(np.count_nonzero(values))
+            out.write(values, part)
+    return valid_cells
 
 
 def _verify(path: Path, target: Grid, valid_cells: int) -> None:
-    """Read the written file in full; a disk that loses bytes must not leave a sidecar."""
+    """Read the written file in full; a disk that loses bytes must not leave a sidecar. Raises FetchError where cells are missing."""
     found, same = 0, False
-    # GDAL keeps the failure of a late write to itself: a full disk shows here and nowhere else.
+    # GDAL does not report that a late write failed: a full disk shows here and nowhere else.
     with contextlib.suppress(InputError, GridError), open_on_grid(path, target.res_m) as (dataset, grid):
         same = grid == target
         for row in range(0, target.height, TILE):
@@ -431,7 +419,57 @@ def _verify(path: Path, target: Grid, valid_cells: int) -> None:
         )
 
 
-def describe_sidecar(content: Mapping[str, Any]) -> str:
-    """Write one line of history for a linked scene."""
-    offset = content["offset"]
-    return f"{content['scene']}, baseline {content['baseline']}, offset {offset['dn']} ({offset['rule']})"
+def _describe(
+    task: Task, band: str, read: Pixels, offset: Offset, target: Grid, valid_cells: int, written: Path
+) -> Sidecar:
+    """Return the sidecar of a file that was written to a temporary path, dated now."""
+    scene, asset = task.scene, _asset(task, band)
+    return Sidecar(
+        path=task.path(band),
+        scene=scene.id,
+        tile=scene.tile,
+        band=band,
+        sensed_utc=scene.sensed_utc,
+        platform=scene.platform,
+        datatake=scene.datatake,
+        datastrip=scene.datastrip,
+        baseline=scene.baseline_text,
+        cloud_pct=scene.cloud_pct,
+        nodata_pct=scene.nodata_pct,
+        valid_cells=valid_cells,
+        offset_dn=offset.dn,
+        offset_rule=offset.rule,
+        offset_confirmed=offset.confirmed,
+        source_href=shown(asset.href),
+        source_size=read.size,
+        source_checksum=asset.checksum,
+        source_read=read.part,
+        source_bytes_read=read.bytes_read,
+        output_size=written.stat().st_size,
+        output_sha256=sha256_file(written),
+        grid=target,
+        extent=warp.extent(read.source),
+        settings=task.settings(band),
+        catalogue=shown(task.catalogue),
+        version=__version__,
+        fetched_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _put_in_place(written: Path, sidecar: Sidecar, wanted: Callable[[], Grid | None]) -> bool:
+    """Give a file and its sidecar their names, one pair after the other where several runs write the same file.
+
+    wanted : returns the cells that the file must hold now; another run may have put more in place since it was made
+    Returns: False where the file lacks some of these cells; then nothing changes
+    """
+    path, beside = sidecar.path, sidecar_path(sidecar.path)
+    with _temporary_path(beside) as written_sidecar, exclusive_lock(path.parent, str(path.parent), wait=True):
+        cells = wanted()
+        if cells is None or not sidecar.grid.contains(cells):
+            return False
+        write_json(written_sidecar, format_sidecar(sidecar))
+        beside.unlink(missing_ok=True)
+        # One right after the other: all that may fail lies behind.
+        written.replace(path)
+        written_sidecar.replace(beside)
+    return True

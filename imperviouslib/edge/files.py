@@ -115,7 +115,7 @@ def exclusive_lock(folder: Path, thing: str, *, wait: bool = False) -> Iterator[
     except BlockingIOError as err:
         os.close(handle)
         raise InputError(
-            _("{} is being written by another run").format(thing),
+            _("{}: in use by another run").format(thing),
             then=_("Run it again when that run has ended."),
         ) from err
     except OSError:

@@ -1,7 +1,7 @@
 """Worker processes for plain functions of plain values.
 
-A worker that dies (out of memory, a crash in a decoder) costs its own task, not the run: the few tasks that were under way are each tried
-once more alone, which finds the one that kills, and the rest goes on in a new pool.
+A worker that dies (out of memory, a crash in a decoder) costs its own task, not the run: each task that was running is repeated in a
+pool of its own, which finds the one that kills its worker, and the rest continues in a new pool.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -23,13 +23,16 @@ Result = TypeVar("Result")
 
 
 class WorkerDiedError(Exception):
-    """A task whose worker died every time."""
+    """The worker process of a task died, also when the task was repeated."""
 
 
 def run_all(
     work: Callable[[Task], Result], tasks: Sequence[Task], nprocs: int
-) -> Iterator[tuple[Task, Result | Exception]]:
-    """Yield each task with its result, or with the exception it raised, in the order in which they finish."""
+) -> Generator[tuple[Task, Result | Exception]]:
+    """Yield each task with its result, or with the exception it raised, in the order in which they finish.
+
+    work : a function that a worker process can import
+    """
     if nprocs <= 1 or len(tasks) <= 1:
         for task in tasks:
             yield task, _attempt(work, task)
@@ -40,7 +43,7 @@ def run_all(
         with _pool(min(nprocs, len(left))) as pool:
             pending: dict[Future[Any], Task] = {}
             while (left or pending) and not suspects:
-                # No more are handed over than keep the workers busy: these are all that a crash brings into doubt.
+                # Only as many as keep the workers busy: after a crash, each of these must be repeated.
                 with contextlib.suppress(BrokenProcessPool):
                     while left and len(pending) <= nprocs:
                         pending[pool.submit(_run, work, left[0])] = left[0]
@@ -56,7 +59,7 @@ def run_all(
                 future = pool.submit(_run, work, suspect)
                 wait([future])
                 died = isinstance(future.exception(), BrokenProcessPool)
-                yield suspect, WorkerDiedError("its worker process died") if died else _result(future)
+                yield suspect, WorkerDiedError("The worker process of a task died.") if died else _result(future)
 
 
 def _result(future: Future[Any]) -> Any:
@@ -68,9 +71,9 @@ def _result(future: Future[Any]) -> Any:
 
 @contextlib.contextmanager
 def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose processes end with the block, at once where the block is left early."""
-    # "spawn": the tools' process holds threads and GRASS state that a fork would copy half-way.
-    pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
+    """Give a pool whose processes end with the block: at once where the block is left early."""
+    # "spawn": a fork would copy the locks of other threads, and the state of GRASS, as they are at that moment.
+    pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"), _start_worker, (os.getpid(),))
     before = {child.pid for child in multiprocessing.active_children()}
     try:
         yield pool
@@ -83,25 +86,25 @@ def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
     pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(parent: int) -> None:
-    """Set up a worker: Ctrl-C is the parent's business, its word to end cleans up, and its death is the worker's."""
+def _start_worker(parent: int) -> None:
+    """Set up a worker: it ignores Ctrl-C, which the parent handles; cleans up when the parent ends it; and dies with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGALRM, _leave)
-    sys.unraisablehook = _again
+    signal.signal(signal.SIGTERM, _end_worker)
+    signal.signal(signal.SIGALRM, _end_worker)
+    sys.unraisablehook = _end_again
     with contextlib.suppress(OSError, AttributeError):
-        # Linux: a worker of a killed parent would wait for its next task for ever.
+        # Linux: otherwise the worker of a killed parent would wait for a task for ever.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 _state = {"working": False, "ending": False}
-"""Of a worker process: in the midst of a task; told to end."""
+"""Of a worker process: it is working on a task; it must end."""
 
 
-def _leave(*_: object) -> None:
-    """End the worker; leave a task by an exception, so that files half-written are removed on the way."""
+def _end_worker(*_: object) -> None:
+    """End the worker; a task is left by an exception, so that its half-written files are removed."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if not _state["working"]:
         os._exit(1)
@@ -109,8 +112,8 @@ def _leave(*_: object) -> None:
     raise SystemExit(1)
 
 
-def _again(dropped: sys.UnraisableHookArgs) -> None:
-    """Raise `_leave`'s exception once more in a moment: within a finalizer Python prints and drops it."""
+def _end_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Raise the exception of `_end_worker` once more in a moment: where a finalizer is running, Python prints and drops it."""
     if dropped.exc_type is SystemExit:
         signal.setitimer(signal.ITIMER_REAL, 0.01)
     else:
@@ -118,7 +121,7 @@ def _again(dropped: sys.UnraisableHookArgs) -> None:
 
 
 def _run(work: Callable[[Task], Result], task: Task) -> Result:
-    """Do one task in a worker; the executor would take the exception of `_leave` for a result and go on waiting."""
+    """Do one task in a worker. It must end here: the executor would take the exception of `_end_worker` for a result and wait on."""
     _state["working"] = True
     try:
         return work(task)

@@ -88,10 +88,8 @@ def _locked(mapset: Path) -> Iterator[None]:
     taken = subprocess.run([program, lock, str(os.getpid())], capture_output=True, check=False)
     if taken.returncode:
         raise InputError(
-            _("Mapset '{}'").format(mapset),
-            found=_("that another session uses it"),
-            expected=_("it to be free"),
-            then=_("End that session or use another mapset."),
+            _("Mapset '{}' is in use by another session").format(mapset),
+            then=_("End that session, or use another mapset."),
         )
     try:
         yield

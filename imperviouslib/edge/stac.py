@@ -1,7 +1,7 @@
 """STAC catalogues (pystac-client) and item collection files.
 
-Servers differ in what they filter, sort and page, so nothing of theirs is trusted: filters are applied again on our side, doubles are
-dropped, and a search counts as complete only where the paging ended by itself or the server's own count was reached.
+Servers differ in what they filter, sort and page, so no answer is trusted: the caller filters again, doubles are dropped, and a search
+counts as complete only where the paging ended by itself or the server's own count was reached.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import warnings
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from imperviouslib.core.errors import CatalogueError, InputError, _, shown
+from imperviouslib.edge.jsonstream import read_members
 from imperviouslib.edge.objects import scrub
 
 CATALOGUES: dict[str, tuple[str, str]] = {
     "cdse": ("https://stac.dataspace.copernicus.eu/v1", "sentinel-2-l2a"),
-    # Not sentinel-2-l2a: its items' word on the offset is not reliable (earth-search issues 66 and 71).
+    # Not sentinel-2-l2a: what its items say of the offset is not reliable (issues 66 and 71 of earth-search).
     "earthsearch": ("https://earth-search.aws.element84.com/v1", "sentinel-2-c1-l2a"),
 }
 PAGE = 100
-"""Items a page: every known server grants as many."""
+"""Items a page: every known server gives as many."""
 _TRIES = 3
 
 
@@ -35,14 +36,14 @@ def is_file(stac: str) -> bool:
 def read_collection(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the items of a file: an item collection, a list of items, items one a line, or one item.
 
-    The file is read piece by piece, since an item of CDSE takes some 40 kB and a plan of years many thousands of them. A file that ends
-    too early, or has no end, is an error: half a list is never taken for the whole.
+    The file is read piece by piece, because an item of CDSE takes some 40 kB and several years need many thousands of items. A file that
+    is cut off raises CatalogueError: half a list is never taken for the whole.
     """
     if not path.is_file():
         raise InputError(
             _("Option <stac>"),
             found=_("no file '{}'").format(path),
-            expected=_("{}, an address or a file").format(", ".join(CATALOGUES)),
+            expected=_("{}, an address, or a file with items").format(", ".join(CATALOGUES)),
             then=_("Check the name."),
         )
 
@@ -51,110 +52,22 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
             _("File '{}'").format(path),
             found=found,
             expected=_("a STAC item collection"),
-            then=_("Write a STAC item collection (GeoJSON)."),
+            then=_("Write a STAC item collection (GeoJSON) to the file."),
         )
 
     try:
-        with path.open(encoding="utf-8") as text:
+        # "sig": editors of Windows begin a file with a byte order mark.
+        with path.open(encoding="utf-8-sig") as text:
             found = False
-            for item in _stream(text):
+            for item in read_members(text, "features"):
                 found = True
                 if not isinstance(item, dict):
-                    raise fail("no list of items")
+                    raise fail(_("a value that is no item"))
                 yield item
         if not found:
-            raise fail("no item")
+            raise fail(_("no item"))
     except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise fail(f"no whole JSON ({err.__class__.__name__})") from err
-
-
-_PIECE = 1 << 20
-
-
-class _Text:
-    """A window on a text that is read as far as needed."""
-
-    def __init__(self, handle: TextIO) -> None:
-        self._handle, self._decoder = handle, json.JSONDecoder()
-        self.buffer, self.at = "", 0
-
-    def more(self) -> bool:
-        piece = self._handle.read(_PIECE)
-        self.buffer, self.at = self.buffer[self.at :] + piece, 0
-        return bool(piece)
-
-    def peek(self) -> str:
-        """Return the next character that is no space; empty at the end."""
-        while True:
-            while self.at < len(self.buffer) and self.buffer[self.at].isspace():
-                self.at += 1
-            if self.at < len(self.buffer) or not self.more():
-                return self.buffer[self.at : self.at + 1]
-
-    def expect(self, characters: str) -> str:
-        found = self.peek()
-        if not found or found not in characters:
-            raise json.JSONDecodeError(f"expected one of {characters}", self.buffer[self.at : self.at + 20], 0)
-        self.at += 1
-        return found
-
-    def value(self) -> Any:
-        """Decode the next value."""
-        self.peek()
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self.buffer, self.at)
-            except json.JSONDecodeError:
-                if not self.more():
-                    raise
-                continue
-            # A number at the end of the buffer may go on in the next piece.
-            if end < len(self.buffer) or isinstance(value, (dict, list, str)) or not self.more():
-                self.at = end
-                return value
-
-
-def _stream(handle: TextIO) -> Iterator[Any]:
-    """Yield the members of a list, of an object's "features", or the values that follow one another."""
-    text = _Text(handle)
-    if text.peek() == "[":
-        yield from _members(text)
-        if text.peek():
-            raise json.JSONDecodeError("more after the end", text.buffer[text.at : text.at + 20], 0)
-        return
-    while text.peek():
-        yield from _object(text)
-
-
-def _members(text: _Text) -> Iterator[Any]:
-    text.expect("[")
-    if text.peek() == "]":
-        text.expect("]")
-        return
-    while True:
-        yield text.value()
-        if text.expect(",]") == "]":
-            return
-
-
-def _object(text: _Text) -> Iterator[Any]:
-    """Yield the "features" of the next object, or the object itself where it has none."""
-    text.expect("{")
-    rest: dict[str, Any] = {}
-    has_features = False
-    while text.peek() != "}":
-        key = text.value()
-        text.expect(":")
-        if key == "features" and text.peek() == "[":
-            has_features = True
-            yield from _members(text)
-        else:
-            rest[key] = text.value()
-        if text.peek() != "}":
-            text.expect(",")
-    text.expect("}")
-    if not has_features:
-        yield rest
+        raise fail(_("no whole JSON ({})").format(type(err).__name__)) from err
 
 
 def search(
@@ -172,20 +85,20 @@ def search(
         try:
             return _search_once(address, collection, bbox, f"{first}T00:00:00Z/{last}T23:59:59Z")
         except _IncompleteError as err:
-            # A page cut in the middle raises here; the whole search is asked again, so that no page is missing.
+            # The whole search is repeated, so that no page is missing.
             found = scrub(str(err))
             if attempt + 1 == _TRIES:
                 raise CatalogueError(
                     _("Catalogue '{}'").format(shown(address)),
                     found=_("{}, {} times").format(found, _TRIES),
-                    expected=_("all items of {} for {} to {}").format(collection, first, last),
+                    expected=_("all items of {} from {} to {}").format(collection, first, last),
                     then=_("Check the address and the network, and run the same command again."),
                 ) from None
     raise AssertionError("unreachable")
 
 
 class _IncompleteError(Exception):
-    """A search that did not come to its end."""
+    """A search whose answer is not complete."""
 
 
 def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: str) -> list[dict[str, Any]]:
@@ -200,7 +113,7 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
     )
     try:
         with warnings.catch_warnings():
-            # Servers that do not list every conformance class answer all the same, and what they leave out is tested below.
+            # Servers that do not list every conformance class answer nevertheless; whether the answer is complete is checked below.
             warnings.simplefilter("ignore")
             client = Client.open(address, stac_io=StacApiIO(max_retries=retry, timeout=60))
             client.add_conforms_to("ITEM_SEARCH")
@@ -208,18 +121,18 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
             items: dict[str, dict[str, Any]] = {}
             matched, counts = None, []
             for page in query.pages_as_dicts():
-                told = page.get("numberMatched", (page.get("context") or {}).get("matched"))
-                matched = told if told is not None else matched
+                count = page.get("numberMatched", (page.get("context") or {}).get("matched"))
+                matched = count if count is not None else matched
                 features = page["features"]
                 counts.append(len(features))
                 for item in features:
                     items[item["id"]] = item
-        # Servers repeat items across pages, so what came is counted, not what is left of it.
+        # Servers repeat items on several pages, so all that came are counted, doubles included.
         if matched is not None and sum(counts) < int(matched):
-            raise _IncompleteError(f"{sum(counts)} of {matched} items")
+            raise _IncompleteError(_("{} of {} items").format(sum(counts), matched))
         if matched is None and counts and (counts[-1] >= PAGE or (len(counts) == 1 and counts[0] >= _SUSPICIOUS)):
-            # A full last page, or a single one, is also what a server that cannot page gives for any longer answer: the halves tell.
-            check_not_cut(address, collection, bbox, when, set(items))
+            # A server without paging also answers with one full page, and drops the rest.
+            _check_not_cut(address, collection, bbox, when, set(items))
     except (
         APIError,
         requests.RequestException,
@@ -229,23 +142,23 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
         TypeError,
         AttributeError,
     ) as err:
-        # The address of a page may carry a token, so the cause is told in our words alone.
+        # The address of a page may hold a token, so the text of the library is not repeated.
         raise _IncompleteError(_short(err)) from None
     return [items[key] for key in sorted(items)]
 
 
 _SUSPICIOUS = 10
-"""A single page of as many items may be all that a server gives, whatever was asked for."""
+"""A single page of as many items may be a server's limit, whatever page size was requested."""
 
 
-def check_not_cut(address: str, collection: str, bbox: tuple[float, ...], when: str, seen: set[str]) -> None:
-    """Ask again for the two halves of the time; raise where they hold items that were not seen."""
+def _check_not_cut(address: str, collection: str, bbox: tuple[float, ...], when: str, seen: set[str]) -> None:
+    """Search the two halves of the time; raise where they hold items that are not among those seen."""
     first, last = (datetime.fromisoformat(word) for word in when.split("/"))
     middle = first + (last - first) / 2
     for half in ((first, middle), (middle, last)):
         span = "/".join(f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in half)
         if _first_page(address, collection, bbox, span) - seen:
-            raise _IncompleteError(f"only the first {len(seen)} items of a longer list")
+            raise _IncompleteError(_("only the first {} items of a longer list").format(len(seen)))
 
 
 def _first_page(address: str, collection: str, bbox: tuple[float, ...], when: str) -> set[str]:
@@ -268,19 +181,19 @@ _FAULTS = {
     "CERTIFICATE_VERIFY_FAILED": "a certificate that cannot be verified",
     "timed out": "no answer in time",
 }
-"""What the text of a fault of the network holds, and how a user is told: the text itself is long, and nested three deep."""
+"""Part of a network library's message, and the words for the user: the message itself is long and nested three deep."""
 
 
 def _short(err: Exception) -> str:
     status = getattr(err, "status_code", None)
     if status:
-        return f"HTTP status {status}"
+        return _("HTTP status {}").format(status)
     if "IncompleteRead" in str(err):
-        return "an answer cut in its middle"
+        return _("an answer that was cut off")
     if isinstance(err, json.JSONDecodeError):
-        return "an answer that is no whole JSON"
-    for sign, found in _FAULTS.items():
-        if sign in str(err):
+        return _("an answer that is no whole JSON")
+    for part, found in _FAULTS.items():
+        if part in str(err):
             return found
     text = scrub(str(err).strip().split("\n", 1)[0])
     # A message that repeats an address may repeat a token in it.

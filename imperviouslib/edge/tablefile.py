@@ -1,6 +1,6 @@
-"""The table folder: Parquet (pyarrow; canonical), CSV, outlines, and a data package that describes them.
+"""The table folder: Parquet (typed; the form for programs), CSV, outlines, and a data package that describes them.
 
-Values are what core/table.py made; this file knows only forms. The same rows give the same bytes in every CSV.
+The same rows give the same bytes in every CSV.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.table import SCHEMA, Row, Table
+from imperviouslib.core.table import Row, Table
+from imperviouslib.core.tableschema import SCHEMA
 from imperviouslib.edge.files import atomic_folder, sha256_file
 
 NAME = "impervious-nuts"
-"""Name of the data package, by which a folder is known for a table."""
+"""Name of the data package; a folder whose package has it is a table."""
 _PACKAGE = "datapackage.json"
 _FILES = {f"{name}.{form}" for name in SCHEMA["tables"] for form in ("csv", "parquet")} | {
     SCHEMA["outlines"]["file"],
@@ -28,17 +29,18 @@ _FILES = {f"{name}.{form}" for name in SCHEMA["tables"] for form in ("csv", "par
 }
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a text for a formula."""
+"""Characters at the start of a text that a spreadsheet reads as a formula."""
 VERSION = pa.__version__
+"""Version of PyArrow."""
 
 
 @contextlib.contextmanager
 def writing_folder(path: Path, table: Table, outlines: Mapping[str, Any], package: Mapping[str, Any]) -> Iterator[None]:
-    """Write the whole folder; it appears under its name, in place of an older one, at the end of the block, unless that fails.
+    """Write the whole folder under a temporary name; it gets its own name, and replaces an older folder, if the block succeeds.
 
-    table : rows by name of table, as in table_schema.json
+    table : rows by name of table, as in the schema
     outlines : GeoJSON FeatureCollection in EPSG:3035
-    package : what datapackage.json says besides its resources
+    package : content of datapackage.json without its resources
     """
     with atomic_folder(path) as part:
         resources = []
@@ -66,19 +68,19 @@ def writing_folder(path: Path, table: Table, outlines: Mapping[str, Any], packag
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise InputError where a folder holds anything but a table: what takes its place would delete that."""
+    """Raise InputError if a folder contains anything but a table, because replacing the folder would delete that."""
     present = sorted(file.name for file in path.iterdir())
     strange = [name for name in present if name not in _FILES]
     if strange:
-        found = f"'{strange[0]}' in it"
+        found = _("file '{}'").format(strange[0])
     elif present and not _is_table(path / _PACKAGE):
-        found = f"no {_PACKAGE} of a table beside '{present[0]}'"
+        found = _("file '{}' without the {} of a table").format(present[0], _PACKAGE)
     else:
         return
     raise InputError(
         _("Folder '{}'").format(path),
         found=found,
-        expected=_("a new or empty folder, or a table only"),
+        expected=_("a new or empty folder, or one with a table only"),
         then=_("Choose another name, or empty the folder."),
     )
 
@@ -91,7 +93,7 @@ def _is_table(package: Path) -> bool:
 
 
 def guard_text(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula.
+    """Put an apostrophe before a text that a spreadsheet would evaluate as a formula.
 
     >>> guard_text("=1+1"), guard_text("Parma")
     ("'=1+1", 'Parma')
@@ -100,7 +102,7 @@ def guard_text(text: str) -> str:
 
 
 def _write_csv(path: Path, rows: Iterable[Row], schema: Mapping[str, Any]) -> None:
-    """Write UTF-8 with commas, dots and LF; numbers in full precision, no value as an empty cell."""
+    """Write UTF-8 with commas, decimal points and LF; numbers in full precision, an empty cell where there is no value."""
     columns = [field["name"] for field in schema["fields"]]
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
@@ -140,7 +142,7 @@ def _resource(path: Path, name: str, schema: Mapping[str, Any], form: str, media
 
 
 def _field(field: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a column as Frictionless knows it, its code list spelt out."""
+    """Return a column's Frictionless field descriptor, with its code list in the description."""
     constraints = dict(field.get("constraints", {}))
     if not (field.get("nullable") or field.get("empty")):
         constraints["required"] = True

@@ -1,7 +1,7 @@
-"""Zones: the regions' vector map in GRASS, its raster, the counts and sums per zone, and its attribute columns.
+"""Zones: the vector map of the regions in GRASS, its raster, the counts and sums per zone, and its attribute columns.
 
-Regions of several levels overlap in one map, and a raster holds one zone a cell: everything here works on one level at a
-time, chosen by a WHERE clause on the map's table.
+Regions of several levels overlap in one map, but a raster holds one zone a cell. So everything here works on one level at a time,
+selected by a WHERE clause on the map's table.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ import grass.script as gs
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, Grid
-from imperviouslib.core.table import Zone, parse_zones, resolve_outline_scale
+from imperviouslib.core.mapnames import TEMPORARY
+from imperviouslib.core.zones import Zone, parse_zones, resolve_outline_scale
 from imperviouslib.edge import grass
 
+Polygons = list[list[list[list[float]]]]
+"""Polygons of an outline, each a list of rings, the outer ring first; corners in metres, EPSG:3035."""
 LEVEL_COLUMN = "LEVL_CODE"
 _NAME_COLUMNS = ("NAME_LATN", "NUTS_NAME", "name")
 
 
 @dataclass(frozen=True)
 class ZonesMap:
-    """A vector map of regions whose table was checked."""
+    """A checked vector map of regions."""
 
     name: str
     """Full name, map@mapset."""
@@ -37,32 +40,30 @@ class ZonesMap:
     columns: tuple[str, ...]
     """All columns of its table."""
     zones: tuple[Zone, ...]
-    """Its regions, without parents and cells."""
+    """Its regions, sorted by code, without parents and cells."""
     scale: int | None
-    """Scale denominator of the outlines, None where it is not known."""
+    """Scale denominator of the outlines; None where it is not known."""
 
 
 def read_zones(name: str, column: str) -> ZonesMap:
     """Read and check the regions of a vector map.
 
-    Raises InputError where the map has no areas, no table or no such column, where a code is missing, doubled or unfit, where
-    coordinates are plainly degrees.
+    Raises InputError where the map has no areas, no table or no such column, where a code is missing, occurs twice or is not valid, or
+    where coordinates look like degrees.
     """
     full = grass.find_map(name, option="zones", element="vector")
-    thing = f"Zones map <{full}>"
+    thing = _("Zones map <{}>").format(full)
     info = _pairs(grass.read("v.info", map=full, flags="gte"))
     if not int(info["areas"]):
         raise InputError(
-            thing,
-            found=_("no areas"),
-            expected=_("areas with one category a region"),
+            _("Zones map <{}> has no areas").format(full),
             then=_("Import polygons with v.in.ogr."),
         )
     limits = {"west": 180, "east": 180, "south": 90, "north": 90}
     if all(abs(float(info[edge])) <= limit for edge, limit in limits.items()):
         raise InputError(
             thing,
-            found=_("coordinates within 180 by 90, as of degrees"),
+            found=_("coordinates that look like degrees"),
             expected=_("metres of EPSG:{}").format(EPSG),
             then=_("Import it with v.import, which reprojects; v.in.ogr -o does not."),
         )
@@ -71,10 +72,8 @@ def read_zones(name: str, column: str) -> ZonesMap:
     key = next((link[2] for link in links if link[0].split("/")[0] == "1"), None)
     if key is None:
         raise InputError(
-            thing,
-            found=_("no table in layer 1"),
-            expected=_("a table with column {}").format(column),
-            then=_("See v.db.connect."),
+            _("Zones map <{}> has no attribute table in layer 1").format(full),
+            then=_("Make one with column {} by v.db.addtable.").format(column),
         )
     columns = columns_of(full)
     if column not in columns:
@@ -82,7 +81,7 @@ def read_zones(name: str, column: str) -> ZonesMap:
             thing,
             found=_("columns {}").format(", ".join(columns)),
             expected=_("a column {} with region codes").format(column),
-            then=_("Name yours with column=."),
+            then=_("Name your column with column=."),
         )
     level = LEVEL_COLUMN if LEVEL_COLUMN in columns else None
     title = next((c for c in _NAME_COLUMNS if c in columns), None)
@@ -99,7 +98,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def read_overlaps(source: ZonesMap) -> list[tuple[Zone, Zone]]:
-    """Return the pairs of zones of one level that have an area in common, were it a sliver between two outlines."""
+    """Return the pairs of zones of one level that have an area in common, slivers between two outlines included."""
     by_cat = {zone.cat: zone for zone in source.zones}
     pairs = set()
     # Each line holds the categories of one area: 3 or 1/3.
@@ -111,34 +110,34 @@ def read_overlaps(source: ZonesMap) -> list[tuple[Zone, Zone]]:
 
 
 def where_level(source: ZonesMap, level: int) -> str:
-    """Write the WHERE clause that picks the zones of one level."""
+    """Return the WHERE clause that selects the zones of one level."""
     if LEVEL_COLUMN in source.columns:
         return f"{LEVEL_COLUMN} = {level}"
     return f"{source.key} IN ({','.join(str(zone.cat) for zone in source.zones if zone.level == level)})"
 
 
-def _hushed(tool: str, *, grid: Grid | None = None, **options: Any) -> None:
-    """Run a tool without its warnings: it warns of categories of other levels, and of the centroids of joined parts."""
-    # By the environment: in GRASS 8.2 run_command forgets its own superquiet.
+def _run_silently(tool: str, *, grid: Grid | None = None, **options: Any) -> None:
+    """Run a tool without its warnings about categories of other levels and centroids of joined parts."""
+    # Set in the environment, because run_command of GRASS 8.2 ignores its own superquiet.
     env = {**(grass.environment(grid) if grid else os.environ), "GRASS_VERBOSE": "-1"}
     gs.run_command(tool, env=env, **options)
 
 
 def rasterise(source: ZonesMap, level: int, out: str, grid: Grid) -> None:
-    """Write the zones of one level as a raster of their categories; a cell belongs to the zone that holds its centre."""
-    _hushed(
+    """Write the zones of one level as a raster of their categories; a cell belongs to the zone that contains its centre."""
+    _run_silently(
         "v.to.rast", grid=grid, input=source.name, type="area", use="cat", where=where_level(source, level), output=out,
         overwrite=True,
     )  # fmt: skip
 
 
 def count(zones: str, maps: Sequence[str], grid: Grid, *, masked: bool = True) -> dict[int, dict[tuple[int, ...], int]]:
-    """Count cells by zone and by the values of maps, where none of them is NULL.
+    """Count cells by zone and by the values of maps, where none of the maps is NULL.
 
     zones : raster of zone categories, in the current mapset
     maps : integer rasters, none or more
-    masked : whether a mask of the user hides cells
-    Returns: category to values to cells, exact
+    masked : whether a mask of the user applies
+    Returns: category to values to number of cells
     """
     counts: dict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
     names = ",".join([f"{zones}@{gs.gisenv()['MAPSET']}", *maps])
@@ -158,33 +157,33 @@ def total(zones: str, name: str, grid: Grid) -> dict[int, tuple[int, float]]:
     lines = [line.split("|") for line in text.splitlines()]
     at = {column: number for number, column in enumerate(lines[0])}
     cells, values = at["non_null_cells"], at["sum"]
-    # A zone without a value has "-nan" for its sum.
+    # The sum of a zone without a value is "-nan".
     return {int(w[0]): (int(w[cells]), float(w[values]) if int(w[cells]) else 0.0) for w in lines[1:]}
 
 
 def limits(name: str, grid: Grid) -> tuple[int, float, float]:
-    """Return (cells that are not NULL, least, greatest value) of a raster; 0, 0.0, 0.0 where there is none."""
+    """Return (cells that are not NULL, smallest value, largest value) of a raster; 0, 0.0, 0.0 where all cells are NULL."""
     found = _pairs(grass.read("r.univar", grid=grid, flags="g", map=name))
     cells = int(found.get("n", 0))
     return (cells, float(found["min"]), float(found["max"])) if cells else (0, 0.0, 0.0)
 
 
-def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int, list[list[list[list[float]]]]]:
-    """Return the outlines of zones, as they are in the map but without the lines of other levels within them.
+def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int, Polygons]:
+    """Return the outlines of zones by category, without the boundaries of other levels within them.
 
-    Returns: category to polygons, each a list of rings, the outer one first; metres, EPSG:3035
+    folder : where to write temporary files
     """
-    found: dict[int, list] = {}
+    found: dict[int, Polygons] = {}
     for level in sorted({zone.level for zone in zones}):
-        picked = grass.temporary_name("impervious_outline")
+        picked = grass.temporary_name(f"{TEMPORARY}outline")
         cats, file = folder / f"cats{level}.txt", folder / f"outline{level}.geojson"
         cats.write_text("".join(f"{zone.cat}\n" for zone in zones if zone.level == level), encoding="utf-8")
         try:
-            _hushed(
+            _run_silently(
                 "v.extract", flags="d", input=source.name, type="area", file=str(cats), output=picked,
                 overwrite=True,
             )  # fmt: skip
-            _hushed(
+            _run_silently(
                 "v.out.ogr", flags="m", input=picked, type="area", output=str(file), format="GeoJSON",
                 overwrite=True,
             )  # fmt: skip
@@ -202,7 +201,7 @@ def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int,
 
 
 def is_own(source: ZonesMap) -> bool:
-    """Tell whether the zones map lies in the current mapset, the only one written to."""
+    """Tell whether the zones map is in the current mapset; the tools write to no other."""
     return source.name.partition("@")[2] == gs.gisenv()["MAPSET"]
 
 
@@ -219,8 +218,8 @@ def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: M
     """
     names = [f"{column}_sum" for column in columns]
     present = [name for name in names if name in columns_of(target)]
-    # In one call each, where v.rast.stats would need one a column. What an earlier run wrote goes first, lest its values stay in
-    # the rows of regions that this run leaves out.
+    # One call for all columns, where v.rast.stats needs one a column. Values of an earlier run are removed first: otherwise they would
+    # stay in the rows of regions that this run leaves out.
     if present:
         table = gs.vector_db(target)[1]["table"]
         grass.run("db.execute", sql=f"UPDATE {table} SET " + ", ".join(f"{name} = NULL" for name in present))
@@ -228,18 +227,18 @@ def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: M
         types = ",".join(f"{name} double precision" for name in names if name not in present)
         grass.run("v.db.addcolumn", map=target, columns=types)
     for level in levels:
-        # Areas only: by default v.rast.stats draws the centroids too, and where an area holds no cell's centre, its centroid takes
-        # a cell away from the neighbour.
-        _hushed(
+        # Areas only: by default v.rast.stats rasterises centroids too, and the centroid of an area without a cell centre takes a cell
+        # from its neighbour.
+        _run_silently(
             "v.rast.stats", map=target, type="area", where=where_level(source, level), raster=",".join(columns.values()),
             column_prefix=",".join(columns), method="sum", flags="c",
         )  # fmt: skip
 
 
 def write_columns(source: ZonesMap, columns: Sequence[str], values: Mapping[int, Mapping[str, float | None]]) -> None:
-    """Write numbers into columns of a zones map of the current mapset, made where they are not there: all of it or nothing.
+    """Write numbers into columns of a zones map of the current mapset, in one transaction; columns that are missing are added.
 
-    columns : names; rows without a value are emptied
+    columns : names; rows without a value become empty
     values : category to column to value
     """
     name = source.name.partition("@")[0]
@@ -248,11 +247,11 @@ def write_columns(source: ZonesMap, columns: Sequence[str], values: Mapping[int,
     statements = [f"ALTER TABLE {table} ADD COLUMN {c} double precision" for c in columns if c not in present]
     statements.append(f"UPDATE {table} SET " + ", ".join(f"{column} = NULL" for column in columns))
     for cat, found in values.items():
-        # repr writes a number such that reading gives the very same one.
-        assigned = ", ".join(f"{c} = {float(found[c])!r}" for c in columns if found[c] is not None)
+        # repr writes all digits of a number.
+        assigned = ", ".join(f"{c} = {float(value)!r}" for c in columns if (value := found[c]) is not None)
         if assigned:
             statements.append(f"UPDATE {table} SET {assigned} WHERE {source.key} = {cat}")
-    # One transaction, where the database knows such: a run that is killed leaves the table as it was.
+    # One transaction, where the database has them: a run that is killed leaves the table unchanged.
     begin, commit = gs.db_begin_transaction(link["driver"]), gs.db_commit_transaction(link["driver"])
     lines = [line for line in (begin, *statements, commit) if line]
     grass.run(

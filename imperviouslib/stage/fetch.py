@@ -5,276 +5,200 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imperviouslib.core import mapnames
-from imperviouslib.core.archive import SUFFIX, band_path, parse_sidecar
+from imperviouslib.core.archive import band_path, sidecar_path
+from imperviouslib.core.bands import semantic_label
+from imperviouslib.core.choice import Area, Choice, SceneFilter, find_holes, resolve_choices, resolve_newest
 from imperviouslib.core.errors import (
     AccessError,
     CatalogueError,
     FetchError,
     ImperviousError,
-    InputError,
     _,
-    sentence,
     shown,
 )
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.options import parse_years
-from imperviouslib.core.scenes import (
-    BANDS,
-    SCL,
-    Scene,
-    Window,
-    covers,
-    parse_item,
-    parse_window,
-    resolve_best,
-    resolve_largest,
-    resolve_newest,
-)
+from imperviouslib.core.items import Scene, parse_item
+from imperviouslib.core.options import Flags, Options
+from imperviouslib.core.settings.fetch import FetchSettings, LonLatBox
 from imperviouslib.edge import archivefile, grass, objects, pool, stac, warp
+from imperviouslib.edge.archivefile import BandResult, Task
 from imperviouslib.edge.files import check_place
 
-_SAMPLES = 16
-"""Points a side over a tile's part of the area by which coverage is judged."""
-_MOST_DENIED = 3
-"""Objects refused one after the other that end a run: the keys have expired."""
+_MAX_WORKERS = 64
+_MAX_REFUSALS = 3
+"""Refused objects without a success between them that end a run: the keys have expired."""
+_TYPICAL_BYTES = 30_000_000
+"""Bytes of an object whose size the catalogue does not give, for the estimate of time."""
+
+Errors = Mapping[tuple[str, str], ImperviousError]
+"""(scene id, band) to the error that kept it from being fetched."""
 
 
 @dataclass(frozen=True)
-class Area:
-    """Where scenes are wanted."""
+class Plan:
+    """What is wanted, and what of it is still to be fetched."""
 
-    grid: Grid
-    """The cells to be fetched."""
-    mask: np.ndarray
-    """array (row, col), bool, over `grid` at any coarser resolution: where scenes are looked for."""
+    choices: Sequence[Choice]
+    holes: Sequence[tuple[int, str]]
+    """(year, tile) without a scene, where the tile has one in another year."""
+    tasks: Sequence[Task]
+    """One a scene, with all bands wanted."""
+    due: Sequence[Task]
+    """Those with bands to fetch, with just these bands."""
 
-    def points(self, west: float, south: float, east: float, north: float) -> np.ndarray:
-        """Spread points evenly over the area's part of a box. Returns: array (point, 2), metres."""
-        g = self.grid
-        west, south, east, north = max(west, g.west), max(south, g.south), min(east, g.east), min(north, g.north)
-        if west >= east or south >= north:
-            return np.empty((0, 2))
-        if self.mask.all():
-            steps = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
-            x, y = (a.ravel() for a in np.meshgrid(west + steps * (east - west), south + steps * (north - south)))
-            return np.column_stack((x, y))
-        # Small areas would fall between points spread over the box: the mask's own cells are the points.
-        rows, cols = np.nonzero(self.mask)
-        x = g.west + (cols + 0.5) * (g.east - g.west) / self.mask.shape[1]
-        y = g.north - (rows + 0.5) * (g.north - g.south) / self.mask.shape[0]
-        inside = (x >= west) & (x <= east) & (y >= south) & (y <= north)
-        points = np.column_stack((x, y))[inside]
-        return points[:: max(1, len(points) // (4 * _SAMPLES**2))]
+    @property
+    def files(self) -> int:
+        """Number of files that are wanted."""
+        return sum(len(task.bands) for task in self.tasks)
 
+    @property
+    def files_due(self) -> int:
+        """Number of files to fetch."""
+        return sum(len(task.bands) for task in self.due)
 
-@dataclass(frozen=True)
-class Choice:
-    """The scenes of one tile in one year."""
-
-    tile: str
-    year: int
-    scenes: tuple[Scene, ...]
-    covered_pct: float
-    """Share of the tile's part of the area that they cover, clouds or not."""
+    @property
+    def holes_json(self) -> list[dict[str, Any]]:
+        """The holes as reports in JSON have them."""
+        return [{"year": year, "tile": tile} for year, tile in self.holes]
 
 
-def main(options: Mapping[str, str], flags: Mapping[str, bool]) -> int:
-    """Search, choose, list or fetch, link."""
-    area = _area(options)
-    years = parse_years(options["years"])
-    bands = _parse_bands(options["bands"])
-    archive = Path(options["output"]).expanduser().absolute()
+def main(options: Options, flags: Flags) -> int:
+    """Parse the options and run."""
+    return run(FetchSettings.parse(options, flags))
+
+
+def run(settings: FetchSettings) -> int:
+    """Search, choose, list or fetch, link, report. Returns: exit status."""
+    area = _read_area(settings.area, settings.bbox)
+    archive = settings.archive.expanduser().absolute()
     check_place(archive / "tile", "output")
-    if not flags["n"]:
-        mapnames.check_prefix(options["prefix"], "prefix")
-    scenes = _find(options, area, years, bands)
-    choices = _choose(scenes, options, area, years, bands)
-    holes = _holes(choices, years)
+    wanted = settings.scene_filter
+    scenes = _find(settings.stac, settings.collection, wanted, area.grid)
+    choices = _choose(scenes, area, wanted, count=settings.max_scenes, method=settings.choice)
     tasks = [
-        archivefile.Task(
-            scene, (*bands, SCL), archive, area.grid, options["resampling"], options["stac"], _retry(options)
-        )
+        Task(scene, wanted.all_bands, archive, area.grid, settings.resampling, settings.stac, settings.retry)
         for choice in choices
         for scene in choice.scenes
     ]
     due = [replace(task, bands=missing) for task in tasks if (missing := archivefile.missing_bands(task))]
-    if flags["l"]:
-        _list(tasks, due, choices, holes, _workers(options, tasks), options["format"])
+    plan = Plan(choices, find_holes(choices, settings.years), tasks, due)
+    if settings.list_only:
+        _print_plan(plan, _count_workers(plan.tasks, settings.nprocs), settings.format)
         return 0
     archivefile.check_writable(archive)
-    for year, tile in holes:
-        grass.warning(f"Tile {tile} has no usable scene in {year}.")
-    workers = _workers(options, due)
-    # Where there may be fewer workers than processors, each decodes with several.
-    threads = max(1, int(options["nprocs"]) // workers)
+    for year, tile in plan.holes:
+        grass.warning(_("Tile {} has no usable scene in {}.").format(tile, year))
+    workers = _count_workers(plan.due, settings.nprocs)
+    # Where there may be fewer workers than processors, each decodes with several threads.
+    threads = max(1, settings.nprocs // workers)
     with archivefile.in_use(archive):
-        errors = _fetch([replace(task, threads=threads) for task in due], workers)
-    if not flags["n"]:
-        _show(tasks, options["prefix"], int(options["nprocs"]), link=not flags["i"])
-    _report(tasks, due, errors, holes, options["format"])
-    if errors and not flags["k"]:
+        errors = _fetch([replace(task, threads=threads) for task in plan.due], workers)
+    if not settings.no_maps:
+        _update_maps(plan.tasks, settings.prefix, settings.nprocs, link=not settings.import_maps)
+    _print_report(plan, errors, settings.format)
+    if errors and not settings.keep_going:
+        # The first error is an example; a warning has shown each of them.
+        first = next(iter(errors.values()))
+        example = f"{first.thing}: {first.found}" if first.found else first.thing
         raise FetchError(
-            _("{} of {} files").format(len(errors), sum(len(t.bands) for t in tasks)),
-            # The first fault stands for all; each has had its own warning, with its own next step.
-            found=next(iter(errors.values())).partition(", expected ")[0].replace(": found ", " with ", 1),
-            expected=_("all to be fetched"),
-            then=_("Run the same command again to fetch just what is missing, or use -k to go on without."),
+            _("{} of {} files could not be fetched, for example because of {}").format(
+                len(errors), plan.files, example
+            ),
+            then=_("Run the same command again to fetch only what is missing, or use -k to end without an error."),
         )
     return 0
 
 
-def _area(options: Mapping[str, str]) -> Area:
-    """Take the area from a vector map, a box in degrees, or the current region."""
-    if options["area"]:
-        grid, mask = grass.vector_area(options["area"])
-        return Area(grid, mask)
-    if options["bbox"]:
-        return Area(warp.grid_of_lonlat(_parse_bbox(options["bbox"])), np.ones((1, 1), bool))
-    return Area(grass.region_grid(), np.ones((1, 1), bool))
+def _read_area(vector: str | None, bbox: LonLatBox | None) -> Area:
+    """Read the area from a vector map, a box in degrees, or the current region."""
+    if vector:
+        return Area(*grass.vector_area(vector))
+    return Area.whole(warp.grid_of_lonlat(bbox) if bbox else grass.region_grid())
 
 
-def _parse_bbox(text: str) -> tuple[float, float, float, float]:
-    try:
-        west, south, east, north = (float(word) for word in text.split(","))
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-            raise ValueError
-    except ValueError as err:
-        raise InputError(
-            _("Option <bbox>"),
-            found=f"'{text}'",
-            expected=_("west,south,east,north in degrees"),
-            then=_("Write e.g. 4.2,50.7,4.6,51.0."),
-        ) from err
-    return west, south, east, north
+def _count_workers(tasks: Sequence[Task], nprocs: int) -> int:
+    """Return how many workers may run: one connection each, and no more than the server allows."""
+    files = sum(len(task.bands) for task in tasks)
+    hrefs = (asset.href for task in tasks[:1] for asset in task.scene.assets.values())
+    limit = objects.CDSE_CONNECTIONS if objects.is_cdse(hrefs) else _MAX_WORKERS
+    return max(1, min(nprocs, limit, files))
 
 
-def _parse_bands(text: str) -> tuple[str, ...]:
-    bands = tuple(word.strip().upper() for word in text.split(",") if word.strip())
-    wrong = [band for band in bands if band not in BANDS]
-    if wrong or len(set(bands)) != len(bands) or not bands:
-        raise InputError(
-            _("Option <bands>"),
-            found=f"'{text}'",
-            expected=_("some of ") + ", ".join(BANDS) + _(", each once"),
-            then=_("Correct it; SCL comes by itself."),
-        )
-    return bands
-
-
-def _retry(options: Mapping[str, str]) -> objects.RetryPolicy:
-    return objects.RetryPolicy(tries=int(options["tries"]), timeout_s=float(options["timeout"]))
-
-
-def _workers(options: Mapping[str, str], tasks: Sequence[archivefile.Task]) -> int:
-    # One connection a worker. The archive of CDSE grants a user four at once and slows down those who take more.
-    most = (
-        objects.CDSE_CONNECTIONS if objects.is_cdse(a.href for t in tasks[:1] for a in t.scene.assets.values()) else 64
-    )
-    return max(1, min(int(options["nprocs"]), most, sum(len(task.bands) for task in tasks)))
-
-
-def _find(options: Mapping[str, str], area: Area, years: Sequence[int], bands: Sequence[str]) -> list[Scene]:
-    """Search every year's window and parse what is found; apply every filter again on our side."""
-    window = parse_window(options["window"])
-    clouds = float(options["clouds"])
-    tiles = {tile.strip().removeprefix("T").upper() for tile in options["tiles"].split(",") if tile.strip()}
+def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid) -> list[Scene]:
+    """Search every year's window, parse the items, and filter them again; keep the newest processing of each acquisition."""
     # A file may hold more items than fit in memory: each is judged as it comes, and only what is needed is kept.
     kept: dict[str, Scene] = {}
-    unread: dict[str, str] = {}
-    seen = parsed = 0
-    for item, base in _items(options, area, window, years):
-        seen += 1
+    unusable: dict[str, ImperviousError] = {}
+    items = parsed = 0
+    for item, base in _items(catalogue, collection, wanted, grid):
+        items += 1
         try:
             scene = parse_item(item, base)
         except ImperviousError as err:
-            unread.setdefault(str(item.get("id")), str(err))
+            unusable.setdefault(str(item.get("id")), err)
             continue
         parsed += 1
-        if missing := [band for band in (*bands, SCL) if band not in scene.assets]:
-            unread[scene.id] = sentence(
+        if missing := wanted.missing_bands(scene):
+            unusable[scene.id] = CatalogueError(
                 _("Item {}").format(scene.id),
                 found=_("no {} at 20 m or finer").format(missing[0]),
-                expected=", ".join((*bands, SCL)),
+                expected=", ".join(wanted.all_bands),
                 then=_("Leave the band out."),
             )
-        elif (
-            any(window.holds(scene.day, year) for year in years)
-            and scene.cloud_pct <= clouds
-            and (not tiles or scene.tile in tiles)
-        ):
-            kept[scene.id] = replace(scene, assets={band: scene.assets[band] for band in (*bands, SCL)})
-    first = next(iter(unread.values()), "")
-    if unread:
-        grass.warning(f"{len(unread)} of {seen} items cannot be used. The first: {first}")
+        elif wanted.accepts(scene):
+            kept[scene.id] = replace(scene, assets={band: scene.assets[band] for band in wanted.all_bands})
+    if unusable:
+        first = next(iter(unusable.values()))
+        grass.warning(_("{} of {} items cannot be used. The first: {}").format(len(unusable), items, first))
     if not kept:
         raise CatalogueError(
-            _("Search in '{}'").format(shown(options["stac"])),
-            found=_("{} items, {} of them scenes of Sentinel-2 L2A, none left").format(seen, parsed),
-            expected=_("scenes of {} within {} and at most {:g} % cloud over the area").format(
-                options["years"], options["window"], clouds
-            )
-            + (_(" in tiles {}").format(", ".join(sorted(tiles))) if tiles else ""),
+            _("Search in '{}'").format(shown(catalogue)),
+            found=_("{} items, {} of them scenes of Sentinel-2 L2A, none of which passes the filters").format(
+                items, parsed
+            ),
+            expected=_describe_filter(wanted),
             then=_("Widen <window>, <clouds>, <years> or <tiles>, or check the region with g.region -l."),
         )
     return resolve_newest(kept.values())
 
 
+def _describe_filter(wanted: SceneFilter) -> str:
+    years = ", ".join(map(str, wanted.years))
+    text = _("scenes of {} within {} with at most {:g} % cloud over the area")
+    if wanted.tiles:
+        text = _("scenes of {} within {} with at most {:g} % cloud over the area in tiles {}")
+    return text.format(years, wanted.window, wanted.max_cloud_pct, ", ".join(wanted.tiles))
+
+
 def _items(
-    options: Mapping[str, str], area: Area, window: Window, years: Sequence[int]
+    catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid
 ) -> Iterable[tuple[Mapping[str, Any], str]]:
-    """Yield items with the folder or address against which their relative links count."""
-    if stac.is_file(options["stac"]):
-        path = Path(options["stac"]).expanduser()
+    """Yield items, each with the folder or address to which its relative links belong."""
+    if stac.is_file(catalogue):
+        path = Path(catalogue).expanduser()
         for item in stac.read_collection(path):
             yield item, str(path.absolute().parent)
         return
-    bbox = warp.lonlat_bounds(area.grid)
-    for number, year in enumerate(years, start=1):
-        grass.verbose(f"Searching {shown(options['stac'])} for {year}...")
-        days = window.days(year)
-        for item in stac.search(
-            options["stac"], options["collection"] or None, bbox, *(day.isoformat() for day in days)
-        ):
+    bbox = warp.lonlat_bounds(grid)
+    for number, year in enumerate(wanted.years, start=1):
+        grass.verbose(_("Searching {} for {}...").format(shown(catalogue), year))
+        first, last = wanted.window.days(year)
+        for item in stac.search(catalogue, collection, bbox, first.isoformat(), last.isoformat()):
             own = next((link["href"] for link in item.get("links", ()) if link.get("rel") == "self"), "")
             yield item, own.rsplit("/", 1)[0]
-        grass.percent(number, len(years))
+        grass.percent(number, len(wanted.years))
 
 
-def _choose(
-    scenes: Sequence[Scene], options: Mapping[str, str], area: Area, years: Sequence[int], bands: Sequence[str]
-) -> list[Choice]:
-    """Take the best scenes of each tile and year that meet the area."""
-    window, count = parse_window(options["window"]), int(options["scenes"])
-    by_tile: dict[str, list[Scene]] = defaultdict(list)
-    for scene in scenes:
-        by_tile[scene.tile].append(scene)
-    choices = []
-    for tile, of_tile in sorted(by_tile.items()):
-        rings = [warp.footprint_on_grid(scene.footprint) for scene in of_tile]
-        corners = np.array([corner for ring in rings for corner in ring]).reshape(-1, 2)
-        points = area.points(*corners.min(axis=0), *corners.max(axis=0)) if len(corners) else np.empty((0, 2))
-        covered = np.array([covers(ring, points) for ring in rings])
-        # Only the points that the tile meets in any year count for it.
-        covered = covered[:, covered.any(axis=0)]
-        for year in years:
-            here = [i for i, s in enumerate(of_tile) if window.holds(s.day, year) and covered[i].any()]
-            if options["choice"] == "bytes":
-                chosen = resolve_largest([of_tile[i] for i in here], bands, count)
-            else:
-                chosen = resolve_best([of_tile[i] for i in here], covered[here], count)
-            if chosen:
-                ids = {scene.id for scene in chosen}
-                share = covered[[i for i in here if of_tile[i].id in ids]].any(axis=0).mean()
-                choices.append(Choice(tile, year, tuple(chosen), round(100 * float(share), 1)))
+def _choose(scenes: Sequence[Scene], area: Area, wanted: SceneFilter, *, count: int, method: str) -> list[Choice]:
+    """Choose the best scenes of each tile and year that meet the area."""
+    footprints = {scene.id: warp.footprint_on_grid(scene.footprint) for scene in scenes}
+    choices = resolve_choices(scenes, footprints, area, wanted, count=count, method=method)
     if not choices:
         raise CatalogueError(
             _("Search"),
@@ -285,117 +209,120 @@ def _choose(
     return choices
 
 
-def _holes(choices: Sequence[Choice], years: Sequence[int]) -> list[tuple[int, str]]:
-    """Return (year, tile) where a tile that some year has is missing."""
-    have = {(choice.year, choice.tile) for choice in choices}
-    return [(year, tile) for year in years for tile in sorted({c.tile for c in choices}) if (year, tile) not in have]
-
-
-def _fetch(due: Sequence[archivefile.Task], workers: int) -> dict[tuple[str, str], str]:
+def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], ImperviousError]:
     """Fetch what is due; one failed file does not keep the others from finishing.
 
-    Returns: (scene, band) to what went wrong
+    Returns: (scene id, band) to the error that kept it from being fetched; raises AccessError where the keys are refused
     """
     total = sum(len(task.bands) for task in due)
-    errors: dict[tuple[str, str], str] = {}
+    errors: dict[tuple[str, str], ImperviousError] = {}
     if not total:
-        grass.message("Nothing to fetch: all is there.")
+        grass.message(_("Nothing to fetch: the archive holds all files."))
         return errors
     expected = sum(task.scene.assets[band].size or 0 for task in due for band in task.bands)
-    size = f", at most {expected / 1e6:.1f} MB" if expected else ""
-    grass.message(f"Fetching {total} files of {len(due)} scenes{size}, with {workers} workers...")
-    done, good, denied, read_bytes, start = 0, 0, 0, 0, time.monotonic()
+    size = _(", at most {:.1f} MB").format(expected / 1e6) if expected else ""
+    grass.message(_("Fetching {} files of {} scenes{}, with {} workers...").format(total, len(due), size, workers))
+    done, good, bytes_read, start = 0, 0, 0, time.monotonic()
+    refusals: list[AccessError] = []
     with contextlib.closing(
-        pool.run_all(archivefile.fetch_scene, [p for task in due for p in task.parts()], workers)
+        pool.run_all(archivefile.fetch_scene, [part for task in due for part in task.parts()], workers)
     ) as results:
         for task, result in results:
-            if isinstance(result, Exception):
-                if not isinstance(result, (ImperviousError, pool.WorkerDiedError)):
-                    raise result
-                result = [archivefile.Outcome(task.scene.id, band, str(result)) for band in task.bands]
-            done += len(result)
-            for outcome in result:
-                read_bytes += outcome.read_bytes
-                good += not outcome.error
-                denied = denied + 1 if outcome.denied else 0 if not outcome.error else denied
-                if outcome.how:
-                    grass.verbose(f"Scene {outcome.scene}, {outcome.band}: {outcome.how}.")
-                if outcome.error:
+            outcomes = _failed(task, result) if isinstance(result, Exception) else result
+            done += len(outcomes)
+            for outcome in outcomes:
+                bytes_read += outcome.bytes_read
+                if outcome.error is None:
+                    good += 1
+                    refusals.clear()
+                else:
                     errors[outcome.scene, outcome.band] = outcome.error
+                if isinstance(outcome.error, AccessError):
+                    refusals.append(outcome.error)
+                if outcome.summary:
+                    grass.verbose(_("Scene {}, {}: {}.").format(outcome.scene, outcome.band, outcome.summary))
             grass.percent(done, total)
             spent = max(time.monotonic() - start, 1e-3)
             grass.verbose(
-                f"{done} of {total} files, {read_bytes / 1e6:.1f} MB, {read_bytes / 1e6 / spent:.1f} MB/s, {spent / done * (total - done):.0f} s left"
+                _("{} of {} files, {:.1f} MB, {:.1f} MB/s, {:.0f} s left").format(
+                    done, total, bytes_read / 1e6, bytes_read / 1e6 / spent, spent / done * (total - done)
+                )
             )
-            if denied and (not good or denied >= _MOST_DENIED):
-                reason = next(outcome.error for outcome in result if outcome.denied)
-                _warn({key: error for key, error in errors.items() if error != reason})
-                raise AccessError(reason)
+            if refusals and (not good or len(refusals) >= _MAX_REFUSALS):
+                _warn({key: error for key, error in errors.items() if str(error) != str(refusals[0])})
+                raise refusals[0]
     _warn(errors)
     return errors
 
 
-def _warn(errors: Mapping[tuple[str, str], str]) -> None:
-    for (scene, band), error in sorted(errors.items()):
-        grass.warning(error if scene in error else f"Scene {scene}, {band}. {error}")
+def _failed(task: Task, error: Exception) -> list[BandResult]:
+    """Return the outcomes of a task that ended by an exception; raise it where it is a fault of the program."""
+    if isinstance(error, pool.WorkerDiedError):
+        error = FetchError(
+            _("Scene {}").format(task.scene.id),
+            found=_("a worker process that was killed"),
+            expected=_("it to finish"),
+            then=_("Run the same command again with a smaller nprocs=, in case the memory was full."),
+        )
+    if not isinstance(error, ImperviousError):
+        raise error
+    return [BandResult(task.scene.id, band, error) for band in task.bands]
 
 
-def _show(tasks: Sequence[archivefile.Task], prefix: str, nprocs: int, *, link: bool) -> None:
-    """Bring the scenes into the mapset and register them in one space-time dataset."""
+def _warn(errors: Errors) -> None:
+    for (scene, band), error in sorted(errors.items(), key=lambda entry: entry[0]):
+        grass.warning(str(error) if scene in error.thing else _("Scene {}, {}. {}").format(scene, band, error))
+
+
+def _update_maps(tasks: Sequence[Task], prefix: str, nprocs: int, *, link: bool) -> None:
+    """Link or import the scenes into the mapset, and register them in one space-time dataset."""
     lines: dict[str, str] = {}
-    pictures = []
+    scene_maps = []
     for task in tasks:
         for band in task.bands:
             path = band_path(task.archive, task.scene, band)
-            content = archivefile.read_sidecar(path.with_suffix(SUFFIX))
-            sidecar = parse_sidecar(content, path) if content else None
+            sidecar = archivefile.read_sidecar(sidecar_path(path))
             if sidecar is None or not path.is_file():
                 continue
             sensed = task.scene.sensed_utc
             name = mapnames.scene_map(prefix, task.scene.tile, sensed, task.scene.id, band)
             lines[name] = f"{name}|{sensed[:19].replace('T', ' ')}"
-            label = f"S2_{band.removeprefix('B').lstrip('0')}" if band != SCL else "S2_SCL"
-            title, history = f"{band} of {task.scene.tile}, {sensed}", archivefile.describe_sidecar(content)
-            pictures.append(grass.SceneMap(path, name, title, history, label, sidecar.grid.bounds))
-    known = grass.list_rasters(f"{prefix}_*")
-    new = grass.outdated(pictures, link=link)
+            title, history = f"{band} of {task.scene.tile}, {sensed}", sidecar.history
+            scene_maps.append(grass.SceneMap(path, name, title, history, semantic_label(band), sidecar.grid.bounds))
+    existing = grass.list_rasters(f"{prefix}_*")
+    new = grass.outdated(scene_maps, link=link)
     if new:
-        grass.message(f"{'Linking' if link else 'Importing'} {len(new)} maps...")
+        text = _("Linking {} maps...") if link else _("Importing {} maps...")
+        grass.message(text.format(len(new)))
     grass.import_scenes(new, nprocs, link=link)
-    if again := [lines[picture.name] for picture in new if picture.name in known]:
+    if again := [lines[scene_map.name] for scene_map in new if scene_map.name in existing]:
         grass.reregister(again)
     grass.register(prefix, f"Sentinel-2 scenes in {tasks[0].archive}", list(lines.values()))
 
 
-def _list(
-    tasks: Sequence[archivefile.Task],
-    due: Sequence[archivefile.Task],
-    choices: Sequence[Choice],
-    holes: Sequence[tuple[int, str]],
-    workers: int,
-    form: str,
-) -> None:
+def _print_plan(plan: Plan, workers: int, form: str) -> None:
     """Print what would be fetched."""
-    waiting = {task.scene.id: task.bands for task in due}
-    rows = [
+    waiting = {task.scene.id: task.bands for task in plan.due}
+    rows: list[dict[str, Any]] = [
         {
             "scene": task.scene.id, "tile": task.scene.tile, "sensed_utc": task.scene.sensed_utc, "baseline": task.scene.baseline_text,
             "cloud_pct": task.scene.cloud_pct, "nodata_pct": task.scene.nodata_pct,
             "bands_to_fetch": list(waiting.get(task.scene.id, ())),
             "bytes": sum(task.scene.assets[b].size or 0 for b in waiting.get(task.scene.id, ())),
         }
-        for task in tasks
+        for task in plan.tasks
     ]  # fmt: skip
-    total, files = sum(row["bytes"] for row in rows), sum(len(row["bands_to_fetch"]) for row in rows)
-    unknown = sum(task.scene.assets[band].size is None for task in due for band in task.bands)
-    seconds = _estimate_s(due, workers)
+    size = sum(row["bytes"] for row in rows)
+    unknown = sum(task.scene.assets[band].size is None for task in plan.due for band in task.bands)
+    seconds = _estimate_s(plan.due, workers)
     if form == "json":
         content = {
-            "scenes": rows, "files": files, "bytes": total, "files_of_unknown_size": unknown, "estimate_s": seconds,
+            "scenes": rows, "files": plan.files_due, "bytes": size, "files_of_unknown_size": unknown, "estimate_s": seconds,
             "periods": [
-                {"tile": c.tile, "year": c.year, "scenes": len(c.scenes), "covered_pct": c.covered_pct} for c in choices
+                {"tile": c.tile, "year": c.year, "scenes": len(c.scenes), "covered_pct": c.covered_pct}
+                for c in plan.choices
             ],
-            "holes": [{"year": y, "tile": t} for y, t in holes],
+            "holes": plan.holes_json,
         }  # fmt: skip
         print(json.dumps(content, indent=1))
         return
@@ -403,13 +330,13 @@ def _list(
         print(
             f"{row['tile']} {row['sensed_utc']} N{row['baseline']} cloud {row['cloud_pct']:5.1f} %, {len(row['bands_to_fetch'])} files to fetch {row['bytes'] / 1e6:8.1f} MB {row['scene']}"
         )
-    for c in choices:
+    for c in plan.choices:
         print(f"tile {c.tile} {c.year}: {len(c.scenes)} scenes, {c.covered_pct:g} % of its part of the area covered")
-    for year, tile in holes:
+    for year, tile in plan.holes:
         print(f"hole: tile {tile} has no usable scene in {year}")
     more = f" and {unknown} files of unknown size" if unknown else ""
     print(
-        f"{len(rows)} scenes, {files} files to fetch, up to {total / 1e6:.1f} MB{more}, {_minutes(seconds)} with {workers} worker{'s' if workers > 1 else ''}"
+        f"{len(rows)} scenes, {plan.files_due} files to fetch, up to {size / 1e6:.1f} MB{more}, {_minutes(seconds)} with {workers} worker{'s' if workers > 1 else ''}"
     )
 
 
@@ -417,13 +344,13 @@ def _minutes(seconds: float) -> str:
     return f"about {seconds / 60:.0f} min" if seconds >= 60 else "less than a minute"
 
 
-def _estimate_s(due: Sequence[archivefile.Task], workers: int) -> int:
-    """Estimate the time of a run: the network at 20 MB/s a connection, or then decoding; a worker does one after the other.
+def _estimate_s(due: Sequence[Task], workers: int) -> int:
+    """Estimate the time of a run: a worker reads at 20 MB/s, and then decodes.
 
-    Decoding JPEG 2000 takes about 0.13 processor seconds a MB, the warp and writing 0.04; GeoTIFFs take a tenth.
+    Decoding JPEG 2000 takes about 0.13 processor seconds a MB, warping and writing 0.04; decoding GeoTIFF takes a tenth.
     """
     sizes = [
-        (task.scene.assets[b].size or 30_000_000, task.scene.assets[b].href.split("?", 1)[0].endswith(".jp2"))
+        (task.scene.assets[b].size or _TYPICAL_BYTES, task.scene.assets[b].href.split("?", 1)[0].endswith(".jp2"))
         for task in due
         for b in task.bands
     ]
@@ -432,20 +359,14 @@ def _estimate_s(due: Sequence[archivefile.Task], workers: int) -> int:
     return round((network + processor) / workers)
 
 
-def _report(
-    tasks: Sequence[archivefile.Task],
-    due: Sequence[archivefile.Task],
-    errors: Mapping[tuple[str, str], str],
-    holes: Sequence[tuple[int, str]],
-    form: str,
-) -> None:
-    """Say what was fetched, what was there, and what failed and why."""
-    files, wanted = sum(len(t.bands) for t in tasks), sum(len(t.bands) for t in due)
+def _print_report(plan: Plan, errors: Errors, form: str) -> None:
+    """Print what was fetched, what was there before, and what failed and why."""
+    fetched, there = plan.files_due - len(errors), plan.files - plan.files_due
     if form == "json":
-        failed = [{"scene": scene, "band": band, "error": error} for (scene, band), error in sorted(errors.items())]
-        counts = {"scenes": len(tasks), "files": files, "fetched": wanted - len(errors), "there": files - wanted}
-        print(json.dumps({**counts, "failed": failed, "holes": [{"year": y, "tile": t} for y, t in holes]}))
+        failed = [{"scene": scene, "band": band, "error": str(errors[scene, band])} for scene, band in sorted(errors)]
+        counts = {"scenes": len(plan.tasks), "files": plan.files, "fetched": fetched, "there": there}
+        print(json.dumps({**counts, "failed": failed, "holes": plan.holes_json}))
     else:
         print(
-            f"{len(tasks)} scenes, {files} files: {wanted - len(errors)} fetched, {files - wanted} were there, {len(errors)} failed"
+            f"{len(plan.tasks)} scenes, {plan.files} files: {fetched} fetched, {there} were there, {len(errors)} failed"
         )

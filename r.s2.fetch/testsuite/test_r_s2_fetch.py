@@ -55,7 +55,7 @@ def write_item(folder, name, baseline, offset):
 
 
 class TestFetch(TestCase):
-    """Two scenes of the same ground, one with the offset in its numbers."""
+    """Two scenes of the same ground, one with the reflectance offset in its numbers."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,4 +1,4 @@
-"""Block every Python socket but loopback. The tests put this folder on PYTHONPATH, so the tools they start are held too."""
+"""Block every Python socket but loopback. The tests put this folder on PYTHONPATH, so it also holds for the tools that they start."""
 
 import ipaddress
 import socket
@@ -13,9 +13,7 @@ def _refuse_outside(address, what):
             return
     except ValueError:
         pass
-    raise PermissionError(
-        f"Address '{host}': found an attempt to {what} outside of this machine, expected 127.0.0.1. Tests use loopback."
-    )
+    raise PermissionError(f"Address '{host}': a test tried to {what} outside of this machine, expected 127.0.0.1 only.")
 
 
 def _guarded(method, position):

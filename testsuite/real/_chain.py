@@ -1,4 +1,4 @@
-"""What the real runs share: a fresh location with the suite's tools on its path, and the model of the demo."""
+"""Shared by the real runs: a new location with the tools of the source tree, the model of the demo, and rows of a table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from testsuite import TOP
+from testsuite import TOOLS, TOP
 
-TOOLS = ("r.s2.fetch", "r.s2.yearly", "r.s2.ard", "r.unet.train", "r.unet.predict", "r.impervious.change")
 DEMO_MODEL = TOP / "build" / "demo" / "model"
 
 
 class Session:
-    """A location of EPSG:3035 under `work`, made anew, in which commands run one by one."""
+    """A new location in EPSG:3035 in the folder `work`, in which commands run one by one."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -38,31 +37,31 @@ class Session:
         )
 
     def run(self, *words: object) -> str:
-        """Run a command that must succeed; return what it prints."""
+        """Run a command that must succeed. Returns: its standard output."""
         done = self._grass(str(self._mapset), "--exec", *map(str, words))
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr}")
         return done.stdout
 
     def fail(self, *words: object) -> str:
-        """Run a command that must refuse; return its one line of error."""
+        """Run a command that must fail. Returns: its error message in one line."""
         done = self._grass(str(self._mapset), "--exec", *map(str, words))
         if not done.returncode:
-            raise RuntimeError(f"{' '.join(map(str, words))}: it should have refused")
+            raise RuntimeError(f"{' '.join(map(str, words))}: expected an error, but it succeeded")
         if "Traceback" in done.stderr:
             raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr}")
         return " ".join(done.stderr.partition("ERROR:")[2].partition("Execution of")[0].split())
 
 
 def demo_model() -> Path:
-    """Return the demo's model; make the demo where it was not made yet."""
+    """Return the folder of the demo's model; run the demo first if it does not exist."""
     if not (DEMO_MODEL / "card.json").is_file():
-        print("The demo's model is not there: making the demo first, which takes some minutes.", flush=True)
+        print("The model of the demo does not exist. Running the demo first; this takes some minutes.", flush=True)
         subprocess.run([sys.executable, "-m", "testsuite.demo"], cwd=TOP, check=True, stdin=subprocess.DEVNULL)
     return DEMO_MODEL
 
 
 def rows(table: Path, **wanted: str) -> list[dict[str, str]]:
-    """Return the rows of a table folder whose columns have the wanted values."""
+    """Return the rows of a table folder whose columns have the given values."""
     with (table / "impervious_nuts.csv").open(encoding="utf-8", newline="") as handle:
         return [row for row in csv.DictReader(handle) if all(row[key] == value for key, value in wanted.items())]

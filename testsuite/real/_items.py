@@ -1,7 +1,7 @@
-"""Write real pixels of any form as local STAC items of CDSE's shape, so that they can go through r.s2.fetch.
+"""Write real pixels of any form as local STAC items in the form of CDSE, so that r.s2.fetch can read them.
 
-A pack without a scene classification gets a made one, always said in its script: class 5, not vegetated, where there are pixels. So no
-cloud is masked, and what a pack proves about clouds is nothing.
+A pack without a scene classification gets an artificial one, and its script says so: class 5 (not vegetated) where there are pixels. Then no
+cloud is masked, so such a pack tests nothing about clouds.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ COMMON = {"B12": "swir22", "B11": "swir16", "B04": "red"}
 
 @dataclass(frozen=True)
 class Band:
-    """The pixels of one band, or a file that holds them."""
+    """The pixels of one band, or a file with them."""
 
     cells: np.ndarray | None
-    """(row, col); None where `file` is taken as it is."""
+    """(row, col); None if `file` is used unchanged."""
     crs: str
     transform: rasterio.Affine
     res_m: int
-    """10 or 20: how the product calls it, whatever its pixels measure on the ground."""
+    """10 or 20, as in the name of the product; the pixels may have another size on the ground."""
     file: Path | None = None
     shape: tuple[int, int] = (0, 0)
 
@@ -46,13 +46,13 @@ def read_band(path: Path, res_m: int, band: int = 1) -> Band:
 
 
 def file_band(path: Path, res_m: int) -> Band:
-    """Take a raster file itself for a band, in the form that it has."""
+    """Use a raster file unchanged as a band."""
     with rasterio.open(path) as dataset:
         return Band(None, dataset.crs.to_string(), dataset.transform, res_m, path, dataset.shape)
 
 
 def made_classes(like: Band) -> Band:
-    """Make a scene classification on the pixels of a band: not vegetated where there are any."""
+    """Make an artificial scene classification on the pixels of a band: not vegetated where there is data."""
     assert like.cells is not None
     return Band(np.where(like.cells > 0, NOT_VEGETATED, 0).astype("uint8"), like.crs, like.transform, 20)
 
@@ -90,12 +90,12 @@ def write_item(
     outline: Sequence[tuple[float, float]] = (),
     geometry: bool = True,
 ) -> dict:
-    """Write the bands of one scene under `folder`; return its item.
+    """Write the bands of one scene into `folder`. Returns: its item.
 
     bands : band to pixels, SCL among them
     sensed : second of sensing, ISO 8601
     baseline : processing baseline, such as 02.04
-    geometry : tell the objects' pixel sizes, as catalogues do; without, they are taken for what their names say
+    geometry : whether the item has the pixel sizes of its objects, as in catalogues; without them r.s2.fetch uses the sizes in their names
     """
     shape = list(outline) or ring(bands["SCL"])
     lon, lat = (float(np.mean([corner[axis] for corner in shape])) for axis in (0, 1))
@@ -135,13 +135,13 @@ def write_item(
 
 
 def write_collection(path: Path, items: Sequence[dict]) -> Path:
-    """Write an item collection; return its path."""
+    """Write an item collection. Returns: its path."""
     path.write_text(json.dumps({"type": "FeatureCollection", "features": list(items)}), encoding="utf-8")
     return path
 
 
 def bounds_on_grid(bands: Sequence[Band]) -> tuple[float, float, float, float]:
-    """Return west, south, east, north in EPSG:3035 of some bands together."""
+    """Return the common bounds of bands: west, south, east, north in EPSG:3035."""
     boxes = []
     for band in bands:
         rows, cols = band.size
@@ -153,25 +153,25 @@ def bounds_on_grid(bands: Sequence[Band]) -> tuple[float, float, float, float]:
 
 
 def set_region(session, bands: Sequence[Band]) -> None:
-    """Set the region to the pixels of some bands."""
+    """Set the region to the pixels of bands."""
     west, south, east, north = bounds_on_grid(bands)
     session.run("g.region", "-a", f"w={west}", f"s={south}", f"e={east}", f"n={north}", "res=20")
 
 
 def cell_centres(bounds: Sequence[float], shape: tuple[int, int], crs: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (x, y) of the centres of 20 m cells in another CRS, by PROJ and for each cell by itself."""
+    """Return x and y of the centres of 20 m cells in another CRS, each computed by PROJ."""
     x, y = bounds[0] + 20 * (np.arange(shape[1]) + 0.5), bounds[3] - 20 * (np.arange(shape[0]) + 0.5)
     return pyproj.Transformer.from_crs("EPSG:3035", crs, always_xy=True).transform(*np.meshgrid(x, y))
 
 
 PLAIN = ("window=01-01/12-31", "clouds=100", "resampling=bilinear", "-n")
-"""Words of r.s2.fetch that take every scene of a year by the formula that `bilinear` has in plain, and make no maps."""
+"""Options of r.s2.fetch that fetch every scene of a year with the resampling that `bilinear` below computes, and make no maps."""
 
 
 def bilinear(band: Band, bounds: Sequence[float], shape: tuple[int, int]) -> np.ndarray:
-    """Take a band at the centres of cells by the plain formula: the other way to the numbers of r.s2.fetch.
+    """Resample a band at the centres of cells by the bilinear formula, to verify the values of r.s2.fetch.
 
-    GDAL's own bilinear method is no such twin: it widens its kernel with the ratio of pixel and cell.
+    GDAL's bilinear method cannot be used: it widens its kernel with the ratio of pixel and cell size.
     Returns: array (row, col), float64, NaN where one of the four pixels has no data
     """
     cells = band.cells
@@ -194,7 +194,7 @@ def bilinear(band: Band, bounds: Sequence[float], shape: tuple[int, int]) -> np.
 def share_in_cells(
     truth: np.ndarray, band: Band, bounds: Sequence[float], shape: tuple[int, int], parts: int = 8
 ) -> np.ndarray:
-    """Return the share of each 20 m cell that a mask of pixels covers, sampled at parts x parts points; NaN beyond the mask."""
+    """Return the share of each 20 m cell that a mask of pixels covers, sampled at parts x parts points; NaN outside of the mask."""
     step = 20 / parts
     fine = (shape[0] * parts, shape[1] * parts)
     x = bounds[0] + step * (np.arange(fine[1]) + 0.5)
@@ -208,7 +208,7 @@ def share_in_cells(
 
 
 def halved(band: Band) -> Band:
-    """Average a 10 m band to 20 m, two by two, as r.s2.fetch does before it warps; 0 where one of the four has no data."""
+    """Average a 10 m band to 20 m, as r.s2.fetch does before it warps; 0 where one of the four pixels has no data."""
     cells = band.cells.astype(float)
     rows, cols = (n // 2 for n in cells.shape)
     parts = cells[: 2 * rows, : 2 * cols].reshape(rows, 2, cols, 2)
@@ -217,7 +217,7 @@ def halved(band: Band) -> Band:
 
 
 def check(session, *words: object) -> tuple[int, str]:
-    """Run a check of r.s2.yearly or r.s2.ard, whose exit status 1 is a finding; return status and what it prints."""
+    """Run a check of r.s2.yearly or r.s2.ard; exit status 1 means that it found something. Returns: status and standard output."""
     done = session._grass(str(session._mapset), "--exec", *map(str, words))
     if "ERROR" in done.stderr or done.returncode not in (0, 1):
         raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr}")

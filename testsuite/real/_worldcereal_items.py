@@ -1,6 +1,6 @@
-"""Write the dates of a WorldCereal Sentinel-2 extract as one-band GeoTIFFs with STAC items of CDSE's shape.
+"""Write the dates of a WorldCereal Sentinel-2 extract as one-band GeoTIFFs, with STAC items in the form of CDSE.
 
-The extract (WorldCereal/worldcereal-classification, MIT, `S2_L2A_10m_*.nc` and `S2_L2A_20m_*.nc`) holds 118 dates of L2A reflectance with
+The extract (WorldCereal/worldcereal-classification, MIT, `S2_L2A_10m_*.nc` and `S2_L2A_20m_*.nc`) has 118 dates of L2A reflectance with
 SCL over 640 m x 640 m of Belgium, tile 31UDS, 2017-08 to 2018-11. Its values carry no offset, as baselines before 04.00 do.
 """
 
@@ -21,7 +21,7 @@ _BANDS = {"B12": "swir22", "B11": "swir16", "B04": "red", "SCL": None}
 
 
 def _write(path: Path, data: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict:
-    """Write one band; return what an item says of it."""
+    """Write one band. Returns: its entries for the item."""
     res = float(x[1] - x[0])
     transform = rasterio.Affine(res, 0, float(x[0]) - res / 2, 0, -res, float(y[0]) + res / 2)
     with rasterio.open(
@@ -45,7 +45,7 @@ def _write(path: Path, data: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict:
 
 
 def write_items(source: Path, folder: Path) -> Path:
-    """Write all dates under `folder`; return the item collection's path."""
+    """Write all dates into `folder`. Returns: the path of the item collection."""
     coarse = xr.open_dataset(next(source.glob("S2_L2A_20m_*.nc")), mask_and_scale=False)
     fine = xr.open_dataset(next(source.glob("S2_L2A_10m_*.nc")), mask_and_scale=False)
     to_degrees = pyproj.Transformer.from_crs(_CRS, "EPSG:4326", always_xy=True)
@@ -72,7 +72,7 @@ def write_items(source: Path, folder: Path) -> Path:
             key = f"{band}_{int(described['gsd'])}m"
             assets[key] = {"href": f"{name}/{band}.tif", "roles": ["data"], **described}
             if common:
-                # CDSE writes this offset on every item, whatever its baseline.
+                # CDSE writes this offset in every item, also if the baseline has none.
                 assets[key] |= {
                     "bands": [{"name": band, "eo:common_name": common}],
                     "raster:scale": 1e-4,

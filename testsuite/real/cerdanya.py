@@ -1,7 +1,8 @@
-"""Real run: native JPEG 2000 files of Cerdanya through r.s2.fetch, against the plain bilinear formula.
+"""Real run: r.s2.fetch on native JPEG 2000 files of Cerdanya, compared with the bilinear formula.
 
-Data, in DATA: `s2_l1c_jp2_cerdanya/IMG_DATA/T31TDH_20150726T105026_B04|B11|B12.jp2` (gadomski/s2cloudless-optimized, CC BY-SA 4.0): 3 km x 3 km, EPSG:32631, L1C, so
-without the classes SCL; a made one calls every pixel not vegetated. Each file is fetched as it is, by size and checksum; then one byte less must be refused.
+Data, in DATA: `s2_l1c_jp2_cerdanya/IMG_DATA/T31TDH_20150726T105026_B04|B11|B12.jp2` (gadomski/s2cloudless-optimized, CC BY-SA 4.0): 3 km x 3 km, EPSG:32631.
+They are L1C, so they have no SCL; an artificial one has not vegetated everywhere. The files are fetched unchanged and verified by size and
+checksum. Then a file without its last byte must be refused.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _WORDS = ("years=2015", "tries=1", *PLAIN)
 
 
 def main(data_dir: Path, work_dir: Path) -> int:
-    """Fetch, compare, harm and fetch again; return 0 where all holds."""
+    """Fetch and compare; then damage a file and fetch again. Returns: 0 if all is as expected."""
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     source = data_dir / PACK / "IMG_DATA"
@@ -54,7 +55,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
         both = (mine > 0) & ~np.isnan(twin)
         worst = float(np.abs(mine[both] - twin[both]).max())
         print(
-            f"{name}: {int(both.sum())} cells from JPEG 2000, offset {offset}, largest difference from the plain bilinear formula {worst:.3f} DN"
+            f"{name}: {int(both.sum())} cells from JPEG 2000, offset {offset}, largest difference from the bilinear formula {worst:.3f} DN"
         )
         good &= worst <= 1.0 and offset == 0 and both.sum() > 20_000
     cut = work_dir / "cut.jp2"
@@ -62,9 +63,9 @@ def main(data_dir: Path, work_dir: Path) -> int:
     harmed = {**bands, "B11": replace(bands["B11"], file=cut)}
     item = write_item(work_dir / "harmed", harmed, sensed=SENSED, baseline="01.06", tile="31TDH")
     catalogue = write_collection(work_dir / "harmed.json", [item])
-    line = session.fail("r.s2.fetch", f"stac={catalogue}", "output=harmed_archive", *_WORDS)
+    line = session.fail("r.s2.fetch", f"stac={catalogue}", "output=damaged_archive", *_WORDS)
     print(f"without its last byte: {line}")
-    return 0 if good and "decoded" in line and not list((work_dir / "harmed_archive").rglob("B11.tif")) else 1
+    return 0 if good and "decoded" in line and not list((work_dir / "damaged_archive").rglob("B11.tif")) else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Real run: CLC+ Backbone 2018 of Brussels, 10 to 20 m, by mode and by share.
 
-Data, in DATA: `labels_clcplus2018_brussels_3035/*.tif` (CLC+ Backbone 2018, Copernicus Land Monitoring Service): 13 tiles of 10 m, the CRS
-written in other words than EPSG:3035 though it is the same. There are no scenes of that place here, so the composites are constants, and
-nothing but the labels is looked at. Each of three classes (impervious, green, the rest) must keep its area by mode to 2 %, and exactly by
-share; a one-sided rule for ties is printed beside it, and the four classes as they are.
+Data, in DATA: `labels_clcplus2018_brussels_3035/*.tif` (CLC+ Backbone 2018, Copernicus Land Monitoring Service): 13 tiles of 10 m. Their
+CRS is described in other words than EPSG:3035, but it is the same. The pack has no scenes, so the composites are constants, and only the
+labels are tested. Each of three classes (impervious, green, other) must keep its area to 2 % by mode, and exactly by share. The areas with
+a rule for ties that prefers one class, and those of the four classes, are printed for comparison.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _THREE = "1 = 1\n2 thru 7 = 3\n8 thru 11 = 4\n"
 
 
 def main(data_dir: Path, work_dir: Path) -> int:
-    """Bring the labels onto the grid in several ways; return 0 where areas hold."""
+    """Resample the labels to the grid by several rules. Returns: 0 if the areas are as expected."""
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     tiles = sorted((data_dir / PACK).glob("*.tif"))
     with rasterio.open(tiles[0]) as first:
-        print(f"the CRS of the tiles has the code {first.crs.to_epsg()}, and is taken for EPSG:3035 by its parameters")
+        print(f"the CRS of the tiles has the code {first.crs.to_epsg()}, and its parameters are those of EPSG:3035")
     for path in tiles:
         with open_on_grid(path, 10):
             pass
@@ -60,7 +60,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
             row, col = (grid.north - north) // 10, (west - grid.west) // 10
             fine[row : row + codes.shape[0], col : col + codes.shape[1]] = table[codes]
             parts = np.stack([fine[i::2, j::2] for i in (0, 1) for j in (0, 1)])
-            # Half-known cells at the edge of the tiles have no 10 m area to be held against.
+            # At the edge of the tiles, cells that are only partly known have no 10 m area to compare with.
             whole = (parts > 0).all(axis=0)
             label = ard.read_label(grid)
             for c in CLASSES:

@@ -1,9 +1,9 @@
-"""Real run: three places in Czechia in September 2019 and 2020, in EPSG:3857 and with ragged edges, to a change table of real regions.
+"""Real run: three places in Czechia in September 2019 and 2020, from pixels in EPSG:3857 with irregular edges to a change table of real regions.
 
 Data, in DATA: `s2_l2a_czech_2019_2020/2019-09|2020-09/geojson_ID.tif` (CrickCrock28/bark-bettle-damage-mapping-sentinel2, no licence file: for trials only), 12 bands of L2A, 10 m of
-EPSG:3857 (about 6.5 m on the ground), 0 outside a polygon; and `nuts/NUTS_RG_20M_2024_3035.shp` (GISCO). There is no scene classification and no day: a made one calls every pixel not vegetated,
-and the first of September stands for the month. No truth of sealed land is at hand, so judged is what must hold of any: the polygons' area comes through, no data stays no data, and sums
-add up over classes, years and regions.
+EPSG:3857 (about 6.5 m on the ground), 0 outside a polygon; and `nuts/NUTS_RG_20M_2024_3035.shp` (GISCO). The pack has no scene classification and no day: an artificial classification
+has not vegetated everywhere, and the day is the first of September. There is no truth of sealed land. So the run verifies what must be true for any land: the area of the polygons is kept, no data
+stays no data, and the sums over classes, years and regions agree.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from testsuite.real._items import (
 
 PACK = "s2_l2a_czech_2019_2020"
 PLACES = (208748, 208874, 249298)
-"""Within 14 km of each other."""
+"""Less than 14 km from each other."""
 YEARS = (2019, 2020)
 _BANDS = {"B12": 12, "B11": 11, "B04": 4}
 AREA_TOLERANCE = 0.02
-"""Most by which the area with data may differ from that of the valid pixels; the edges of a few hundred cells are ragged."""
+"""Largest accepted difference between the area with data and the area of the valid pixels; the edges of a few hundred cells are irregular."""
 
 
 def main(data_dir: Path, work_dir: Path) -> int:
-    """Run the chain and print areas and rows; return 0 where all that is judged holds."""
+    """Run the chain, and print areas and rows. Returns: 0 if all is as expected."""
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     nuts = data_dir / "nuts" / "NUTS_RG_20M_2024_3035.shp"
@@ -50,7 +50,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
             bands = {name: read_band(path, 10, band) for name, band in _BANDS.items()}
             bands["SCL"] = made_classes(bands["B12"])
             every[year, place] = bands
-            # All are of one month; a second apart each, they are scenes of their own.
+            # All are of one month; a second between them makes them separate scenes.
             items.append(
                 write_item(work_dir / "items", bands, sensed=f"{year}-09-01T10:00:{number:02d}", baseline="02.13")
             )
@@ -70,7 +70,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
 
 
 def check_values(session: Session, work: Path, every: dict) -> bool:
-    """Hold area and values of the composites against the pixels, and the classes' no data against theirs."""
+    """Compare area and values of the composites with the pixels, and the no data of the classes with that of the composites."""
     good = True
     for year in YEARS:
         for name in ("s2_{}_B12_p50", "lc_{}_class"):
@@ -95,7 +95,7 @@ def check_values(session: Session, work: Path, every: dict) -> bool:
             worst, cells = max(worst, float(np.abs(mine - twin)[both].max())), cells + int(both.sum())
         print(
             f"{year}: valid pixels {native / 1e6:.4f} km2, cells with data {area / 1e6:.4f} km2 ({100 * (area / native - 1):+.2f} %); "
-            f"{cells} cells against the plain bilinear formula, largest difference {worst:.3f} DN; "
+            f"{cells} cells against the bilinear formula, largest difference {worst:.3f} DN; "
             f"class and composite differ in no data in {int((known != (mine > 0)).sum())} cells"
         )
         good &= abs(area / native - 1) < AREA_TOLERANCE and worst <= 1.0 and bool((known == (mine > 0)).all())
@@ -103,7 +103,7 @@ def check_values(session: Session, work: Path, every: dict) -> bool:
 
 
 def valid_area_m2(band: Band) -> float:
-    """Return the true area of a band's valid pixels: their corners brought to the equal-area projection."""
+    """Return the area of the valid pixels of a band, from their corners in the equal-area projection, m2."""
     rows, cols = np.mgrid[0 : band.size[0] + 1, 0 : band.size[1] + 1]
     x, y = band.transform * (cols, rows)
     x, y = pyproj.Transformer.from_crs(band.crs, "EPSG:3035", always_xy=True).transform(x, y)
@@ -115,7 +115,7 @@ def valid_area_m2(band: Band) -> float:
 
 
 def check_table(work: Path) -> bool:
-    """Print the rows of the regions; hold the sums."""
+    """Print the rows of the regions, and verify the sums."""
     found = rows(work / "table", unit="KM2", method="mapped_raw")
     leaves = sorted({row["geo"] for row in found if len(row["geo"]) == 5})
     good = bool(leaves)
@@ -136,7 +136,7 @@ def check_table(work: Path) -> bool:
         if row["geo"] == "CZ" and row["landcover"] == "IMP" and row["lc_flow"] != "STK"
     }
     good &= abs(flows["GAIN"] - flows["LOSS"] - flows["NET"]) < 1e-9
-    print(f"czech: sums over classes, regions and flows {'hold' if good else 'DO NOT hold'} ({', '.join(leaves)})")
+    print(f"czech: sums over classes, regions and flows {'agree' if good else 'DO NOT agree'} ({', '.join(leaves)})")
     return good
 
 

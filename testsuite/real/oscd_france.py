@@ -1,12 +1,12 @@
-"""Real run: Rennes and Bordeaux on two dates each, through the whole chain, against a published mask of urban change.
+"""Real run: the whole chain on Rennes and Bordeaux, two dates each, compared with a published mask of urban change.
 
 Data, in DATA: `s2_l1c_oscd_france/CITY/imgs_1|imgs_2/*_B04.tif, *_B11.tif, *_B12.tif`, `cm/CITY-cm.tif` (Onera Satellite Change Detection data set,
-labels CC BY-NC-SA) and `nuts/NUTS_RG_20M_2024_3035.shp` (GISCO). The images are L1C, top of the atmosphere, in EPSG:4326 with odd sizes, and have
-no scene classification: a made one calls every pixel not vegetated, so no cloud is masked. The net of the demo has never seen such pixels. The agreement
-with the mask is therefore printed as it is and judges nothing; judged are grids, values, alignment and sums.
+labels CC BY-NC-SA) and `nuts/NUTS_RG_20M_2024_3035.shp` (GISCO). The images are L1C (top of the atmosphere) in EPSG:4326 with unusual pixel sizes,
+and have no scene classification: an artificial one has not vegetated everywhere, so no cloud is masked. The model of the demo was not trained on
+such pixels. Its agreement with the mask is therefore printed, but not judged; judged are grids, values, alignment and sums.
 
-Saclay's two images have the same corners and pixels whose sizes differ by 1.3 %. As files they are refused by the alignment check; fetched, they lie
-on the grid; and with the second image's size taken for the first's, as stacking by row and column does, the check finds the drift.
+The two images of Saclay have the same corners, but pixel sizes that differ by 1.3 %. The alignment check refuses the files themselves. After
+r.s2.fetch they lie on the grid. If the second image gets the pixel size of the first, as in stacking by row and column, the check finds the shift.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from testsuite.real._items import (
 
 PACK = "s2_l1c_oscd_france"
 CITIES = {"rennes": ("FRH03", "30UWU"), "bordeaux": ("FRI12", "30TXQ")}
-"""City to its NUTS 3 region and its tile."""
+"""City to NUTS 3 region and tile."""
 NAMES = ("B12", "B11", "B04")
 SHARE_OF_GROUND = 0.01
-"""Most by which a sum over the mask may differ between the native pixels and the 20 m cells, as a share of the area."""
+"""Largest accepted difference of a sum over the mask between native pixels and 20 m cells, as a share of the area."""
 
 
 def read_dates(folder: Path) -> list[tuple[str, dict[str, Band]]]:
@@ -57,7 +57,7 @@ def read_dates(folder: Path) -> list[tuple[str, dict[str, Band]]]:
 
 
 def main(data_dir: Path, work_dir: Path) -> int:
-    """Run both cities and Saclay's check; return 0 where all that is judged holds."""
+    """Run both cities and the check of Saclay. Returns: 0 if all is as expected."""
     nuts = data_dir / "nuts" / "NUTS_RG_20M_2024_3035.shp"
     model = demo_model()
     good = [run_city(data_dir / PACK / city, work_dir / city, nuts, model) for city in CITIES]
@@ -82,7 +82,7 @@ def run_city(source: Path, work: Path, nuts: Path, model: Path) -> bool:
     print(session.run("r.s2.yearly", "-c", "input=archive").strip())
     session.run("r.s2.yearly", "input=archive", "output=s2", f"years={years}")
     session.run("r.s2.ard", "input=s2", "output=place.h5", f"years={years}")
-    # Saturated roofs are above reflectance 2, which the check tells.
+    # The check reports saturated roofs, whose reflectance is above 2.
     print(check(session, "r.s2.ard", "-c", "input=place.h5")[1])
     session.run("r.unet.predict", "input=place.h5", f"model={model}", "output=lc")
     session.run("v.in.ogr", f"input={nuts}", "output=nuts", "where=CNTR_CODE = 'FR'", "--q")
@@ -102,7 +102,7 @@ def run_city(source: Path, work: Path, nuts: Path, model: Path) -> bool:
 
 
 def check_values(archive: Path, dates: dict, city: str) -> bool:
-    """Hold what was fetched against the plain bilinear formula on the same pixels, and the offset against none."""
+    """Compare the fetched values with the bilinear formula on the same pixels, and verify that no offset was used."""
     worst, cells, good = 0.0, 0, True
     for year, (_, bands) in dates.items():
         for name in NAMES:
@@ -111,7 +111,7 @@ def check_values(archive: Path, dates: dict, city: str) -> bool:
             good &= offset["dn"] == 0
             with rasterio.open(path) as dataset:
                 mine, bounds = dataset.read(1), dataset.bounds
-            # A 10 m band is averaged to 20 m by the tool in its own way; only bands of 20 m have a plain twin.
+            # r.s2.fetch averages 10 m bands to 20 m first, so only 20 m bands can be compared with the formula.
             if name == "B04":
                 continue
             twin = bilinear(bands[name], bounds, mine.shape)
@@ -119,13 +119,13 @@ def check_values(archive: Path, dates: dict, city: str) -> bool:
             worst = max(worst, float(np.abs(mine[both] - twin[both]).max()))
             cells += int(both.sum())
     print(
-        f"{city}: {cells} cells of B12 and B11 against the plain bilinear formula: largest difference {worst:.3f} DN; no offset"
+        f"{city}: {cells} cells of B12 and B11 against the bilinear formula: largest difference {worst:.3f} DN; no offset"
     )
     return good and worst <= 1.0 and cells > 0
 
 
 def compare(source: Path, work: Path, native: Band, found: list[dict[str, str]]) -> bool:
-    """Print the agreement of the gain map with the published mask on cells of 20 m; judge only that the mask came through whole."""
+    """Print the agreement of the gain map with the published mask on 20 m cells. Judge only that the area of the mask is kept."""
     with rasterio.open(source / "cm" / f"{source.name}-cm.tif") as dataset:
         mask = dataset.read(1)
     with rasterio.open(work / "gain.tif") as dataset:
@@ -148,7 +148,7 @@ def compare(source: Path, work: Path, native: Band, found: list[dict[str, str]])
 
 
 def run_saclay(source: Path, work: Path) -> bool:
-    """Show that the mismatch of Saclay's images is found, and that fetching mends it."""
+    """Show that the check finds the mismatch of the images of Saclay, and that r.s2.fetch removes it."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     dates = read_dates(source)
@@ -171,11 +171,11 @@ def run_saclay(source: Path, work: Path) -> bool:
 
     report = json.loads(fetch("right", dates))
     right = _drift(work / "right_archive")
-    # What stacking by row and column takes for granted: the second image with the pixels of the first.
+    # As stacking by row and column assumes: the second image with the pixel size of the first.
     naive = {k: replace(b, transform=one[k].transform) for k, b in two.items()}
     fetch("naive", [dates[0], (dates[1][0], naive)])
     wrong = _drift(work / "naive_archive")
-    # The files as they are, put in the place of fetched ones.
+    # The files themselves in place of the fetched ones.
     raw = work / "raw_archive"
     shutil.copytree(work / "right_archive", raw)
     for day, _ in dates:

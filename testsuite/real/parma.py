@@ -1,11 +1,11 @@
-"""Real run: two real maps of impervious land around Parma, through r.impervious.change, against their own native counts.
+"""Real run: r.impervious.change on two real maps of impervious land around Parma, compared with counts of their native cells.
 
 Data, in DATA: `labels_impervious_parma_2012_2015/parma_consumo_suolo_2012.tif` and `..._2015.tif`, 10 m, EPSG:32632, 1
 impervious, 0 not (the national soil consumption map of ISPRA, as published by meteosalute/Parma_urban_imperviousness), and
 `nuts/NUTS_RG_20M_2024_3035.shp` (GISCO). The maps lie in the provinces of Parma, ITH52, and Reggio, ITH53.
 
-Each 20 m cell of EPSG:3035 is sampled at 5 x 5 points, so its share of impervious land is right to a few per cent of a cell and
-the sum over a region far better. The shares go through the tool, and beside them the classes by majority, whose bias is shown.
+Each 20 m cell of EPSG:3035 is sampled at 5 x 5 points, so its share of impervious land is correct to a few per cent of a cell, and the sum
+over a region is much better. The tool runs on these shares, and on the classes by majority, whose bias is printed.
 
     python3 testsuite/real/parma.py DATA WORK
 """
@@ -31,13 +31,13 @@ SUBCELLS = 5
 
 
 def main(data_dir, work_dir):
-    """Run the comparison and print it; return 0 where it holds, 1 where not or where a file is missing."""
+    """Run the comparison and print it. Returns: 0 if the figures agree, 1 if they do not or a file is missing."""
     data, work = Path(data_dir).resolve(), Path(work_dir).resolve()
     sources = {year: data / PACK / f"parma_consumo_suolo_{year}.tif" for year in YEARS}
     nuts = data / "nuts" / "NUTS_RG_20M_2024_3035.shp"
     missing = [path for path in (*sources.values(), nuts) if not path.is_file()]
     if missing:
-        print(f"parma: found no file '{missing[0]}'. Complete the pack; doc/real.md tells where it comes from.")
+        print(f"parma: file '{missing[0]}' is missing. Complete the pack; see doc/real.md for its source.")
         return 1
     work.mkdir(parents=True, exist_ok=True)
     for year, source in sources.items():
@@ -57,7 +57,7 @@ def prepare(source, share_path, class_path):
     import rasterio.warp
 
     from imperviouslib.core.grid import snap_out
-    from imperviouslib.edge.rasterfile import write_tiff
+    from testsuite.raster_ground import write_tiff
 
     with rasterio.open(source) as dataset:
         values = dataset.read(1)
@@ -135,7 +135,7 @@ def read_figures(folder):
 
 
 def report(shares, classes):
-    """Print the figures beside the native ones and judge those by share."""
+    """Print the figures with the native ones, and judge those by share."""
     print(
         f"{REGION}, impervious land, hectares; outline {shares['outline']}, {shares['coverage']:.1%} of it on the maps"
     )
@@ -150,7 +150,7 @@ def report(shares, classes):
     off = abs(shares["stock"] / NATIVE_STOCK_HA - 1)
     drift = abs(shares["net"] - NATIVE_CHANGE_HA)
     good = off <= STOCK_TOLERANCE and drift <= CHANGE_TOLERANCE_HA
-    verdict = "holds" if good else "FAILS"
+    verdict = "agrees" if good else "FAILS"
     print(
         f"parma: {verdict}: stock off by {off:.3%} (at most {STOCK_TOLERANCE:.1%}), change by {drift:.2f} ha (at most 1)"
     )

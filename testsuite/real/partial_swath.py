@@ -1,8 +1,8 @@
-"""Real run: the slanted edge of a swath, whose coverage by pixels must be the coverage by footprint.
+"""Real run: the edge of a swath, where the coverage by pixels must equal the coverage by footprint.
 
 Data, in DATA: `s2_l1c_partial_swath_19UDP/B04|B11|B12.jp2` (cogeotiff/rio-tiler, BSD-3): overviews of 900 m of one tile, 37.6-37.9 % without data, GeoTIFFs in spite of
-their names, no no-data tag, and the three bands do not end at quite the same pixels. The place lies in North America; the projection holds there too. The footprint is drawn around
-the pixels that all bands have, as a catalogue would; SCL is made: not vegetated.
+their names, without a no-data tag; the three bands end at slightly different pixels. The place lies in North America, where EPSG:3035 is still defined. The footprint is drawn around
+the pixels that all bands have, as in a catalogue. The SCL is artificial: not vegetated everywhere.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from testsuite.real._items import Band, read_band, set_region, write_collection,
 
 PACK = "s2_l1c_partial_swath_19UDP"
 TOLERANCE = 0.03
-"""Most by which the shares may differ: the edge is known to a pixel of 900 m only, on a part 36 km wide."""
+"""Largest accepted difference of the shares: the edge is known only to a pixel of 900 m, on a part 36 km wide."""
 _PART = 40
-"""Pixels a side of the part that is fetched."""
+"""Side of the part that is fetched, pixels."""
 
 
 def main(data_dir: Path, work_dir: Path) -> int:
-    """Fetch a part that the edge crosses; return 0 where footprint, pixels, sidecars and composite agree."""
+    """Fetch a part that the edge crosses. Returns: 0 if footprint, pixels, sidecars and composite agree."""
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     whole = {name: read_band(data_dir / PACK / f"{name}.jp2", 20) for name in ("B12", "B11", "B04")}
@@ -85,7 +85,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
 
 
 def best_part(seen: np.ndarray) -> tuple[int, int]:
-    """Return row and column of the part whose pixels are most nearly half seen and half not."""
+    """Return row and column of the part in which the share of seen pixels is nearest to one half."""
     total = np.pad(seen.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     sums = total[_PART:, _PART:] - total[:-_PART, _PART:] - total[_PART:, :-_PART] + total[:-_PART, :-_PART]
     row, col = np.unravel_index(np.abs(sums / _PART**2 - 0.5).argmin(), sums.shape)
@@ -93,7 +93,7 @@ def best_part(seen: np.ndarray) -> tuple[int, int]:
 
 
 def footprint(seen: np.ndarray, band: Band) -> list[tuple[float, float]]:
-    """Draw a ring around the seen pixels row by row: longitude and latitude."""
+    """Return a ring around the seen pixels, row by row: longitude and latitude."""
     left, right = [], []
     for row in np.flatnonzero(seen.any(axis=1)):
         cols = np.flatnonzero(seen[row])
@@ -107,7 +107,7 @@ def footprint(seen: np.ndarray, band: Band) -> list[tuple[float, float]]:
 
 def inside(outline: list[tuple[float, float]], bounds: rasterio.coords.BoundingBox) -> float:
     """Return the share of a box in EPSG:3035 that a footprint covers, by the suite's own rule."""
-    from imperviouslib.core.scenes import covers
+    from imperviouslib.core.choice import covers
     from imperviouslib.edge.warp import footprint_on_grid
 
     x, y = np.meshgrid(np.linspace(bounds.left, bounds.right, 200), np.linspace(bounds.bottom, bounds.top, 200))

@@ -1,9 +1,9 @@
 """Real run: a square kilometre of Slovenia, 2015 to 2017, with labels of another legend.
 
 Data, in DATA: `s2_l1c_slovenia_eopatch/REFERENCE_SCENES_2015.npy`, `LULC.npy`, `bbox.geojson` (sentinel-hub/eo-learn, MIT): five dates of L1C reflectance 0-1 in pixels of about
-10 m, EPSG:32633, two of them all cloud, and land use and cover: 1 cultivated, 2 forest, 3 grassland, 4 shrub, 8 artificial, 0 none. Only the three clear dates are taken,
-so the made classification (not vegetated) hides no cloud. Labels come in by a legend of their own. Fifty cells a side are too little to train on: that must be refused by the same
-rule as ever. The demo's net is tried on them, and its agreement with the labels printed as it is.
+10 m, EPSG:32633, two of them all cloud, and land use and cover: 1 cultivated, 2 forest, 3 grassland, 4 shrub, 8 artificial, 0 none. Only the three clear dates are used,
+so the artificial classification (not vegetated) hides no cloud. The labels have their own legend file. A square of 50 cells is too small for training, which r.unet.train must refuse.
+The model of the demo predicts the place, and its agreement with the labels is printed, but not judged.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from testsuite.real._items import Band, made_classes, set_region, share_in_cells
 
 PACK = "s2_l1c_slovenia_eopatch"
 CLEAR = {2: "2015-09-09", 3: "2015-08-30", 4: "2015-07-11"}
-"""Index of a clear date to its day."""
+"""Index of a clear date to its date."""
 _AXIS = {"B12": 12, "B11": 11, "B04": 3}
 _GREEN, _ARTIFICIAL = (1, 2, 3, 4), 8
 
 
 def main(data_dir: Path, work_dir: Path) -> int:
-    """Run the chain to the labels, try to train, predict; return 0 where labels hold and training is refused in one line."""
+    """Run the chain up to the labels, try to train, and predict. Returns: 0 if the labels are right and training is refused in one line."""
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     source = data_dir / PACK
@@ -93,18 +93,20 @@ def main(data_dir: Path, work_dir: Path) -> int:
     with ArdFile.open(work_dir / "place.h5") as ard:
         label, bounds = ard.read_label(ard.grid), ard.grid.bounds
     both = (label > 0) & (classes > 0)
-    print(f"demo's net against the labels: equal in {(label == classes)[both].mean():.3f} of {int(both.sum())} cells")
+    print(
+        f"model of the demo compared with the labels: equal in {(label == classes)[both].mean():.3f} of {int(both.sum())} cells"
+    )
     for code, name in ((1, "artificial"), (3, "green")):
         here = both & (label == code)
         print(
             f"  {name}: labelled {int(here.sum())}, mapped {int((both & (classes == code)).sum())}, both {int((here & (classes == code)).sum())}"
         )
     good = "found" in refusal and "expected" in refusal and not (work_dir / "model").exists()
-    return 0 if good and labels_hold(lulc, band(lulc), label, bounds) else 1
+    return 0 if good and labels_agree(lulc, band(lulc), label, bounds) else 1
 
 
-def labels_hold(lulc: np.ndarray, like: Band, label: np.ndarray, bounds: tuple[int, int, int, int]) -> bool:
-    """Hold the labels against the shares of the native pixels: a cell has the class that has most of it, where that is beyond doubt."""
+def labels_agree(lulc: np.ndarray, like: Band, label: np.ndarray, bounds: tuple[int, int, int, int]) -> bool:
+    """Compare the labels with the shares of the native pixels: a cell must have the class with the largest share, where that share is clearly larger."""
     green = share_in_cells(np.isin(lulc, _GREEN), like, bounds, label.shape)
     artificial = share_in_cells(lulc == _ARTIFICIAL, like, bounds, label.shape)
     wrong = 0
@@ -112,7 +114,7 @@ def labels_hold(lulc: np.ndarray, like: Band, label: np.ndarray, bounds: tuple[i
         sure = (share > 0.6) & (share - other > 0.3)
         wrong += int((label[sure] != code).sum())
         print(
-            f"class {code}: {int(sure.sum())} cells beyond doubt, {int((label[sure] != code).sum())} labelled otherwise"
+            f"class {code}: {int(sure.sum())} cells with a clear majority, {int((label[sure] != code).sum())} labelled otherwise"
         )
     return wrong == 0
 

@@ -1,8 +1,8 @@
-"""Real run: 118 real L2A dates of a place in Belgium through the whole chain, to a table row of BE253.
+"""Real run: the whole chain on 118 real L2A dates of a place in Belgium, to the table rows of BE253.
 
 Data, in DATA: `s2_l2a_worldcereal_be/S2_L2A_10m_*.nc` and `S2_L2A_20m_*.nc` (WorldCereal/worldcereal-classification, MIT; 2017-08 to
-2018-11, tile 31UDS) and `nuts/NUTS_RG_20M_2024_3035.shp` (GISCO). The place has 32 x 32 pixels, so no accuracy is claimed: the composites must equal
-a plain median of the same clear pixels, the areas must add up to what was observed, and training on so little ground must be refused.
+2018-11, tile 31UDS) and `nuts/NUTS_RG_20M_2024_3035.shp` (GISCO). The place has 32 x 32 pixels, too few to measure accuracy. The composites must
+equal a NumPy median of the same clear pixels, the areas must add up to the observed area, and training on such a small place must be refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BOUNDS_UTM = (501360, 5629040, 502000, 5629680)
 
 
 def main(data_dir: Path, work_dir: Path) -> int:
-    """Run the chain and print its rows; return 0 where every figure is consistent."""
+    """Run the chain and print its rows. Returns: 0 if all figures are consistent."""
     nuts = data_dir / "nuts" / "NUTS_RG_20M_2024_3035.shp"
     items = write_items(data_dir / PACK, work_dir / "items")
     model = demo_model()
@@ -79,7 +79,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
 
 
 def _areas_add_up(session: Session, found: list[dict[str, str]]) -> bool:
-    """Hold the stocks of a year against the cells seen in it, and the net against the two stocks on common ground."""
+    """Compare the stocks of a year with the cells seen in it, and the net change with gain minus loss."""
     good = bool(found)
     for year in YEARS:
         stocks = [row for row in found if row["lc_flow"] == "STK" and row["TIME_PERIOD"] == str(year)]
@@ -99,7 +99,7 @@ def _areas_add_up(session: Session, found: list[dict[str, str]]) -> bool:
 
 
 def _medians_agree(session: Session, work: Path) -> bool:
-    """Hold the composites against NumPy's median of the archive's own clear pixels, cell by cell."""
+    """Compare each cell of the composites with NumPy's median of the clear pixels in the archive."""
     worst, cells = 0.0, 0
     for year in YEARS:
         for band in ("B12", "B11", "B04"):
@@ -126,14 +126,14 @@ def _medians_agree(session: Session, work: Path) -> bool:
             with rasterio.open(work / "median.tif") as dataset:
                 made = dataset.read(1)
             with rasterio.open(path) as dataset:
-                # The files are cut to the tile, the maps to the region; here both are the same place.
+                # Files are cut to the tile and maps to the region; here both must be the same place.
                 same = dataset.bounds == rasterio.open(work / "median.tif").bounds
             if not same:
                 print(f"worldcereal: {path} and the composite have other bounds")
                 return False
             worst = max(worst, float(np.abs(made - plain).max()))
             cells += made.size
-    print(f"worldcereal: {cells} composite cells against a plain median: largest difference {worst:g}")
+    print(f"worldcereal: {cells} composite cells against a NumPy median: largest difference {worst:g}")
     return worst == 0
 
 

@@ -1,1 +1,1 @@
-"""The made world: a small world whose truth is known, made from a seed and served as Creodias would serve it."""
+"""The made world: artificial land whose true cover is known, seen by an artificial Sentinel-2, and served as Creodias serves the real one."""

@@ -1,8 +1,8 @@
-"""The same acquisitions as Earth Search offers them: cloud-optimised GeoTIFFs, two collections, and offsets that lie in its own ways.
+"""The same acquisitions in the form of Earth Search: cloud-optimised GeoTIFFs, in two collections with different errors in their metadata.
 
-`sentinel-2-l2a`: the offset is already taken out of the numbers, yet raster:bands still says -0.1, and the flag
-`earthsearch:boa_offset_applied` is wrong on some items. `sentinel-2-c1-l2a`: Collection-1 throughout, raw numbers, an honest offset.
-Unlike the real archive, red is given at 20 m.
+`sentinel-2-l2a`: the offset is already removed from the numbers, but raster:bands still says -0.1, and the flag
+`earthsearch:boa_offset_applied` is wrong on some items. `sentinel-2-c1-l2a`: Collection-1 only, numbers with offset, correct metadata.
+Unlike in the real Earth Search, red has 20 m.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from testsuite.world.sensor import Scene
 from testsuite.world.spec import RES_M
 
 HOST = "https://earth-search.invalid"
-"""Stands for the address in items on disk; the server puts its own in its place."""
+"""The address in the items on disk; the server replaces it by its own."""
 KEYS = {
     "B04": ("red", "Red"),
     "B11": ("swir16", "SWIR 1.6μm"),
@@ -50,10 +50,10 @@ def write_cog(path: Path, data: np.ndarray, product: Product) -> None:
     part.replace(path)
 
 
-def write_items(root: Path, product: Product, scene: Scene, collection: str, flag_lies: bool) -> dict[str, Any]:
+def write_items(root: Path, product: Product, scene: Scene, collection: str, wrong_flag: bool) -> dict[str, Any]:
     """Write the GeoTIFFs of one scene for one collection. Returns: the STAC 1.0 item.
 
-    flag_lies : for sentinel-2-l2a, say that the offset was not applied although it was
+    wrong_flag : for sentinel-2-l2a, say that the offset was not applied although it was
     """
     first = collection == "sentinel-2-l2a"
     tile, w = product.window.tile.name, product.when
@@ -61,7 +61,7 @@ def write_items(root: Path, product: Product, scene: Scene, collection: str, fla
         f"S2{w.satellite}_{tile}_{w.sensed:%Y%m%d}_0_L2A" if first else f"S2{w.satellite}_T{tile}_{product.sensing}_L2A"
     )
     folder = f"{collection}/{tile[:2]}/{tile[2]}/{tile[3:]}/{w.sensed.year}/{w.sensed.month}/{name}"
-    # What lies in the numbers: nothing where the catalogue removed it, 1000 in Collection-1.
+    # The offset in the numbers: 0 where the catalogue removed it, 1000 in Collection-1.
     offset = 0 if first else product.offset_dn
     n = np.bincount(scene.scl.ravel(), minlength=12)
     n_valid = max(1, int(n[1:].sum()))
@@ -96,18 +96,18 @@ def write_items(root: Path, product: Product, scene: Scene, collection: str, fla
         assets[key] = asset
     stamp = f"{w.sensed:%Y-%m-%dT%H:%M:%S}.024000Z"
     properties: dict[str, Any] = {
-        "datetime": stamp, "created": f"{product.made:%Y-%m-%dT%H:%M:%S}.000Z", "updated": f"{product.made:%Y-%m-%dT%H:%M:%S}.000Z",
+        "datetime": stamp, "created": f"{product.processed:%Y-%m-%dT%H:%M:%S}.000Z", "updated": f"{product.processed:%Y-%m-%dT%H:%M:%S}.000Z",
         "platform": f"sentinel-2{w.satellite.lower()}", "constellation": "sentinel-2", "instruments": ["msi"],
         "eo:cloud_cover": round(100 * float(n[8] + n[9] + n[10]) / n_valid, 6), "proj:epsg": product.window.tile.epsg,
         "mgrs:utm_zone": int(tile[:2]), "mgrs:latitude_band": tile[2], "mgrs:grid_square": tile[3:], "grid:code": f"MGRS-{tile}",
         "s2:nodata_pixel_percentage": round(100 * float(n[0]) / scene.scl.size, 6), "s2:product_type": "S2MSI2A",
         "s2:processing_baseline": product.baseline, "s2:product_uri": f"{product.id}.SAFE", "s2:datatake_id": product.datatake,
         "s2:datastrip_id": product.datastrip, "s2:datatake_type": "INS-NOBS",
-        "s2:generation_time": f"{product.made:%Y-%m-%dT%H:%M:%S}.000000Z",
+        "s2:generation_time": f"{product.processed:%Y-%m-%dT%H:%M:%S}.000000Z",
         "s2:thin_cirrus_percentage": round(100 * float(n[10]) / n_valid, 6), "s2:cloud_shadow_percentage": round(100 * float(n[3]) / n_valid, 6),
     }  # fmt: skip
     if first:
-        properties |= {"s2:sequence": "0", "earthsearch:boa_offset_applied": product.offset_dn > 0 and not flag_lies}
+        properties |= {"s2:sequence": "0", "earthsearch:boa_offset_applied": product.offset_dn > 0 and not wrong_flag}
     return {
         "type": "Feature",
         "stac_version": "1.0.0",

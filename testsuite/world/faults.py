@@ -1,9 +1,9 @@
-"""A proxy on loopback that stands before a server, counts what passes and makes faults on demand.
+"""A proxy on loopback in front of a server: it counts requests and bytes, and makes faults by rules.
 
-It keeps the Host header, so that signed requests stay valid, and turns the status 200 with which rclone answers a range into the
-206 of S3. It runs in a process of its own (`python -m testsuite.world.faults UPSTREAM_PORT`): a client that holds Python's global lock
-while it waits, as rasterio does, would never be answered by a proxy beside it. Rules are set through `Gate`, or by `PUT /-/faults`
-with a JSON list; `GET /-/counts` tells what has passed, `DELETE /-/counts` begins anew.
+It keeps the Host header, so that signed requests stay valid, and changes the status 200 with which rclone answers a range to 206, as S3
+answers. It runs in a process of its own (`python -m testsuite.world.faults UPSTREAM_PORT`), because a proxy in the process of the client
+would be blocked when the client holds Python's global lock while it waits, as rasterio does. Rules are set by `ProxyClient`, or by
+`PUT /-/faults` with a JSON list; `GET /-/counts` returns the counts, `DELETE /-/counts` resets them.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ ANSWERS = {
 
 @dataclass
 class Fault:
-    """One rule: which requests meet which fault, how often."""
+    """A rule: which requests get which fault, and how often."""
 
     kind: str
     """One of KINDS."""
     pattern: str = "."
-    """Regular expression searched in the path with its query."""
+    """Regular expression that is searched in the path with its query."""
     probability: float = 1.0
-    """Chance per request, 0-1."""
+    """Probability of the fault for each request, 0-1."""
     times: int | None = None
-    """How often at most; None without end."""
+    """Largest number of faults; None for no limit."""
     skip: int = 0
-    """Requests of this pattern that pass unharmed before the first fault: `skip=2` spares the first two reads."""
+    """Number of matching requests without a fault before the first one: with `skip=2` the first two reads succeed."""
     seconds: float = 1.0
-    """slow: how long the answer takes in all; hang: how long nothing comes, then the connection closes; 429: Retry-After."""
+    """slow: duration of the answer; hang: time without an answer before the connection closes; 429: the value of Retry-After."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -69,7 +69,7 @@ class Fault:
             re.compile(self.pattern)
         except (re.error, TypeError):
             raise self._wrong("pattern", "a regular expression") from None
-        # Rules come as JSON from other processes too, so types are not taken for granted.
+        # Rules also come as JSON from other processes, so their types must be checked.
         if not (_is_number(self.probability) and 0 <= self.probability <= 1):
             raise self._wrong("probability", "0 to 1")
         if self.times is not None and not (isinstance(self.times, int) and self.times >= 0):
@@ -88,15 +88,15 @@ def _is_number(value: object) -> bool:
 
 
 class Proxy:
-    """The proxy before one server. Use as a context manager; `url` is where it listens."""
+    """The proxy of one server, a context manager. `url` is its address."""
 
     def __init__(self, upstream: int, seed: int = 1, port: int = 0) -> None:
         self.upstream = upstream
-        self._dice = random.Random(seed)
+        self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._rules: list[Fault] = []
-        self._met: Counter[int] = Counter()
-        self._done: Counter[int] = Counter()
+        self._matched: Counter[int] = Counter()
+        self._applied: Counter[int] = Counter()
         self.open_now = 0
         self.reset_counts()
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -121,24 +121,24 @@ class Proxy:
     def rules(self, rules: list[Fault]) -> None:
         with self._lock:
             self._rules = list(rules)
-            self._met.clear()
-            self._done.clear()
+            self._matched.clear()
+            self._applied.clear()
 
     def reset_counts(self) -> None:
-        """Begin to count anew."""
+        """Set all counts to 0."""
         with self._lock if hasattr(self, "_lock") else contextlib.nullcontext():
             self.requests = 0
-            """Requests that came in."""
+            """Number of requests."""
             self.bytes_sent = 0
-            """Bytes of bodies that were sent."""
+            """Bytes of the bodies that were sent."""
             self.most_at_once = 0
-            """Most requests that were under way together."""
+            """Largest number of requests at the same time."""
             self.by_status: Counter[int] = Counter()
             self.faults: Counter[str] = Counter()
             self.by_path: Counter[str] = Counter()
 
     def counts(self) -> dict[str, object]:
-        """Return what has passed, as plain values; what is just being answered is awaited for a moment."""
+        """Return the counts as values for JSON; waits a moment for requests that are still being answered."""
         until = time.monotonic() + 0.5
         while self.open_now and time.monotonic() < until:
             time.sleep(0.005)
@@ -148,8 +148,8 @@ class Proxy:
                 "by_status": {str(k): v for k, v in self.by_status.items()}, "faults": dict(+self.faults), "by_path": dict(self.by_path),
             }  # fmt: skip
 
-    def _pick(self, path: str) -> Fault | None:
-        """Decide what a request meets."""
+    def _choose_fault(self, path: str) -> Fault | None:
+        """Count a request, and choose its fault."""
         with self._lock:
             self.requests += 1
             self.by_path[path.split("?")[0]] += 1
@@ -158,43 +158,43 @@ class Proxy:
             for number, rule in enumerate(self._rules):
                 if not re.search(rule.pattern, path):
                     continue
-                self._met[number] += 1
-                spent = rule.times is not None and self._done[number] >= rule.times
-                if self._met[number] <= rule.skip or spent or self._dice.random() >= rule.probability:
+                self._matched[number] += 1
+                spent = rule.times is not None and self._applied[number] >= rule.times
+                if self._matched[number] <= rule.skip or spent or self._random.random() >= rule.probability:
                     continue
-                self._done[number] += 1
+                self._applied[number] += 1
                 self.faults[rule.kind] += 1
                 return rule
         return None
 
-    def _give_back(self, rule: Fault) -> None:
-        """Take back that a request met a rule: its answer had no body to harm."""
+    def _undo(self, rule: Fault) -> None:
+        """Do not count a fault that could not be made, because the answer has no body."""
         with self._lock:
             for number, known in enumerate(self._rules):
                 if known is rule:
-                    self._met[number] -= 1
-                    self._done[number] -= 1
+                    self._matched[number] -= 1
+                    self._applied[number] -= 1
                     self.faults[rule.kind] -= 1
 
-    def _leave(self, status: int, sent: int) -> None:
+    def _finish_request(self, status: int, sent: int) -> None:
         with self._lock:
             self.open_now -= 1
             self.bytes_sent += sent
             self.by_status[status] += 1
 
-    def _spot(self, size: int) -> int:
+    def _random_index(self, size: int) -> int:
         with self._lock:
-            return self._dice.randrange(size)
+            return self._random.randrange(size)
 
 
-class Gate:
-    """The handle of a proxy that runs in another process: the same rules and counts."""
+class ProxyClient:
+    """Access to a proxy in another process, with the same rules and counts."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.port = int(url.rsplit(":", 1)[1])
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> object:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> object:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body)
@@ -209,19 +209,19 @@ class Gate:
     @property
     def rules(self) -> list[Fault]:
         """The rules in force; the first that applies to a request wins. Assign a list to change them."""
-        return [Fault(**rule) for rule in self._ask("GET", "/-/faults")]
+        return [Fault(**rule) for rule in self._request("GET", "/-/faults")]
 
     @rules.setter
     def rules(self, rules: list[Fault]) -> None:
-        self._ask("PUT", "/-/faults", json.dumps([asdict(rule) for rule in rules]).encode())
+        self._request("PUT", "/-/faults", json.dumps([asdict(rule) for rule in rules]).encode())
 
     def counts(self) -> dict[str, object]:
-        """Return what has passed: requests, bytes, most_at_once, by_status, faults, by_path."""
-        return dict(self._ask("GET", "/-/counts"))
+        """Return the counts: requests, bytes, most_at_once, by_status, faults, by_path."""
+        return dict(self._request("GET", "/-/counts"))
 
     def reset_counts(self) -> None:
-        """Begin to count anew."""
-        self._ask("DELETE", "/-/counts")
+        """Set all counts to 0."""
+        self._request("DELETE", "/-/counts")
 
 
 class _Server(ThreadingHTTPServer):
@@ -229,13 +229,13 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address) -> None:
-        """Say nothing when a client goes away: that is its right."""
+        """Print nothing when a client closes its connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     proxy: Proxy
     protocol_version = "HTTP/1.1"
-    # Small answers must not wait for an acknowledgement.
+    # Send small answers at once.
     disable_nagle_algorithm = True
     wbufsize = -1
 
@@ -250,14 +250,14 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, *_: object) -> None:
-        """Keep no log: requests carry signatures."""
+        """Write no log, because requests contain signatures."""
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.startswith("/-/"):
             self._control(body)
             return
-        rule = self.proxy._pick(self.path)
+        rule = self.proxy._choose_fault(self.path)
         status, sent = 0, 0
         try:
             if rule is not None and rule.kind in ANSWERS:
@@ -271,20 +271,20 @@ class _Handler(BaseHTTPRequestHandler):
             elif rule is not None and rule.kind == "reset":
                 self._reset()
             else:
-                status, headers, data = self._ask(body)
+                status, headers, data = self._forward(body)
                 if rule is not None and not (status < 300 and data):
-                    self.proxy._give_back(rule)
+                    self.proxy._undo(rule)
                     rule = None
-                sent = self._pass(rule, status, headers, data)
+                sent = self._answer(rule, status, headers, data)
         except (TimeoutError, ConnectionError):
             self.close_connection = True
         finally:
-            self.proxy._leave(status, sent)
+            self.proxy._finish_request(status, sent)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _serve  # noqa: N815
 
-    def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Hand the request on. Returns: status, headers and body of the answer."""
+    def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Forward the request to the server. Returns: status, headers and body of the answer."""
         headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
         for last in (False, True):
             if self.up is None:
@@ -297,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = self.up.getresponse()
                 data = answer.read()
             except (ConnectionError, http.client.HTTPException):
-                # The server may have closed a kept connection between two requests.
+                # The server may have closed an idle connection between two requests.
                 self.up.close()
                 self.up = None
                 if last:
@@ -313,13 +313,13 @@ class _Handler(BaseHTTPRequestHandler):
             return status, kept, data
         raise AssertionError
 
-    def _pass(self, rule: Fault | None, status: int, headers: dict[str, str], data: bytes) -> int:
-        """Send the answer on, harmed or not. Returns: bytes of body sent."""
+    def _answer(self, rule: Fault | None, status: int, headers: dict[str, str], data: bytes) -> int:
+        """Send the answer to the client, with the fault of the rule if there is one. Returns: bytes of the body that were sent."""
         kind = rule.kind if rule else ""
         if kind == "corrupt":
             harmed = bytearray(data)
             for _ in range(max(1, len(data) // 4000)):
-                harmed[self.proxy._spot(len(harmed))] ^= 0x5A
+                harmed[self.proxy._random_index(len(harmed))] ^= 0x5A
             data = bytes(harmed)
         elif kind == "short":
             data = data[: len(data) * 2 // 3]
@@ -356,14 +356,14 @@ class _Handler(BaseHTTPRequestHandler):
         return len(data) if self.command != "HEAD" else 0
 
     def _reset(self) -> None:
-        """Close with RST, as a broken connection does."""
+        """Close the connection with RST, as if it broke."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         self.rfile.close()
         self.connection.close()
 
     def _control(self, body: bytes) -> None:
-        """Answer another process that sets rules or asks for counts."""
+        """Answer a request of another process for rules or counts."""
         try:
             if self.path == "/-/faults" and self.command == "PUT":
                 self.proxy.rules = [Fault(**rule) for rule in json.loads(body)]
@@ -380,17 +380,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a proxy until its standard input closes; print where it listens."""
+    """Print the address of a proxy, and run it until its standard input closes."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.world.faults", description="A proxy on loopback that makes faults."
+        prog="python -m testsuite.world.faults", description="Run a proxy on loopback that makes faults."
     )
-    parser.add_argument("upstream", type=int, help="port of the server behind, on 127.0.0.1")
+    parser.add_argument("upstream", type=int, help="port of the server on 127.0.0.1")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=0)
     a = parser.parse_args(arguments)
     with Proxy(a.upstream, a.seed, a.port) as proxy:
         print(proxy.url, flush=True)
-        # Whoever started it holds the other end; when that process is gone, so is the proxy.
+        # The process that started this one holds the other end, so the proxy ends with it.
         sys.stdin.read()
     return 0
 

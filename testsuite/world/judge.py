@@ -1,10 +1,10 @@
-"""Judge a run against the truth: `python -m testsuite.world.judge WORLD --run RUN --json FILE --picture FILE`.
+"""Compare a run of the tools with the truth of its world: `python -m testsuite.world.judge WORLD --run RUN --json FILE --picture FILE`.
 
-RUN is a folder with what a run left behind, found by name at any depth:
-  *<year>_class.tif            classes 1-4 on the grid (as `r.out.gdal` writes r.unet.predict's maps), 0 or no data where there is none
+RUN is a folder with the results of the run. Files are found by name at any depth:
+  *<year>_class.tif            classes 1-4 on the grid (maps of r.unet.predict, exported by r.out.gdal), 0 or no data where there is none
   *<year>_p_artificial.tif ... probabilities x 10000 (p_artificial, p_natural, p_green, p_other)
-  impervious_nuts.csv          the table; several of them, in folders of their own, are taken as several drawn samples
-Without --run, `--difficulty` judges the world itself (see difficulty.py).
+  impervious_nuts.csv          the table; several tables in separate folders count as several drawn samples
+`--difficulty` measures the world itself, without a run (see difficulty.py).
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from testsuite.world import around, difficulty
-from testsuite.world.difficulty import read_truth, read_world
+from testsuite.world import difficulty
 from testsuite.world.make import make_world
+from testsuite.world.reading import read_truth, read_world
+from testsuite.world.reference import draw_samples
 from testsuite.world.spec import Spec, parse_years
+from testsuite.world.truth import DEFINITIONS
 
 CLASSES = ("artificial", "natural", "green", "other")
-DEFINITIONS = {"artificial": (1,), "artificial_natural": (1, 2)}
 CELL_M2 = 400
 TABLE_COLUMNS = (
     "lc_flow", "landcover", "definition", "method", "unit", "geo", "time_from", "TIME_PERIOD", "OBS_VALUE", "OBS_LCI95", "OBS_UCI95",
@@ -40,14 +41,14 @@ TABLE_COLUMNS = (
 
 
 def read_on_grid(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
-    """Read a raster of the run onto the place's grid. Returns: array (row, col) float64, NaN no data or beyond the raster."""
+    """Read a raster of the run onto the grid of the place. Returns: array (row, col) float64, NaN for no data and outside of the raster."""
     west, south, east, north = bounds
     out = np.full(((north - south) // 20, (east - west) // 20), np.nan)
     with rasterio.Env(GDAL_NUM_THREADS=1), rasterio.open(path) as file:
         t = file.transform
         if (t.a, t.e) != (20.0, -20.0) or t.c % 20 or t.f % 20:
             raise ValueError(
-                f"Raster '{path}': found cells of {t.a} m from {t.c}, {t.f}, expected 20 m cells on the grid. Export anew."
+                f"Raster '{path}' has cells of {t.a} m from {t.c}, {t.f}, expected 20 m cells on the grid. Export it again."
             )
         data = file.read(1, masked=True).astype(float).filled(np.nan)
         row, col = round((north - t.f) / 20), round((t.c - west) / 20)
@@ -68,24 +69,24 @@ def find_maps(run: Path, what: str) -> dict[int, Path]:
         first = found.setdefault(int(match[1]), path)
         if first != path:
             raise ValueError(
-                f"Run '{run}': found two maps of {match[1]}, '{first}' and '{path}', expected one a year. Name the folder of one run."
+                f"Run '{run}' has two maps of {match[1]}, '{first}' and '{path}', expected one for each year. Choose the folder of one run."
             )
     return found
 
 
 def read_classes(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
-    """Read a map of classes onto the place's grid. Returns: array (row, col) uint8, classes 1-4, 0 unknown."""
+    """Read a class map onto the grid of the place. Returns: array (row, col) uint8, classes 1-4, 0 unknown."""
     classes = np.nan_to_num(read_on_grid(path, bounds))
     foreign = classes[~np.isin(classes, range(len(CLASSES) + 1))]
     if foreign.size:
         raise ValueError(
-            f"Map '{path}': found code {foreign[0]:g} in {foreign.size} cells, expected classes 1-4, 0 or no data. Export the classes of r.unet.predict."
+            f"Map '{path}' has code {foreign[0]:g} in {foreign.size} cells, expected classes 1-4, 0 or no data. Export the class maps of r.unet.predict."
         )
     return classes.astype(np.uint8)
 
 
-def scores(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Compare classes where both are known. mapped, truth : arrays of one shape, 0 unknown. Returns: plain values per class."""
+def compare_classes(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Compare classes where both are known. mapped, truth : arrays of one shape, 0 unknown. Returns: values for JSON, for each class."""
     seen = (mapped > 0) & (truth > 0)
     n = int(seen.sum())
     table = (
@@ -108,15 +109,15 @@ def scores(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def _ratio(a: float, b: float) -> float | None:
-    """Divide, None by zero."""
+    """Divide; None if b is 0."""
     return float(a / b) if b else None
 
 
 def reliability(probability: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Tell how far probabilities can be believed.
+    """Compare probabilities with how often they come true.
 
     probability : array, 0-1, NaN unknown; truth : array of bool, one shape
-    Returns: bias of the mean, slope of the truth on the probability (1 is perfect), ten bins of mean probability, frequency and count
+    Returns: bias of the mean; slope of the truth on the probability (1 is perfect); up to ten bins of mean probability, frequency and count
     """
     known = np.isfinite(probability)
     p, t = probability[known], truth[known].astype(float)
@@ -136,7 +137,7 @@ def reliability(probability: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 def judge_change(
     before: np.ndarray, after: np.ndarray, true_before: np.ndarray, true_after: np.ndarray, classes: Iterable[int]
 ) -> dict:
-    """Compare mapped with true change between two years, where both maps know the cell.
+    """Compare mapped and true change between two years, on the cells that have a class in both maps.
 
     All arrays: (row, col), classes 1-4, 0 unknown. Returns: hectares of gain and loss: mapped, true, false, missed; and the ratio
     """
@@ -166,16 +167,18 @@ def read_region_truth(world: Path) -> dict[tuple[str, int, str], dict[str, float
 
 
 @dataclass
-class Figures:
-    """Figures of one kind beside the truth, square kilometres."""
+class FigureErrors:
+    """Errors of the figures of one method, definition and kind, km2."""
 
     error: list[float] = field(default_factory=list)
+    """Figure minus truth."""
     true: list[float] = field(default_factory=list)
     inside: list[bool] = field(default_factory=list)
+    """Whether the truth lies in the 95 % interval, for figures with an interval."""
     width: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return mean error, root mean square error and coverage of the intervals, as values for JSON."""
         error = np.array(self.error)
         return {
             "figures": len(error), "mean_error_km2": float(error.mean()), "rmse_km2": float(np.sqrt((error**2).mean())),
@@ -186,21 +189,21 @@ class Figures:
 
 
 def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compare tables with the truth: error of each figure, and how often the 95 % intervals hold it, over all tables.
+    """Compare the figures of tables with the truth: their errors, and how many of the 95 % intervals contain the truth.
 
-    tables : impervious_nuts.csv of one run each; basis : share or majority, what the truth counts
-    Returns: per method and kind of figure: figures compared, mean and root mean square error in km2, and of those with an interval
-    the share that covers the truth and the median width; and the same by region
+    tables : paths of impervious_nuts.csv, one for each run; basis : share or majority, what the truth counts
+    Returns: for each method, definition and kind of figure: number of figures, mean and root mean square error in km2, share of the intervals
+    that contain the truth, and their median width; and the same by region
     """
     truth = read_region_truth(world)
-    found: dict[str, Figures] = defaultdict(Figures)
-    by_region: dict[str, dict[str, Figures]] = defaultdict(lambda: defaultdict(Figures))
+    found: dict[str, FigureErrors] = defaultdict(FigureErrors)
+    by_region: dict[str, dict[str, FigureErrors]] = defaultdict(lambda: defaultdict(FigureErrors))
     for path in tables:
         with path.open(encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if absent := [c for c in TABLE_COLUMNS if c not in (reader.fieldnames or ())]:
                 raise ValueError(
-                    f"Table '{path}': found no column {absent[0]}, expected {', '.join(TABLE_COLUMNS)}. Name a table of r.impervious.change."
+                    f"Table '{path}' has no column {absent[0]}, expected {', '.join(TABLE_COLUMNS)}. Choose a table of r.impervious.change."
                 )
             for row in reader:
                 if row["landcover"] != "IMP" or row["unit"] != "KM2" or not row["OBS_VALUE"]:
@@ -219,12 +222,12 @@ def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str,
     return _summaries(found), {geo: _summaries(of) for geo, of in sorted(by_region.items())}
 
 
-def _summaries(found: dict[str, Figures]) -> dict[str, Any]:
+def _summaries(found: dict[str, FigureErrors]) -> dict[str, Any]:
     return {key: figures.summary() for key, figures in sorted(found.items())}
 
 
 def _true_value(truth: dict, row: dict[str, str], basis: str) -> float | None:
-    """Find the truth of one figure in square kilometres, or None where there is none."""
+    """Return the truth of one figure, km2; None if there is none."""
     name, geo = row["definition"], row["geo"]
     first, last = int(row["time_from"] or row["TIME_PERIOD"]), int(row["TIME_PERIOD"])
     if (geo, last, basis) not in truth or (geo, first, basis) not in truth or not truth[geo, last, basis]["area_m2"]:
@@ -237,30 +240,28 @@ def _true_value(truth: dict, row: dict[str, str], basis: str) -> float | None:
 
 
 def judge_map(classes: np.ndarray, probabilities: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, Any]:
-    """Judge one map, or the part of it that is a region.
+    """Judge a map, or the part of a map in a region.
 
     All arrays: one shape; classes, truth : 1-4, 0 unknown; probabilities : 0-1 by class, 0 or NaN unknown
     """
-    result = scores(classes, truth)
+    result = compare_classes(classes, truth)
     result["seen"] = float((classes > 0).mean())
     for number, name in enumerate(CLASSES, start=1):
         if name in probabilities:
-            # A probability of exactly 0 is the code of no data.
+            # 0 is the code of no data.
             p = np.where(probabilities[name] > 0, probabilities[name], np.nan)
             result[name]["reliability"] = reliability(p, truth == number)
     return result
 
 
 def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]:
-    """Judge the maps and tables of a run. Returns: plain values per year, pair of years, region and method."""
+    """Judge the maps and tables of a run. Returns: values for JSON, by year, pair of years, region and method."""
     facts = read_world(world)[0]
     bounds = tuple(facts["bounds"])
     maps = {y: read_classes(p, bounds) for y, p in find_maps(run, "class").items() if y in facts["years"]}
     covered = max((float((m > 0).mean()) for m in maps.values()), default=None)
     if covered == 0:
-        raise ValueError(
-            f"Run '{run}': found no class in the place of world '{world}', expected its maps to lie there. Name the world that was mapped."
-        )
+        raise ValueError(f"Run '{run}' has no class within the world '{world}'. Choose the world that was mapped.")
     truth = {y: read_truth(world, y) for y in facts["years"]}
     out: dict[str, Any] = {
         "world": facts["settings"],
@@ -301,13 +302,13 @@ def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]
             out["regions"].setdefault(geo, {"years": {}, "change": {}})["tables"] = found
     if not maps and not tables:
         raise ValueError(
-            f"Run '{run}': found no *<year>_class.tif and no impervious_nuts.csv, expected one of them. See the help."
+            f"Run '{run}' has no *<year>_class.tif and no impervious_nuts.csv, expected at least one of them. See --help."
         )
     return out
 
 
-def lines(result: dict[str, Any]) -> list[str]:
-    """Write a judgement for people."""
+def summary_lines(result: dict[str, Any]) -> list[str]:
+    """Write the judgement as lines of text."""
 
     def pct(value: float | None) -> str:
         return "    -" if value is None else f"{100 * value:5.1f}"
@@ -315,7 +316,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     out = []
     if result["covered"] is not None and result["covered"] < 0.5:
         out.append(
-            f"WARNING: Run '{result['run']}': found {pct(result['covered']).strip()} % of the world's place, expected most of it. Is it that world's?"
+            f"WARNING: Run '{result['run']}' covers only {pct(result['covered']).strip()} % of the world. Check that it is a run on this world."
         )
     out += ["year  class        IoU  user's  producer's  area error   bias of p  slope"]
     for year, y in result["years"].items():
@@ -328,24 +329,22 @@ def lines(result: dict[str, Any]) -> list[str]:
             out.append(
                 f"{year}  {name:10s} {pct(c['iou'])}   {pct(c['users'])}       {pct(c['producers'])}  {error:>10s}  {bias:>9s}  {slope:>5s}"
             )
-        out.append(f"{year}  right {pct(y['right'])} %, seen {pct(y['seen'])} %")
+        out.append(f"{year}  accuracy {pct(y['right'])} %, cells with a class {pct(y['seen'])} %")
     for pair, by in result["change"].items():
         for name, c in by.items():
             g, loss = c["gain"], c["loss"]
-            ratio = "-" if g["overstates"] is None else f"{g['overstates']:.1f} times"
+            ratio = "-" if g["overstates"] is None else f"{g['overstates']:.1f}"
             out.append(
                 f"{pair}  {name:18s} gain mapped {g['mapped_ha']:.1f} ha, true {g['true_ha']:.1f} (false {g['false_ha']:.1f}, missed "
-                f"{g['missed_ha']:.1f}, overstated {ratio}); loss mapped {loss['mapped_ha']:.1f}, true {loss['true_ha']:.1f} (false "
+                f"{g['missed_ha']:.1f}, mapped / true {ratio}); loss mapped {loss['mapped_ha']:.1f}, true {loss['true_ha']:.1f} (false "
                 f"{loss['false_ha']:.1f}, missed {loss['missed_ha']:.1f})"
             )
     for key, t in result.get("tables", {}).items():
-        held = "no intervals"
+        intervals = "no intervals"
         if t["covering"] is not None:
-            held = (
-                f"{t['intervals']} intervals hold {pct(t['covering'])} %, median width {t['median_width_km2']:.4f} km2"
-            )
+            intervals = f"{t['intervals']} intervals, {pct(t['covering']).strip()} % contain the truth, median width {t['median_width_km2']:.4f} km2"
         out.append(
-            f"table  {key}: {t['figures']} figures, mean error {t['mean_error_km2']:+.4f} km2, rmse {t['rmse_km2']:.4f}; {held}"
+            f"table  {key}: {t['figures']} figures, mean error {t['mean_error_km2']:+.4f} km2, rmse {t['rmse_km2']:.4f}; {intervals}"
         )
     if result["years"]:
         out += ["", *_region_lines(result, pct)]
@@ -353,15 +352,15 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def _region_lines(result: dict[str, Any], pct: Callable[[float | None], str]) -> list[str]:
-    """Write artificial land per region: worst and best of the years, and the change from the first to the last."""
+    """Write the figures of artificial land for each region: worst and best year, and the change from the first to the last."""
 
     def span(values: Iterable[float | None], scale: float, form: str) -> str:
         known = [scale * v for v in values if v is not None]
         return " ".join(format(v, form) for v in (min(known), max(known))) if known else "- -"
 
     out = [
-        "Artificial land per region; change from the first year to the last:",
-        "region    seen   IoU, worst best  area error, % from to  bias of p, % from to  gain mapped  true  false  missed ha",
+        "Artificial land by region: smallest and largest value of all years, and gain from the first year to the last",
+        "region    seen     IoU min max  area error % min max  bias of p % min max  gain mapped  true  false  missed ha",
     ]
     for geo, region in result["regions"].items():
         if not region["years"]:
@@ -378,13 +377,13 @@ def _region_lines(result: dict[str, Any], pct: Callable[[float | None], str]) ->
     return out
 
 
-def _known(value: float | None) -> float:
-    """Return a value to plot: what is unknown leaves a gap, a nought does not."""
+def _nan_if_unknown(value: float | None) -> float:
+    """Return a value to plot: NaN, which leaves a gap, if it is unknown."""
     return math.nan if value is None else value
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw a judgement as one picture."""
+    """Draw the judgement as one picture with four panels."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -393,26 +392,32 @@ def draw(result: dict[str, Any], path: Path) -> None:
     fig, axes = plt.subplots(2, 2, figsize=(13, 9))
     years = list(result["years"])
     for name in CLASSES:
-        axes[0, 0].plot(years, [_known(result["years"][y][name]["iou"]) for y in years], "o-", label=name)
-        axes[0, 1].plot(years, [100 * _known(result["years"][y][name]["area_error"]) for y in years], "o-", label=name)
+        axes[0, 0].plot(years, [_nan_if_unknown(result["years"][y][name]["iou"]) for y in years], "o-", label=name)
+        axes[0, 1].plot(
+            years, [100 * _nan_if_unknown(result["years"][y][name]["area_error"]) for y in years], "o-", label=name
+        )
         for y in years[:1]:
             bins = (result["years"][y][name].get("reliability") or {}).get("bins", [])
             if bins:
                 axes[1, 0].plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=f"{name} {y}")
     axes[0, 0].set(title="Intersection over union with the truth", ylim=(0, 1))
-    axes[0, 1].set(title="Error of area, per cent of the true area")
+    axes[0, 1].set(title="Error of the area, % of the true area")
     axes[0, 1].axhline(0, color="grey", lw=0.8)
     axes[1, 0].plot([0, 1], [0, 1], color="grey", lw=0.8)
     if not axes[1, 0].get_legend_handles_labels()[0]:
-        axes[1, 0].text(0.5, 0.2, "the run holds no maps of probabilities", ha="center")
-    axes[1, 0].set(title="Reliability of the probabilities", xlabel="mean probability", ylabel="share that is true")
+        axes[1, 0].text(0.5, 0.2, "the run has no probability maps", ha="center")
+    axes[1, 0].set(
+        title="Reliability of the probabilities",
+        xlabel="mean probability",
+        ylabel="share of cells that truly have the class",
+    )
     pairs = list(result["change"])
     at = np.arange(len(pairs))
     for shift, key, name in ((-0.25, "mapped_ha", "mapped"), (0, "true_ha", "true"), (0.25, "missed_ha", "missed")):
         axes[1, 1].bar(
             at + shift, [max(0.01, result["change"][p]["artificial"]["gain"][key]) for p in pairs], 0.25, label=name
         )
-    axes[1, 1].set(title="New artificial land, hectares (logarithmic)", yscale="log")
+    axes[1, 1].set(title="Newly artificial land, hectares (logarithmic scale)", yscale="log")
     axes[1, 1].set_xticks(at, pairs, rotation=30)
     for a in axes.flat:
         if a.get_legend_handles_labels()[0]:
@@ -422,55 +427,46 @@ def draw(result: dict[str, Any], path: Path) -> None:
     plt.close(fig)
 
 
-def draw_samples(world: Path, number: int, to: Path, each: int | None = None, error_rate: float | None = None) -> None:
-    """Draw further reference samples of a world, as points.csv in folders of their own, for judging intervals over many draws.
-
-    each, error_rate : points a stratum and the interpreter's errors; None takes the world's own
-    """
-    facts, _ = read_world(world)
-    each = facts["points"] if each is None else each
-    error_rate = facts["interpreter_error_rate"] if error_rate is None else error_rate
-    settings = {**facts["settings"], "years": tuple(facts["settings"]["years"])}
-    spec = Spec(**settings)
-    truth = {y: around.Truth(np.zeros(0), read_truth(world, y), {}, {}) for y in spec.years}
-    header = ["id", "x", "y", "stratum", "stratum_cells", "stratum_points", *(f"label_{y}" for y in spec.years)]
-    for k in range(1, number + 1):
-        around.write_csv(
-            to / f"draw_{k:03d}" / "points.csv", header, around.draw_points(spec, truth, each, k, error_rate)
-        )
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Judge and print."""
+    """Judge by the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.world.judge", description="Compare a run with the truth of its world."
+        prog="python -m testsuite.world.judge", description="Compare a run of the tools with the truth of its world."
     )
     parser.add_argument(
         "world",
         type=Path,
         nargs="?",
-        help="folder of the world; without it the truth is made anew from --seed and so on",
+        help="folder of the world; if it is missing, the truth is made from --seed, --growth, --size-km and --years",
     )
-    parser.add_argument("--run", type=Path, help="folder with the run's maps and tables")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--growth", type=float, default=0.003)
-    parser.add_argument("--size-km", type=float, default=30.0)
-    parser.add_argument("--years", type=parse_years, default=parse_years("2017-2023"))
+    parser.add_argument("--run", type=Path, help="folder with the maps and tables of the run")
+    parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
+    parser.add_argument("--growth", type=float, default=0.003, help="(default: %(default)s)")
+    parser.add_argument("--size-km", type=float, default=30.0, help="(default: %(default)s)")
+    parser.add_argument("--years", type=parse_years, default=parse_years("2017-2023"), help="(default: 2017-2023)")
     parser.add_argument(
-        "--basis", choices=("majority", "share"), default="majority", help="what the truth of the tables counts"
+        "--basis",
+        choices=("majority", "share"),
+        default="majority",
+        help="cells that the truth of the tables counts: 20 m cells by majority, or 5 m cells (default: %(default)s)",
     )
-    parser.add_argument("--difficulty", action="store_true", help="measure the world itself with a random forest")
-    parser.add_argument("--draws", type=int, default=0, help="draw this many reference samples into --to")
-    parser.add_argument("--to", type=Path)
-    parser.add_argument("--points", type=int, help="points a stratum; the world's own where left out")
-    parser.add_argument("--error-rate", type=float, help="the interpreter's; the world's own where left out")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument(
+        "--difficulty", action="store_true", help="measure how difficult the world is, by a random forest"
+    )
+    parser.add_argument("--draws", type=int, default=0, help="number of reference samples to draw into --to")
+    parser.add_argument("--to", type=Path, help="folder for the drawn samples (default: draws)")
+    parser.add_argument(
+        "--points", type=int, help="points in each stratum of a drawn sample (default: as in the world)"
+    )
+    parser.add_argument(
+        "--error-rate", type=float, help="share of wrong labels in a drawn sample (default: as in the world)"
+    )
+    parser.add_argument("--json", type=Path, help="JSON file to write")
+    parser.add_argument("--picture", type=Path, help="picture to write, .png")
     a = parser.parse_args(arguments)
     if not (a.run or a.difficulty or a.draws):
-        parser.error("one of --run, --difficulty, --draws is needed")
+        parser.error("give at least one of --run, --difficulty, --draws")
     if a.difficulty and a.world is None:
-        parser.error("--difficulty needs a world: its truth alone does not do")
+        parser.error("--difficulty needs the folder of a world with scenes")
     try:
         with tempfile.TemporaryDirectory() as folder:
             world = a.world
@@ -480,10 +476,10 @@ def main(arguments: list[str] | None = None) -> int:
             result: dict[str, Any] = {}
             if a.run:
                 result = judge_run(world, a.run, a.basis)
-                print("\n".join(lines(result)))
+                print("\n".join(summary_lines(result)))
             if a.difficulty:
                 result["difficulty"] = difficulty.measure(world)
-                print("\n".join(difficulty.lines(result["difficulty"])))
+                print("\n".join(difficulty.summary_lines(result["difficulty"])))
             if a.draws:
                 draw_samples(world, a.draws, a.to or Path("draws"), a.points, a.error_rate)
         if a.json:

@@ -1,8 +1,8 @@
 """What the land is made of: classes, spectra, seasons.
 
 Reflectance is that of Sentinel-2 B04, B11, B12, 0-1. Means lie within the classes of the Berlin-Urban-Gradient library (Okujeni et al.
-2016, doi 10.5880/enmap.2016.008), moved so that all of a class together spread as they do there and in real scenes (reality.py measures it);
-crops, marsh, moor and rock, which it lacks, are set between their nearest neighbours there.
+2016, doi 10.5880/enmap.2016.008), adjusted so that each class varies as much as there and in real scenes (measured by reality.py). Crops,
+marsh, moor and rock are not in the library; their values lie between the most similar materials of it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ class Material:
     s2glc: int
     """Code in the S2GLC legend."""
     bare: tuple[float, float, float]
-    """Reflectance without leaves, or of the thing itself."""
+    """Reflectance without leaves, or of the material itself."""
     green: tuple[float, float, float] | None = None
-    """Reflectance under full leaf; None for what does not grow."""
+    """Reflectance with all leaves; None for materials that are not plants."""
     season: tuple[float, float, float, float] | None = None
-    """Days of the year: leaves begin, full, begin to fade, gone; None for always full."""
+    """Days of the year: leaves start to grow, are complete, start to fade, are gone; None if leaves are always complete."""
     spread: float = 0.10
-    """Standard deviation of the logarithm of brightness between objects."""
+    """Standard deviation of the logarithm of brightness, between objects."""
     texture: float = 0.08
-    """The same within an object."""
+    """The same, within an object."""
     moist: float = 0.0
-    """How far the bare state darkens when wet, 0-1."""
+    """How much the bare state darkens when wet, 0-1."""
 
 
 SOIL = (0.157, 0.328, 0.302)
@@ -92,11 +92,11 @@ def _ramp(day: np.ndarray, begin: float, full: float) -> np.ndarray:
 
 
 def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.ndarray, habit: np.ndarray) -> np.ndarray:
-    """Tell how green each surface is on a day.
+    """Return how green each surface is on a day.
 
-    material : array (surface), codes; lead : array (surface), days by which it is ahead of its kind
-    habit : array (surface), 0 a farmer who ploughs and leaves fields bare, 1 one who sows catch crops; it lasts over the years
-    drought : array (surface), 0 a wet year, 1 a very dry one: leaves fade earlier, meadows turn to straw in summer
+    material : array (surface), codes; lead : array (surface), days by which it is earlier than usual for its material
+    habit : array (surface), 0 a farmer who leaves fields bare after ploughing, 1 a farmer who sows catch crops; the same in all years
+    drought : array (surface), 0 a wet year, 1 a very dry one: leaves fade earlier, and meadows dry out in summer
     Returns: array (surface), float, 0 bare to 1 full leaf
     """
     out = np.ones(len(material))
@@ -109,7 +109,7 @@ def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.nd
             early = 7 * drought[at]
             out[at] = _ramp(now[at], begin, full) * (1 - _ramp(now[at] + early, fade, gone))
             if kind.name in FIELD:
-                # Catch crops, weeds and the next winter's seed: a field is seldom wholly bare or wholly covered.
+                # Because of catch crops, weeds and winter crops a field is seldom completely bare or completely covered.
                 weeds, sown = 0.22 + 0.22 * habit[at], 0.46 + 0.52 * habit[at]
                 after = _ramp(now[at], 205, 245) * (1 - 0.25 * drought[at])
                 winter = 1 - _ramp(now[at], begin - 20, begin - 5)
@@ -122,7 +122,7 @@ def greenness(material: np.ndarray, day: float, lead: np.ndarray, drought: np.nd
 
 
 def stubble(material: np.ndarray, day: float, plough: np.ndarray) -> np.ndarray:
-    """Tell how much of the bare part of each field is stubble rather than soil.
+    """Return how much of the bare part of each field is stubble, and not soil.
 
     material, plough : arrays (surface), code, day of the year of ploughing
     Returns: array (surface), float, 0 soil to 1 stubble
@@ -141,7 +141,7 @@ def spectra(
     """Mix the bare and the green state of each surface.
 
     material, leaf, wet, straw : arrays (surface), code, greenness 0-1, wetness 0-1, share of stubble in the bare part 0-1
-    low : array (surface), how far the water of wetland has fallen, 0-1
+    low : array (surface), how far the water level of wetland has fallen, 0-1
     Returns: array (surface, band) in the order of BANDS, reflectance 0-1
     """
     bare = np.array([m.bare for m in MATERIALS])
@@ -151,6 +151,6 @@ def spectra(
     g, s = leaf[:, None], np.broadcast_to(straw, leaf.shape)[:, None]
     ground = (1 - s) * bare[material] * dim + s * np.array(STUBBLE)
     out = (1 - g) * ground + g * green[material]
-    # Where the water falls, reed and sedge stand dry and look like grass.
+    # Where the water level falls, reed and sedge are dry and look like grass.
     out += (WETLAND[material] * low)[:, None] * (green[CODE["natural_grass"]] - out)
     return out

@@ -9,19 +9,20 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from testsuite.world.difficulty import composite, read_items, read_scene, read_truth, read_world
+from testsuite.world.difficulty import composite
 from testsuite.world.materials import CLASS_OF_S2GLC
+from testsuite.world.reading import read_items, read_scene, read_truth, read_world
 
 COLOURS = np.array([(255, 255, 255), (178, 24, 43), (171, 164, 153), (77, 146, 33), (67, 124, 190)], np.uint8)
 
 
-def stretched(image: np.ndarray) -> np.ndarray:
-    """Make a picture of B04, B11, B12, no data black. image : array (band, row, col). Returns: array (row, col, 3), 0-1."""
+def false_colour(image: np.ndarray) -> np.ndarray:
+    """Return B12, B11, B04 as red, green, blue. image : array (band, row, col) of B04, B11, B12. Returns: array (row, col, 3), 0-1; no data is black."""
     return np.clip(np.nan_to_num(image[::-1]).transpose(1, 2, 0) / [0.30, 0.40, 0.20], 0, 1)
 
 
 def draw(world: Path, path: Path) -> None:
-    """Draw one scene, a year's composite, truth, labels, growth and regions."""
+    """Draw a scene, a composite, truth, labels, growth and regions of a world as one picture."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -47,17 +48,17 @@ def draw(world: Path, path: Path) -> None:
     growth[(before != 1) & (after == 1)] = (0.85, 0.0, 0.1)
     growth[(before == 1) & (after != 1)] = (0.0, 0.3, 0.9)
     middle = before.shape[0] // 2, before.shape[1] // 2
-    town = np.unravel_index(np.argmax(_density(before == 1)), before.shape)
+    town = np.unravel_index(np.argmax(_local_share(before == 1)), before.shape)
     near = tuple(slice(max(0, t - 75), t + 75) for t in town)
     panels = (
-        (stretched(scene), "One scene of one tile, where clear (B12 B11 B04)"),
-        (stretched(image), f"Median of {first}"),
+        (false_colour(scene), "One scene of one tile, clear pixels (B12 B11 B04)"),
+        (false_colour(image), f"Median of {first}"),
         (count, f"Clear observations, {first}"),
-        (COLOURS[before], f"Truth {first}: artificial, natural, green, other"),
-        (COLOURS[labels], "Label map, 86 % right"),
+        (COLOURS[before], f"Truth {first}: artificial (red), natural (grey), green, other (blue)"),
+        (COLOURS[labels], "Label map, 86 % correct"),
         (growth, f"New (red) and lost (blue) sealed land {first}-{last}"),
-        (stretched(image)[near], "A town: 3 km of the composite"),
-        (COLOURS[before][near], "... and its truth"),
+        (false_colour(image)[near], "Composite of a town, 3 km"),
+        (COLOURS[before][near], f"Truth of the town, {first}"),
         (zones, "Regions of level 3"),
     )
     fig, axes = plt.subplots(3, 3, figsize=(12, 12.6))
@@ -74,18 +75,18 @@ def draw(world: Path, path: Path) -> None:
     plt.close(fig)
 
 
-def _density(mask: np.ndarray) -> np.ndarray:
-    """Return the share of true cells around each cell."""
+def _local_share(mask: np.ndarray) -> np.ndarray:
+    """Return the share of true cells in the surroundings of each cell."""
     from scipy import ndimage
 
     return ndimage.uniform_filter(mask.astype(np.float32), 75)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Draw."""
+    """Draw a world by the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m testsuite.world.picture", description="Draw a world.")
-    parser.add_argument("world", type=Path)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("world", type=Path, help="folder of the world")
+    parser.add_argument("file", type=Path, help="picture to write, .png")
     a = parser.parse_args(arguments)
     try:
         draw(a.world, a.file)

@@ -1,4 +1,4 @@
-"""Products of the real form: JPEG 2000 objects under SAFE paths, metadata, STAC items as the Copernicus Data Space writes them."""
+"""Products in the form of the Copernicus Data Space: JPEG 2000 objects under SAFE paths, metadata, STAC items."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from rasterio.features import shapes
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
-from testsuite.world.sensor import SUN_AZIMUTH, Pass, Scene, Window
+from testsuite.world.passes import Pass
+from testsuite.world.sensor import Scene
 from testsuite.world.spec import BUCKET, COLLECTION, RES_M
+from testsuite.world.view import SUN_AZIMUTH, Window
 
 BANDS = ("B04", "B11", "B12")
 SCL_NAMES = (
@@ -47,41 +49,41 @@ class Product:
     window: Window
     baseline: str
     """Processing baseline, such as 02.06."""
-    made: datetime
+    processed: datetime
     """When it was processed, UTC."""
     half: int = 0
-    """0 a whole tile; 1 or 2, the halves of a tile that two datastrips share."""
+    """0 for a whole tile; 1 or 2 for the parts of a tile that belong to two datastrips."""
 
     @property
-    def digits(self) -> str:
-        """Baseline without its point."""
+    def baseline_digits(self) -> str:
+        """Baseline without its point, as in names."""
         return self.baseline.replace(".", "")
 
     @property
     def reprocessed(self) -> bool:
-        """Whether it is one of Collection-1."""
+        """Whether it belongs to Collection-1."""
         return self.baseline == "05.00"
 
     @property
     def offset_dn(self) -> int:
-        """What the processor added to each number: 1000 from baseline 04.00 on."""
+        """What the processor adds to each digital number: 1000 from baseline 04.00 on."""
         return 1000 if float(self.baseline) >= 4 else 0
 
     @property
     def sensing(self) -> str:
-        """Datatake's start as in names."""
+        """Start of the datatake, as in names."""
         return f"{self.when.sensed:%Y%m%dT%H%M%S}"
 
     @property
     def strip_start(self) -> datetime:
-        """Start of the datastrip; a second half begins some seconds later."""
+        """Start of the datastrip; that of a second half starts some seconds later."""
         return self.when.sensed + timedelta(seconds=63 + 12 * max(0, self.half - 1))
 
     @property
     def id(self) -> str:
         """Item id: the SAFE name without its suffix."""
         w = self.when
-        return f"S2{w.satellite}_MSIL2A_{self.sensing}_N{self.digits}_R{w.orbit:03d}_T{self.window.tile.name}_{self.made:%Y%m%dT%H%M%S}"
+        return f"S2{w.satellite}_MSIL2A_{self.sensing}_N{self.baseline_digits}_R{w.relative_orbit:03d}_T{self.window.tile.name}_{self.processed:%Y%m%dT%H%M%S}"
 
     @property
     def folder(self) -> str:
@@ -92,7 +94,7 @@ class Product:
     @property
     def granule(self) -> str:
         """Name of the granule's folder."""
-        return f"L2A_T{self.window.tile.name}_A{self.when.absolute:06d}_{self.strip_start:%Y%m%dT%H%M%S}"
+        return f"L2A_T{self.window.tile.name}_A{self.when.absolute_orbit:06d}_{self.strip_start:%Y%m%dT%H%M%S}"
 
     def key(self, band: str) -> str:
         """Key of a 20 m band's object within the bucket."""
@@ -103,25 +105,25 @@ class Product:
     @property
     def datatake(self) -> str:
         """Identifier of the datatake."""
-        return f"GS2{self.when.satellite}_{self.sensing}_{self.when.absolute:06d}_N{self.baseline}"
+        return f"GS2{self.when.satellite}_{self.sensing}_{self.when.absolute_orbit:06d}_N{self.baseline}"
 
     @property
     def datastrip(self) -> str:
         """Identifier of the datastrip."""
         station = "S2RP" if self.reprocessed else "EPAE"
         s = self.when.satellite
-        return f"S2{s}_OPER_MSI_L2A_DS_{station}_{self.made:%Y%m%dT%H%M%S}_S{self.strip_start:%Y%m%dT%H%M%S}_N{self.baseline}"
+        return f"S2{s}_OPER_MSI_L2A_DS_{station}_{self.processed:%Y%m%dT%H%M%S}_S{self.strip_start:%Y%m%dT%H%M%S}_N{self.baseline}"
 
 
 def digital_numbers(reflectance: np.ndarray, valid: np.ndarray, offset_dn: int) -> np.ndarray:
-    """Write reflectance 0-1 as the product does: uint16, x 10000 plus the offset, 0 no data. Any shape."""
-    # Valid is never 0 and never more than 15 bits can hold.
+    """Convert reflectance 0-1 to the numbers of the product: uint16, x 10000 plus the offset, 0 no data. Any shape."""
+    # A valid number is never 0, and fits into 15 bits.
     numbers = np.clip(np.rint(reflectance * 10000) + offset_dn, 1, 32767)
     return np.where(valid, numbers, 0).astype(np.uint16)
 
 
 def write_jp2(path: Path, data: np.ndarray, window: Window) -> None:
-    """Write one band in ESA's profile: reversible 5x3, tiles of 640, five resolutions, precincts of 256, PLT, no TLM.
+    """Write one band as JPEG 2000 in the profile of ESA: reversible 5x3, tiles of 640, five resolutions, precincts of 256, PLT, no TLM.
 
     data : array (row, col), uint16 (15 bits used) or uint8
     """
@@ -139,13 +141,13 @@ def write_jp2(path: Path, data: np.ndarray, window: Window) -> None:
     env = rasterio.Env(GDAL_NUM_THREADS=1, GDAL_PAM_ENABLED=False)
     with env, rasterio.MemoryFile() as held, held.open(**memory) as file:
         file.write(data, 1)
-        # A copy, since rasterio's own writer drops the width of tiles.
+        # By copy, because rasterio's writer ignores BLOCKXSIZE.
         copy(file, part, driver="JP2OpenJPEG", **options)
     part.replace(path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it."""
+    """Write a file under a temporary name, and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
@@ -161,7 +163,7 @@ def multihash(data: bytes) -> str:
 
 
 def footprint(valid: np.ndarray, window: Window) -> list[list[float]]:
-    """Draw the outline of the valid pixels as a ring of longitude and latitude, closed; small nicks are cut straight."""
+    """Return the outline of the valid pixels as a closed ring of longitude and latitude, simplified to 60 m."""
     west, _, _, north = window.bounds
     outline = max(
         (
@@ -169,20 +171,20 @@ def footprint(valid: np.ndarray, window: Window) -> list[list[float]]:
             for s, v in shapes(valid.astype(np.uint8), transform=from_origin(west, north, RES_M, RES_M))
             if v == 1
         ),
-        key=lambda ring: abs(_area(np.array(ring))),
+        key=lambda ring: abs(_signed_area(np.array(ring))),
     )
-    ring = _simplified(np.array(outline), 60.0)
+    ring = _simplify(np.array(outline), 60.0)
     lon, lat = Transformer.from_crs(window.tile.epsg, 4326, always_xy=True).transform(ring[:, 0], ring[:, 1])
     return [[float(a), float(b)] for a, b in zip(lon, lat, strict=True)]
 
 
-def _area(ring: np.ndarray) -> float:
+def _signed_area(ring: np.ndarray) -> float:
     """Return the signed area of a ring."""
     return float(np.sum(ring[:-1, 0] * ring[1:, 1] - ring[1:, 0] * ring[:-1, 1]) / 2)
 
 
-def _simplified(ring: np.ndarray, tolerance: float) -> np.ndarray:
-    """Thin a closed ring by Douglas and Peucker's rule."""
+def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
+    """Simplify a closed ring by the algorithm of Douglas and Peucker."""
     middle = int(np.argmax(np.hypot(*(ring - ring[0]).T)))
     keep = {0, middle, len(ring) - 1}
     todo = [(0, middle), (middle, len(ring) - 1)]
@@ -202,7 +204,7 @@ def _simplified(ring: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def metadata_xml(product: Product) -> bytes:
-    """Write the part of MTD_MSIL2A.xml that readers use: product, quantification, and the offsets from baseline 04.00 on."""
+    """Return the part of MTD_MSIL2A.xml that readers use: product, quantification, and the offsets from baseline 04.00 on."""
     p, w = product, product.when
     files = "\n".join(
         f"            <IMAGE_FILE>{p.key(b).split('.SAFE/')[1][:-4]}</IMAGE_FILE>" for b in ("B04", "B11", "B12", "SCL")
@@ -222,12 +224,12 @@ def metadata_xml(product: Product) -> bytes:
       <PROCESSING_LEVEL>Level-2A</PROCESSING_LEVEL>
       <PRODUCT_TYPE>S2MSI2A</PRODUCT_TYPE>
       <PROCESSING_BASELINE>{p.baseline}</PROCESSING_BASELINE>
-      <GENERATION_TIME>{p.made:%Y-%m-%dT%H:%M:%S}.000000Z</GENERATION_TIME>
+      <GENERATION_TIME>{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z</GENERATION_TIME>
       <Datatake datatakeIdentifier="{p.datatake}">
         <SPACECRAFT_NAME>Sentinel-2{w.satellite}</SPACECRAFT_NAME>
         <DATATAKE_TYPE>INS-NOBS</DATATAKE_TYPE>
         <DATATAKE_SENSING_START>{w.sensed:%Y-%m-%dT%H:%M:%S}.024Z</DATATAKE_SENSING_START>
-        <SENSING_ORBIT_NUMBER>{w.orbit}</SENSING_ORBIT_NUMBER>
+        <SENSING_ORBIT_NUMBER>{w.relative_orbit}</SENSING_ORBIT_NUMBER>
         <SENSING_ORBIT_DIRECTION>DESCENDING</SENSING_ORBIT_DIRECTION>
       </Datatake>
       <Product_Organisation>
@@ -253,7 +255,7 @@ def metadata_xml(product: Product) -> bytes:
 
 
 def write_product(root: Path, product: Product, scene: Scene) -> dict[str, Any]:
-    """Write the objects of a product under the bucket's folder and describe them. Returns: the STAC item."""
+    """Write the objects of a product into the folder of the bucket. Returns: the STAC item."""
     bucket = root / "objects" / BUCKET
     files: dict[str, bytes] = {}
     for number, band in enumerate(BANDS):
@@ -271,9 +273,9 @@ def write_product(root: Path, product: Product, scene: Scene) -> dict[str, Any]:
 def stac_item(
     product: Product, scene: Scene, files: dict[str, tuple[int, str]], xml: tuple[int, str]
 ) -> dict[str, Any]:
-    """Write the STAC 1.1 item in the shape of the Copernicus Data Space, its mistaken raster:offset included.
+    """Return the STAC 1.1 item in the form of the Copernicus Data Space, with its wrong raster:offset.
 
-    files : per band the size in bytes and the checksum; xml : the same of MTD_MSIL2A.xml
+    files : band to size in bytes and checksum; xml : the same for MTD_MSIL2A.xml
     """
     p, w, window = product, product.when, product.window
     n = np.bincount(scene.scl.ravel(), minlength=12)
@@ -375,18 +377,18 @@ def stac_item(
         "bbox": [round(min(lons), 6), round(min(lats), 6), round(max(lons), 6), round(max(lats), 6)],
         "properties": {
             "datetime": stamp, "start_datetime": stamp, "end_datetime": stamp,
-            "created": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z", "updated": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z",
-            "published": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z", "expires": "9999-01-01T00:00:00.000000Z",
+            "created": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z", "updated": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z",
+            "published": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z", "expires": "9999-01-01T00:00:00.000000Z",
             "platform": f"sentinel-2{w.satellite.lower()}", "constellation": "sentinel-2", "instruments": ["msi"], "gsd": 10,
             "grid:code": f"MGRS-{window.tile.name}", "statistics": statistics,
             # Of the valid pixels, as in the real catalogue.
             "eo:cloud_cover": round(100 * float(n[8] + n[9] + n[10]) / n_valid, 2), "eo:snow_cover": round(100 * float(n[11]) / n_valid, 6),
             "product:type": "S2MSI2A", "product:timeliness": "PT24H", "product:timeliness_category": "NRT",
             "processing:level": "L2", "processing:version": p.baseline, "processing:facility": "ESA",
-            "processing:datetime": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z",
+            "processing:datetime": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z",
             "eopf:datatake_id": p.datatake, "eopf:datastrip_id": p.datastrip, "eopf:instrument_mode": "INS-NOBS",
-            "eopf:origin_datetime": f"{p.made:%Y-%m-%dT%H:%M:%S}.000000Z",
-            "sat:absolute_orbit": w.absolute, "sat:relative_orbit": w.orbit, "sat:orbit_state": "descending",
+            "eopf:origin_datetime": f"{p.processed:%Y-%m-%dT%H:%M:%S}.000000Z",
+            "sat:absolute_orbit": w.absolute_orbit, "sat:relative_orbit": w.relative_orbit, "sat:orbit_state": "descending",
             "sat:platform_international_designator": "2015-028A" if w.satellite == "A" else "2017-013A",
             "view:sun_azimuth": round(float(np.degrees(SUN_AZIMUTH)), 3), "view:sun_elevation": round(60.5 - 0.19 * abs(w.day - 172), 3),
             "auth:schemes": {

@@ -1,8 +1,8 @@
-"""Set the made world beside real pixels: `python -m testsuite.world.reality DATA --picture FILE`.
+"""Compare the made world with real pixels: `python -m testsuite.world.reality DATA --picture FILE`.
 
-DATA is a folder with packs of real Sentinel-2 pixels and spectra (see doc/archive.md for their public sources); what is absent is named
-and left out. Compared: per class the mean and standard deviation of B04, B11, B12 and their correlations (bound: within 25 %), per
-landscape the variogram at 20 to 320 m (bound: within a factor of 1.5).
+DATA is a folder with packs of real Sentinel-2 pixels and spectra; doc/world.md names their public sources. Missing packs are reported and
+skipped. Compared are, for each class, mean and standard deviation of B04, B11, B12 and their correlations (accepted: within 25 %), and for
+each landscape the variogram at 20 to 320 m (accepted: within a factor of 1.5).
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from scipy import ndimage
 
 from testsuite.world.land import make_land
 from testsuite.world.materials import BANDS, CLASS, CODE, CROPS, MATERIALS
-from testsuite.world.sensor import Pass, View, observe, rotated, surface_reflectance, textures, tile_window
+from testsuite.world.passes import Pass
+from testsuite.world.sensor import observe
 from testsuite.world.spec import TILES, Spec
+from testsuite.world.surfaces import rotate_crops, surface_reflectance, textures
+from testsuite.world.view import View, tile_window
 
 LAGS_M = (20, 40, 80, 160, 320)
 CLASS_BOUND, VARIOGRAM_BOUND = 0.25, 1.5
 AIR = np.array([[0.90, 0.95, 0.93], [0.015, 0.001, 0.001]])
-"""Transmittance down and up, and reflectance of the path, of clear air in summer (molecules 0.045, aerosols 0.1 at 665 nm, ozone, water).
-Two of the real packs are reflectance at the top of the atmosphere; what is made is seen through this air before it is set beside them."""
+"""Transmittance (down and up) and path reflectance of clear air in summer (molecules 0.045, aerosols 0.1 at 665 nm, ozone, water). Two of the
+real packs are reflectance at the top of the atmosphere; the made reflectance is converted by these before it is compared with them."""
 
 
 @dataclass
 class Stats:
-    """What is compared of one class or landscape."""
+    """Statistics of a class or landscape that are compared."""
 
     mean: np.ndarray
     sd: np.ndarray
@@ -44,16 +47,16 @@ class Stats:
     """(band, row, col), for the picture."""
 
 
-def of_pixels(values: np.ndarray) -> Stats:
-    """Describe pixels. values : array (band, pixel), reflectance 0-1."""
+def pixel_stats(values: np.ndarray) -> Stats:
+    """Return statistics of pixels. values : array (band, pixel), reflectance 0-1."""
     values = values[:, np.isfinite(values).all(axis=0)]
     c = np.corrcoef(values)
     return Stats(values.mean(axis=1), values.std(axis=1), np.array([c[0, 1], c[0, 2], c[1, 2]]))
 
 
-def of_image(image: np.ndarray, res_m: float = 20.0) -> Stats:
-    """Describe an image with its variogram. image : array (band, row, col), NaN no data."""
-    s = of_pixels(image.reshape(3, -1))
+def image_stats(image: np.ndarray, res_m: float = 20.0) -> Stats:
+    """Return statistics of an image, with its variogram. image : array (band, row, col), NaN no data."""
+    s = pixel_stats(image.reshape(3, -1))
     s.variogram = np.array([[semivariance(band, lag / res_m) for lag in LAGS_M] for band in image])
     s.image = image
     return s
@@ -69,7 +72,7 @@ def semivariance(band: np.ndarray, lag: float) -> float:
 
 
 def average(all_stats: list[Stats]) -> Stats:
-    """Average several descriptions."""
+    """Average several statistics; the image is that of the largest."""
     pick = max((s for s in all_stats if s.image is not None), key=lambda s: s.image.shape[1], default=None)
     variograms = [s.variogram for s in all_stats if s.variogram is not None]
     return Stats(
@@ -81,16 +84,16 @@ def average(all_stats: list[Stats]) -> Stats:
     )
 
 
-def _halved(band: np.ndarray, n: int = 2) -> np.ndarray:
+def _block_mean(band: np.ndarray, n: int = 2) -> np.ndarray:
     """Average n x n pixels."""
     r, c = band.shape[0] // n * n, band.shape[1] // n * n
     return np.nanmean(band[:r, :c].reshape(r // n, n, c // n, n), axis=(1, 3))
 
 
-# ----- the real side
+# ----- the real world
 
 
-def real_fields(data: Path) -> dict[str, Stats]:
+def read_fields(data: Path) -> dict[str, Stats]:
     """Read fields, grass and houses in Flanders, summer 2018 (WorldCereal)."""
     import xarray
 
@@ -107,19 +110,19 @@ def real_fields(data: Path) -> dict[str, Stats]:
         if "2018-06-20" <= day <= "2018-09-25" and np.isin(twenty["SCL"].values[number], (4, 5, 6, 7)).mean() > 0.97:
             images.append(
                 np.stack(
-                    [_halved(ten["B04"].values[number]), twenty["B11"].values[number], twenty["B12"].values[number]]
+                    [_block_mean(ten["B04"].values[number]), twenty["B11"].values[number], twenty["B12"].values[number]]
                 )
                 / 1e4
             )
-    out = {"landscape: fields": average([of_image(i) for i in images])}
-    # Nine tenths of its crop land are maize.
+    out = {"landscape: fields": average([image_stats(i) for i in images])}
+    # Nine tenths of the crop land in this pack are maize.
     for name, kind, value in (("maize", "CT", 1200), ("grass", "LC", 13), ("built", "LC", 60)):
         at = (parts[kind] == value).all(axis=0)
-        out[name] = average([of_pixels(i[:, at]) for i in images])
+        out[name] = average([pixel_stats(i[:, at]) for i in images])
     return out
 
 
-def real_towns(data: Path) -> dict[str, Stats]:
+def read_towns(data: Path) -> dict[str, Stats]:
     """Read Rennes, Bordeaux and Paris (OSCD; top of atmosphere)."""
     found = []
     for city in ("rennes", "bordeaux", "paris"):
@@ -128,14 +131,14 @@ def real_towns(data: Path) -> dict[str, Stats]:
         for band in BANDS:
             with rasterio.open(next(p for p in sorted(folder.iterdir()) if band in p.name)) as file:
                 bands.append(file.read(1) / 1e4)
-        bands[0] = _halved(bands[0])
+        bands[0] = _block_mean(bands[0])
         rows, cols = min(b.shape[0] for b in bands), min(b.shape[1] for b in bands)
-        found.append(of_image(np.stack([b[:rows, :cols] for b in bands])))
+        found.append(image_stats(np.stack([b[:rows, :cols] for b in bands])))
     return {"landscape: town": average(found)}
 
 
-def real_forest(data: Path) -> dict[str, Stats]:
-    """Read woods of September 2019 (Czech chips)."""
+def read_forest(data: Path) -> dict[str, Stats]:
+    """Read forests of September 2019 (Czech chips)."""
     paths = sorted((data / "s2_l2a_czech_2019_2020" / "2019-09").glob("*.tif"))
     if not paths:
         raise FileNotFoundError("no pack 's2_l2a_czech_2019_2020'")
@@ -145,20 +148,20 @@ def real_forest(data: Path) -> dict[str, Stats]:
             bands = file.read([4, 11, 12]).astype(float) / 1e4
         bands[:, bands[0] == 0] = np.nan
         with np.errstate(all="ignore"):
-            # Pixels of 10 m in Web Mercator are some 6.5 m on this ground.
-            chips.append(of_image(np.stack([_halved(b, 3) for b in bands])))
+            # At this latitude, pixels of 10 m in Web Mercator are about 6.5 m on the ground.
+            chips.append(image_stats(np.stack([_block_mean(b, 3) for b in bands])))
     return {"landscape: forest": average(chips)}
 
 
-def real_trees(data: Path) -> dict[str, Stats]:
-    """Read forest by its land cover of August and September 2015 (Slovenia; top of atmosphere)."""
+def read_trees(data: Path) -> dict[str, Stats]:
+    """Read the forest pixels of August and September 2015 (Slovenia; top of atmosphere)."""
     folder = data / "s2_l1c_slovenia_eopatch"
     cover = np.load(folder / "LULC.npy")[..., 0]
     scenes = np.load(folder / "REFERENCE_SCENES_2015.npy")[2:4][..., [3, 11, 12]]
-    return {"forest": average([of_pixels(s[cover == 2].T) for s in scenes])}
+    return {"forest": average([pixel_stats(s[cover == 2].T) for s in scenes])}
 
 
-def real_spectra(data: Path) -> dict[str, Stats]:
+def read_spectra(data: Path) -> dict[str, Stats]:
     """Read the spectra of the Berlin-Urban-Gradient library by class."""
     library = json.loads((data / "spectra" / "berlin_s2_b4_b11_b12.json").read_text())
     groups = {
@@ -170,22 +173,22 @@ def real_spectra(data: Path) -> dict[str, Stats]:
     for name, rule in groups.items():
         values = np.array([[s["B4"], s["B11"], s["B12"]] for n, s in library.items() if rule(n, s)]).T
         if values.size and values.shape[1] > 2:
-            out[name] = of_pixels(values)
+            out[name] = pixel_stats(values)
     return out
 
 
-# ----- the made side
+# ----- the made world
 
 
-class Made:
-    """A made world seen without clouds."""
+class MadeWorld:
+    """A made world without clouds."""
 
     def __init__(self, seed: int = 3, size_km: float = 14) -> None:
         self.spec = Spec(seed=seed, size_km=size_km, years=(2017, 2018), clouds=False)
         self.land = make_land(self.spec)
         self.view = View.make(self.spec, self.land, tile_window(self.spec, TILES[1]))
-        self.view.hold(self.land, textures(self.spec))
-        material = rotated(self.spec, self.land.material(2018), self.land.parcel, 2018)
+        self.view.load_land(self.land, textures(self.spec))
+        material = rotate_crops(self.spec, self.land.material(2018), self.land.parcel, 2018)
         groups = {
             "fields": np.isin(material, CROPS), "maize": material == CODE["maize"], "grass": material == CODE["meadow"], "built": CLASS[material] == 1,
             "forest": np.isin(material, [CODE["broadleaf"], CODE["conifer"]]),
@@ -194,12 +197,12 @@ class Made:
         self.part = {n: part[:, i].reshape(self.view.valid.shape) for i, n in enumerate(groups)}
 
     def scene(self, day: str) -> np.ndarray:
-        """Take a scene. Returns: array (band, row, col)."""
+        """Simulate a scene. Returns: array (band, row, col)."""
         when = Pass(datetime.fromisoformat(day + "T10:10:31").replace(tzinfo=UTC), "A", 22, 1, 0.0, None)
         return observe(self.view, self.land, when).bands
 
     def windows(self, group: str, size: int, share: float, number: int = 6) -> list[tuple[slice, slice]]:
-        """Find the windows whose share of a group is nearest to the one wanted, none overlapping."""
+        """Find windows, without overlap, whose share of a group is nearest to the given one."""
         away = np.abs(ndimage.uniform_filter(self.part[group] * self.view.valid, size) - share)
         half = size // 2
         inside = ndimage.uniform_filter(self.view.valid.astype(np.float32), size) > 0.999
@@ -213,7 +216,7 @@ class Made:
         return out
 
     def all(self) -> dict[str, Stats]:
-        """Describe the same classes and landscapes as the real side."""
+        """Return statistics of the same classes and landscapes as in the real packs."""
         summer = [self.scene(d) for d in ("2018-06-28", "2018-07-15", "2018-08-05", "2018-09-21")]
         autumn = [self.scene("2018-09-10")]
         above, autumn_above = ([AIR[0][:, None, None] * i + AIR[1][:, None, None] for i in g] for g in (summer, autumn))
@@ -225,20 +228,20 @@ class Made:
             ("forest", 0.95, autumn_above),
         ):
             at = (self.part[name] > least) & self.view.valid
-            out[name] = average([of_pixels(i[:, at]) for i in images])
+            out[name] = average([pixel_stats(i[:, at]) for i in images])
         for name, group, size, share, images in (
             ("landscape: fields", "fields", 32, 0.90, summer), ("landscape: town", "built", 60, 0.45, above),
             ("landscape: forest", "forest", 50, 0.85, autumn),
         ):  # fmt: skip
-            found = [of_image(i[:, r, c]) for i in images for r, c in self.windows(group, size, share)]
+            found = [image_stats(i[:, r, c]) for i in images for r, c in self.windows(group, size, share)]
             if found:
                 out[name] = average(found)
-        # The library was gathered over a summer: green and dry grass are both in it.
+        # The spectra of the library are from a whole summer, so it has green and dry grass.
         spectra, names = [], []
         for year, month in ((2017, 6), (2018, 7)):
             day = Pass(datetime(year, month, 20, 10, 10, 31, tzinfo=UTC), "A", 22, 1, 0.0, None)
             spectra.append(surface_reflectance(self.spec, self.land, day)[:, :3].T)
-            material = rotated(self.spec, self.land.material(year), self.land.parcel, year)
+            material = rotate_crops(self.spec, self.land.material(year), self.land.parcel, year)
             names.append(np.array([m.name for m in MATERIALS])[material])
         surface, names = np.concatenate(spectra, axis=1), np.concatenate(names)
         area = np.tile(np.bincount(self.land.surface.ravel()), 2)
@@ -248,17 +251,17 @@ class Made:
             ("spectra: low vegetation", ("meadow", "lawn", "natural_grass", "maize", "beet")), ("spectra: tree", ("broadleaf", "conifer")),
             ("spectra: soil", ("rock", "gravel_bank")),
         ):  # fmt: skip
-            # Each kind of roof counts as much as another, as in a library.
+            # All materials of a group have the same weight, as in the library.
             chosen = [surface[:, (names == k) & (area > 8)] for k in kinds]
             n = min(400, *(c.shape[1] for c in chosen if c.shape[1]))
-            out[name] = of_pixels(
+            out[name] = pixel_stats(
                 np.concatenate([c[:, :: max(1, c.shape[1] // n)][:, :n] for c in chosen if c.shape[1]], axis=1)
             )
         return out
 
 
 def compare(real: dict[str, Stats], made: dict[str, Stats]) -> tuple[list[str], dict[str, float]]:
-    """Set both sides beside each other. Returns: lines for people, and the share of the figures within their bounds."""
+    """Compare real and made statistics. Returns: lines of text, and the share of the figures within their bounds, by kind."""
     lines, met = [], {"mean": [], "sd": [], "correlation": [], "variogram": []}
     for name in sorted(set(real) & set(made)):
         r, m = real[name], made[name]
@@ -290,7 +293,7 @@ def compare(real: dict[str, Stats], made: dict[str, Stats]) -> tuple[list[str], 
 
 
 def draw(real: dict[str, Stats], made: dict[str, Stats], path: Path) -> None:
-    """Draw real and made landscapes side by side, with their variograms; where there is no landscape, nothing."""
+    """Draw real and made landscapes side by side, with their variograms. Without a landscape nothing is drawn."""
     names = [n for n in sorted(set(real) & set(made)) if n.startswith("landscape")]
     if not names:
         return
@@ -319,28 +322,30 @@ def draw(real: dict[str, Stats], made: dict[str, Stats], path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare and print."""
+    """Compare by the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m testsuite.world.reality", description="Set the made world beside real pixels."
+        prog="python -m testsuite.world.reality", description="Compare the made world with real pixels."
     )
     parser.add_argument("data", type=Path, help="folder with the packs of real pixels")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 4, 5, 6, 7], help="worlds to average")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[3, 4, 5, 6, 7], help="seeds of the worlds to average (default: 3 to 7)"
+    )
     parser.add_argument("--size-km", type=float, default=14)
     parser.add_argument("--picture", type=Path)
     a = parser.parse_args(arguments)
     real: dict[str, Stats] = {}
-    for read in (real_fields, real_towns, real_forest, real_trees, real_spectra):
+    for read in (read_fields, read_towns, read_forest, read_trees, read_spectra):
         try:
             real |= read(a.data)
         except (OSError, ImportError) as error:
-            print(f"Left out {read.__name__}: {error}", file=sys.stderr)
+            print(f"Skipped {read.__name__}: {error}", file=sys.stderr)
     if not real:
         print(
-            f"ERROR: Folder '{a.data}': found no pack of real pixels, expected at least one. See doc/archive.md.",
+            f"ERROR: Folder '{a.data}' has no pack of real pixels. See doc/world.md for their sources.",
             file=sys.stderr,
         )
         return 1
-    worlds = [Made(seed, a.size_km).all() for seed in a.seeds]
+    worlds = [MadeWorld(seed, a.size_km).all() for seed in a.seeds]
     made = {name: average([w[name] for w in worlds if name in w]) for name in set().union(*worlds)}
     print("\n".join(compare(real, made)[0]))
     if a.picture:

@@ -1,4 +1,4 @@
-"""Serve a world: a STAC API and an S3 server on loopback, each behind a proxy that counts and can make faults.
+"""Serve a world: a STAC API and an S3 server on loopback, each behind a proxy that counts requests and can make faults.
 
 `python -m testsuite.world.serve OUT --port-file FILE`, or from Python:
 
@@ -27,15 +27,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from testsuite.world.difficulty import read_facts
 from testsuite.world.earthsearch import HOST
-from testsuite.world.faults import Gate
-from testsuite.world.processes import die_with_parent, listens
+from testsuite.world.faults import ProxyClient
+from testsuite.world.processes import die_with_parent, is_listening
+from testsuite.world.reading import read_facts
 
 
 @dataclass
 class Served:
-    """A world that is being served."""
+    """A world that is served."""
 
     out: Path
     """Folder of the world."""
@@ -47,15 +47,15 @@ class Served:
     collection: str
     access_key: str
     secret_key: str
-    stac: Gate
-    """The proxy before the STAC API: rules and counts."""
-    s3: Gate
-    """The proxy before the S3 server."""
-    http: Gate | None = None
-    """The proxy before Earth Search's objects, where these are served."""
+    stac: ProxyClient
+    """The proxy of the STAC API: rules and counts."""
+    s3: ProxyClient
+    """The proxy of the S3 server."""
+    http: ProxyClient | None = None
+    """The proxy of the objects of Earth Search; None if they are not served."""
 
     def environment(self) -> dict[str, str]:
-        """Return the AWS variables by which the tools find keys and endpoint."""
+        """Return the environment variables with keys and endpoint for the tools."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_S3_ENDPOINT": self.s3_url.split("//")[1],
             "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE", "AWS_DEFAULT_REGION": "default",
@@ -63,18 +63,16 @@ class Served:
 
 
 def _program(name: str) -> str:
-    """Find a program beside the running Python, else on the path."""
+    """Find a program beside the running Python, or on PATH."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if not found:
-        raise FileNotFoundError(
-            f"Program '{name}': found none, expected it beside Python. Install the test requirements."
-        )
+        raise FileNotFoundError(f"Cannot find program '{name}' beside Python or on PATH. Install requirements-dev.txt.")
     return found
 
 
 def _free_port() -> int:
-    """Ask the system for a port that is free now."""
+    """Return a port that is free now."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
@@ -82,25 +80,25 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _running(command: list[str], port: int, env: dict[str, str], seconds: float = 30) -> Iterator[subprocess.Popen]:
-    """Run a server until the end of the block; yields when it listens itself."""
-    # A child dies with the thread that made it, so the tie is only made from the main thread.
+    """Run a server until the end of the block; yields when the server listens."""
+    # die_with_parent means the thread that starts the process, so it is only used in the main thread.
     tie = die_with_parent if threading.current_thread() is threading.main_thread() else None
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, preexec_fn=tie
     )
     said: list[bytes] = []
-    # The pipe is emptied all the time: a full one would stop the server.
+    # The pipe is read all the time, because a full pipe would block the server.
     listener = threading.Thread(target=lambda: said.extend(iter(lambda: process.stderr.readline(), b"")), daemon=True)
     listener.start()
     try:
         until = time.monotonic() + seconds
-        while not listens(process.pid, port):
+        while not is_listening(process.pid, port):
             if process.poll() is not None or time.monotonic() > until:
                 process.kill()
                 listener.join(2)
                 tail = b" ".join(said[-5:]).decode(errors="replace").strip()
                 raise RuntimeError(
-                    f"Server {Path(command[0]).name}: found that it does not listen, expected it on port {port}. Start it again. It said: {tail}"
+                    f"Server {Path(command[0]).name} does not listen on port {port}. Start it again. Its last messages: {tail}"
                 )
             time.sleep(0.05)
         yield process
@@ -114,18 +112,18 @@ def _running(command: list[str], port: int, env: dict[str, str], seconds: float 
 
 
 @contextlib.contextmanager
-def _gate(upstream: int) -> Iterator[Gate]:
-    """Run the proxy before a server until the end of the block."""
+def _proxy(upstream: int) -> Iterator[ProxyClient]:
+    """Run the proxy of a server until the end of the block."""
     home = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "testsuite.world.faults", str(upstream)]
     with subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().strip()
         if not url:
             raise RuntimeError(
-                f"Proxy before port {upstream}: found none, expected its address. Run {' '.join(command)} by hand."
+                f"The proxy of port {upstream} did not start. To see why, run {' '.join(command)} by hand."
             )
         try:
-            yield Gate(url)
+            yield ProxyClient(url)
         finally:
             process.terminate()
 
@@ -134,7 +132,7 @@ def _gate(upstream: int) -> Iterator[Gate]:
 def serve(
     out: Path | str, *, items: str = "items.json", access_key: str = "", secret_key: str = ""
 ) -> Iterator[Served]:
-    """Serve a world until the end of the block. Keys are drawn anew where none are given.
+    """Serve a world until the end of the block. Random keys are used unless they are given.
 
     items : file under OUT/stac that the STAC API serves
     """
@@ -143,8 +141,8 @@ def serve(
     items_file = out / "stac" / items
     if not items_file.is_file():
         raise FileNotFoundError(
-            f"World '{out}': found no stac/{items}, expected one of {', '.join(sorted(p.name for p in items_file.parent.glob('*.json')))}. "
-            "Name another, or make the world with --earth-search."
+            f"World '{out}' has no stac/{items}. Choose one of "
+            f"{', '.join(sorted(p.name for p in items_file.parent.glob('*.json')))}, or make the world with --earth-search."
         )
     access_key = access_key or f"AK{secrets.token_hex(8).upper()}"
     secret_key = secret_key or secrets.token_hex(20)
@@ -162,11 +160,11 @@ def serve(
     ]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_running(s3_command, s3_port, s3_env))
-        s3 = stack.enter_context(_gate(s3_port))
-        stac = stack.enter_context(_gate(stac_port))
+        s3 = stack.enter_context(_proxy(s3_port))
+        stac = stack.enter_context(_proxy(stac_port))
         http = None
         if items.startswith("earthsearch"):
-            # Earth Search's objects are open to all, by plain HTTP; its items get the address of today's server.
+            # The objects of Earth Search are public, by plain HTTP. The address in its items is replaced by that of this server.
             http_port = _free_port()
             command = [
                 _program("rclone"),
@@ -178,12 +176,12 @@ def serve(
                 "--read-only",
             ]
             stack.enter_context(_running(command, http_port, {**env, "RCLONE_CONFIG": os.devnull}))
-            http = stack.enter_context(_gate(http_port))
+            http = stack.enter_context(_proxy(http_port))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             text = items_file.read_text().replace(HOST, http.url)
             items_file = folder / items
             items_file.write_text(text)
-        # The API writes the proxy's address into its links, so that every page comes by the proxy.
+        # The API writes the address of the proxy into its links, so that every page comes through the proxy.
         stac_command = [
             _program("rustac"), "serve", str(items_file), "--addr", f"{stac.url}", "--bind", f"127.0.0.1:{stac_port}",
             "--create-collections",
@@ -213,11 +211,9 @@ def _wait_for(url: str, seconds: float = 20) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m testsuite.world.serve", description="Serve a world on loopback.")
-    parser.add_argument("out", type=Path)
-    parser.add_argument(
-        "--port-file", type=Path, help="write addresses and keys here as JSON, readable by the owner alone"
-    )
-    parser.add_argument("--items", default="items.json", help="file under OUT/stac that is served")
+    parser.add_argument("out", type=Path, help="folder of the world")
+    parser.add_argument("--port-file", type=Path, help="JSON file for addresses and keys, readable only by its owner")
+    parser.add_argument("--items", default="items.json", help="file in OUT/stac to serve (default: %(default)s)")
     a = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

@@ -1,7 +1,7 @@
-"""What a world is asked to be: seed, years, size, place and tiles.
+"""The settings of a world (seed, years, size) and its place and tiles.
 
-The place lies on the seam of UTM zones 32 and 33 near 12 E, 52.7 N: its west is covered by tile 32UPD alone, its east by 33UUU
-alone, and both tiles see a strip of about 5 km between.
+The *place* is the square that the world covers. It lies near 12 E, 52.7 N, where UTM zones 32 and 33 meet: only tile 32UPD covers its
+west, only 33UUU its east, and both cover a strip of about 5 km in the middle. The *land* is the place with a margin around it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 CENTRE_X, CENTRE_Y = 4460800, 3292000
 """Centre of the place in EPSG:3035, metres."""
 FINE_M = 5
-"""Cell of the land model: sixteen to a 20 m cell, so that a road or a roof is a part of a pixel."""
+"""Cell size of the land model, metres: sixteen cells in a 20 m cell, so that a road or a roof is a part of a pixel."""
 RES_M = 20
 MARGIN_M = 100
-"""Land beyond the place, so that no cell of the place lies at the edge of a scene."""
+"""Width of the margin around the place, metres, so that no cell of the place lies at the edge of a scene."""
 COLLECTION = "sentinel-2-l2a"
 BUCKET = "eodata"
 
@@ -43,7 +43,7 @@ TILES = (Tile("32UPD", 32632, 600000, 5900040), Tile("33UUU", 32633, 300000, 590
 
 @dataclass(frozen=True)
 class Spec:
-    """The settings of a world; two worlds of equal settings are equal to the byte."""
+    """The settings of a world. Two worlds with equal settings are equal byte by byte."""
 
     seed: int = 1
     years: tuple[int, ...] = (2017, 2018, 2019)
@@ -52,15 +52,15 @@ class Spec:
     dates: int = 4
     """Acquisition dates a year."""
     growth: float = 0.003
-    """New sealed land a year, as a share of the sealed land of the first year."""
+    """Newly sealed land in each year, as a share of the sealed land of the first year."""
     clouds: bool = True
-    """False makes every scene cloudless, for tests of geometry."""
+    """False makes all scenes free of clouds, for tests of geometry."""
     noise: bool = True
-    """False leaves out the noise of the instrument and lets every acquisition lie in its place."""
+    """False makes scenes without noise of the instrument and without geolocation error."""
     broken: bool = False
-    """True spoils one object (its checksum no longer holds) and takes one listed scene away."""
+    """True makes one object corrupt (its checksum is wrong) and removes the objects of one scene that the catalogue lists."""
     earth_search: bool = False
-    """True adds the same acquisitions as Earth Search offers them: cloud-optimised GeoTIFFs and items of its two collections."""
+    """True adds the same acquisitions in the form of Earth Search: cloud-optimised GeoTIFFs, and items of its two collections."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.size_km <= 110:
@@ -68,9 +68,7 @@ class Spec:
         if not 1 <= self.dates <= 30:
             raise ValueError(f"--dates: found {self.dates}, expected 1 to 30. Choose another number.")
         if not self.years or list(self.years) != list(range(self.years[0], self.years[-1] + 1)):
-            raise ValueError(
-                f"--years: found {self.years}, expected consecutive years such as 2017-2019. Correct them."
-            )
+            raise ValueError(f"--years: found {self.years}, expected consecutive years such as 2017-2019. Change them.")
         if self.seed < 0:
             raise ValueError(f"--seed: found {self.seed}, expected 0 or more. Choose another number.")
         if not 0 <= self.growth <= 0.1:
@@ -78,7 +76,7 @@ class Spec:
                 f"--growth: found {self.growth}, expected a share of 0 to 0.1 a year. Choose another rate."
             )
         if self.years[0] < 2017 or self.years[-1] > 2025:
-            raise ValueError(f"--years: found {self.years}, expected years in 2017-2025. Correct them.")
+            raise ValueError(f"--years: found {self.years}, expected years in 2017-2025. Change them.")
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
@@ -88,16 +86,16 @@ class Spec:
 
     @property
     def land_bounds(self) -> tuple[int, int, int, int]:
-        """The same of the land that is modelled: the place and its margin."""
+        """The same for the land: the place with its margin."""
         west, south, east, north = self.bounds
         return west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M
 
     def rng(self, *name: object) -> np.random.Generator:
-        """Return a random generator of its own for a named purpose: what one purpose draws disturbs no other."""
+        """Return a random generator for a named purpose. Each purpose has its own, so that a change to one does not change the others."""
         return np.random.default_rng([self.seed, zlib.crc32("/".join(map(str, name)).encode())])
 
     def as_dict(self) -> dict[str, object]:
-        """Return the settings as plain values."""
+        """Return the settings as values for JSON."""
         return {**asdict(self), "years": list(self.years)}
 
 
@@ -113,5 +111,5 @@ def parse_years(text: str) -> tuple[int, ...]:
     except ValueError:
         years = ()
     if not years:
-        raise ArgumentTypeError(f"found '{text}', expected years such as 2017-2019 or 2018. Correct them.")
+        raise ArgumentTypeError(f"found '{text}', expected years such as 2017-2019 or 2018. Change them.")
     return years

@@ -1,0 +1,144 @@
+"""Methods come from the schema alone: one that is added there works without any change of the dashboard."""
+
+import json
+import re
+
+import pyarrow.parquet as pq
+import pytest
+from starlette.requests import Request
+
+from dashboard import exports, texts
+from dashboard.choices import choices
+from dashboard.data import read_table
+from dashboard.errors import TableFolderError
+from dashboard.page import page
+from dashboard.schema import SCHEMA_FILE
+from dashboard.state import format_query, parse_query
+from dashboard.tests.conftest import TOP
+from dashboard.tests.make_table import SCHEMA, arrow
+from dashboard.views.about import method_and_sources
+from dashboard.views.chart import chart, figures_table
+from dashboard.views.map import cube_json
+
+SURVEYED = {
+    "rank": 0,
+    "title": "Mapped by VHR Survey",
+    "short": "surveyed",
+    "key": "sur",
+    "ground": "region",
+    "interval": True,
+}
+
+
+def html(made):
+    return made.render()["html"]
+
+
+def schema_with(tmp_path, **facts):
+    """Write a copy of the schema that has the method `surveyed` too."""
+    schema = json.loads(SCHEMA_FILE.read_text("utf-8"))
+    schema["methods"]["surveyed"] = {**SURVEYED, **facts}
+    schema["codes"]["method"]["surveyed"] = "Read from aerial photographs"
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def surveyed_folder(own_folder):
+    """A table in which `surveyed` has the figures of mapped_consistent times two."""
+    path = own_folder / "impervious_nuts.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows += [
+        {**row, "method": "surveyed", "OBS_VALUE": row["OBS_VALUE"] and 2 * row["OBS_VALUE"]}
+        for row in rows
+        if row["method"] == "mapped_consistent"
+    ]
+    pq.write_table(arrow("impervious_nuts", rows), path)
+    return own_folder
+
+
+def test_added_method_is_in_list_address_headline_and_texts(surveyed_folder, tmp_path):
+    table = read_table(surveyed_folder, schema_with(tmp_path))
+    state = parse_query("", table)
+    assert state.measure.method == table.headline_method.code == "surveyed"
+    assert "&m=sur&" in format_query(state, table)
+    assert next(iter(choices(table)["method"])) == "surveyed"
+    request = Request({"type": "http", "query_string": b"", "path": "/", "headers": [], "server": ("127.0.0.1", 80)})
+    assert (
+        '<option value="sur" selected="selected">Mapped by VHR Survey</option>' in page(table, request).render()["html"]
+    )
+    assert cube_json(table, state)["method"] == "Mapped by VHR Survey"
+    made = html(chart(table, state))
+    assert "Solid line: mapped by VHR Survey. Dashed line: raw map counts, for comparison." in made
+    assert "No 95 % interval was estimated for these figures." in made
+    assert "<td>surveyed</td>" in html(figures_table(table, state))
+    assert "Mapped by VHR Survey. Read from aerial photographs." in html(method_and_sources(table, state))
+    stock = parse_query("i=stk&u=pc", table).measure
+    assert texts.unit_explained(table, stock) == "Per cent of the region's area."
+    assert exports.select(table, exports.parse_filters([("method", "surveyed")], table)).num_rows > 0
+
+
+def test_addresses_of_the_other_methods_stay(surveyed_folder, tmp_path):
+    table = read_table(surveyed_folder, schema_with(tmp_path))
+    for key, method in (("est", "estimated"), ("con", "mapped_consistent"), ("raw", "mapped_raw")):
+        assert parse_query(f"m={key}", table).measure.method == method
+
+
+def test_added_method_of_last_rank_is_never_the_headline(surveyed_folder, tmp_path):
+    table = read_table(surveyed_folder, schema_with(tmp_path, rank=9))
+    assert parse_query("", table).measure.method == "estimated"
+    assert list(choices(table)["method"]) == ["estimated", "mapped_consistent", "mapped_raw", "surveyed"]
+
+
+def test_method_that_cannot_have_intervals_says_so(surveyed_folder, tmp_path):
+    table = read_table(surveyed_folder, schema_with(tmp_path, interval=False))
+    assert "without a reference sample" in html(chart(table, parse_query("m=sur", table)))
+
+
+@pytest.mark.parametrize(("rank", "beside"), [(0, "mapped by VHR Survey"), (9, "raw map counts")])
+def test_comparison_is_the_seen_method_of_the_lowest_rank(surveyed_folder, tmp_path, rank, beside):
+    table = read_table(surveyed_folder, schema_with(tmp_path, rank=rank, ground="seen"))
+    assert f"Dashed line: {beside}, for comparison." in html(chart(table, parse_query("m=con", table)))
+    stock = parse_query("m=sur&i=stk&u=pc", table).measure
+    assert texts.unit_explained(table, stock) == "Per cent of the cells that were seen."
+
+
+def test_table_without_a_seen_method_has_no_comparison(own_folder):
+    path = own_folder / "impervious_nuts.parquet"
+    rows = [row for row in pq.read_table(path).to_pylist() if row["method"] == "estimated"]
+    pq.write_table(arrow("impervious_nuts", rows), path)
+    table = read_table(own_folder)
+    assert "Dashed" not in html(chart(table, parse_query("", table)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda schema: schema["methods"].pop("assisted"), "does not list the same methods"),
+        (lambda schema: schema["codes"]["method"].pop("assisted"), "does not list the same methods"),
+        (lambda schema: schema["methods"]["assisted"].update(key="raw"), "has two methods with the same key."),
+        (lambda schema: schema["methods"]["assisted"].update(rank=1), "has two methods with the same rank."),
+        (lambda schema: schema.update(contract=2), "has contract 2. This dashboard reads contract 1."),
+    ],
+)
+def test_schema_that_contradicts_itself_is_refused(small_folder, tmp_path, spoil, said):
+    schema = json.loads(SCHEMA_FILE.read_text("utf-8"))
+    spoil(schema)
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    with pytest.raises(TableFolderError) as caught:
+        read_table(small_folder, path)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("method", SCHEMA["methods"])
+def test_no_file_of_the_dashboard_names_a_method(method):
+    files = [path for path in (TOP / "dashboard").rglob("*") if path.suffix in (".py", ".js", ".css")]
+    files = [path for path in files if path.parent.name != "tests"]
+    assert len(files) > 20
+    named = [str(path) for path in files if re.search(rf"""["'`]{method}["'`]""", path.read_text("utf-8"))]
+    assert named == []
+    # Words of ordinary language may stand in texts, but not codes with an underscore.
+    if "_" in method:
+        assert [str(path) for path in files if method in path.read_text("utf-8")] == []

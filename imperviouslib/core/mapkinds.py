@@ -1,0 +1,237 @@
+"""The kinds of yearly maps that change is computed from: class maps, and maps of the share of sealed land.
+
+A kind knows the layers that two years of its maps give, how r.mapcalc computes them, and how figures come from them. `Work` is what a
+kind or a method may use to compute with maps; the stage implements it with GRASS.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from imperviouslib.core import change, mapnames
+from imperviouslib.core.figures import ClassFigures, Counts, Figures, ShareFigures, Sums, YearPair
+from imperviouslib.core.legend import DEFAULT_DEFINITION, GREEN
+from imperviouslib.core.mapnames import PeriodMap
+
+
+class Content(Enum):
+    """What the cells of a map hold."""
+
+    CLASSES = auto()
+    """Classes 1-4."""
+    PAIRS = auto()
+    """Class pairs."""
+    TRUTH = auto()
+    """1 true, 0 false."""
+    SHARES = auto()
+    """Shares 0-1."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of maps that the tool writes."""
+
+    name: str
+    """Last part of the maps' names."""
+    title: str
+    """Title for people, without the years."""
+    content: Content
+    colour: str = ""
+    """Colour of true cells, red:green:blue; for TRUTH only."""
+    of_definition: bool = False
+    """Whether the cells depend on the definition of impervious."""
+
+
+@dataclass(frozen=True)
+class OutputMap:
+    """A map that the tool writes."""
+
+    layer: Layer
+    first: int
+    """Year, or the earlier one of a pair."""
+    last: int
+    """The later year of a pair; equal to `first` for a map of one year."""
+    made_from: tuple[int, ...]
+    """The years whose maps it was computed from."""
+
+    @property
+    def title(self) -> str:
+        """The title with its years."""
+        return f"{self.layer.title}, {self.first}" + (f" to {self.last}" if self.last != self.first else "")
+
+    def name(self, prefix: str) -> str:
+        """Return the map's name under a prefix."""
+        if self.first == self.last:
+            return PeriodMap(prefix, str(self.first), self.layer.name).name
+        return mapnames.change_map(prefix, (self.first, self.last), self.layer.name)
+
+
+class Work(Protocol):
+    """What a kind or a method may use to compute with maps. All names are of maps in the current mapset or given by the user."""
+
+    years: tuple[int, ...]
+    """Years of the run, ascending."""
+    pairs: tuple[YearPair, ...]
+    """Pairs of years between which change is counted."""
+    maps: Mapping[int, str]
+    """Year to the yearly map as it was given."""
+    zone_maps: Mapping[int, str]
+    """Level to the raster of its regions' categories."""
+
+    def observed(self) -> Figures:
+        """Return the figures of the yearly maps as they were given."""
+        ...
+
+    def figures(self, maps: Mapping[int, str]) -> Figures:
+        """Return the figures of other yearly maps of the same kind."""
+        ...
+
+    def output(self, one: OutputMap) -> str:
+        """Return the name under which to write a map that the tool keeps."""
+        ...
+
+    def mapcalc(self, expressions: Mapping[str, str]) -> None:
+        """Run expressions of r.mapcalc, by the map that each makes, in one call and in their order."""
+        ...
+
+    def blocks(self, names: Sequence[str]) -> Iterator[np.ndarray]:
+        """Yield the cells of integer maps in strips, from north to south.
+
+        Yields: array (map, row, col), int32, 0 where a map is NULL
+        """
+        ...
+
+    def apply(self, rule: Callable[[np.ndarray], np.ndarray], outs: Sequence[str]) -> None:
+        """Compute class maps with a NumPy rule.
+
+        rule : array (year, row, col) of classes, 0 no data, to an array of the same shape
+        outs : names of the maps to write, one a year
+        """
+        ...
+
+    def count(self, name: str) -> Counts:
+        """Count the codes of an integer map by region."""
+        ...
+
+    def total(self, name: str) -> Sums:
+        """Sum a map by region."""
+        ...
+
+    def compare(self, layers: Sequence[str], maps: Mapping[int, str]) -> dict[tuple[str, YearPair], str]:
+        """Make layers of change between the years of maps of this kind; return (layer, pair of years) to the map's name."""
+        ...
+
+
+class MapKind(ABC):
+    """A kind of yearly maps."""
+
+    name: ClassVar[str]
+    """Option that takes maps of this kind."""
+    layers: ClassVar[tuple[Layer, ...]]
+    """Layers of change that the tool writes for each pair of years."""
+    default_definition: ClassVar[str]
+    """Definition of impervious unless the user names one."""
+    several_definitions: ClassVar[bool]
+    """Whether the maps can serve several definitions in one run."""
+    unit_of_area: ClassVar[str]
+    """How cells become area, for the metadata."""
+
+    @abstractmethod
+    def expression(self, layer: str, out: str, now: str, before: str, impervious: Sequence[int]) -> str:
+        """Write a layer of change for r.mapcalc.
+
+        impervious : the classes that count as impervious
+        """
+
+    @abstractmethod
+    def stock_expression(self, out: str, name: str, impervious: Sequence[int]) -> str | None:
+        """Write a map of a year's impervious land in cells for r.mapcalc; None where the yearly map itself is that."""
+
+    @abstractmethod
+    def figures(self, work: Work, maps: Mapping[int, str]) -> Figures:
+        """Return the figures of yearly maps."""
+
+    def outputs(self, pairs: Sequence[YearPair]) -> list[OutputMap]:
+        """Return the change maps that the tool writes."""
+        return [OutputMap(layer, *pair, pair) for pair in pairs for layer in self.layers]
+
+
+class ClassMaps(MapKind):
+    """Maps of the four classes."""
+
+    name = "classes"
+    layers = (
+        Layer("fromto", "Class pairs", Content.PAIRS),
+        Layer("gain", "New impervious", Content.TRUTH, "178:24:43", of_definition=True),
+        Layer("loss", "Lost impervious", Content.TRUTH, "33:102:172", of_definition=True),
+        Layer("greengain", "New green", Content.TRUTH, "77:146:33"),
+    )
+    default_definition = DEFAULT_DEFINITION
+    several_definitions = True
+    unit_of_area = "cells by their class"
+
+    def expression(self, layer: str, out: str, now: str, before: str, impervious: Sequence[int]) -> str:
+        """Write a layer of change for r.mapcalc."""
+        expressions = {
+            "fromto": change.fromto_expression(out, now, before),
+            "gain": change.newly_expression(out, now, before, impervious),
+            "loss": change.newly_expression(out, before, now, impervious),
+            "greengain": change.newly_expression(out, now, before, (GREEN,)),
+        }
+        return expressions[layer]
+
+    def stock_expression(self, out: str, name: str, impervious: Sequence[int]) -> str | None:
+        """Write 1 where a cell is impervious, 0 where it is not."""
+        return change.belongs_expression(out, name, impervious)
+
+    def figures(self, work: Work, maps: Mapping[int, str]) -> ClassFigures:
+        """Count the classes of each year, and the class pairs of each pair of years."""
+        made = work.compare(["fromto"], maps)
+        return ClassFigures(
+            {year: work.count(name) for year, name in maps.items()},
+            {pair: work.count(made["fromto", pair]) for pair in work.pairs},
+        )
+
+
+class ShareMaps(MapKind):
+    """Maps of the share of sealed land, 0-1."""
+
+    name = "shares"
+    layers = (
+        Layer("gain", "New impervious", Content.SHARES, of_definition=True),
+        Layer("loss", "Lost impervious", Content.SHARES, of_definition=True),
+    )
+    default_definition = "artificial"
+    several_definitions = False
+    unit_of_area = "share of sealed land x cell area"
+
+    def expression(self, layer: str, out: str, now: str, before: str, impervious: Sequence[int]) -> str:
+        """Write a layer of change for r.mapcalc."""
+        expressions = {
+            "gain": change.grown_share_expression(out, now, before),
+            "loss": change.grown_share_expression(out, before, now),
+            "before": change.kept_share_expression(out, before, now),
+        }
+        return expressions[layer]
+
+    def stock_expression(self, out: str, name: str, impervious: Sequence[int]) -> str | None:
+        """Return None: the share map itself holds cells of impervious land."""
+        return None
+
+    def figures(self, work: Work, maps: Mapping[int, str]) -> ShareFigures:
+        """Sum the shares of each year, and growth and decline of each pair of years."""
+        made = work.compare(["before", "gain", "loss"], maps)
+        return ShareFigures(
+            {year: work.total(name) for year, name in maps.items()},
+            *({pair: work.total(made[layer, pair]) for pair in work.pairs} for layer in ("before", "gain", "loss")),
+        )
+
+
+CLASSES, SHARES = ClassMaps(), ShareMaps()
+KINDS: dict[str, MapKind] = {kind.name: kind for kind in (CLASSES, SHARES)}

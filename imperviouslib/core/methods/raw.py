@@ -1,0 +1,20 @@
+"""mapped_raw: the yearly maps as they are."""
+
+from __future__ import annotations
+
+from imperviouslib.core.figures import Figures
+from imperviouslib.core.mapkinds import CLASSES, SHARES, Work
+from imperviouslib.core.methods.base import Method, register
+
+
+@register
+class Raw(Method):
+    """Counts of the cells seen: in the year for a stock, in both years for a flow."""
+
+    code = "mapped_raw"
+    needs = frozenset({CLASSES.name, SHARES.name})
+    notes = ("mapped_raw counts the cells seen (flows: seen in both years). Nothing is filled, smoothed or expanded.",)
+
+    def figures(self, work: Work) -> Figures:
+        """Return the figures of the maps as they were given."""
+        return work.observed()

@@ -1,0 +1,160 @@
+"""The reflectance offset: which one the pixels of a scene need, and how it is applied.
+
+From processing baseline 04.00 on, ESA adds 1000 to all numbers (BOA_ADD_OFFSET -1000 takes them away again). Catalogues mislead: CDSE writes
+the same raster:offset on every item. So the baseline decides; the product's own metadata must agree; and a catalogue's claim that the
+offset is already applied is tested against the pixels.
+"""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import numpy as np
+
+from imperviouslib.core.baseline import TRIAL, Baseline, format_baseline, parse_baseline
+from imperviouslib.core.errors import OffsetError, _
+from imperviouslib.core.items import Scene
+
+OFFSET_DN = -1000
+"""BOA_ADD_OFFSET of processing baseline 04.00 and later."""
+_FIRST_WITH_OFFSET: Baseline = (4, 0)
+_UNTESTED_DN = 900
+"""A darkest value that contradicts no claim: stands in where too few pixels are valid to be tested."""
+_LEAST_TESTED = 1000
+"""Valid pixels that are needed to judge the darkest value."""
+
+
+def apply_offset(dn: np.ndarray, offset_dn: int, *, out: np.ndarray | None = None) -> np.ndarray:
+    """Add the offset to digital numbers.
+
+    dn : array (row, col), uint16, 0 = no data
+    offset_dn : int, 0 or negative
+    out : array like dn to write to; may be `dn` itself, which spares a copy
+    Returns: array like dn, reflectance x 10000, 0 = no data; results below 1 become 1, so valid is never 0. It is `dn` itself where the offset is 0
+
+    This comes before any resampling, so that the same ground gives the same cells to the last digit before and after baseline 04.00.
+
+    >>> apply_offset(np.array([0, 1, 1000, 1001, 1002, 65535], np.uint16), -1000).tolist()
+    [0, 1, 1, 1, 2, 64535]
+    """
+    if not offset_dn:
+        return dn
+    no_data = dn == 0
+    # Raised first, so that the difference cannot wrap around.
+    result = np.maximum(dn, 1 - offset_dn, out=out, dtype=dn.dtype)
+    result -= dn.dtype.type(-offset_dn)
+    if no_data.any():
+        result[no_data] = 0
+    return result
+
+
+def darkest_dn(dn: np.ndarray) -> int | None:
+    """Return the value below which a thousandth of the valid pixels lies; None where fewer than 1000 pixels are valid.
+
+    dn : array, uint16, 0 = no data
+    """
+    valid = dn[dn > 0]
+    return int(np.percentile(valid, 0.1)) if valid.size >= _LEAST_TESTED else None
+
+
+def resolve_offset(baseline: Baseline, applied: bool | None = None, metadata_dn: int | None = None) -> tuple[int, str]:
+    """Choose the offset that the pixels of a scene still need.
+
+    baseline : (major, minor)
+    applied : True where the catalogue says that the offset was already applied to the pixels
+    metadata_dn : BOA_ADD_OFFSET of the product's own metadata where it was read (0 where it has none), must agree
+    Returns: (offset in DN to add, rule in words); raises OffsetError where metadata and baseline contradict each other
+
+    >>> resolve_offset((2, 12))
+    (0, 'baseline 02.12 is before 04.00')
+    >>> resolve_offset((5, 0))
+    (-1000, 'baseline 05.00 is 04.00 or later')
+    """
+    text = format_baseline(baseline)
+    if baseline == TRIAL:
+        offset, rule = 0, "baseline 99.99 has no offset"
+    elif baseline >= _FIRST_WITH_OFFSET:
+        offset, rule = OFFSET_DN, f"baseline {text} is 04.00 or later"
+    else:
+        offset, rule = 0, f"baseline {text} is before 04.00"
+    if metadata_dn is not None and metadata_dn != offset:
+        raise OffsetError(
+            _("Scene of baseline {}").format(text),
+            found=_("BOA_ADD_OFFSET {} in its metadata").format(metadata_dn),
+            expected=_("{} by its baseline").format(offset),
+            then=_("Report the product to ESA, and exclude the scene until this is settled."),
+        )
+    if applied and offset:
+        return 0, f"{rule}, and the catalogue has applied it"
+    return offset, rule
+
+
+def resolve_claim(scene: Scene, low_dn: int | None, metadata_dn: int | None = None) -> tuple[int, str]:
+    """Choose the offset that the pixels of a scene still need, after testing the catalogue's claim against them.
+
+    low_dn : `darkest_dn` of the darkest of the scene's bands at hand; None where too few pixels are valid to test anything
+    metadata_dn : BOA_ADD_OFFSET of the product's own metadata, None where it was not read
+    Returns: (offset in DN to add, rule in words); raises OffsetError where catalogue, metadata and pixels contradict each other
+
+    With the offset still in them, pixels lie at about 1000 and above; without it, dark ground lies far below. A catalogue that
+    denies a correction which the pixels show is a known fault and is corrected (earth-search issues 66 and 71). Where it claims a
+    correction that the pixels do not show, or claims none and they show one, the scene is refused: nothing is guessed.
+    """
+    if low_dn is None:
+        low_dn = _UNTESTED_DN
+    offset, rule = resolve_offset(scene.baseline, scene.offset_applied, metadata_dn)
+    needed, why = resolve_offset(scene.baseline)
+    if not needed:
+        return offset, rule
+    if scene.offset_applied is False and low_dn < 800:
+        return 0, f"{why}; the catalogue denies that it is applied, pixels from {low_dn} show that it is"
+    if scene.offset_applied and low_dn >= 1000:
+        claim, expected = _("says that the offset is applied"), _("some pixels below 1000")
+    elif scene.offset_applied is None and low_dn < 500:
+        claim, expected = _("does not say that the offset is applied"), _("hardly any pixels below 1000")
+    else:
+        return offset, rule
+    raise OffsetError(
+        _("Scene {}").format(scene.id),
+        found=_("pixels from {} where the catalogue {}").format(low_dn, claim),
+        expected=expected,
+        then=_("Report it to the catalogue and exclude the scene, or use another catalogue."),
+    )
+
+
+def parse_metadata_offset(text: bytes) -> tuple[Baseline, int]:
+    """Read processing baseline and BOA_ADD_OFFSET from a product's MTD_MSIL2A.xml.
+
+    Returns: (baseline, offset in DN), 0 where the product has none; raises OffsetError where it is not such a file, or where the
+    bands do not share one offset
+    """
+
+    def fail(found: str, expected: str) -> OffsetError:
+        return OffsetError(
+            _("Metadata MTD_MSIL2A.xml"),
+            found=found,
+            expected=expected,
+            then=_("Report the product to ESA, and exclude the scene until this is settled."),
+        )
+
+    if b"<!ENTITY" in text:
+        raise fail(_("entity declarations"), _("plain XML"))
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as err:
+        raise fail(_("XML that is cut or not well-formed"), _("the metadata of a product")) from err
+
+    # Namespaces differ between baselines; the names of elements do not.
+    def texts(name: str) -> list[str]:
+        return [(element.text or "").strip() for element in root.iter() if element.tag.rsplit("}", 1)[-1] == name]
+
+    baselines, offsets = texts("PROCESSING_BASELINE"), texts("BOA_ADD_OFFSET")
+    if len(set(baselines)) != 1:
+        raise fail(_("{} processing baselines").format(len(set(baselines))), _("one"))
+    try:
+        values = {int(value) for value in offsets}
+    except ValueError as err:
+        raise fail(_("offsets {}").format(", ".join(offsets)[:60]), _("whole numbers")) from err
+    if len(values) > 1:
+        raise fail(_("offsets {}").format(sorted(values)), _("the same offset for all bands"))
+    return parse_baseline(baselines[0]), values.pop() if values else 0

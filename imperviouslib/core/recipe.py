@@ -1,0 +1,92 @@
+"""The recipe of a composite: all that decides what it is, except for its scenes and its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from imperviouslib.core.bands import DEFAULT_BANDS
+from imperviouslib.core.composite import METHODS, NO_SCENE, Method
+from imperviouslib.core.feature import Feature, Variable, find_variable, needed_bands
+from imperviouslib.core.mapnames import COUNT, QUALITY, SPREAD
+from imperviouslib.core.tiles import TileChoice, format_tiles
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One map of a period."""
+
+    name: str
+    """Last part of the map's name."""
+    title: str
+    dtype: str = "uint16"
+    nodata: int = 0
+    """In the GeoTIFF; NULL in the map."""
+    color: str = "grey.eq"
+    """Colour table of r.colors."""
+    units: str | None = None
+    semantic_label: str | None = None
+
+
+_COUNT = Layer(COUNT, "Clear observations", "uint8", NO_SCENE, "viridis")
+_QUALITY = (
+    Layer(SPREAD, "Days between the first and the last clear observation", "uint16", 65535, "viridis"),
+    Layer(QUALITY, "Quality of the composite, 0-100", "uint8", 255, "viridis"),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How composites are made of scenes."""
+
+    method: str = "median"
+    """A key of core/composite.METHODS."""
+    mask: str = "dates"
+    """A value of core/cloudmask.MASKS."""
+    dilate: int = 1
+    """Cells by which clouds and their shadows are dilated."""
+    tiles: TileChoice = "common"
+    variables: tuple[str, ...] = DEFAULT_BANDS
+    """Names of bands and indices, each a feature, in the order of the model's input."""
+    quality: bool = False
+    """Whether to map the spread of dates and the quality too."""
+
+    @property
+    def how(self) -> Method:
+        """The method's row of the table."""
+        return METHODS[self.method]
+
+    @property
+    def scored(self) -> bool:
+        """Whether observations must keep scores."""
+        return self.how.needs_scores or self.quality
+
+    @property
+    def observed(self) -> tuple[Variable, ...]:
+        """The variables."""
+        return tuple(find_variable(name) for name in self.variables)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Bands that must be read."""
+        return needed_bands(self.observed)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """One feature for each variable, in their order."""
+        return tuple(Feature(variable, self.how.statistic) for variable in self.observed)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All maps of a period: the features, the count and, if wanted, spread and quality."""
+        features = (
+            Layer(f.name, f.title, units=f.variable.units, semantic_label=f.variable.semantic_label)
+            for f in self.features
+        )
+        return (*features, _COUNT, *(_QUALITY if self.quality else ()))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that provenance records; mask and dilation do not apply to whole scenes."""
+        masking = {} if self.how.joins_scenes else {"mask": self.mask, "dilate": self.dilate}
+        return {"method": self.method, **masking, "tiles": format_tiles(self.tiles)}

@@ -1,0 +1,164 @@
+"""The settings of r.impervious.change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from imperviouslib.core import mapnames
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.legend import DEFINITIONS
+from imperviouslib.core.mapkinds import CLASSES, SHARES, MapKind
+from imperviouslib.core.methods import METHODS, Method, known_methods, methods_for
+from imperviouslib.core.options import Flags, Options, parse_years, split_words
+
+
+@dataclass(frozen=True)
+class ChangeSettings:
+    """Everything that the user chose, parsed and without contradictions."""
+
+    zones: str
+    """Vector map of the regions."""
+    output: Path
+    """Folder of the table."""
+    vintage: date
+    """Date of the table; default: today, UTC."""
+    input: str = ""
+    """Prefix of the class maps of r.unet.predict; one of `input`, `classes` and `shares` is given."""
+    classes: tuple[str, ...] = ()
+    """Class maps of another system, one a year."""
+    shares: tuple[str, ...] = ()
+    """Maps of the share of sealed land, one a year."""
+    years: tuple[int, ...] = ()
+    """Ascending; with `input` empty for all years found."""
+    legend: str = ""
+    """Name or file of the legend of `classes`; empty: the codes are the four classes."""
+    column: str = "NUTS_ID"
+    """Column with the regions' codes."""
+    nuts_version: str = "2024"
+    """Version of the regions."""
+    prefix: str = "change"
+    """Prefix of the change maps."""
+    definitions: tuple[str, ...] = ()
+    """What counts as impervious; maps and columns follow the first. Default: that of the kind of maps."""
+    methods: tuple[Method, ...] = ()
+    """How figures are made, the least preferred first. Default: all that the maps allow."""
+    write_columns: bool = True
+    """Whether to write sums into the table of the zones map."""
+    format: str = "plain"
+    """Form of the printed summary: plain or json."""
+
+    def __post_init__(self) -> None:
+        given = [option for option in ("input", "classes", "shares") if getattr(self, option)]
+        if len(given) != 1:
+            raise InputError(
+                _("Options <input>, <classes> and <shares>"),
+                found=_("{} of them").format(len(given)),
+                expected=_("one"),
+                then=_("Give the maps of the years by one of them."),
+            )
+        if self.legend and not self.classes:
+            raise InputError(
+                _("Option <legend> cannot be used with <{}>").format(given[0]),
+                then=_("Leave it out, because the codes of these maps are known."),
+            )
+        if not self.input and len(self.years) != len(self.maps):
+            raise InputError(
+                _("Option <years>"),
+                found=_("{} years for {} maps").format(len(self.years), len(self.maps)),
+                expected=_("one year a map, in their order"),
+                then=_("List the year of each map."),
+            )
+        mapnames.check_prefix(self.prefix, "prefix")
+        self._check_definitions()
+        self._check_methods()
+
+    def _check_definitions(self) -> None:
+        # A frozen dataclass sets a default that depends on other fields this way.
+        object.__setattr__(self, "definitions", self.definitions or (self.kind.default_definition,))
+        unknown = [name for name in self.definitions if name not in DEFINITIONS]
+        if unknown:
+            raise InputError(
+                _("Option <definition>"),
+                found=f"'{unknown[0]}'",
+                expected=_("one or more of {}").format(", ".join(DEFINITIONS)),
+                then=_("Choose from these."),
+            )
+        if len(self.definitions) > 1 and not self.kind.several_definitions:
+            raise InputError(
+                _("Option <definition>"),
+                found=_("{} definitions with <{}>").format(len(self.definitions), self.kind.name),
+                expected=_("one, because these maps know one kind of sealed land"),
+                then=_("Choose one."),
+            )
+
+    def _check_methods(self) -> None:
+        usable = methods_for(self.kind.name)
+        object.__setattr__(self, "methods", self.methods or usable)
+        unfit = [method.code for method in self.methods if method not in usable]
+        if unfit:
+            raise InputError(
+                _("Option <method>: {} cannot be computed from the maps of <{}>").format(unfit[0], self.kind.name),
+                then=_("Choose from: {}.").format(", ".join(method.code for method in usable)),
+            )
+
+    @property
+    def kind(self) -> MapKind:
+        """Kind of the yearly maps."""
+        return SHARES if self.shares else CLASSES
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The maps that the user named; empty with `input`."""
+        return self.classes or self.shares
+
+    @classmethod
+    def parse(cls, options: Options, flags: Flags) -> ChangeSettings:
+        """Parse what g.parser gives; raise InputError where a value is not valid."""
+        return cls(
+            zones=options["zones"],
+            output=Path(options["output"]).expanduser(),
+            vintage=_parse_vintage(options["vintage"]),
+            input=options["input"],
+            classes=_split_maps(options["classes"]),
+            shares=_split_maps(options["shares"]),
+            years=parse_years(options["years"]) if options["years"] else (),
+            legend=options["legend"],
+            column=options["column"],
+            nuts_version=options["nuts_version"],
+            prefix=options["prefix"],
+            definitions=split_words(options["definition"]),
+            methods=_parse_methods(options["method"]),
+            write_columns=not flags["n"],
+            format=options["format"],
+        )
+
+
+def _split_maps(text: str) -> tuple[str, ...]:
+    """Split a list of maps; one map may stand for several years."""
+    return tuple(text.split(",")) if text else ()
+
+
+def _parse_methods(text: str) -> tuple[Method, ...]:
+    codes = split_words(text)
+    unknown = [code for code in codes if code not in METHODS]
+    if unknown:
+        raise InputError(
+            _("Option <method>"),
+            found=f"'{unknown[0]}'",
+            expected=_("one or more of {}").format(", ".join(method.code for method in known_methods())),
+            then=_("Choose from these."),
+        )
+    return tuple(method for method in known_methods() if method.code in codes)
+
+
+def _parse_vintage(text: str) -> date:
+    if not text:
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError as err:
+        raise InputError(
+            _("Option <vintage>"), found=f"'{text}'", expected=_("a date, YYYY-MM-DD"), then=_("Correct it.")
+        ) from err

@@ -1,0 +1,214 @@
+"""The checks of a whole table before it is written: its schema, and the invariants that every table must hold."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imperviouslib.core.errors import TableError, _
+from imperviouslib.core.table import Row, Table
+from imperviouslib.core.tableschema import (
+    CELLS_SEEN,
+    COVERAGE_MIN,
+    REGIONS,
+    SCHEMA,
+    TRANSITIONS,
+    VALUES,
+    WHOLE_REGION,
+    method_facts,
+)
+
+Group = tuple[str, str, str, str, str]
+"""geo, nuts_version, vintage, definition, method."""
+Cell = tuple[str, str, int, int]
+"""(lc_flow, landcover) or (landcover_from, landcover_to); time_from, TIME_PERIOD."""
+
+
+def check_table(table: Table, cell_area_m2: int) -> None:
+    """Raise TableError where a table breaks its schema or an invariant.
+
+    Schema: columns, types, codes, patterns, unique key, every region known.
+
+    Invariants of all methods: net = gain - loss; gains and losses are the sums of the transitions; no area is negative; per cents of
+    stocks are within 0-100; low coverage is flagged; an interval contains its value and comes from a reference sample.
+    Methods for the whole region: the difference of two stocks is the net change; the covers of a stock add up to the region; values of
+    low coverage are blank.
+    Methods for the cells seen: the covers of a stock add up to the cells counted; children that together have the parent's area add
+    up to the parent's stocks and flows.
+    """
+    for name in SCHEMA["tables"]:
+        _check_schema(name, table[name])
+    _check_references(table)
+    for row in table[VALUES]:
+        _check_value(row)
+    for row in table[TRANSITIONS]:
+        _check_coverage(row)
+        if row["landcover_from"] == row["landcover_to"] or row["time_from"] >= row["TIME_PERIOD"]:
+            raise _broken("A transition", str(row), "two covers and two ascending years")
+    _check_sums(table, cell_area_m2)
+
+
+def _broken(thing: str, found: str, expected: str) -> TableError:
+    return TableError(
+        thing, found=found, expected=expected, then=_("Report this fault of the tool. Nothing was written.")
+    )
+
+
+def _check_schema(name: str, rows: Sequence[Row]) -> None:
+    schema = SCHEMA["tables"][name]
+    types: dict[str, type | tuple[type, ...]] = {"string": str, "integer": int, "number": (int, float)}
+    columns = [f["name"] for f in schema["fields"]]
+    codes = {f["name"]: set(SCHEMA["codes"][f["codes"]]) for f in schema["fields"] if "codes" in f}
+    keys = set()
+    for row in rows:
+        thing = f"Table {name}"
+        if list(row) != columns:
+            raise _broken(thing, f"columns {list(row)}", f"{columns}")
+        for f in schema["fields"]:
+            value: Any = row[f["name"]]
+            column = f"{thing}, column {f['name']}"
+            if (value is None and f.get("nullable")) or (value == "" and f.get("empty")):
+                continue
+            # A bool is an int, and NaN a float, to Python but not to a table.
+            is_typed = isinstance(value, types[f["type"]]) and not isinstance(value, bool)
+            if not is_typed or value != value:
+                raise _broken(column, repr(value), f"a {f['type']}")
+            if f["name"] in codes and value not in codes[f["name"]]:
+                raise _broken(column, repr(value), f"one of {sorted(codes[f['name']])}")
+            if "flags" in f and list(value) != sorted(set(value) & set(SCHEMA["codes"][f["flags"]])):
+                raise _broken(column, repr(value), f"sorted letters of {''.join(SCHEMA['codes'][f['flags']])}")
+            limits = f.get("constraints", {})
+            if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+                raise _broken(column, repr(value), f"text like {limits['pattern']}")
+            if "minimum" in limits and not limits["minimum"] <= value <= limits.get("maximum", float("inf")):
+                raise _broken(column, repr(value), f"a value within {limits}")
+        key = tuple(row[column] for column in schema["primaryKey"])
+        if key in keys:
+            raise _broken(thing, f"key {key} twice", "each key once")
+        keys.add(key)
+
+
+def _check_references(table: Table) -> None:
+    known = {(row["geo"], row["nuts_version"]) for row in table[REGIONS]}
+    for name in (VALUES, TRANSITIONS):
+        for row in table[name]:
+            if (row["geo"], row["nuts_version"]) not in known:
+                raise _broken(f"Table {name}", f"region {row['geo']} of {row['nuts_version']}", f"a row of {REGIONS}")
+    for row in table[REGIONS]:
+        if row["parent"] and (row["parent"], row["nuts_version"]) not in known:
+            raise _broken(f"Table {REGIONS}", f"parent {row['parent']} of {row['geo']}", f"a row of {REGIONS}")
+
+
+def _check_coverage(row: Row) -> None:
+    if row["COVERAGE"] < COVERAGE_MIN:
+        if "u" not in row["OBS_FLAG"]:
+            raise _broken(_where(row), f"coverage {row['COVERAGE']:g} without flag u", "flag u")
+        if row["OBS_VALUE"] is not None and _is_whole(row):
+            raise _broken(_where(row), f"a value at coverage {row['COVERAGE']:g}", f"none below {COVERAGE_MIN}")
+    if row["OBS_VALUE"] is None and not row["OBS_FLAG"]:
+        raise _broken(_where(row), "no value and no flag", "a flag that says why")
+
+
+def _is_whole(row: Row) -> bool:
+    """Tell whether a row's figure refers to the whole region."""
+    return method_facts(row["method"]).ground == WHOLE_REGION
+
+
+def _check_value(row: Row) -> None:
+    _check_coverage(row)
+    stock = row["lc_flow"] == "STK"
+    if stock != (row["time_from"] == row["TIME_PERIOD"]) or row["time_from"] > row["TIME_PERIOD"]:
+        raise _broken(_where(row), f"time_from {row['time_from']}", "the year of a stock, or an earlier year of a flow")
+    low, high = row["OBS_LCI95"], row["OBS_UCI95"]
+    if not method_facts(row["method"]).interval:
+        if low is not None or high is not None:
+            raise _broken(_where(row), "an interval", "none without a reference sample")
+    elif None not in (low, high, row["OBS_VALUE"]) and not low <= row["OBS_VALUE"] <= high:
+        raise _broken(
+            _where(row), f"{row['OBS_VALUE']:g} outside {low:g}-{high:g}", "an interval that contains its value"
+        )
+    value = row["OBS_VALUE"]
+    if value is None or row["lc_flow"] == "NET":
+        return
+    # A gain may exceed the stock that it is compared with; a stock or a loss may not.
+    most = 100 + 1e-9 if row["unit"] == "PC" and row["lc_flow"] != "GAIN" else float("inf")
+    if not -1e-9 <= value <= most:
+        raise _broken(_where(row), f"{value:g} {row['unit']}", "0-100 %" if most < 101 else "0 or more")
+
+
+def _where(row: Row) -> str:
+    what = row.get("lc_flow") or f"{row['landcover_from']} to {row['landcover_to']}"
+    return f"Region {row['geo']}, {what} {row['time_from']}-{row['TIME_PERIOD']} ({row['method']}, {row['definition']})"
+
+
+def _check_sums(table: Table, cell_area_m2: int) -> None:
+    areas = {(row["geo"], row["nuts_version"]): row["area_km2"] for row in table[REGIONS]}
+    # All comparisons are in square kilometres, within one region, version, vintage, definition and method.
+    values: dict[Group, dict[Cell, Row]] = defaultdict(dict)
+    for row in table[VALUES]:
+        if row["unit"] == "KM2":
+            cell = (row["lc_flow"], row["landcover"], row["time_from"], row["TIME_PERIOD"])
+            values[_group(row)][cell] = row
+    moves: dict[Group, dict[Cell, float | None]] = defaultdict(dict)
+    for row in table[TRANSITIONS]:
+        if row["unit"] == "KM2":
+            pair = (row["time_from"], row["TIME_PERIOD"])
+            moves[_group(row)][row["landcover_from"], row["landcover_to"], *pair] = row["OBS_VALUE"]
+    for group, rows in values.items():
+        area = areas[group[:2]]
+        _check_group(rows, moves.get(group, {}), area, cell_area_m2)
+    children = defaultdict(list)
+    for row in table[REGIONS]:
+        children[row["parent"], row["nuts_version"]].append(row)
+    for group, rows in values.items():
+        under = children[group[:2]]
+        if (
+            method_facts(group[-1]).ground == CELLS_SEEN
+            and under
+            and _equal(sum(c["area_km2"] for c in under), areas[group[:2]])
+        ):
+            for cell, row in rows.items():
+                parts = [values[c["geo"], *group[1:]][cell]["OBS_VALUE"] or 0.0 for c in under]
+                if not _equal(sum(parts), row["OBS_VALUE"] or 0.0, areas[group[:2]]):
+                    raise _broken(_where(row), f"{row['OBS_VALUE']} km2", f"{sum(parts)} km2, the sum of its parts")
+
+
+def _group(row: Row) -> Group:
+    return row["geo"], row["nuts_version"], row["vintage"], row["definition"], row["method"]
+
+
+def _equal(a: float, b: float, size: float | None = None) -> bool:
+    return abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1.0 if size is None else size, 1e-3)
+
+
+def _check_group(rows: Mapping[Cell, Row], moves: Mapping[Cell, float | None], area: float, cell_area_m2: int) -> None:
+    pairs = {(before, now) for _, _, before, now in moves}
+    stocks: dict[int, list[Row]] = defaultdict(list)
+    for (flow, cover, before, now), row in rows.items():
+        value = row["OBS_VALUE"]
+        if flow == "STK":
+            stocks[now].append(row)
+        if value is None:
+            continue
+        if flow == "NET":
+            parts = [rows[name, cover, before, now]["OBS_VALUE"] for name in ("GAIN", "LOSS")]
+            if None in parts or not _equal(value, parts[0] - parts[1], area):
+                raise _broken(_where(row), f"{value} km2", f"gain {parts[0]} minus loss {parts[1]}")
+            ends = [rows["STK", cover, year, year]["OBS_VALUE"] for year in (now, before)]
+            if _is_whole(row) and None not in ends and not _equal(value, ends[0] - ends[1], area):
+                raise _broken(_where(row), f"{value} km2", f"stock {ends[0]} minus stock {ends[1]}")
+        elif flow in ("GAIN", "LOSS") and (before, now) in pairs:
+            end = 1 if flow == "GAIN" else 0
+            total = sum(km2 or 0.0 for key, km2 in moves.items() if key[2:] == (before, now) and key[end] == cover)
+            if not _equal(value, total, area):
+                raise _broken(_where(row), f"{value} km2", f"{total} km2, the sum of its transitions")
+    for year, covers in stocks.items():
+        # Share maps give impervious land only; then the covers do not add up to the whole.
+        if len(covers) < len(SCHEMA["codes"]["landcover"]) or any(row["OBS_VALUE"] is None for row in covers):
+            continue
+        whole = area if _is_whole(covers[0]) else covers[0]["N_PIX"] * cell_area_m2 / 1e6
+        total = sum(row["OBS_VALUE"] for row in covers)
+        if not _equal(total, whole, area):
+            raise _broken(f"{_where(covers[0])}, all covers of {year}", f"{total} km2", f"{whole} km2")

@@ -1,0 +1,61 @@
+"""What reader, writer and check of the HDF5 file agree on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.legend import CLASSES
+
+CONTRACT = 1
+"""Version of the contract."""
+CHUNK = 256
+"""Cells a side of a chunk, and rows of a strip."""
+NO_BYTE = 255
+"""No data in count, purity and shares."""
+LABEL_VARIABLES = ("label", "purity", *(f"share_{c.key}" for c in CLASSES))
+"""Variables of the labels, in the order of their digest."""
+
+
+def strips(grid: Grid) -> Iterator[Grid]:
+    """Cut a grid into strips as high as a chunk, from north to south: the unit of writing, of digests and of memory."""
+    step = CHUNK * grid.res_m
+    for north in range(grid.north, grid.south, -step):
+        yield Grid(grid.west, max(grid.south, north - step), grid.east, north, grid.res_m)
+
+
+def metadata_digest(handle: h5py.File) -> str:
+    """Return SHA-256 over all that describes the cells: names, shapes, types, attributes, axes and periods."""
+    digest = hashlib.sha256()
+
+    def add(*words: Any) -> None:
+        for word in words:
+            content = word.tobytes() if isinstance(word, np.ndarray | np.generic) else str(word).encode()
+            digest.update(len(content).to_bytes(8, "little") + content)
+
+    def add_attributes(item: Any) -> None:
+        for key in sorted(item.attrs):
+            # Lists of dimension scales hold addresses; their content is in `dims`. The other two are written after this digest.
+            if key in ("DIMENSION_LIST", "REFERENCE_LIST", "metadata_digest", "complete"):
+                continue
+            value = item.attrs[key]
+            add(key, value.dtype.str if hasattr(value, "dtype") else type(value).__name__, value)
+
+    add_attributes(handle)
+    for name in sorted(handle):
+        variable = handle[name]
+        add(name, variable.dtype.str, variable.shape, variable.chunks, variable.compression, variable.shuffle)
+        add(variable.fletcher32, variable.fillvalue)
+        add_attributes(variable)
+        for dimension in variable.dims:
+            add(*(scale.name for scale in dimension.values()))
+        if name == "period":
+            add(*variable.asstr()[:])
+        elif variable.ndim < 2:
+            add(variable[()])
+    return digest.hexdigest()

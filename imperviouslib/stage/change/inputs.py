@@ -1,0 +1,126 @@
+"""The yearly maps: found, checked, and brought to classes 1-4 or to shares 0-1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imperviouslib.core import change, mapnames
+from imperviouslib.core.errors import GridError, InputError, _
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.legend import CLASSES, Legend
+from imperviouslib.core.mapkinds import SHARES, MapKind
+from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.settings.change import ChangeSettings
+from imperviouslib.edge import grass, zones
+from imperviouslib.edge.legendfile import read_legend
+from imperviouslib.stage.change.maps import Scratch, mapcalc
+
+
+@dataclass(frozen=True)
+class Series:
+    """The yearly maps of a run."""
+
+    kind: MapKind
+    years: tuple[int, ...]
+    """Ascending."""
+    maps: tuple[str, ...]
+    """Maps to compute with, one a year: classes 1-4, or shares 0-1."""
+    sources: tuple[str, ...]
+    """Full names of the maps that the user named, one a year."""
+
+
+def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Series:
+    """Find and check the yearly maps; raise InputError or GridError where they do not fit."""
+    years, names = settings.years, settings.maps
+    if settings.input:
+        years, names = _find_predicted(settings.input, settings.years)
+    option = "years" if settings.input else settings.kind.name
+    sources = tuple(grass.find_map(name, option=option) for name in names)
+    for name in sources:
+        # Raises GridError where a map is off the grid.
+        grass.map_grid(name)
+    if settings.kind is SHARES:
+        maps = _scale_shares(sources, years, grid, scratch)
+    else:
+        maps = sources
+        if settings.legend:
+            legend = read_legend(settings.legend)
+            outs = [scratch.raster("class", year) for year in years]
+            maps = tuple(_reclass(name, legend, grid, out) for name, out in zip(sources, outs, strict=True))
+        _check_classes(maps, sources, grid)
+    return Series(settings.kind, years, maps, sources)
+
+
+def _find_predicted(prefix: str, years: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return years and names of the class maps of r.unet.predict; maps of months, seasons and other periods are not used."""
+    if not years:
+        listed = grass.read("g.list", type="raster", pattern=mapnames.pattern(prefix, layer=mapnames.CLASS)).split()
+        found = mapnames.parse_period_maps(listed, prefix, layer=mapnames.CLASS)
+        years = tuple(sorted({int(one.period) for one in found if one.period.isdigit()}))
+        if not years:
+            raise InputError(
+                _("Option <input>: there is no map <{}_YEAR_class> of r.unet.predict").format(prefix),
+                then=_("Check the prefix with g.list, or name maps of another system with classes=."),
+            )
+    return years, tuple(PeriodMap(prefix, str(year), mapnames.CLASS).name for year in years)
+
+
+def _read_codes(name: str, source: str, grid: Grid) -> list[int]:
+    """Return the codes of an integer map in the region."""
+    if grass.read("r.info", map=name, flags="g").find("datatype=CELL") < 0:
+        raise InputError(
+            _("Map <{}>").format(source),
+            found=_("floating-point cells"),
+            expected=_("whole class codes"),
+            then=_("Make whole numbers with r.mapcalc and int(), or give shares of sealed land with shares=."),
+        )
+    return [int(code) for code in grass.read("r.stats", grid=grid, flags="n", input=name).split()]
+
+
+def _reclass(name: str, legend: Legend, grid: Grid, out: str) -> str:
+    unknown = [code for code in _read_codes(name, name, grid) if code not in legend.codes]
+    if unknown:
+        raise InputError(
+            _("Map <{}>").format(name),
+            found=_("code {}").format(unknown[0]),
+            expected=_("codes of legend '{}'").format(legend.name),
+            then=_("Add the code to a legend file, or choose another legend."),
+        )
+    grass.run("r.reclass", input=name, output=out, rules="-", stdin=legend.rules())
+    return out
+
+
+def _check_classes(maps: Sequence[str], sources: Sequence[str], grid: Grid) -> None:
+    seen = False
+    for name, source in zip(maps, sources, strict=True):
+        codes = _read_codes(name, source, grid)
+        wrong = [code for code in codes if code not in {c.code for c in CLASSES}]
+        if wrong:
+            raise InputError(
+                _("Map <{}>").format(source),
+                found=_("code {}").format(wrong[0]),
+                expected=_("classes 1 to 4 and NULL"),
+                then=_("Name a legend with legend=, and set no data with r.null."),
+            )
+        seen = seen or bool(codes)
+    if not seen:
+        raise _nothing_seen()
+
+
+def _nothing_seen() -> GridError:
+    return GridError(
+        _("Current region: no map has a cell in it"),
+        then=_("Set it with g.region raster=MAP."),
+    )
+
+
+def _scale_shares(sources: Sequence[str], years: Sequence[int], grid: Grid, scratch: Scratch) -> tuple[str, ...]:
+    """Write shares as fractions 0-1, whether the maps hold fractions or per cents."""
+    limits = [zones.limits(name, grid) for name in sources]
+    if not any(cells for cells, _low, _high in limits):
+        raise _nothing_seen()
+    scale = change.resolve_share_scale(min(low for _n, low, _high in limits), max(high for _n, _low, high in limits))
+    outs = tuple(scratch.raster("share", year) for year in years)
+    mapcalc({out: change.scaled_expression(out, name, scale) for out, name in zip(outs, sources, strict=True)}, grid)
+    return outs

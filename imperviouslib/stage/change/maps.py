@@ -1,0 +1,120 @@
+"""The maps of a run: temporary names, r.mapcalc, what the maps say of themselves, and their final names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imperviouslib import __version__
+from imperviouslib.core import change, mapnames
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.mapkinds import Content, OutputMap
+from imperviouslib.core.provenance import ChangeProvenance
+from imperviouslib.edge import grass
+
+if TYPE_CHECKING:
+    from imperviouslib.stage.change.inputs import Series
+
+
+class Scratch:
+    """Names of temporary maps, which are removed when the run ends."""
+
+    def __init__(self) -> None:
+        self._rasters: list[str] = []
+        self._vectors: list[str] = []
+
+    def raster(self, *stem: object) -> str:
+        """Return an unused name for a raster map."""
+        self._rasters.append(grass.temporary_name(mapnames.TEMPORARY + mapnames.joined(*map(str, stem))))
+        return self._rasters[-1]
+
+    def vector(self, stem: str) -> str:
+        """Return an unused name for a vector map."""
+        self._vectors.append(grass.temporary_name(mapnames.TEMPORARY + stem))
+        return self._vectors[-1]
+
+    def remove(self) -> None:
+        """Remove the maps, the latest first: a reclassified map must go before the map that it refers to."""
+        grass.remove(reversed(self._rasters))
+        grass.remove(self._vectors, "vector")
+
+
+def mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
+    """Run expressions in one call of r.mapcalc.
+
+    expressions : map to the expression that makes it. No expression may read a map that the same call makes.
+
+    r.mapcalc ends with status 0 where an expression other than the last fails, and then leaves an older map of that name. So the maps
+    are removed first and must exist afterwards.
+    """
+    if not expressions:
+        return
+    if grass.overwrite():
+        grass.remove(expressions)
+    grass.run("r.mapcalc", grid=grid, file="-", stdin="\n".join(expressions.values()) + "\n")
+    made = set(grass.read("g.list", type="raster", mapset=".").split())
+    missing = [name for name in expressions if name not in made]
+    if missing:
+        raise InputError(
+            _("GRASS tool <r.mapcalc> did not make map <{}>").format(missing[0]),
+            then=_("Read its message above."),
+        )
+
+
+def import_codes(path: Path, name: str, grid: Grid) -> None:
+    """Write an integer map from a file of bytes, row by row from north-west; 0 is NULL."""
+    rows, cols = grid.shape
+    grass.run(
+        "r.in.bin", input=str(path), output=name, bytes=1, anull=0, overwrite=True, north=grid.north, south=grid.south,
+        east=grid.east, west=grid.west, rows=rows, cols=cols,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def publishing(names: Mapping[str, str], scratch: Scratch) -> Iterator[None]:
+    """Give maps their final names; where the block fails, undo that and restore the maps that had these names before.
+
+    names : temporary name to final name
+    """
+    older = {final: scratch.raster("older", final) for final in names.values() if grass.exists(final)}
+    try:
+        grass.rename({**older, **names})
+        yield
+    except BaseException:
+        grass.remove(final for part, final in names.items() if not grass.exists(part))
+        grass.rename({kept: final for final, kept in older.items() if grass.exists(kept)})
+        raise
+
+
+def describe(names: Mapping[OutputMap, str], series: Series, definition: str) -> None:
+    """Write title, history, provenance, categories and colours of the maps."""
+    source = dict(zip(series.years, series.sources, strict=True))
+    for one, name in names.items():
+        layer = one.layer
+        made_from = {year: source[year] for year in one.made_from}
+        provenance = ChangeProvenance(
+            layer.name, one.made_from, {str(year): map_ for year, map_ in made_from.items()}, __version__,
+            definition if layer.of_definition else None,
+        )  # fmt: skip
+        grass.describe(
+            name,
+            title=one.title,
+            history=f"r.impervious.change: {layer.title.lower()} of {', '.join(made_from.values())}",
+            provenance=provenance,
+            sources=list(made_from.values()),
+        )
+        if layer.content is Content.CLASSES:
+            grass.style_classes(name)
+        elif layer.content is Content.PAIRS:
+            _write_categories(name, change.pair_titles())
+        elif layer.content is Content.TRUTH:
+            _write_categories(name, {0: "No", 1: layer.title})
+            grass.run("r.colors", map=name, rules="-", stdin=f"0 235:235:235\n1 {layer.colour}\n")
+
+
+def _write_categories(name: str, titles: Mapping[int, str]) -> None:
+    rules = "".join(f"{code}|{title}\n" for code, title in titles.items())
+    grass.run("r.category", map=name, separator="pipe", rules="-", stdin=rules)

@@ -1,0 +1,185 @@
+"""The regions of a run: their cells and outlines, and the columns of sums in the zones map."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from imperviouslib.core import mapnames
+from imperviouslib.core.errors import InputError, TableError, _
+from imperviouslib.core.figures import YearPair
+from imperviouslib.core.grid import EPSG, Grid
+from imperviouslib.core.outline import count_cells
+from imperviouslib.core.zones import Zone, resolve_parents
+from imperviouslib.edge import grass, zones
+from imperviouslib.edge.zones import Polygons, ZonesMap
+from imperviouslib.stage.change.figures import Column
+
+FINE_SCALE = 1_000_000
+"""Scale denominator up to which outlines are fine enough for figures."""
+_SLIVER = 0.001
+"""Share of a region's cells that another region of its level may take: GISCO's outlines overlap by slivers at some borders."""
+
+
+def warn_of_scale(source: ZonesMap) -> None:
+    """Warn where the outlines are known to be too coarse for figures."""
+    if is_coarse(source):
+        grass.warning(
+            _("Zones map <{}> has outlines at 1:{:,}, which are for drawing. For figures use 1:{:,} or finer.").format(
+                source.name, source.scale, FINE_SCALE
+            )
+        )
+
+
+def is_coarse(source: ZonesMap) -> bool:
+    """Tell whether the outlines are known to be too coarse for figures."""
+    return bool(source.scale and source.scale > FINE_SCALE)
+
+
+def measure_zones(
+    source: ZonesMap, rasters: Mapping[int, str], grid: Grid
+) -> tuple[list[Zone], dict[int, Polygons]]:  # fmt: skip
+    """Write the zones' rasters, and return the zones with a cell in the region, with their parents and the cells of their outlines.
+
+    Cells in the region are counted in the rasters, so that coverage cannot exceed 1; cells beyond it are counted from the outline.
+
+    rasters : level to the name of its raster
+    Returns: zones; category to outline
+    """
+    for level, raster in rasters.items():
+        zones.rasterise(source, level, raster, grid)
+    # A cell that a mask hides belongs to the region all the same; it counts as not seen.
+    counted = (zones.count(raster, [], grid, masked=False) for raster in rasters.values())
+    inside = {cat: cells[()] for part in counted for cat, cells in part.items()}
+    chosen = [zone for zone in source.zones if zone.cat in inside]
+    if not chosen:
+        raise InputError(
+            _("Zones map <{}> has no region with a cell in the current region").format(source.name),
+            then=_("Set the region with g.region -a vector={} res={}, or name other zones.").format(
+                source.name, grid.res_m
+            ),
+        )
+    left = len(source.zones) - len(chosen)
+    if left:
+        grass.message(
+            _("{} of {} regions have no cell in the current region and are left out.").format(left, len(source.zones))
+        )
+    parents = resolve_parents(chosen)
+    overlaps = [pair for pair in zones.read_overlaps(source) if any(zone.cat in inside for zone in pair)]
+    shapes = zones.outlines(source, list({*chosen, *itertools.chain(*overlaps)}), grass.temporary_folder())
+    _check_disjoint(source, overlaps, shapes, inside, grid)
+    measured = []
+    for zone in chosen:
+        beyond = count_cells(shapes[zone.cat]) - count_cells(shapes[zone.cat], grid)
+        measured.append(replace(zone, parent=parents[zone.geo], cells=inside[zone.cat] + beyond))
+    return measured, shapes
+
+
+def _check_disjoint(
+    source: ZonesMap,
+    overlaps: Sequence[tuple[Zone, Zone]],
+    shapes: Mapping[int, Polygons],
+    inside: Mapping[int, int],
+    grid: Grid,
+) -> None:
+    """Raise InputError where one region takes more than a sliver of another one's cells: a level counts each cell once."""
+    for pair in overlaps:
+        for zone in pair:
+            own = count_cells(shapes[zone.cat], grid)
+            lost = own - inside.get(zone.cat, 0)
+            if lost > max(1, own * _SLIVER):
+                raise InputError(
+                    _("Zones map <{}>: regions {} and {} of level {} overlap by {} cells of {}").format(
+                        source.name, pair[0].geo, pair[1].geo, zone.level, lost, zone.geo
+                    ),
+                    then=_("Correct the outlines, or give the levels in a column {}.").format(zones.LEVEL_COLUMN),
+                )
+
+
+def outline_collection(chosen: Sequence[Zone], shapes: Mapping[int, Polygons]) -> dict[str, Any]:
+    """Return the outlines as GeoJSON in EPSG:3035, to the centimetre."""
+    return {
+        "type": "FeatureCollection",
+        "crs": {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{EPSG}"}},
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"geo": zone.geo, "level": zone.level, "name": zone.name},
+                "geometry": {
+                    "type": "MultiPolygon",
+                    "coordinates": [
+                        [np.round(np.asarray(ring)[:, :2], 2).tolist() for ring in rings] for rings in shapes[zone.cat]
+                    ],
+                },
+            }
+            for zone in chosen
+        ],
+    }
+
+
+# The columns of the zones map
+
+
+def column_names(years: Sequence[int], pairs: Sequence[YearPair]) -> list[str]:
+    """Return the names of the columns of a run, without `_sum`."""
+    keys = [("imp", year, year) for year in years] + [(kind, *pair) for pair in pairs for kind in ("new", "lost")]
+    return [mapnames.column(*key) for key in keys]
+
+
+def check_free_columns(source: ZonesMap, prefix: str, names: Sequence[str]) -> None:
+    """Raise InputError if columns, or the copy of the zones map that would have them, exist and may not be replaced."""
+    if not zones.is_own(source):
+        grass.check_free([mapnames.zones_copy(prefix)], "vector", option="prefix")
+        return
+    # Read the columns again: the map is locked now, so no other run adds any.
+    present = zones.columns_of(source.name)
+    taken = [f"{name}_sum" for name in names if f"{name}_sum" in present]
+    if taken and not grass.overwrite():
+        raise InputError(
+            _("Zones map <{}> already has column {}").format(source.name, taken[0]),
+            then=_("Use --overwrite to replace it, or flag -n to write no columns."),
+        )
+
+
+def sum_columns(
+    source: ZonesMap, copy: str, chosen: Sequence[Zone], columns: Sequence[Column]
+) -> dict[int, dict[str, float | None]]:
+    """Write sums into a copy of the zones map with v.rast.stats; return them by category and name of column.
+
+    Raises TableError where a sum differs from what was counted.
+    """
+    zones.copy(source, copy)
+    levels = sorted({zone.level for zone in chosen})
+    zones.upload_sums(source, copy, levels, {column.name: column.raster for column in columns})
+    values = zones.read_columns(copy, source.key, [f"{column.name}_sum" for column in columns])
+    for zone in chosen:
+        for column in columns:
+            # v.rast.stats leaves a zone without a value empty. Sums of shares differ by the order of addition.
+            found, expected = values[zone.cat][f"{column.name}_sum"] or 0, column.counted(zone.cat)
+            if abs(found - expected) > 1e-9 * max(expected, 1):
+                raise TableError(
+                    _("Region {}, column {}_sum").format(zone.geo, column.name),
+                    found=_("{} from v.rast.stats").format(found),
+                    expected=_("{} as counted").format(expected),
+                    then=_("Report this fault of the tool. Nothing was written."),
+                )
+    return values
+
+
+def publish_columns(
+    source: ZonesMap, copy: str, prefix: str, columns: Iterable[str], values: Mapping[int, Mapping[str, float | None]]
+) -> None:
+    """Write the sums into the zones map; where that lies in another mapset, keep the copy instead."""
+    names, target = [f"{column}_sum" for column in columns], source.name
+    if zones.is_own(source):
+        zones.write_columns(source, names, values)
+    else:
+        target = mapnames.zones_copy(prefix)
+        grass.rename({copy: target}, "vector")
+    grass.message(
+        _("Columns {} (in cells) written to <{}>; they equal the counts.").format(", ".join(names), target)
+    )  # fmt: skip

@@ -1,0 +1,175 @@
+"""The table of a run: its rows, its metadata, and the summary that is printed."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from imperviouslib import __version__
+from imperviouslib.core import table
+from imperviouslib.core.errors import _
+from imperviouslib.core.figures import Figures, YearPair
+from imperviouslib.core.grid import EPSG, Grid
+from imperviouslib.core.legend import CLASSES, landcover_codes
+from imperviouslib.core.methods import Method
+from imperviouslib.core.provenance import PredictionProvenance
+from imperviouslib.core.settings.change import ChangeSettings
+from imperviouslib.core.table import Row, Run, Table
+from imperviouslib.core.tableschema import COVERAGE_MIN, REGIONS, TRANSITIONS, VALUES, WHOLE_REGION, method_facts
+from imperviouslib.core.zones import Zone
+from imperviouslib.edge import grass, tablefile
+from imperviouslib.edge.zones import ZonesMap
+from imperviouslib.stage.change.inputs import Series
+from imperviouslib.stage.change.regions import FINE_SCALE, is_coarse
+
+
+def make_table(
+    chosen: Sequence[Zone],
+    observed: Figures,
+    figures: Mapping[str, Figures],
+    run: Run,
+    definitions: Sequence[str],
+    pairs: Sequence[YearPair],
+) -> Table:
+    """Return all rows of the table, sorted.
+
+    observed : figures of the maps as they were given; their cells are those seen
+    figures : code of a method to its figures
+    """
+    values: list[Row] = []
+    transitions: list[Row] = []
+    for zone in chosen:
+        for definition in definitions:
+            for method, found in figures.items():
+                for year in run.years:
+                    seen = observed.stock(zone.cat, definition, year).seen
+                    stock = replace(found.stock(zone.cat, definition, year), seen=seen)
+                    values += table.stock_rows(zone, stock, run, definition, method, year)
+                for pair in pairs:
+                    seen = observed.flow(zone.cat, definition, pair).seen
+                    flow = replace(found.flow(zone.cat, definition, pair), seen=seen)
+                    values += table.flow_rows(zone, flow, run, definition, method, pair)
+                    transitions += table.transition_rows(zone, flow, run, definition, method, pair)
+    regions = [table.region_row(zone, run) for zone in chosen]
+    rows = {VALUES: values, TRANSITIONS: transitions, REGIONS: regions}
+    return {name: table.sort_rows(part, name) for name, part in rows.items()}
+
+
+def method_notes(methods: Sequence[Method]) -> list[str]:
+    """Return how the figures were made, for the metadata."""
+    notes = [note for method in methods for note in method.notes]
+    without = [method.code for method in methods if not method.facts.interval]
+    if without:
+        notes.append(
+            f"No interval is given for {' and '.join(without)}: sums of mapped cells have none without a reference sample."
+        )
+    notes.append(
+        "COVERAGE is the share of the cells of the whole outline, lakes and sea within it included, that was really seen."
+    )
+    return notes
+
+
+def describe_package(
+    settings: ChangeSettings, series: Series, run: Run, source: ZonesMap, grid: Grid
+) -> dict[str, Any]:  # fmt: skip
+    """Return what the data package says of the whole table: how it was made, and from what."""
+    scale = f"1:{source.scale:,}" if source.scale else "not known"
+    note = f"for drawing; figures need 1:{FINE_SCALE:,} or finer" if is_coarse(source) else ""
+    methods = settings.methods
+    return {
+        "profile": "data-package",
+        "name": tablefile.NAME,
+        "title": f"Impervious land per region, {run.years[0]}-{run.years[-1]}",
+        "version": __version__,
+        "created": run.vintage,
+        "status": "experimental",
+        "description": "Stocks, gains, losses and transitions of impervious, green and other land per region and year.",
+        "method": method_notes(methods),
+        "flags": "A value without a reference sample has flag u.",
+        "years": list(run.years),
+        "definitions": {
+            name: {cover: list(codes) for cover, codes in landcover_codes(name).items()} for name in settings.definitions
+        },
+        "classes": {str(c.code): c.title for c in CLASSES},
+        "unit_of_area": series.kind.unit_of_area,
+        "grid": {"crs": f"EPSG:{EPSG}", "res_m": grid.res_m, "bounds": list(grid.bounds)},
+        "regions": {"nuts_version": run.nuts_version, "outlines": source.name, "scale": scale, "note": note},
+        "provenance": {
+            str(year): _describe_source(name) for year, name in zip(series.years, series.sources, strict=True)
+        },
+        "parameters": {
+            **_given(settings),
+            "definition": list(settings.definitions),
+            "method": [method.code for method in methods],
+            "coverage_min": COVERAGE_MIN,
+        },
+        "software": {
+            "r.impervious": __version__, "GRASS": grass.read("g.version").split()[1], "Python": platform.python_version(),
+            "NumPy": np.__version__, "PyArrow": tablefile.VERSION,
+        },
+    }  # fmt: skip
+
+
+def _describe_source(name: str) -> dict[str, Any]:
+    known = grass.read_provenance(name)
+    scenes = known.scenes if isinstance(known, PredictionProvenance) else ()
+    return {"map": name, "scene_count": len(scenes), **(known.to_json() if known else {})}
+
+
+def _given(settings: ChangeSettings) -> dict[str, str]:
+    """Return the options that name maps and regions, those that were given."""
+    values = {
+        "input": settings.input, "classes": ",".join(settings.classes), "shares": ",".join(settings.shares),
+        "legend": settings.legend, "zones": settings.zones, "column": settings.column, "prefix": settings.prefix,
+    }  # fmt: skip
+    return {key: value for key, value in values.items() if value}
+
+
+def print_summary(settings: ChangeSettings, rows: Table, chosen: Sequence[Zone], maps: list[str]) -> None:
+    """Print the impervious stock and change of the regions of the highest level, as plain text or JSON."""
+    summary = summarise(rows, chosen, [method.code for method in settings.methods])
+    if settings.format == "json":
+        counts = {name: len(part) for name, part in rows.items()}
+        content = {"output": str(settings.output), "rows": counts, "maps": maps, "summary": summary}
+        print(json.dumps(content, ensure_ascii=False))
+        return
+    for part in summary:
+        ground = _("whole region") if method_facts(part["method"]).ground == WHOLE_REGION else _("cells seen")
+        name = "" if part["name"] == part["geo"] else f" {part['name']}"
+        print(f"{part['geo']}{name}: impervious ({part['definition']}), {part['method']} ({ground}), km2")
+        for what in ("stock", "gain", "loss", "net"):
+            for period, value in part[what].items():
+                shown = "blank" if value is None else f"{value:+.4f}" if what == "net" else f"{value:.4f}"
+                print(f"  {what:<5} {period:<9} {shown:>14}   coverage {part['coverage'][period]:.3f}")
+    if any(None in part[what].values() for part in summary for what in ("stock", "gain", "loss", "net")):
+        print(_("blank: less than half of the region was seen"))
+    print(_("{} rows in '{}'").format(sum(map(len, rows.values())), settings.output))
+
+
+def summarise(rows: Table, chosen: Sequence[Zone], methods: Sequence[str]) -> list[dict[str, Any]]:
+    """Return impervious stock and change in km2 of the regions of the highest level, one entry a region, definition and method.
+
+    methods : codes, in the order in which to list them
+    """
+    top = min(zone.level for zone in chosen)
+    kept = {zone.geo: zone for zone in chosen if zone.level == top}
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in rows[VALUES]:
+        if row["geo"] not in kept or row["landcover"] != "IMP" or row["unit"] != "KM2":
+            continue
+        key = (row["geo"], row["definition"], row["method"])
+        if key not in found:
+            found[key] = {
+                "geo": key[0], "name": kept[key[0]].name, "definition": key[1], "method": key[2], "unit": "KM2",
+                "stock": {}, "gain": {}, "loss": {}, "net": {}, "coverage": {},
+            }  # fmt: skip
+        stock = row["lc_flow"] == "STK"
+        period = str(row["TIME_PERIOD"]) if stock else f"{row['time_from']}-{row['TIME_PERIOD']}"
+        found[key]["stock" if stock else row["lc_flow"].lower()][period] = row["OBS_VALUE"]
+        found[key]["coverage"][period] = row["COVERAGE"]
+    return sorted(found.values(), key=lambda part: (part["geo"], part["definition"], methods.index(part["method"])))

@@ -1,0 +1,73 @@
+"""r.s2.yearly: from an archive of scenes to one composite per period."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from imperviouslib.core.errors import _
+from imperviouslib.core.options import Flags, Options
+from imperviouslib.core.periods import resolve_periods
+from imperviouslib.core.settings.yearly import YearlySettings
+from imperviouslib.core.tiles import find_holes, resolve_tiles
+from imperviouslib.edge import grass
+from imperviouslib.edge.files import check_place
+from imperviouslib.stage.yearly import check, maps, report
+from imperviouslib.stage.yearly.scenes import (
+    PeriodTask,
+    read_scenes,
+    resolve_tasks,
+    resolve_years,
+    tiles_by_year,
+)
+
+
+def main(options: Options, flags: Flags) -> int:
+    """Parse the options and run."""
+    return run(YearlySettings.parse(options, flags))
+
+
+def run(settings: YearlySettings) -> int:
+    """Read the archive, choose tiles, make a composite of each period, report. Returns: exit status."""
+    archive = settings.archive.expanduser().absolute()
+    if settings.report:
+        check_place(settings.report, "report")
+    if settings.check_only:
+        return check.run(archive, settings.report, settings.format)
+    recipe, area = settings.recipe, grass.region_grid()
+    scenes = read_scenes(archive, recipe.bands, area)
+    years = resolve_years(settings.years, scenes, archive)
+    found = tiles_by_year(scenes, years)
+    holes = find_holes(found)
+    for year, tile in holes:
+        warning = _("Tile {} is missing in {}.").format(tile, year)
+        grass.warning(f"{warning} {_('It is left out of all years.')}" if recipe.tiles == "common" else warning)
+    tiles = resolve_tiles(recipe.tiles, found)
+    used = [scene for scene in scenes if scene.any.tile in tiles]
+    tasks = resolve_tasks(resolve_periods(years, settings.periods), used, recipe, area)
+    with grass.lock_maps(settings.output):
+        summaries = _make_maps(tasks, settings)
+        # At the end, because a run that was stopped and started again would be refused if this map existed.
+        if settings.tilemap:
+            report.write_tilemap(settings.tilemap, scenes, years, tiles)
+    content = report.describe(tiles, holes, scenes, years, summaries)
+    report.write(content, settings.report, settings.format)
+    return 0
+
+
+def _make_maps(tasks: Sequence[PeriodTask], settings: YearlySettings) -> dict[str, Any]:
+    """Make and register the maps of each period that has scenes. Returns: period to its summary."""
+    summaries, members = {}, []
+    for task in tasks:
+        period = task.period
+        if not task.scenes:
+            grass.warning(_("No scene in {}: no composite.").format(period.name))
+            continue
+        if settings.recipe.how.joins_scenes:
+            names = maps.join_scenes(task, settings.output)
+        else:
+            names = maps.compose(task, settings.output, threads=settings.nprocs, link=settings.link)
+        summaries[period.name] = report.summarize(task, names)
+        members += [f"{name}|{period.first} 00:00:00|{period.after} 00:00:00" for name in names.values()]
+    grass.register(settings.output, _("Composites ({})").format(settings.recipe.method), members)
+    return summaries

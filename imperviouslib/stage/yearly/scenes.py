@@ -1,0 +1,140 @@
+"""Which scenes of an archive a run uses: those that are complete, meet the region and belong to the years."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imperviouslib.core.archive import Sidecar
+from imperviouslib.core.bands import SCL
+from imperviouslib.core.baseline import Processing, parse_baseline, resolve_newest
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.periods import Period
+from imperviouslib.core.recipe import Recipe
+from imperviouslib.edge import archivefile, grass
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """The files of one scene."""
+
+    bands: Mapping[str, Sidecar]
+    """Band to its sidecar, SCL among them."""
+
+    @property
+    def any(self) -> Sidecar:
+        """Return one of the sidecars, for what all bands share."""
+        return self.bands[SCL]
+
+    @property
+    def reflectance(self) -> Sidecar:
+        """Return the sidecar of one band with reflectance, for the offset that all of them share."""
+        return next(sidecar for band, sidecar in sorted(self.bands.items()) if band != SCL)
+
+    def size(self, bands: Iterable[str]) -> int:
+        """Return the bytes that the source objects of some bands had."""
+        return sum(self.bands[band].source_size for band in bands)
+
+
+@dataclass(frozen=True)
+class PeriodTask:
+    """All that the maps of one period depend on."""
+
+    period: Period
+    scenes: tuple[SceneFiles, ...]
+    """Scenes to make the composite of; may be none."""
+    mask_scenes: tuple[SceneFiles, ...]
+    """All scenes of the year, against which cloud masks are checked."""
+    recipe: Recipe
+    area: Grid
+
+
+def read_scenes(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:
+    """Read the scenes that have all bands and SCL and meet the area, one per acquisition; raise InputError if there are none."""
+    needed = (*bands, SCL)
+    groups: dict[tuple[str, str], dict[str, Sidecar]] = defaultdict(dict)
+    for sidecar in archivefile.read_archive(archive):
+        groups[sidecar.tile, sidecar.scene][sidecar.band] = sidecar
+    if not groups:
+        raise empty_archive(archive)
+    complete = [SceneFiles(files) for files in groups.values() if all(band in files for band in needed)]
+    incomplete = [scene for (_tile, scene), files in groups.items() if not all(band in files for band in needed)]
+    if not complete:
+        raise InputError(
+            _("Archive '{}'").format(archive),
+            found=_("no scene with all of {}").format(", ".join(needed)),
+            expected=_("scenes that have each band"),
+            then=_("Fetch the missing bands with bands= of r.s2.fetch, or leave them out of <bands>."),
+        )
+    if incomplete:
+        grass.warning(
+            _("{} scenes lack a band and are left out, for example {}. Run r.s2.fetch again to complete them.").format(
+                len(incomplete), incomplete[0]
+            )
+        )
+    meeting = [scene for scene in _newest(complete) if scene.any.grid.intersection(area)]
+    if not meeting:
+        raise InputError(
+            _("Archive '{}'").format(archive),
+            found=_("{} complete scenes, none of them in the region").format(len(complete)),
+            expected=_("scenes over the region"),
+            then=_("Check the region with g.region -l, and option <bands>."),
+        )
+    return meeting
+
+
+def empty_archive(archive: Path) -> InputError:
+    """Return the error of an archive without scenes."""
+    return InputError(
+        _("Archive '{}'").format(archive),
+        found=_("no complete scene"),
+        expected=_("an archive written by r.s2.fetch"),
+        then=_("Check option <input>, or run r.s2.fetch."),
+    )
+
+
+def _newest(scenes: Iterable[SceneFiles]) -> list[SceneFiles]:
+    """Keep one scene per acquisition, because an archive that grew over time may hold an older processing too."""
+    return resolve_newest(scenes, _processing)
+
+
+def _processing(scene: SceneFiles) -> Processing:
+    one = scene.any
+    return Processing(one.tile, one.datatake, one.datastrip, parse_baseline(one.baseline), one.scene)
+
+
+def resolve_years(years: Sequence[int], scenes: Sequence[SceneFiles], archive: Path) -> tuple[int, ...]:
+    """Return the years asked for, or all years of the scenes; raise InputError if a year has no scene."""
+    available = tuple(sorted({scene.any.year for scene in scenes}))
+    missing = next((year for year in years if year not in available), None)
+    if missing:
+        raise InputError(
+            _("Archive '{}'").format(archive),
+            found=_("no complete scene over the region in {}").format(missing),
+            expected=_("scenes in each of {}").format(", ".join(map(str, years))),
+            then=_("Fetch {} with r.s2.fetch, or leave it out. The archive has {}.").format(
+                missing, ", ".join(map(str, available))
+            ),
+        )
+    return tuple(years) or available
+
+
+def tiles_by_year(scenes: Sequence[SceneFiles], years: Sequence[int]) -> dict[int, set[str]]:
+    """Return the tiles of the scenes of each year."""
+    return {year: {scene.any.tile for scene in scenes if scene.any.year == year} for year in years}
+
+
+def resolve_tasks(
+    periods: Sequence[Period], scenes: Sequence[SceneFiles], recipe: Recipe, area: Grid
+) -> list[PeriodTask]:
+    """Return a task per period, also where a period has no scene."""
+    tasks = []
+    for period in periods:
+        used = tuple(scene for scene in scenes if period.holds(scene.any.sensed_utc))
+        # SCL's mistakes show over many dates, so the masks of a month are checked against all scenes of its year.
+        of_year = tuple(scene for scene in scenes if scene.any.year == period.year)
+        tasks.append(PeriodTask(period, used, of_year, recipe, area))
+    return tasks

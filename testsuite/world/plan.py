@@ -1,0 +1,391 @@
+"""The land of the first year: relief, river, forest, fields, towns, roads, pits and lakes.
+
+`LandPlan` draws everything once on 40 m cells and in tables. `LandPlan.strip` then makes any rows of 5 m cells from them, so that memory
+stays small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from testsuite.world.fields import exp, fractal_noise, interpolate_rows, ranks
+from testsuite.world.materials import CODE, CROP_SHARES, CROPS
+from testsuite.world.spec import FINE_M, Spec
+
+COARSE_M = 40
+STEP = COARSE_M // FINE_M
+PARCEL_KEYS, BLOCK_KEYS = 64 * 64, 128 * 128
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Materials and how frequent they are."""
+
+    names: tuple[str, ...]
+    shares: tuple[float, ...]
+    """Sum to 1."""
+
+    def pick(self, chance: np.ndarray) -> np.ndarray:
+        """Choose materials by their shares. chance : array, 0-1, uniformly distributed. Returns: codes, same shape."""
+        codes = np.array([CODE[n] for n in self.names], np.uint8)
+        return codes[np.minimum(np.searchsorted(np.cumsum(self.shares), chance, "right"), len(codes) - 1)]
+
+
+HOUSE_ROOFS = Mix(
+    ("roof_tile", "roof_cement", "roof_dark", "roof_metal", "roof_bright"), (0.58, 0.12, 0.20, 0.06, 0.04)
+)
+WORKS_ROOFS = Mix(("hall", "roof_bright", "roof_white", "roof_metal", "roof_dark"), (0.52, 0.13, 0.04, 0.14, 0.17))
+
+
+class LandPlan:
+    """The coarse plan of the land: drawn once, it can make any strip of 5 m rows."""
+
+    def __init__(self, spec: Spec) -> None:
+        west, south, east, north = spec.land_bounds
+        self.west, self.north = west, north
+        self.shape = (north - south) // FINE_M, (east - west) // FINE_M
+        coarse = -(-self.shape[0] // STEP), -(-self.shape[1] // STEP)
+        rng = spec.rng("plan")
+        self.height = (
+            55
+            + 28 * fractal_noise(rng, coarse, COARSE_M, 7000, 3.4)
+            + 3 * fractal_noise(rng, coarse, COARSE_M, 900, 2.5)
+        )
+        self.stamps = np.zeros(self.shape, np.uint8)
+        y = north - (np.arange(coarse[0]) + 0.5) * COARSE_M
+        x = west + (np.arange(coarse[1]) + 0.5) * COARSE_M
+        gx, gy = np.meshgrid(x, y)
+        river, self.bank = self._river(rng, gx, gy)
+        valley = exp(-np.abs(river) / 1500)
+        self.height = (self.height * (1 - 0.75 * valley)).astype(np.float32)
+        self.river = river
+        self.wet = ranks(-self.height + 9 * fractal_noise(rng, coarse, COARSE_M, 1200, 2.6) + 25 * valley)
+        self.forest = ranks(fractal_noise(rng, coarse, COARSE_M, 3500, 2.9) + 0.012 * self.height - 0.8 * valley)
+        self.conifer = fractal_noise(rng, coarse, COARSE_M, 1800, 2.8)
+        self.patch = ranks(fractal_noise(rng, coarse, COARSE_M, 500, 2.6))
+        self.ragged = fractal_noise(rng, coarse, COARSE_M, 250, 2.2)
+        self._place_towns(rng, gx, gy)
+        self._dig_pits_and_lakes(rng)
+        self._parcels(rng, gx, gy)
+
+    def _river(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one river and two brooks. Returns: distance to the nearest bank, metres, negative in the water; and how stony the bank is."""
+        wide, tall = float(np.ptp(gx)) + COARSE_M, float(np.ptp(gy)) + COARSE_M
+        x0, y0 = gx.min(), gy.min()
+        best = np.full(gx.shape, np.inf)
+        for number, half in enumerate((28.0, 7.0, 5.0)):
+            n = 400
+            t = np.linspace(0, 1, n)
+            bend = np.cumsum(ndimage.gaussian_filter1d(rng.standard_normal(n), 14)) * 0.012
+            bend -= np.linspace(bend[0], bend[-1], n)
+            wiggle = ndimage.gaussian_filter1d(rng.standard_normal(n), 4) * 0.02
+            a, b = rng.uniform(0.2, 0.8, 2)
+            along, across = x0 + t * wide, y0 + (a + (b - a) * t + 0.5 * bend + wiggle) * tall
+            if number:
+                along, across = x0 + (a + (b - a) * t + 0.5 * bend + wiggle) * wide, y0 + t * tall
+            fine = np.linspace(0, 1, max(2000, int(max(wide, tall) / 8)))
+            line = np.column_stack([np.interp(fine, t, along), np.interp(fine, t, across)])
+            # Compact nodes make the search four times slower for points far from the line (measured).
+            tree = cKDTree(line, compact_nodes=False)
+            away = tree.query(np.column_stack([gx.ravel(), gy.ravel()]), workers=2)[0].reshape(gx.shape)
+            best = np.minimum(best, away - half)
+        stony = fractal_noise(rng, gx.shape, COARSE_M, 1500, 2.5)
+        return best.astype(np.float32), stony
+
+    def _place_towns(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> None:
+        """Place the towns and villages, and draw their outlines, roads and railway."""
+        area_km2 = self.shape[0] * self.shape[1] * FINE_M**2 / 1e6
+        n_towns = max(1, round(area_km2 / 66))
+        n_villages = max(2, round(area_km2 / 8))
+        good = (self.river > 150) & (self.wet < 0.80) & (self.forest < 0.80)
+        open_land = np.flatnonzero(good) if good.any() else np.arange(gx.size)
+        placed: list[tuple[float, float, float]] = []
+        scale = min(1.0, np.sqrt(area_km2 / 60))
+        # Sizes are evenly spaced, so that all worlds have about the same share of built-up land.
+        sizes = np.r_[
+            rng.permutation(np.linspace(1700, 2600, n_towns)), rng.permutation(np.linspace(200, 520, n_villages))
+        ]
+        for number, radius in enumerate(scale * sizes):
+            big = number < n_towns
+            others = np.array(placed).reshape(-1, 3)
+            for _ in range(300):
+                at = rng.choice(open_land)
+                x, y = float(gx.flat[at]), float(gy.flat[at])
+                inside = min(x - gx.min(), gx.max() - x, y - gy.min(), gy.max() - y) > (0.6 * radius if big else 0)
+                free = np.hypot(x - others[:, 0], y - others[:, 1]) > 1.3 * (radius + others[:, 2])
+                if inside and free.all():
+                    placed.append((x, y, radius))
+                    break
+        self.towns = np.array(placed, np.float32)
+        # 1 in the centre of a town, 0 at its edge, and -9 from ten radii on.
+        inside = np.full(gx.shape, -9.0, np.float32)
+        which = np.zeros(gx.shape, np.int16)
+        for number, (x, y, radius) in enumerate(placed):
+            rows = np.flatnonzero(np.abs(gy[:, 0] - y) < 10 * radius)
+            cols = np.flatnonzero(np.abs(gx[0] - x) < 10 * radius)
+            near = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+            d = 1 - np.hypot(gx[near] - x, gy[near] - y) / radius
+            which[near][d > inside[near]] = number
+            inside[near] = np.maximum(inside[near], d)
+        self.town = inside + 0.33 * self.ragged * np.clip(1 - np.abs(inside), 0, 1)
+        self.which = which
+        self.town_turn = rng.uniform(0, np.pi / 2, len(placed))
+        # Roads: the shortest tree that connects all towns, and some more.
+        p = self.towns[:, :2].astype(float)
+        d = np.hypot(*(p[:, None] - p[None]).transpose(2, 0, 1))
+        # By Prim's algorithm: the order of the pairs must stay, because each road takes the next random numbers.
+        pairs = []
+        nearest, away = np.zeros(len(p), int), d[0].copy()
+        unconnected = np.arange(len(p)) > 0
+        while unconnected.any():
+            j = int(np.where(unconnected, away, np.inf).argmin())
+            pairs.append((int(nearest[j]), j))
+            unconnected[j] = False
+            closer = d[j] < away
+            nearest[closer], away[closer] = j, d[j][closer]
+        for i in range(len(p)):
+            j = int(np.argsort(d[i])[min(2, len(p) - 1)])
+            if j != i and rng.random() < 0.5:
+                pairs.append((i, j))
+        near = np.zeros(gx.shape, bool)
+        for i, j in pairs:
+            self._draw_road(rng, p[i], p[j], 5.5 if max(self.towns[[i, j], 2]) > 900 else 3.6, 1, near)
+        edge = np.array(
+            [
+                [gx.min() - 20, gy.min() + rng.random() * np.ptp(gy)],
+                [gx.max() + 20, gy.min() + rng.random() * np.ptp(gy)],
+            ]
+        )
+        for end in edge:
+            self._draw_road(rng, p[0], end, 6.5, 1, near)
+            self._draw_road(rng, p[0] + 150, end + np.array([0, 1500]), 5.0, 2, None)
+        self.near_road = ndimage.binary_dilation(near, iterations=2)
+
+    def _draw_road(self, rng, start, end, half_m: float, code: int, near: np.ndarray | None) -> None:
+        """Stamp a winding road or railway of half width `half_m` with `code` into the 5 m lattice, and mark it in `near`."""
+        length = float(np.hypot(*(end - start)))
+        t = np.linspace(0, 1, max(8, int(length / 2.5)))
+        knots = np.linspace(0, 1, 9)
+        sway = np.interp(t, knots, np.r_[0, rng.normal(0, 0.035, 7), 0] * length)
+        sway = ndimage.gaussian_filter1d(sway, len(t) / 30, mode="nearest") * np.clip(8 * np.minimum(t, 1 - t), 0, 1)
+        ahead = (end - start) / max(length, 1)
+        x = start[0] + t * (end[0] - start[0]) - ahead[1] * sway
+        y = start[1] + t * (end[1] - start[1]) + ahead[0] * sway
+        reach = int(np.ceil(half_m / FINE_M))
+        for dr in range(-reach, reach + 1):
+            for dc in range(-reach, reach + 1):
+                col = np.floor((x - self.west) / FINE_M).astype(int) + dc
+                row = np.floor((self.north - y) / FINE_M).astype(int) + dr
+                ok = (col >= 0) & (row >= 0) & (col < self.shape[1]) & (row < self.shape[0])
+                cx, cy = self.west + (col + 0.5) * FINE_M, self.north - (row + 0.5) * FINE_M
+                ok &= np.hypot(cx - x, cy - y) <= half_m
+                self.stamps[row[ok], col[ok]] = code
+        if near is not None:
+            col, row = ((x - self.west) / COARSE_M).astype(int), ((self.north - y) / COARSE_M).astype(int)
+            ok = (col >= 0) & (row >= 0) & (col < near.shape[1]) & (row < near.shape[0])
+            near[row[ok], col[ok]] = True
+
+    def _dig_pits_and_lakes(self, rng: np.random.Generator) -> None:
+        """Stamp quarries (3, some with water, 4) and lakes (4) into the 5 m lattice."""
+        area_km2 = self.shape[0] * self.shape[1] * FINE_M**2 / 1e6
+        for kind, number in (("pit", max(1, round(area_km2 / 22))), ("lake", max(1, round(area_km2 / 30)))):
+            for _ in range(number):
+                radius = rng.uniform(90, 320) if kind == "pit" else rng.uniform(80, 520)
+                radius *= min(1.0, np.sqrt(area_km2 / 60))
+                for _ in range(50):
+                    row, col = rng.integers(0, self.shape[0]), rng.integers(0, self.shape[1])
+                    if (
+                        self.town[min(row // STEP, self.town.shape[0] - 1), min(col // STEP, self.town.shape[1] - 1)]
+                        < -0.6
+                    ):
+                        break
+                reach = int(1.6 * radius / FINE_M)
+                r = slice(max(0, row - reach), min(self.shape[0], row + reach))
+                c = slice(max(0, col - reach), min(self.shape[1], col + reach))
+                if r.stop <= r.start or c.stop <= c.start:
+                    continue
+                dr, dc = np.mgrid[r, c]
+                angle = np.arctan2(dr - row, dc - col)
+                a = rng.uniform(0, 2 * np.pi, 3)
+                rim = (
+                    radius
+                    / FINE_M
+                    * (
+                        1
+                        + 0.22 * np.sin(angle + a[0])
+                        + 0.14 * np.sin(2 * angle + a[1])
+                        + 0.07 * np.sin(5 * angle + a[2])
+                    )
+                )
+                d = np.hypot(dr - row, dc - col) / rim
+                part = self.stamps[r, c]
+                part[d < 1] = 3 if kind == "pit" else 4
+                if kind == "pit" and rng.random() < 0.5:
+                    part[d < 0.35] = 4
+
+    def _parcels(self, rng: np.random.Generator, gx: np.ndarray, gy: np.ndarray) -> None:
+        """Draw districts, each with fields of one size and direction, and the random tables for parcels and blocks."""
+        area_km2 = gx.size * COARSE_M**2 / 1e6
+        n = max(3, round(area_km2 / 3.2))
+        pad = 500
+        self.centres = np.column_stack(
+            [rng.uniform(gx.min() - pad, gx.max() + pad, n), rng.uniform(gy.min() - pad, gy.max() + pad, n)]
+        )
+        self.tree = cKDTree(self.centres)
+        self.turn = rng.uniform(0, np.pi, n)
+        self.width = rng.uniform(75, 210, n)
+        self.length = rng.uniform(140, 400, n)
+        self.n_parcels = n * PARCEL_KEYS
+        self.n_keys = self.n_parcels + len(self.towns) * BLOCK_KEYS * 4
+        self.crop = rng.choice(CROPS, self.n_parcels, p=CROP_SHARES).astype(np.uint8)
+        self.luck = rng.random(self.n_parcels, np.float32)
+        self.block = rng.random((4, len(self.towns) * BLOCK_KEYS), np.float32)
+        self.house = rng.random(1 << 16, np.float32)
+
+    def strip(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Make rows of 5 m cells. Returns: object key (row, col) int32, and material (row, col) uint8."""
+        cols = self.shape[1]
+        x = self.west + (np.arange(cols, dtype=np.float32) + 0.5) * FINE_M - self.centres[:, 0].mean()
+        y = self.north - (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) * FINE_M - self.centres[:, 1].mean()
+        mx, my = self.centres.mean(axis=0)
+        # The district of each 20 m square, then its own coordinates.
+        qx, qy = np.meshgrid(x[1::4], y[1::4])
+        district = self.tree.query(np.column_stack([qx.ravel() + mx, qy.ravel() + my]))[1].astype(np.int32)
+        district = district.reshape(qx.shape).repeat(4, 0).repeat(4, 1)[: len(y), :cols]
+        cx = (self.centres[:, 0] - mx).astype(np.float32)[district]
+        cy = (self.centres[:, 1] - my).astype(np.float32)[district]
+        dx, dy = x[None, :] - cx, y[:, None] - cy
+        cos, sin = np.cos(self.turn).astype(np.float32)[district], np.sin(self.turn).astype(np.float32)[district]
+        u, v = dx * cos + dy * sin, dy * cos - dx * sin
+        del cx, cy, dx, dy, cos, sin
+        width, length = self.width.astype(np.float32)[district], self.length.astype(np.float32)[district]
+        pc = np.floor(u / width)
+        v += (np.abs(pc) % 3) * length * 0.37
+        pr = np.floor(v / length)
+        parcel = district * PARCEL_KEYS
+        parcel += (np.clip(pc + 32, 0, 63).astype(np.int32)) * 64 + np.clip(pr + 32, 0, 63).astype(np.int32)
+        edge = np.minimum(u - pc * width, v - pr * length)
+        material = self._open_land(rows, parcel, edge)
+        del u, v, pc, pr, width, length, edge, district
+        key = self._town(rows, x + mx, y + my, parcel, material)
+        self._apply_stamps(rows, material)
+        return key, material
+
+    def _open_land(self, rows: slice, parcel: np.ndarray, edge: np.ndarray) -> np.ndarray:
+        """Make the land cover without towns: fields, grass, forest, heath, wetland, river. Returns: material (row, col) uint8."""
+        cols = self.shape[1]
+        luck = self.luck[parcel]
+        material = self.crop[parcel]
+        wet = interpolate_rows(self.wet, rows, STEP, cols)
+        patch = interpolate_rows(self.patch, rows, STEP, cols)
+        ragged = interpolate_rows(self.ragged, rows, STEP, cols)
+        material[luck > 0.93 - 0.42 * wet] = CODE["meadow"]
+        material[(luck < 0.012) & (wet < 0.45)] = CODE["vineyard"]
+        material[(patch > 0.975) & (wet < 0.8)] = CODE["natural_grass"]
+        hedge = (edge < 5) & (luck * 7 % 1 < 0.16)
+        material[hedge] = CODE["shrub"]
+        forest = interpolate_rows(self.forest, rows, STEP, cols) + 0.035 * ragged + 0.05 * (luck - 0.5)
+        wood = forest > 0.72
+        conifer = interpolate_rows(self.conifer, rows, STEP, cols) + 0.9 * (luck - 0.5) + 0.3 * ragged > -0.15
+        material[wood] = np.where(conifer[wood], CODE["conifer"], CODE["broadleaf"])
+        material[wood & (patch < 0.035)] = CODE["moor"]
+        material[wood & (patch > 0.97)] = CODE["natural_grass"]
+        marsh = (wet + 0.02 * ragged > 0.928) & (patch > 0.25)
+        material[marsh] = CODE["marsh"]
+        material[marsh & (patch > 0.80)] = CODE["peatbog"]
+        river = interpolate_rows(self.river, rows, STEP, cols)
+        material[(river < 14) & (patch > 0.35)] = CODE["broadleaf"]
+        stony = interpolate_rows(self.bank, rows, STEP, cols)
+        material[(river < 16) & (stony > 0.9)] = CODE["gravel_bank"]
+        material[river < 0] = CODE["water"]
+        return material
+
+    def _town(self, rows: slice, x: np.ndarray, y: np.ndarray, parcel: np.ndarray, material: np.ndarray) -> np.ndarray:
+        """Build the towns over the open land; changes `material`. Returns: object key (row, col) int32."""
+        cols = self.shape[1]
+        town = interpolate_rows(self.town, rows, STEP, cols)
+        fill = (town > 0) & (material != CODE["water"])
+        key = parcel
+        r, c = np.nonzero(fill)
+        if not len(r):
+            return key
+        depth = town[r, c]
+        which = self.which[
+            np.minimum((rows.start + r) // STEP, self.which.shape[0] - 1),
+            np.minimum(c // STEP, self.which.shape[1] - 1),
+        ]
+        centre = self.towns[which]
+        dx, dy = x[c] - centre[:, 0], y[r] - centre[:, 1]
+        cos, sin = np.cos(self.town_turn[which]), np.sin(self.town_turn[which])
+        u, v = dx * cos + dy * sin, dy * cos - dx * sin
+        big = centre[:, 2] > 700 * min(1.0, centre[:, 2].max() / 900)
+        pitch_u, pitch_v = np.where(big, 96.0, 120.0), np.where(big, 66.0, 74.0)
+        bc, br = np.floor(u / pitch_u), np.floor(v / pitch_v)
+        bu, bv = u - bc * pitch_u, v - br * pitch_v
+        block = which * BLOCK_KEYS + (np.clip(bc + 64, 0, 127) * 128 + np.clip(br + 64, 0, 127)).astype(np.int64)
+        kind, second, third, fourth = self.block[:, block]
+        # Kinds of blocks: dense in the centre, works (industry), parks, car parks; all others have houses with gardens.
+        dense = big & (depth > 0.62 + 0.15 * second)
+        works = ~dense & (kind < np.where(big, 0.13, 0.07))
+        park = ~dense & (kind > 0.945)
+        lot = ~park & ~works & (kind > 0.92)
+        old = material[r, c]
+        out = np.full(len(r), CODE["garden"], np.uint8)
+        tint = self.house[(block * 31 + 7) % len(self.house)]
+        # Houses on a lattice within the block.
+        cell_u = np.where(works, 44.0, np.where(dense, 21.0, 24.0))
+        cell_v = np.where(works, 62.0, np.where(dense, 19.0, 27.0))
+        hu, hv = np.floor(bu / cell_u), np.floor(bv / cell_v)
+        dice = self.house[((block * 131 + hu * 17 + hv * 5).astype(np.int64)) % len(self.house)]
+        # A block has either terraced houses and flats with paved yards, or single houses with gardens.
+        close = (second > 0.50) & big
+        half_u = np.where(works, 19.0, np.where(dense, 9.0, np.where(close, 8.1, 5.0))) * (0.8 + 0.4 * dice)
+        half_v = np.where(works, 27.0, np.where(dense, 7.5, np.where(close, 7.7, 5.4))) * (0.8 + 0.4 * dice)
+        du, dv = np.abs(bu - (hu + 0.5) * cell_u), np.abs(bv - (hv + 0.5) * cell_v)
+        house = (
+            (du < half_u)
+            & (dv < half_v)
+            & (dice > np.where(works, 0.22, np.where(dense | close, 0.10, 0.21 + 0.30 * third)))
+        )
+        yard = (du < half_u + 7) & (dv < half_v + 5)
+        paved = np.where(
+            works,
+            fourth < 0.8,
+            np.where(dense, ~house & (third < 0.75), yard & (dice * 13 % 1 < np.where(close, 0.73, 0.09))),
+        )
+        out[(dice * 29 % 1 < 0.22) & ~works] = CODE["broadleaf"]
+        out[works] = CODE["lawn"]
+        # The yard of a works has one pavement; each house has its own.
+        make = np.where(works, tint, dice * 7 % 1)[paved]
+        out[paved] = np.where(make < 0.35, CODE["asphalt"], np.where(make < 0.5, CODE["concrete"], CODE["paving"]))
+        roof = np.where(works, WORKS_ROOFS.pick(tint), HOUSE_ROOFS.pick(dice))
+        out[house] = roof[house]
+        out[lot] = np.where(second[lot] < 0.7, CODE["asphalt"], CODE["concrete"])
+        court = park & (second > 0.85) & (np.abs(bu - 60) < 22) & (np.abs(bv - 36) < 14)
+        green = park & (du + dv > 6)
+        out[green] = np.where(
+            tint[green] < 0.5, CODE["lawn"], np.where(dice[green] < 0.5, CODE["broadleaf"], CODE["garden"])
+        )
+        out[court] = CODE["court"]
+        # Some blocks at the edge stay fields.
+        gap = (depth < 0.16) & (fourth < 0.30)
+        street = ((bu < 7) | (bv < 6)) & ~gap
+        out[street] = np.where(tint[street] < 0.8, CODE["asphalt"], CODE["paving"])
+        out[gap] = old[gap]
+        material[r, c] = out
+        # Each quarter of a block is an object of its own, even if a roof lies in two of them. Fields keep their parcel.
+        quarter = block * 4 + 2 * (bu > pitch_u / 2) + (bv > pitch_v / 2)
+        key[r[~gap], c[~gap]] = (self.n_parcels + quarter[~gap]).astype(np.int32)
+        return key
+
+    def _apply_stamps(self, rows: slice, material: np.ndarray) -> None:
+        """Put roads, railway, quarries and lakes over the land; changes `material`. A road over the river is a bridge."""
+        stamp = self.stamps[rows]
+        material[stamp == 3] = CODE["rock"]
+        material[stamp == 4] = CODE["water"]
+        material[stamp == 1] = CODE["asphalt"]
+        material[stamp == 2] = CODE["rail"]
