@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imperviouslib.core.bands import SCL
-from imperviouslib.core.baseline import Baseline, format_baseline
 from imperviouslib.core.errors import OffsetError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Scene
