@@ -63,7 +63,7 @@ from imperviouslib.core.resample import (
 from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.edge import warp
 from imperviouslib.edge.files import exclusive_lock, sha256_file, temporary_path, write_json
-from imperviouslib.edge.objects import RetryPolicy, get_object
+from imperviouslib.edge.objects import get_object
 from imperviouslib.edge.pixels import Pixels, decode, get_pixels
 from imperviouslib.edge.rasterfile import TILE, TiffWriter, open_on_grid, read_part
 from imperviouslib.edge.rasterobject import decode_object, describe_object
