@@ -718,7 +718,7 @@ def test_the_checks_tell_each_fault_of_a_file(place):
 
 def test_one_year_is_no_error_where_stocks_can_be_told(place):
     done = place.run(CHANGE, years="2018", output="one", prefix="one", flags="-n")
-    assert done.returncode == 0 and "One year only" in done.stderr
+    assert done.returncode == 0 and "one year only" in done.stderr
     rows = (place.work / "one" / "impervious_nuts.csv").read_text().splitlines()[1:]
     assert rows and not [row for row in rows if ",GAIN," in row]
 
