@@ -530,8 +530,8 @@ TABLE = [
             ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "each feature", "Write it again"),
         )
     ),
-    Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
-    Row(PREDICT, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
+    Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "data that can be read", "Check"),
+    Row(PREDICT, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "data that can be read", "Check"),
     Row(TRAIN, "years missing", {"years": "2017-2019"}, "File 'ground.h5'", "2019", "no features", "Choose years= among 2017, 2018"),
     Row(PREDICT, "years missing", {"years": "2019"}, "Option <years>", "2019", "2017, 2018", "Choose"),
     Row(TRAIN, "label year missing", {"input": "late.h5"}, "'late.h5'", "no features of 2017", "the year of the labels", "Choose years= among 2018, 2019"),
