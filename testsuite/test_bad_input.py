@@ -489,7 +489,7 @@ TABLE = [
     Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", "several", "Leave out -q"),
     Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "already exists", "other options", "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),
-    Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "a name of letters", "Choose"),
+    Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "letters, digits, _", "Choose"),
     # Composites and labels.
     Row(ARD, "no such prefix", {"input": "none"}, "Option <input>", "no map <none_*_count>", "r.s2.yearly", "Check"),
     Row(ARD, "year without composite", {"years": "2017-2019"}, "Composites <s2>", "2019", "each of 2017, 2018, 2019", "Run r.s2.yearly"),
