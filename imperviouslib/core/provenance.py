@@ -67,7 +67,7 @@ class CompositeProvenance:
 
     def to_json(self) -> Json:
         """Return the stored form."""
-        return {"period": self.period, "feature": self.feature, **self.origin()}
+        return _sorted({"period": self.period, "feature": self.feature, **self.origin()})
 
     def origin(self) -> Json:
         """Return what all layers of the period share: how it was made and of what."""
@@ -106,7 +106,7 @@ class PredictionProvenance:
     def to_json(self) -> Json:
         """Return the stored form."""
         scenes = [scene.to_json() for scene in self.scenes]
-        return {**_fields(self), "bounds": list(self.bounds), "scenes": scenes}
+        return _sorted({**_fields(self), "bounds": list(self.bounds), "scenes": scenes})
 
     def difference(self, other: PredictionProvenance) -> str | None:
         """Name the first thing by which two maps of one name are not the same result; None where they are."""
@@ -132,7 +132,7 @@ class ChangeProvenance:
         content = {**_fields(self), "years": list(self.years)}
         if self.definition is None:
             del content["definition"]
-        return content
+        return _sorted(content)
 
 
 Provenance = CompositeProvenance | PredictionProvenance | ChangeProvenance
@@ -168,3 +168,10 @@ def _fields(record: PredictionProvenance | ChangeProvenance) -> Json:
 
 def _grid_json(grid: Grid) -> Json:
     return {"bounds": list(grid.bounds), "res_m": grid.res_m}
+
+
+def _sorted(content: Any) -> Any:
+    """Sort the keys at all depths, so that equal records give equal text wherever they are written."""
+    if isinstance(content, Mapping):
+        return {key: _sorted(content[key]) for key in sorted(content)}
+    return [_sorted(one) for one in content] if isinstance(content, list) else content
