@@ -47,7 +47,7 @@ from imperviouslib.core.errors import (
     ImperviousError,
     InputError,
     _,
-    shown,
+    without_secrets,
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene
@@ -265,7 +265,7 @@ def _get(task: Task, band: str) -> bytes:
 
 def _name(task: Task, band: str) -> str:
     """Return the name of a band's object for messages."""
-    return shown(_asset(task, band).href).rsplit("/", 1)[-1]
+    return without_secrets(_asset(task, band).href).rsplit("/", 1)[-1]
 
 
 def _fetch_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int | None) -> BandResult:
@@ -442,7 +442,7 @@ def _describe(
         offset_dn=offset.dn,
         offset_rule=offset.rule,
         offset_confirmed=offset.confirmed,
-        source_href=shown(asset.href),
+        source_href=without_secrets(asset.href),
         source_size=read.size,
         source_checksum=asset.checksum,
         source_read=read.part,
@@ -452,7 +452,7 @@ def _describe(
         grid=target,
         extent=warp.extent(read.source),
         settings=task.settings(band),
-        catalogue=shown(task.catalogue),
+        catalogue=without_secrets(task.catalogue),
         version=__version__,
         fetched_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from imperviouslib.core.errors import AccessError, FetchError, InputError, _, shown
+from imperviouslib.core.errors import AccessError, FetchError, InputError, _, without_secrets
 from imperviouslib.core.items import Asset
 from imperviouslib.core.retry import RetryPolicy
 
@@ -160,7 +160,7 @@ def _signed(href: str) -> str:
         return obstore.sign(store, "GET", key, timedelta(hours=1))
     except (obstore.exceptions.BaseError, ValueError) as err:
         raise AccessError(
-            _("Object '{}'").format(shown(href)),
+            _("Object '{}'").format(without_secrets(href)),
             found=scrub(str(err).split("\n", 1)[0]),
             expected=_("settings with which a request can be signed"),
             then=_renew_keys(),
@@ -338,7 +338,7 @@ class Remote:
             self._address = ""
             wait = min(retry.longest_wait_s, retry.wait_s * 2 ** (number - 1)) * random.uniform(0.8, 1.2)
             self._sleep(max(wait, min(fault.wait_s, 10 * retry.longest_wait_s)))
-        address = shown(self._asset.href)
+        address = without_secrets(self._asset.href)
         if isinstance(fault, _DeniedError):
             raise AccessError(
                 _("Object '{}'").format(address),
@@ -424,7 +424,7 @@ def get_object(asset: Asset, retry: RetryPolicy, *, sleep: Callable[[float], Non
     Raises AccessError where the keys are refused, and FetchError where the object cannot be read whole.
     """
     href = asset.href
-    scheme, address = urlsplit(href).scheme, shown(href)
+    scheme, address = urlsplit(href).scheme, without_secrets(href)
     if scheme in ("file", ""):
         content = _read_file(href)
         if found := _difference(content, asset):

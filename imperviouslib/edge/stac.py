@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from imperviouslib.core.errors import CatalogueError, InputError, _, shown
+from imperviouslib.core.errors import CatalogueError, InputError, _, without_secrets
 from imperviouslib.edge.jsonstream import read_members
 from imperviouslib.edge.objects import scrub
 
@@ -89,7 +89,7 @@ def search(
             found = scrub(str(err))
             if attempt + 1 == _TRIES:
                 raise CatalogueError(
-                    _("Catalogue '{}'").format(shown(address)),
+                    _("Catalogue '{}'").format(without_secrets(address)),
                     found=_("{}, {} times").format(found, _TRIES),
                     expected=_("all items of {} from {} to {}").format(collection, first, last),
                     then=_("Check the address and the network, and run the same command again."),

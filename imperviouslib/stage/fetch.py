@@ -20,7 +20,7 @@ from imperviouslib.core.errors import (
     FetchError,
     ImperviousError,
     _,
-    shown,
+    without_secrets,
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Scene, parse_item
@@ -158,7 +158,7 @@ def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Gri
         grass.warning(_("{} of {} items cannot be used. The first: {}").format(len(unusable), items, first))
     if not kept:
         raise CatalogueError(
-            _("Search in '{}'").format(shown(catalogue)),
+            _("Search in '{}'").format(without_secrets(catalogue)),
             found=_("{} items, {} of them scenes of Sentinel-2 L2A, none of which passes the filters").format(
                 items, parsed
             ),
@@ -187,7 +187,7 @@ def _items(
         return
     bbox = warp.lonlat_bounds(grid)
     for number, year in enumerate(wanted.years, start=1):
-        grass.verbose(_("Searching {} for {}...").format(shown(catalogue), year))
+        grass.verbose(_("Searching {} for {}...").format(without_secrets(catalogue), year))
         first, last = wanted.window.days(year)
         for item in stac.search(catalogue, collection, bbox, first.isoformat(), last.isoformat()):
             own = next((link["href"] for link in item.get("links", ()) if link.get("rel") == "self"), "")
