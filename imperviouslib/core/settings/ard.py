@@ -48,7 +48,7 @@ class ArdSettings:
     plot: Path | None = None
     """Folder for images of the periods and labels; None = draw none."""
     format: str = "plain"
-    """Of what is printed: plain or json."""
+    """Format of what is printed: plain or json."""
     as_float: bool = False
     """Write float32 with NaN instead of uint16."""
     check: Path | None = None

@@ -16,7 +16,7 @@ from imperviouslib.core.options import Flags, Options, parse_years, split_words
 
 @dataclass(frozen=True)
 class ChangeSettings:
-    """Everything that the user chose, parsed and without contradictions."""
+    """What to compare, how to compute the figures, and where to write them."""
 
     zones: str
     """Vector map of the regions."""
@@ -115,7 +115,7 @@ class ChangeSettings:
 
     @classmethod
     def parse(cls, options: Options, flags: Flags) -> ChangeSettings:
-        """Parse what g.parser gives; raise InputError where a value is not valid."""
+        """Parse what g.parser gives; raise InputError if an option is invalid."""
         return cls(
             zones=options["zones"],
             output=Path(options["output"]).expanduser(),
