@@ -1,4 +1,4 @@
-"""The model folder: written whole, and read only if the checksum of its network agrees with its card."""
+"""The model folder: written completely or not at all, and read only if the checksum of its network agrees with its card."""
 
 from __future__ import annotations
 

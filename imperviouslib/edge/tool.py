@@ -1,4 +1,4 @@
-"""What every tool does around its stage: environment, errors in one line, exit status.
+"""What every tool does before and after its stage: environment, errors in one line, exit status.
 
 A tool script calls `run`. A stage module has `main(options, flags)` and raises `ImperviousError` for failures that a user can resolve.
 """

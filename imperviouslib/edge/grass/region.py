@@ -1,4 +1,4 @@
-"""The current region, its projection and the user's mask, none of which is ever changed."""
+"""The current region, its projection and the user's mask. None of them is ever changed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def has_mask() -> bool:
 
 
 def region_grid(res_m: int = RES_M) -> Grid:
-    """Return the current region as a Grid; raise GridError where it is not EPSG:3035 or off the grid."""
+    """Return the current region as a Grid; raise GridError if it is not in EPSG:3035 or not on the grid."""
     check_projection()
     region = gs.region()
     if any(abs(region[key] - res_m) > 1e-9 for key in ("nsres", "ewres")):

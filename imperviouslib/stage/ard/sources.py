@@ -44,7 +44,7 @@ class Sources:
         return {"stack": origins, "scenes": [scenes[name] for name in sorted(scenes)]}
 
     def content(self, period: str) -> dict[str, Any]:
-        """Return what tells whether the maps of a period, as they are read now, have changed since an earlier run."""
+        """Return a value that changes if the maps of a period change between two runs."""
         names = [*(self.maps[period, feature] for feature in self.features), *self.counts[period]]
         return {"maps": {name: _map_origin(name, period) for name in names}, "mask": grass.has_mask()}
 
