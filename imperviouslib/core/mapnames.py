@@ -36,7 +36,7 @@ def check_prefix(prefix: str, option: str) -> None:
         raise InputError(
             _("Option <{}>").format(option),
             found=f"'{prefix}'",
-            expected=_("letters, digits, _ and ., with a letter or _ first"),
+            expected=_("a name of letters, digits, _ and dots that begins with a letter or _"),
             then=_("Choose such a name."),
         )
 

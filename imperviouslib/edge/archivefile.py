@@ -283,9 +283,9 @@ def _fetch_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int
         if is_final:
             return replace(result, bytes_read=bytes_read)
     raise FetchError(
-        _("Scene {}, {}").format(task.scene.id, band),
-        found=_("a file that other runs made larger {} times while it was fetched").format(_GROWTHS),
-        expected=_("a file that no other run writes"),
+        _("Scene {}, {}: other runs extended the file {} times while it was fetched").format(
+            task.scene.id, band, _GROWTHS
+        ),
         then=_("Run the same command again when the other runs have ended."),
     )
 

@@ -132,9 +132,7 @@ def read_text(path: Path, kind: str) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
         raise InputError(
-            f"{kind} '{path}'",
-            found=_("bytes that are not UTF-8"),
-            expected=_("text in UTF-8"),
+            _("{} '{}' is not text in UTF-8").format(kind, path),
             then=_("Write the file in that encoding."),
         ) from err
 

@@ -62,9 +62,7 @@ def read_model(folder: Path) -> Card:
     copy = _("Copy the whole folder that r.unet.train wrote, or train again.")
     if not folder.is_dir():
         raise ModelError(
-            _("Model '{}'").format(folder),
-            found=_("no such folder"),
-            expected=_("a folder of r.unet.train"),
+            _("There is no model folder '{}'").format(folder),
             then=_("Check the name."),
         )
     for name in (CARD, NET):

@@ -98,9 +98,7 @@ def _profile(env: Mapping[str, str]) -> dict[str, str]:
         except (configparser.Error, UnicodeDecodeError) as err:
             # The parser's own message repeats the wrong line, which may contain a key.
             raise AccessError(
-                _("File '{}'").format(path),
-                found=_("a text that is no AWS profile file ({})").format(type(err).__name__),
-                expected=_("sections with settings"),
+                _("File '{}' is not a valid AWS profile file ({})").format(path, type(err).__name__),
                 then=_("Correct the file."),
             ) from None
         if profiles.has_section(section):
@@ -343,7 +341,7 @@ class Remote:
             raise AccessError(
                 _("Object '{}'").format(address),
                 found=str(fault),
-                expected=_("keys with which it may be read"),
+                expected=_("keys that may read it"),
                 then=_renew_keys()
                 if address.startswith("s3://")
                 else _("Renew the link or the keys and run the same command again."),

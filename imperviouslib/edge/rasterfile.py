@@ -137,9 +137,7 @@ def _open_on_grid(path: Path, res_m: int) -> tuple[rasterio.io.DatasetReader, Gr
         dataset = rasterio.open(path)
     except rasterio.errors.RasterioIOError as err:
         raise InputError(
-            _("File '{}'").format(path),
-            found=_("no raster that can be read"),
-            expected=_("a GeoTIFF"),
+            _("File '{}' cannot be read as a raster").format(path),
             then=_("Remove it and make it again."),
         ) from err
     try:
@@ -163,9 +161,7 @@ def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: 
         data = dataset.read(1, window=Window.from_slices(*common.slices_in(grid)))
     except rasterio.errors.RasterioIOError as err:
         raise InputError(
-            _("File '{}'").format(dataset.name),
-            found=_("cells that cannot be decoded"),
-            expected=_("a whole file"),
+            _("File '{}' has cells that cannot be decoded").format(dataset.name),
             then=_("Remove it and its sidecar, and fetch it again."),
         ) from err
     if common == part:

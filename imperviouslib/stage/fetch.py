@@ -159,7 +159,7 @@ def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Gri
     if not kept:
         raise CatalogueError(
             _("Search in '{}'").format(without_secrets(catalogue)),
-            found=_("{} items, {} of them scenes of Sentinel-2 L2A, none of which passes the filters").format(
+            found=_("{} items, of which {} are scenes of Sentinel-2 L2A, none of which passes the filters").format(
                 items, parsed
             ),
             expected=_describe_filter(wanted),
@@ -201,9 +201,7 @@ def _choose(scenes: Sequence[Scene], area: Area, wanted: SceneFilter, *, count: 
     choices = resolve_choices(scenes, footprints, area, wanted, count=count, method=method)
     if not choices:
         raise CatalogueError(
-            _("Search"),
-            found=_("{} scenes, none of which meets the area").format(len(scenes)),
-            expected=_("scenes over the area"),
+            _("None of the {} scenes found covers any part of the area").format(len(scenes)),
             then=_("Check the region with g.region -l."),
         )
     return choices
@@ -261,10 +259,8 @@ def _failed(task: Task, error: Exception) -> list[BandResult]:
     """Return the results of a task that ended by an exception; raise the exception if it is a fault of the program."""
     if isinstance(error, pool.WorkerDiedError):
         error = FetchError(
-            _("Scene {}").format(task.scene.id),
-            found=_("a worker process that was killed"),
-            expected=_("it to finish"),
-            then=_("Run the same command again with a smaller nprocs=, in case the memory was full."),
+            _("Scene {}: the worker process was killed").format(task.scene.id),
+            then=_("Run the same command again, with a smaller nprocs= if the memory was full."),
         )
     if not isinstance(error, ImperviousError):
         raise error

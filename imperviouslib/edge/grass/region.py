@@ -63,7 +63,7 @@ def region_grid(res_m: int = RES_M) -> Grid:
     if any(edge % res_m for edge in edges):
         raise GridError(
             _("Current region"),
-            found=_("edges ") + " ".join(f"{edge:g}" for edge in edges),
+            found=_("edges {}").format(" ".join(f"{edge:g}" for edge in edges)),
             expected=_("multiples of {} m").format(res_m),
             then=_("Align it with g.region -a res={}.").format(res_m),
         )
@@ -97,7 +97,7 @@ def check_projection() -> None:
     if not same:
         raise GridError(
             _("Location <{}>").format(gs.gisenv()["LOCATION_NAME"]),
-            found=info.get("srid") or info.get("name") or "another projection",
+            found=info.get("srid") or info.get("name") or _("another projection"),
             expected=_("EPSG:{}").format(EPSG),
             then=_("Create one with grass -c EPSG:{} -e DIR/NAME and start the tool there.").format(EPSG),
         )
