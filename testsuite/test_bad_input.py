@@ -476,13 +476,13 @@ TABLE = [
     Row(FETCH, "archive below a file", {"output": "a_file/scenes"}, "a_file", "a file", "folder", "Choose"),
     Row(YEARLY, "archive missing", {"input": "none"}, "Archive", "no complete scene", "r.s2.fetch", "Check option <input>"),
     Row(YEARLY, "archive empty", {"input": "hollow"}, "Archive", "no complete scene", "r.s2.fetch", "Check option <input>"),
-    Row(YEARLY, "archive elsewhere", {}, "Archive", "none of them in the region", "over the region", "Check the region", region=AWAY),
-    Row(YEARLY, "cells undecodable", {"input": "rotten", "years": 2018}, "B11.tif'", "cannot be decoded", "whole file", "Remove"),
+    Row(YEARLY, "archive elsewhere", {}, "Archive", "none of them in the region", "in the region", "Check the region", region=AWAY),
+    Row(YEARLY, "cells undecodable", {"input": "rotten", "years": 2018}, "B11.tif'", "cells that cannot be decoded", "has cells", "Remove"),
     Row(YEARLY, "file off the grid", {"input": "shifted", "years": 2018}, "B11.tif'", "from", "multiples of 20 m", "Warp"),
-    Row(YEARLY, "year not fetched", {"years": "2017-2019"}, "Archive", "2019", "each of 2017, 2018, 2019", "Fetch 2019"),
+    Row(YEARLY, "year not fetched", {"years": "2017-2019"}, "Archive", "no complete scene over the region in 2019", "in 2019", "Fetch 2019"),
     Row(YEARLY, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     Row(YEARLY, "years doubled", {"years": "2018,2018"}, "Option <years>", "2018,2018", "ascending", "Sort"),
-    Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "all of B08, SCL", "each band", "Fetch"),
+    Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "no scene with all of B08, SCL", "all of B08, SCL", "Fetch"),
     Row(YEARLY, "classes as a band", {"bands": "SCL"}, "Option <bands>", "SCL", "B12,B11,B04", "Correct"),
     Row(YEARLY, "tile unknown", {"tiles": "31TDH"}, "Option <tiles>", "31TDH", "32UPD", "Correct"),
     Row(YEARLY, "period unknown", {"period": "decade"}, "Option <period>", "decade", "season", "Correct"),
@@ -492,20 +492,20 @@ TABLE = [
     Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "letters, digits, _", "Choose"),
     # Composites and labels.
     Row(ARD, "no such prefix", {"input": "none"}, "Option <input>", "no map <none_*_count>", "r.s2.yearly", "Check"),
-    Row(ARD, "year without composite", {"years": "2017-2019"}, "Composites <s2>", "2019", "each of 2017, 2018, 2019", "Run r.s2.yearly"),
+    Row(ARD, "year without composite", {"years": "2017-2019"}, "Option <input>: prefix s2", "no composite of 2019", "composite of 2019", "Run r.s2.yearly"),
     Row(ARD, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     Row(ARD, "feature missing", {"features": "B12_p50,B08_p50"}, "Option <input>", "s2_2017_B08_p50", "there is no raster map", "Run r.s2.yearly"),
     Row(ARD, "composites off the grid", {"input": "offs2", "labels": None}, "Map <offs2", "cells of 20 x 20", "20 m", "Resample"),
     Row(ARD, "labels missing", {"labels": "none"}, "Option <labels>", "no raster map <none>", "there is", "g.list"),
     Row(ARD, "labels of fractions", {"labels": "half"}, "Map <half", "DCELL", "integer", "Convert"),
     Row(ARD, "label code unknown", {"labels": "odd"}, "Map <odd", "code 63", "'s2glc'", "Choose another legend"),
-    Row(ARD, "labels elsewhere", {"labels": "far"}, "Map <far", "no cell", "over the region", "Check the region"),
-    Row(ARD, "labels all no data", {"legend": "blank.txt"}, "Map <s2glc", "only no data", "over the region", "Check"),
+    Row(ARD, "labels elsewhere", {"labels": "far"}, "Map <far", "no cell within the region", "within the region", "Check the region"),
+    Row(ARD, "labels all no data", {"legend": "blank.txt"}, "Map <s2glc", "only no data within the region", "within the region", "Check"),
     Row(ARD, "legend missing", {"legend": "none.txt"}, "Option <legend>", "none.txt", "clcplus", "Check"),
     Row(ARD, "legend with a code twice", {"legend": "twice.txt"}, "'twice.txt', line 3", "code 62 a second", "once", "Remove"),
     Row(ARD, "legend of class 7", {"legend": "class7.txt"}, "Legend 'class7.txt'", "class 7", "1, 2, 3 or 4", "Correct"),
     Row(ARD, "legend of words", {"legend": "words.txt"}, "'words.txt', line 1", "sealed", "code class", "Correct"),
-    Row(ARD, "legend empty", {"legend": "nothing.txt"}, "Legend 'nothing.txt'", "no line", "at least one", "Write"),
+    Row(ARD, "legend empty", {"legend": "nothing.txt"}, "Legend 'nothing.txt'", "has no line with a code", "a code", "Write"),
     Row(ARD, "legend short of codes", {"legend": "few.txt"}, "Map <s2glc", "code", "'few.txt'", "Choose"),
     Row(ARD, "legend in another encoding", {"legend": "latin.txt"}, "latin.txt", "UTF-8", "text", "Write"),
     Row(ARD, "output below a file", {"output": "a_file/x.h5"}, "a_file", "a file", "folder", "Choose"),
@@ -515,23 +515,23 @@ TABLE = [
         for tool, options in ((ARD, {"flags": "-c", "output": None, "labels": None}), (TRAIN, {}), (PREDICT, {}))
         for what, name, found, expected, then in (
             ("missing", "none", "There is no file", "none.h5", "Check the name, or write the file with r.s2.ard"),
-            ("cut in half", "cut", "no complete HDF5", "r.s2.ard", "Write it again"),
-            ("a text", "text", "no complete HDF5", "r.s2.ard", "Write it again"),
-            ("of another origin", "foreign", "other software", "r.s2.ard", "Write it again"),
+            ("cut in half", "cut", "not a complete HDF5 file", "complete HDF5 file", "Write it again with r.s2.ard"),
+            ("a text", "text", "not a complete HDF5 file", "complete HDF5 file", "Write it again with r.s2.ard"),
+            ("of another origin", "foreign", "was not written by r.s2.ard", "r.s2.ard", "Write it again"),
             ("of a newer contract", "newer", "contract 2", "contract 1", "Use the version"),
-            ("unfinished", "unfinished", "not finished", "complete", "Write it again"),
-            ("without its grid", "nogrid", "damaged metadata", "contract", "Write it again"),
+            ("unfinished", "unfinished", "not complete, because the run that wrote it was stopped", "complete", "Write it again"),
+            ("without its grid", "nogrid", "has damaged metadata", "metadata", "Write it again"),
         )
     ),
     *(
         Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "current region" if name == "far" else "'lacking.h5'", found, expected, then)
         for tool in (TRAIN, PREDICT)
         for what, name, found, expected, then in (
-            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "each feature", "Write it again"),
+            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "has no variable B11_p50", "variable B11_p50", "Write it again"),
         )
     ),
-    Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "data that can be read", "Check"),
-    Row(PREDICT, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "data that can be read", "Check"),
+    Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "has a damaged part in variable", "damaged part", "Check"),
+    Row(PREDICT, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "has a damaged part in variable", "damaged part", "Check"),
     Row(TRAIN, "years missing", {"years": "2017-2019"}, "File 'ground.h5'", "2019", "no features", "Choose years= among 2017, 2018"),
     Row(PREDICT, "years missing", {"years": "2019"}, "Option <years>", "2019", "2017, 2018", "Choose"),
     Row(TRAIN, "label year missing", {"input": "late.h5"}, "'late.h5'", "no features of 2017", "the year of the labels", "Choose years= among 2018, 2019"),
@@ -547,8 +547,8 @@ TABLE = [
     *(
         Row(PREDICT, f"model {what}", {"model": name}, name, found, expected, then)
         for what, name, found, expected, then in (
-            ("missing", "none", "no such folder", "r.unet.train", "Check"),
-            ("a file", "ground.h5", "", "folder of r.unet.train", "Check"),
+            ("missing", "none", "There is no model folder", "model folder", "Check"),
+            ("a file", "ground.h5", "There is no model folder", "model folder", "Check"),
             ("folder empty", "m_empty", "no card.json", "has no card.json", "Copy the whole folder"),
             ("without net", "m_nonet", "no unet.keras", "has no unet.keras", "Copy the whole folder"),
             ("net cut in half", "m_half", "checksum of unet.keras", "the one in card.json", "Copy the whole folder"),
@@ -571,7 +571,7 @@ TABLE = [
     Row(CHANGE, "maps off the grid", {"input": "off"}, "Map <off_2017_class", "20 x 20", "multiples of 20 m", "Resample"),
     Row(CHANGE, "maps of fractions", {"input": None, "classes": "half,half", "years": YEARS}, "Map <half", "floating", "whole", "Make"),
     Row(CHANGE, "maps without a cell", {"input": None, "classes": "never,far", "years": YEARS}, "Current region", "no map has a cell", "cell", "Set"),
-    Row(CHANGE, "maps fewer than years", {"input": None, "classes": "five", "years": YEARS}, "Option <years>", "2 years for 1", "one year a map", "List"),
+    Row(CHANGE, "maps fewer than years", {"input": None, "classes": "five", "years": YEARS}, "Option <years>", "2 years for 1", "one year per map", "List"),
     Row(CHANGE, "shares beyond a hundred", {"input": None, "shares": "half,much", "years": YEARS}, "Option <shares>", "0.5 to 101.5", "from 0 to 100", "Rescale"),
     Row(CHANGE, "method unknown", {"method": "guess"}, "Option <method>", "'guess'", "mapped_raw, mapped_consistent", "Choose"),
     Row(
@@ -581,12 +581,12 @@ TABLE = [
     Row(
         CHANGE, "two definitions of shares",
         {"input": None, "shares": "half,half", "years": YEARS, "definition": "artificial,artificial_natural"},
-        "Option <definition>", "2 definitions", "one", "Choose",
+        "Option <definition>", "2 definitions cannot be used with <shares>", "one definition only", "Choose",
     ),
     Row(CHANGE, "vintage no date", {"vintage": "2026-02-30"}, "Option <vintage>", "2026-02-30", "YYYY-MM-DD", "Correct"),
     Row(CHANGE, "zones missing", {"zones": "none"}, "Option <zones>", "no vector map <none>", "vector map", "Check"),
     Row(CHANGE, "zones without the column", {"column": "CODE"}, "Zones map <nuts", "columns", "a column CODE", "Name your column"),
-    Row(CHANGE, "zones with a code twice", {"zones": "doubled"}, "Option <zones>", "code 'XX1' 2 times", "once", "Join"),
+    Row(CHANGE, "zones with a code twice", {"zones": "doubled"}, "Option <zones>", "code 'XX1' occurs 2 times", "occurs 2 times", "Join"),
     Row(CHANGE, "zones without a code", {"zones": "nameless"}, "Option <zones>, category 2", "no code", "a code for each region", "Correct"),
     Row(CHANGE, "zones without areas", {"zones": "points"}, "Zones map <points", "has no areas", "areas", "Import"),
     Row(CHANGE, "zones in degrees", {"zones": "lonlat"}, "Zones map <lonlat", "degrees", "EPSG:3035", "v.import"),
@@ -706,7 +706,10 @@ def test_what_grass_itself_refuses_is_named_too(place, tool, options, words):
 def test_the_checks_tell_each_fault_of_a_file(place):
     """The check of a file or an archive lists what is wrong; that is its result, and no error."""
     for words, found in (
-        ((ARD, {"flags": "-c", "input": "damaged.h5", "output": None, "labels": None}), "damaged part of /B04_p50"),
+        (
+            (ARD, {"flags": "-c", "input": "damaged.h5", "output": None, "labels": None}),
+            "damaged part in variable /B04_p50",
+        ),
         ((ARD, {"flags": "-c", "input": "far.h5", "output": None, "labels": None}), "differs from the region"),
         ((YEARLY, {"flags": "-c", "input": "rotten", "output": None}), "its bytes changed since it was written"),
         ((YEARLY, {"flags": "-c", "input": "shifted", "output": None}), "multiples of 20 m"),

@@ -282,7 +282,7 @@ def test_zones_get_level_by_code_and_trimmed_names():
         (None, "no code in column id"),
         (" ", "no code in column id"),
         ("=cmd", "code '=cmd'"),
-        ("BE25", "code 'BE25' 2 times"),
+        ("BE25", "code 'BE25' occurs 2 times"),
     ],
 )
 def test_zones_with_unfit_codes_are_refused(geo, message):

@@ -348,7 +348,7 @@ def test_a_failed_run_leaves_nothing(session, ard, trained, tmp_path):
     broken.write_bytes(content)
     before = session.maps()
     done = session("r.unet.predict", f"input={broken}", f"model={trained[0]}", "output=bad", "years=2018", ok=False)
-    assert "a damaged part of /B04_p50" in done.said and "Traceback" not in done.stderr
+    assert "a damaged part in variable /B04_p50" in done.said and "Traceback" not in done.stderr
     assert session.maps() == before
     assert not list(session.mapset.glob(".tmp/**/*.tif"))
 

@@ -1,7 +1,7 @@
 """r.unet.train: train a U-Net to classify the land cover of the label year from analysis-ready data.
 
 The recipe: read the ground into memory, split it into blocks, fit on random patches, calibrate on validation ground, measure the accuracy
-on test ground, write the model folder. Everything that can be refused is refused before TensorFlow is imported.
+on test ground, write the model folder. All checks of the input run before TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Net = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Data:
-    """What is trained on: the cells of the file within the region, and what describes them."""
+    """Training data: the cells of the file within the region, and their metadata."""
 
     ground: Ground
     periods: tuple[str, ...]
@@ -57,7 +57,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the training ground gives to the network."""
+    """Patches, scaling and class shares of the training ground."""
 
     draw: Draw
     """The patches."""
@@ -84,7 +84,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the calibrated network achieves."""
+    """Accuracy of the calibrated network."""
 
     metrics: Metrics
     confusion: np.ndarray

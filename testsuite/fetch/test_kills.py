@@ -62,7 +62,7 @@ def test_a_file_that_others_make_larger_without_end_is_reported(keys, world, tmp
 
     done = meanwhile(monkeypatch, larger)
     (outcome,) = fetch_scene(mine)
-    assert "B11: found a file that other runs made larger" in str(outcome.error)
+    assert "B11: other runs extended the file" in str(outcome.error)
     assert "Run the same command" in str(outcome.error)
     assert len(done) == archivefile._GROWTHS
     # What the others fetched stays.

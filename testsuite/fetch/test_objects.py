@@ -106,7 +106,7 @@ def test_keys_may_come_from_a_profile_file(keys, world, monkeypatch, tmp_path):
     asset = scene_of(world, "N0500_R022_T33UUU").assets["SCL"]
     assert len(get_object(asset, QUICK)) == asset.size
     file.write_text("aws_secret_access_key = PLANTED\n")
-    with pytest.raises(AccessError, match="no AWS profile file") as caught:
+    with pytest.raises(AccessError, match="is not a valid AWS profile file") as caught:
         get_object(asset, QUICK)
     assert "PLANTED" not in str(caught.value) and caught.value.__cause__ is None
 

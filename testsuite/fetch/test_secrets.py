@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imperviouslib.core.choice import SceneFilter
-from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError, shown
+from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError, without_secrets
 from imperviouslib.core.items import Asset, parse_item
 from imperviouslib.core.window import Window
 from imperviouslib.edge import objects, pixels, stac
@@ -28,7 +28,7 @@ from testsuite.world.faults import Fault
     ],
 )  # fmt: skip
 def test_an_address_is_shown_without_its_secrets(address, as_shown):
-    assert shown(address) == as_shown
+    assert without_secrets(address) == as_shown
 
 
 def test_passwords_of_addresses_are_neither_shown_nor_stored(world, tmp_path, monkeypatch):

@@ -115,8 +115,10 @@ def _check_codes(name: str, codes: list[int], legend: Legend) -> None:
         )
     if not codes or all(legend.codes[code] == NODATA for code in codes):
         raise InputError(
-            _("Map <{}>").format(name),
-            found=_("only no data within the region") if codes else _("no cell within the region"),
-            expected=_("land cover over the region"),
+            (
+                _("Map <{}> has only no data within the region")
+                if codes
+                else _("Map <{}> has no cell within the region")
+            ).format(name),
             then=_("Check the region with g.region -l."),
         )
