@@ -144,7 +144,7 @@ def ring(west, east):
     return ((west, 0), (east, 0), (east, 100), (west, 100))
 
 
-def test_choices_are_made_for_each_tile_and_year_and_tell_their_coverage():
+def test_choices_are_made_for_each_tile_and_year_with_their_coverage():
     filter_ = SceneFilter((2018, 2019), YEAR, ("B12",), 100.0)
     scenes = [
         scene("half"), scene("other half", datatake="b"), scene("next year", sensed_utc="2019-06-01T10:10:31Z"),

@@ -34,7 +34,7 @@ def real():
         (lambda i: i.update(properties=None), "no STAC item"),
     ],
 )  # fmt: skip
-def test_an_item_that_lacks_something_is_refused_in_one_line(change, found):
+def test_an_item_without_a_required_property_is_refused_in_one_line(change, found):
     broken = item()
     change(broken)
     with pytest.raises(CatalogueError, match=found) as caught:
@@ -61,7 +61,7 @@ def test_relative_links_count_from_the_items_folder():
     assert parse_item(i, "/data/x").assets["B12"].href == "/data/x/R20m/B12.jp2"
 
 
-def test_of_several_outlines_the_largest_is_taken():
+def test_the_largest_of_several_outlines_is_used():
     i = item()
     small = [[[179, 1], [179.1, 1], [179.1, 1.1], [179.05, 1.2], [179, 1.1], [179, 1]]]
     large = [[[-180, 0], [-178, 0], [-178, 2], [-180, 0]]]
@@ -186,12 +186,12 @@ def test_real_links_and_acquisitions(real, row):
         ("more/cdse_live_2026-09-01_29UNU_29UNT.json", "no STAC item"),
     ],
 )  # fmt: skip
-def test_what_is_no_item_of_level_2a_is_refused_with_a_word(real, file, found):
+def test_items_of_other_levels_are_refused_with_a_reason(real, file, found):
     with pytest.raises(CatalogueError, match=found):
         parse_item(load(real / "stac" / file))
 
 
-def test_an_item_of_an_early_stac_version_is_understood_and_metadata_of_a_tile_are_not_taken_for_the_products(real):
+def test_items_of_early_stac_versions_are_parsed_and_metadata_of_tiles_are_not_used(real):
     folder = real / "safe_metadata" / "N0211_T33SVB_20181229"
     found = parse_item(load(folder / "stac_item.json"), str(folder))
     assert (found.tile, found.baseline, found.cloud_pct, found.sensed_utc) == (

@@ -10,7 +10,7 @@ from testsuite.fetch_ground import digests, items, maps, reprocessed
 from testsuite.world.faults import Fault
 
 
-def test_the_tool_lists_fetches_links_and_fetches_no_more(tool, keys, world, tmp_path, expected):
+def test_the_tool_lists_fetches_links_and_then_fetches_nothing(tool, keys, world, tmp_path, expected):
     import grass.script as gs
 
     options = {"stac": keys.stac_url, "output": tmp_path / "a", "clouds": 100, "window": "04-15/10-31", "nprocs": 2}
@@ -34,7 +34,7 @@ def test_the_tool_lists_fetches_links_and_fetches_no_more(tool, keys, world, tmp
     found = digests(tmp_path / "a")
     assert expected.items() <= found.items()
     assert len(maps()) == 16
-    # A longer period extends the archive and the space-time dataset; nothing that is there is asked for.
+    # A longer period extends the archive and the space-time dataset; existing files are not requested again.
     keys.s3.reset_counts()
     status, out, err = tool(years="2021-2022", **options)
     assert status == 0 and "9 scenes, 36 files: 20 fetched, 16 were there, 0 failed" in out
@@ -82,7 +82,7 @@ def test_the_tool_reports_what_failed_and_the_next_run_fetches_it(tool, keys, wo
     assert status == 0 and "2 fetched, 14 were there, 0 failed" in out
 
 
-def test_expired_keys_stop_the_run_and_keep_what_is_there(tool, keys, tmp_path):
+def test_expired_keys_stop_the_run_and_keep_its_files(tool, keys, tmp_path):
     options = {"stac": keys.stac_url, "output": tmp_path / "a", "clouds": 100, "years": "2021"}
     keys.s3.rules = [Fault("expired", "jp2", skip=5)]
     status, out, err = tool(**options)
