@@ -444,13 +444,13 @@ TABLE = [
     Row(FETCH, "region elsewhere", {}, "Search in", "0 items", "over the", REGION, region=AWAY),
     # The catalogue.
     Row(FETCH, "catalogue missing", {"stac": "none.json"}, "Option <stac>", "no file 'none.json'", "cdse", "Check"),
-    Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "no whole JSON", "item collection", "Write"),
-    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is no item", "STAC item", "Write"),
+    Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "not complete JSON", "item collection", "Write"),
+    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is not an item", "STAC item", "Write"),
     Row(FETCH, "catalogue a folder", {"stac": "scenes"}, "Option <stac>", "scenes", "file", "Check"),
     Row(FETCH, "catalogue empty", {"stac": "empty.json"}, "'empty.json'", "no item", "item collection", "Write"),
     Row(FETCH, "items of another kind", {"stac": "other.json"}, "Search in 'other.json'", "1 item", "scenes of", "Widen"),
     Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "an answer that was cut off", "all items", "Check", stac=(Fault("cut", SEARCH),)),
-    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "no whole JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
+    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "not complete JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
     Row(FETCH, "catalogue closed", {}, "Catalogue 'http", "403", "all items", "Check", stac=(Fault("403", "."),)),
     Row(FETCH, "no such catalogue", {}, "Catalogue 'http", "404", "all items", "Check", stac=(Fault("404", "."),)),
     # Keys.

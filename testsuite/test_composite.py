@@ -234,6 +234,7 @@ def test_common_tiles_and_holes():
     assert resolve_tiles("common", years) == {"B"} and resolve_tiles("all", years) == {"A", "B", "C"}
     assert resolve_tiles(parse_tiles("Tb,C"), years) == {"B", "C"}
     assert find_holes(years) == [(2017, "C"), (2018, "A"), (2018, "C"), (2019, "A")]
+    assert find_holes({2018: {"A"}, 2019: set()}) == [(2019, "A")]
 
 
 def test_no_common_tile_says_which_year_has_which():

@@ -16,7 +16,7 @@ def real():
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda i: i.update(type="Collection"), "no STAC item"),
+        (lambda i: i.update(type="Collection"), "is not a STAC item"),
         (lambda i: i.pop("stac_version"), "no stac_version"),
         (lambda i: (i.pop("stac_version"), i["properties"].update(productIdentifier="/eodata/x")), "old OpenSearch catalogue"),
         (lambda i: i["properties"].pop("datetime"), "no date"),
@@ -31,7 +31,7 @@ def real():
         (lambda i: i["properties"].update({"grid:code": "MGRS-../../x"}), r"tile \.\./\.\./x, expected a tile such as"),
         (lambda i: i.update(id="../../../../" + i["id"]), "an id that cannot be the name of a folder"),
         (lambda i: i.update(id=".."), "an id that cannot be the name of a folder"),
-        (lambda i: i.update(properties=None), "no STAC item"),
+        (lambda i: i.update(properties=None), "is not a STAC item"),
     ],
 )  # fmt: skip
 def test_an_item_without_a_required_property_is_refused_in_one_line(change, found):
@@ -179,11 +179,11 @@ def test_real_links_and_acquisitions(real, row):
         ("cdse_resto_legacy/testMissingS2.json", "an answer of the old OpenSearch catalogue"),
         ("cdse_resto_legacy/testPixelValueOffsetNeededCorner.json", "an answer of the old OpenSearch catalogue"),
         ("cdse_resto_legacy/testPixelValueOffsetNeededDark.json", "an answer of the old OpenSearch catalogue"),
-        ("cdse_resto_legacy/eodag_cop_dataspace_search.json", "no STAC item"),
-        ("cdse/collection_cdse-sentinel-2-l2a.json", "no STAC item"),
+        ("cdse_resto_legacy/eodag_cop_dataspace_search.json", "is not a STAC item"),
+        ("cdse/collection_cdse-sentinel-2-l2a.json", "is not a STAC item"),
         ("more/cdse_l1c_S2A_T51CVP.json", "a product of Level-1C"),
         ("more/earth-search_sentinel-2-l1c_S2B_20EPT_20250731_0_L1C.json", "a product of Level-1C"),
-        ("more/cdse_live_2026-09-01_29UNU_29UNT.json", "no STAC item"),
+        ("more/cdse_live_2026-09-01_29UNU_29UNT.json", "is not a STAC item"),
     ],
 )  # fmt: skip
 def test_items_of_other_levels_are_refused_with_a_reason(real, file, found):
