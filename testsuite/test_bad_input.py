@@ -48,8 +48,8 @@ GOOD = {
 }  # fmt: skip
 """Options of a run that succeeds; STAC stands for the address of the served catalogue."""
 STEPS = (
-    "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
-    "Name", "Put", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
+    "Add", "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "End", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
+    "Name", "Put", "Read", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
 )  # fmt: skip
 """Words with which a next step may begin: an instruction to the user."""
 SENTENCES = [
