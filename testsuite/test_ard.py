@@ -234,13 +234,13 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
     _labels(grass, tmp_path / "corine.tif", numbers, res_m=100, name="corine")
     path = tmp_path / "a.h5"
     done = grass("r.s2.ard", "input=s2", "labels=corine", "legend=corine", "label_year=2018", f"output={path}")
-    assert "The labels show 2018, and no composite does" in done.said
+    assert "The labels show 2018, but there is no composite of that year" in done.said
     with ArdFile.open(path) as ard:
         label = ard.read_label(GRID)
     assert (label[:20, :20] == 1).all() and (label[:20, 20:] == 3).all() and (label[20:, :20] == 4).all()
     _labels(grass, tmp_path / "off.tif", np.full((70, 90), 62), name="off", west=GRID.west - 33, north=GRID.north + 33)
     done = grass("r.s2.ard", "input=s2", "labels=off", f"output={path}", "--overwrite")
-    assert "do not nest in the grid" in done.said
+    assert "do not nest in the cells of the grid" in done.said
 
 
 def test_maps_that_killed_runs_left_are_removed(grass, tmp_path):

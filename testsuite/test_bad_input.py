@@ -1,7 +1,7 @@
 """Every bad input, tool by tool: one line that names the thing, what was found, what was expected and the next step.
 
-Each row of TABLE spoils one thing of a run that is good otherwise, and says what each part of the line must contain. One judge looks at
-all of them: exit status 1, one ERROR, the four parts, no traceback, nothing new on disk. The good runs come first, in the fixture
+Each row of TABLE makes one input of an otherwise good run invalid, and lists what each part of the message must contain. `check_refusal`
+checks all of them: exit status 1, one ERROR, the parts, no traceback, nothing new on disk. The good runs come first, in the fixture
 `place`, so a row fails for the reason that it names.
 """
 
@@ -48,10 +48,10 @@ GOOD = {
 }  # fmt: skip
 """Options of a run that succeeds; STAC stands for the address of the served catalogue."""
 STEPS = (
-    "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
-    "Mend", "Name", "Put", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
+    "Add", "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "End", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
+    "Name", "Put", "Read", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
 )  # fmt: skip
-"""With which word a next step begins: it tells the user what to do."""
+"""Words with which a next step may begin: an instruction to the user."""
 SENTENCES = [
     re.compile(pattern)
     for pattern in (
@@ -444,13 +444,13 @@ TABLE = [
     Row(FETCH, "region elsewhere", {}, "Search in", "0 items", "over the", REGION, region=AWAY),
     # The catalogue.
     Row(FETCH, "catalogue missing", {"stac": "none.json"}, "Option <stac>", "no file 'none.json'", "cdse", "Check"),
-    Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "no whole JSON", "item collection", "Write"),
-    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is no item", "STAC item", "Write"),
+    Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "not complete JSON", "item collection", "Write"),
+    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is not an item", "STAC item", "Write"),
     Row(FETCH, "catalogue a folder", {"stac": "scenes"}, "Option <stac>", "scenes", "file", "Check"),
     Row(FETCH, "catalogue empty", {"stac": "empty.json"}, "'empty.json'", "no item", "item collection", "Write"),
     Row(FETCH, "items of another kind", {"stac": "other.json"}, "Search in 'other.json'", "1 item", "scenes of", "Widen"),
     Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "an answer that was cut off", "all items", "Check", stac=(Fault("cut", SEARCH),)),
-    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "no whole JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
+    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "not complete JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
     Row(FETCH, "catalogue closed", {}, "Catalogue 'http", "403", "all items", "Check", stac=(Fault("403", "."),)),
     Row(FETCH, "no such catalogue", {}, "Catalogue 'http", "404", "all items", "Check", stac=(Fault("404", "."),)),
     # Keys.
@@ -605,8 +605,8 @@ def joined(stderr):
     return " ".join(stderr.split())
 
 
-def judge(done, row=None, *, traceback=False):
-    """Hold a refusal against the standard; return its line."""
+def check_refusal(done, row=None, *, traceback=False):
+    """Check that a refusal has the required form; return its message."""
     said = joined(done.stderr)
     assert done.returncode == 1, (done.returncode, done.stdout[-2000:], said[-4000:])
     assert said.count("ERROR: ") == 1, said
@@ -619,14 +619,14 @@ def judge(done, row=None, *, traceback=False):
     assert "  " not in line and ".." not in line.replace("...", ""), line
     if row:
         for part in ("thing", "found", "expected", "then"):
-            # A nested line's parts lie in all of `found` and `expected`; a statement has them in one.
+            # A statement has all parts in one; the parts of a nested message may lie anywhere in it.
             assert getattr(row, part) in (parts.get(part, parts["thing"]) if part != "found" else line), (part, line)
     return line
 
 
 @pytest.fixture(scope="module")
 def refusals(request, place, location, source_tools, tmp_path_factory):
-    """Row to its run and the files it left. Two lanes run side by side, the second on a copy of the place: faults of the servers are for the first alone."""
+    """Map each row to its run and the files that it left. Two sequences of rows run in parallel, the second on a copy of the place; faults of the servers concern only the first."""
     chosen = (getattr(item, "callspec", None) for item in request.session.items)
     rows = [
         call.params["row"] for call in chosen if call and "row" in call.params and isinstance(call.params["row"], Row)
@@ -646,7 +646,7 @@ def refusals(request, place, location, source_tools, tmp_path_factory):
 
 
 def refuse(place, row):
-    """Run one row; what it leaves is told and removed, so that the next does not meet it. Returns: the run, names of files."""
+    """Run one row and remove the files that it left, so that they do not affect the next row. Returns: the run, the paths of these files."""
     before = place.files()
     if row.tool == FETCH:
         place.served.stac.rules, place.served.s3.rules = list(row.stac), list(row.s3)
@@ -671,7 +671,7 @@ def refuse(place, row):
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.tool} {row.spoilt}")
 def test_bad_input_gives_one_line_and_leaves_nothing(refusals, row):
     done, left = refusals[id(row)]
-    judge(done, row)
+    check_refusal(done, row)
     assert left == set()
 
 
@@ -683,7 +683,7 @@ def test_bad_input_gives_one_line_and_leaves_nothing(refusals, row):
     ],
 )  # fmt: skip
 def test_debug_shows_the_traceback_behind_the_line(place, tool, options):
-    judge(place.run(tool, options, flags="--debug"), traceback=True)
+    check_refusal(place.run(tool, options, flags="--debug"), traceback=True)
 
 
 @pytest.mark.parametrize(
@@ -695,7 +695,7 @@ def test_debug_shows_the_traceback_behind_the_line(place, tool, options):
     ],
 )  # fmt: skip
 def test_what_grass_itself_refuses_is_named_too(place, tool, options, words):
-    """GRASS's parser has words of its own; they name the option."""
+    """The messages of GRASS's parser name the option too."""
     before = place.files()
     done = place.run(tool, options)
     said = joined(done.stderr)
@@ -703,7 +703,7 @@ def test_what_grass_itself_refuses_is_named_too(place, tool, options, words):
     assert place.files() == before
 
 
-def test_the_checks_tell_each_fault_of_a_file(place):
+def test_a_check_reports_each_fault_of_a_file(place):
     """The check of a file or an archive lists what is wrong; that is its result, and no error."""
     for words, found in (
         (
@@ -719,7 +719,7 @@ def test_the_checks_tell_each_fault_of_a_file(place):
         assert "Traceback" not in done.stderr + done.stdout and "ERROR" not in done.stderr
 
 
-def test_one_year_is_no_error_where_stocks_can_be_told(place):
+def test_one_year_gives_stocks_without_an_error(place):
     done = place.run(CHANGE, years="2018", output="one", prefix="one", flags="-n")
     assert done.returncode == 0 and "one year only" in done.stderr
     rows = (place.work / "one" / "impervious_nuts.csv").read_text().splitlines()[1:]
@@ -763,7 +763,7 @@ WRITERS = (
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(place, tool, changes, size):
     before = place.files()
     done = in_namespace(place, FULL.format(size), tool, changes)
-    line = judge(done)
+    line = check_refusal(done)
     assert "a full disk" in line
     # What is finished may stay: a band of a scene, with its sidecar.
     left = {Path(name) for name in done.stdout.split()}
@@ -779,13 +779,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(place, tool, ch
 def test_a_read_only_disk_is_one_line(place, tool, changes, size):
     before = place.files()
     done = in_namespace(place, READ_ONLY, tool, changes)
-    line = judge(done)
+    line = check_refusal(done)
     assert "permission" in line or "read-only" in line
     assert place.files() == before
 
 
-def test_a_home_that_cannot_be_written_to_is_no_hindrance(place):
-    """Caches of fonts and settings are a convenience; without them every tool goes on."""
+def test_tools_run_with_a_read_only_home(place):
+    """Caches of fonts and settings are optional; every tool runs without them."""
     home = {"HOME": "/proc/1/none", "XDG_CACHE_HOME": "/proc/1/none", "XDG_CONFIG_HOME": "/proc/1/none"}
     for tool, changes in (
         (FETCH, {"output": "homeless"}), (ARD, {"output": "homeless.h5", "plot": "pictures"}),
@@ -820,13 +820,13 @@ def test_two_runs_with_one_output_leave_it_whole(place):
         (CHANGE, {"output": "twin_table", "prefix": "twin_ch", "flags": "-n"}, None),
     ):  # fmt: skip
         runs = [place.start(tool, **changes) for _ in range(2)]
-        ends, heard = [], []
+        statuses, messages = [], []
         for run in runs:
             _, said = run.communicate(timeout=170)
             assert "Traceback" not in said, (tool, said)
-            ends.append(run.returncode)
-            heard.append(joined(said))
-        assert 0 in ends, (tool, heard)
+            statuses.append(run.returncode)
+            messages.append(joined(said))
+        assert 0 in statuses, (tool, messages)
         assert not list(place.work.glob("**/*.part*")), tool
         if check:
             done = place.run(*check)
@@ -836,7 +836,7 @@ def test_two_runs_with_one_output_leave_it_whole(place):
     ).read_bytes()
 
 
-def test_a_locked_mapset_is_refused_with_a_word(place, location, grass_env):
+def test_a_locked_mapset_is_refused_with_a_message(place, location, grass_env):
     mapset = location / "locked"
     subprocess.run(["grass", "-c", mapset, "-e"], check=True, capture_output=True)
     lock = mapset / ".gislock"

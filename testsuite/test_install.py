@@ -158,7 +158,7 @@ def test_install_script_works_where_a_virtual_environment_lies_in_the_checkout(
     assert not list(base.rglob("old.py"))
 
 
-def test_install_script_tells_of_a_tool_that_does_not_answer(checkout, addons, tmp_path):
+def test_install_script_reports_a_tool_that_does_not_start(checkout, addons, tmp_path):
     _, env = addons
     clone = tmp_path / "r.impervious"
     shutil.copytree(checkout, clone)

@@ -98,7 +98,7 @@ def mapped(session, ard, trained):
 
 @pytest.fixture
 def no_tensorflow(tmp_path):
-    """Environment in which importing TensorFlow or Keras fails, so a test can tell that a tool did not get that far."""
+    """Environment in which importing TensorFlow or Keras fails, so a test can show that a tool stopped before the import."""
     for name in ("tensorflow", "keras"):
         (tmp_path / "poison" / name).mkdir(parents=True)
         (tmp_path / "poison" / name / "__init__.py").write_text("raise RuntimeError('imported too early')\n")

@@ -249,7 +249,7 @@ def check_fit(card: Card, *, name: str, features: Sequence[str], res_m: int, dat
                 _("Model '{}'").format(name),
                 found=what.format(found),
                 expected=_("{} as in '{}'").format(expected, data),
-                then=_("Choose a model that was trained on such data."),
+                then=_("Choose a model that was trained on data of this kind."),
             )
 
 

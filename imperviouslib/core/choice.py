@@ -149,13 +149,6 @@ def resolve_choices(
     return choices
 
 
-def find_holes(choices: Sequence[Choice], years: Sequence[int]) -> list[tuple[int, str]]:
-    """Return (year, tile) wherever a tile that has scenes in one year has none in another."""
-    have = {(choice.year, choice.tile) for choice in choices}
-    tiles = sorted({choice.tile for choice in choices})
-    return [(year, tile) for year in years for tile in tiles if (year, tile) not in have]
-
-
 def covers(ring: Ring, points: np.ndarray) -> np.ndarray:
     """Tell which points lie in a ring (even-odd rule).
 

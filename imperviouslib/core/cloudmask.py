@@ -11,8 +11,6 @@ CLOUDY = (3, 8, 9, 10)
 """SCL codes that are dilated: cloud shadow, cloud of medium and of high probability, thin cirrus."""
 UNUSABLE = (0, 1, *CLOUDY, 11)
 """SCL codes that hide the ground: these, no data, saturated or defective, and snow."""
-MASKS = ("scl", "dates")
-"""How to mask: by SCL alone, or by SCL checked against all dates of the year."""
 NEAR = 10
 """Cells on every side of a cell that `false_alarms` looks at."""
 FAR = 25

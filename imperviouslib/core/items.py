@@ -99,7 +99,7 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
         )
 
     if item.get("type") != "Feature" or not isinstance(item.get("properties"), Mapping):
-        raise fail(_("JSON that is no STAC item"), _("a Feature with properties and assets"))
+        raise fail(_("JSON that is not a STAC item"), _("a Feature with properties and assets"))
     if "stac_version" not in item or not isinstance(item.get("assets"), Mapping):
         legacy = "productIdentifier" in item["properties"] or "S3Path" in item
         raise fail(

@@ -37,7 +37,7 @@ def check_prefix(prefix: str, option: str) -> None:
             _("Option <{}>").format(option),
             found=f"'{prefix}'",
             expected=_("a name of letters, digits, _ and dots that begins with a letter or _"),
-            then=_("Choose such a name."),
+            then=_("Choose another name."),
         )
 
 

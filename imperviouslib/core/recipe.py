@@ -42,7 +42,7 @@ class Recipe:
     method: str = "median"
     """A key of core/composite.METHODS."""
     mask: str = "dates"
-    """A value of core/cloudmask.MASKS."""
+    """How to mask clouds: scl (by SCL only) or dates (by SCL, checked against all dates of the year)."""
     dilate: int = 1
     """Cells by which clouds and their shadows are dilated."""
     tiles: TileChoice = "common"

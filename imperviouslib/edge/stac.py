@@ -62,12 +62,12 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
             for item in read_members(text, "features"):
                 found = True
                 if not isinstance(item, dict):
-                    raise fail(_("a value that is no item"))
+                    raise fail(_("a value that is not an item"))
                 yield item
         if not found:
             raise fail(_("no item"))
     except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise fail(_("no whole JSON ({})").format(type(err).__name__)) from err
+        raise fail(_("text that is not complete JSON ({})").format(type(err).__name__)) from err
 
 
 def search(
@@ -191,7 +191,7 @@ def _short(err: Exception) -> str:
     if "IncompleteRead" in str(err):
         return _("an answer that was cut off")
     if isinstance(err, json.JSONDecodeError):
-        return _("an answer that is no whole JSON")
+        return _("an answer that is not complete JSON")
     for part, found in _FAULTS.items():
         if part in str(err):
             return found

@@ -13,7 +13,7 @@ from typing import Any
 from imperviouslib.core import mapnames
 from imperviouslib.core.archive import band_path, sidecar_path
 from imperviouslib.core.bands import semantic_label
-from imperviouslib.core.choice import Area, Choice, SceneFilter, find_holes, resolve_choices, resolve_newest
+from imperviouslib.core.choice import Area, Choice, SceneFilter, resolve_choices, resolve_newest
 from imperviouslib.core.errors import (
     AccessError,
     CatalogueError,
@@ -26,6 +26,7 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Scene, parse_item
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.settings.fetch import FetchSettings, LonLatBox
+from imperviouslib.core.tiles import find_holes
 from imperviouslib.edge import archivefile, grass, objects, pool, stac, warp
 from imperviouslib.edge.archivefile import BandResult, Task
 from imperviouslib.edge.files import check_place
@@ -87,7 +88,8 @@ def run(settings: FetchSettings) -> int:
         for scene in choice.scenes
     ]
     due = [replace(task, bands=missing) for task in tasks if (missing := archivefile.missing_bands(task))]
-    plan = Plan(choices, find_holes(choices, settings.years), tasks, due)
+    tiles = {year: {choice.tile for choice in choices if choice.year == year} for year in settings.years}
+    plan = Plan(choices, find_holes(tiles), tasks, due)
     if settings.list_only:
         _print_plan(plan, _count_workers(plan.tasks, settings.nprocs), settings.format)
         return 0
@@ -361,12 +363,12 @@ def _estimate_s(due: Sequence[Task], workers: int) -> int:
 
 def _print_report(plan: Plan, errors: Errors, form: str) -> None:
     """Print which files were fetched, which existed before, and which failed and why."""
-    fetched, there = plan.files_due - len(errors), plan.files - plan.files_due
+    fetched, existed = plan.files_due - len(errors), plan.files - plan.files_due
     if form == "json":
         failed = [{"scene": scene, "band": band, "error": str(errors[scene, band])} for scene, band in sorted(errors)]
-        counts = {"scenes": len(plan.tasks), "files": plan.files, "fetched": fetched, "there": there}
+        counts = {"scenes": len(plan.tasks), "files": plan.files, "fetched": fetched, "there": existed}
         print(json.dumps({**counts, "failed": failed, "holes": plan.holes_json}))
     else:
         print(
-            f"{len(plan.tasks)} scenes, {plan.files} files: {fetched} fetched, {there} were there, {len(errors)} failed"
+            f"{len(plan.tasks)} scenes, {plan.files} files: {fetched} fetched, {existed} existed before, {len(errors)} failed"
         )

@@ -20,7 +20,7 @@ class LabelSettings:
     legend: str = "s2glc"
     """Name of a legend, or path of a legend file."""
     ties: str = "balanced"
-    """Which class wins a tie: a value of core/labels.TIES."""
+    """Which class a tied cell gets: balanced, lowest or highest."""
     clean: str | None = None
     """Second land cover map: labels that it contradicts are left out; None = keep all."""
     clean_legend: str = "corine"
