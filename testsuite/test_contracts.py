@@ -136,6 +136,13 @@ def test_an_incomplete_record_counts_as_none(record):
     assert parse_provenance({**whole, "scenes": [{"tile": "x"}], "unknown": 1}) is None
 
 
+def test_the_older_key_of_mask_scenes_is_read():
+    record = replace(COMPOSITE, mask_scenes=MaskScenes(9, "dd"))
+    content = record.to_json()
+    content["heard"] = content.pop("mask_scenes")
+    assert parse_provenance(content) == record
+
+
 def test_scenes_of_another_system_need_only_an_id():
     record = replace(PREDICTION, scenes=(SceneRecord("foreign"),))
     assert record.to_json()["scenes"] == [{"id": "foreign"}] and parse_provenance(record.to_json()) == record

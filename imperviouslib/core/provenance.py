@@ -142,7 +142,8 @@ def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
     """Read the stored form; None for a map that the suite did not make, or whose record is incomplete."""
     try:
         if "feature" in content:
-            mask = content.get("mask_scenes")
+            # Version 0.1.0 first wrote this part under another key.
+            mask = content.get("mask_scenes") or content.get("heard")
             return CompositeProvenance(
                 content["period"], content["feature"], content["method"], content["settings"], parse_scenes(content["scenes"]),
                 Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
