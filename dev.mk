@@ -25,7 +25,7 @@ test:     ## Set up, then run every test (JOBS=2 at a time)
 	@tools/setup.sh test
 	@$(PYTHON3) -m pytest -n $(JOBS) --dist loadfile
 
-check:    ## Lint, types, rules between rooms, manual pages, and the tests that need no GRASS session
+check:    ## Lint, types, import rules, manual pages, and the tests that need no GRASS session
 	@tools/setup.sh test
 	@$(PYTHON3) -m ruff check .
 	@$(PYTHON3) -m ruff format --check .

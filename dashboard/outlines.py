@@ -36,7 +36,7 @@ def read_outlines(path: Path, geos: Container[str]) -> dict[str, Mapping[str, An
     root = read_json(path)
     features: Sequence[Any] = root.get("features", []) if isinstance(root, dict) else []
     if not isinstance(features, list) or not features:
-        raise TableFolderError(f"File '{path}' is no GeoJSON feature collection, or has no features.")
+        raise TableFolderError(f"File '{path}' is not a GeoJSON feature collection, or has no features.")
     outlines = {}
     for feature in features:
         properties = feature.get("properties") if isinstance(feature, dict) else None

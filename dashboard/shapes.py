@@ -50,6 +50,8 @@ class Frame:
 def simplify(ring: np.ndarray) -> np.ndarray:
     """Drop repeated points, the closing point, and points on a straight line between their neighbours.
 
+    Own code, because Shapely's simplify with tolerance 0 keeps spikes (there and back), which rounding makes of narrow parts.
+
     ring : array (point, 2), int
     Returns: array (point, 2), int, not closed; fewer than 3 points where no area is left
 

@@ -2,7 +2,7 @@
 
 It makes the world, serves it as Creodias serves Sentinel-2 (a STAC API, and an S3 server that checks keys), installs the suite by
 g.extension, runs testsuite/demo.sh in a GRASS session, and compares the result with the truth. All files are in build/demo. Steps that are
-finished are not repeated; `make demo AGAIN=1` repeats the chain and tells whether the table is the same.
+finished are not repeated; `make demo AGAIN=1` repeats the chain and compares the two tables.
 """
 
 from __future__ import annotations

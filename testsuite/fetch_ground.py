@@ -57,8 +57,8 @@ def earth_search(
 ) -> Path:
     """Write items and objects as Earth Search has them: GeoTIFFs, red at 10 m, its own names, and its raster:offset of -0.1.
 
-    applied : whether the offset is gone from the pixels; claims : what the items say of that, None nothing
-    Returns: the item collection; checksums are there for c1 only
+    applied : whether the offset was removed from the pixels; claims : what the items say about it, None if nothing
+    Returns: the item collection; only those of c1 have checksums
     """
     out = []
     for item in chosen:
@@ -88,7 +88,7 @@ def earth_search(
             assets[key] = {
                 "href": str(path), "type": "image/tiff; application=geotiff; profile=cloud-optimized", "gsd": res,
                 "proj:transform": [res, 0, transform.c, 0, -res, transform.f], "eo:bands": [{"name": key, "common_name": key}],
-                # Written on every item, whatever was done to the pixels.
+                # The same on every item, even if the offset was removed from the pixels.
                 "raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": -0.1, "spatial_resolution": res}],
             }  # fmt: skip
             if collection == "sentinel-2-c1-l2a":

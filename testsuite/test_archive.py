@@ -70,7 +70,7 @@ def test_a_sidecar_without_a_needed_key_does_not_count(key):
 
 
 @pytest.mark.parametrize("content", [[], "x", {}, {"sidecar": 2}, {"sidecar": 1, "offset": []}])
-def test_what_is_no_sidecar_of_this_form_does_not_count(content):
+def test_content_of_another_form_does_not_count(content):
     assert parse_sidecar(content, PATH) is None
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_sidecar_of_this_form_does_not_count(content):
         (SIDECAR, 77, CELLS, False),
         (SIDECAR, 77, Grid(20, 20, 60, 60), False),
         (SIDECAR, 77, Grid(0, 0, 220, 100), True),
-        # What lies outside of the tile is not asked of it.
+        # Cells outside of the tile are not required.
         (SIDECAR, 77, Grid(-200, -200, 200, 100), False),
         (SIDECAR, 77, Grid(400, 0, 600, 100), False),
         (SIDECAR, 76, CELLS, True),
@@ -93,11 +93,11 @@ def test_what_is_no_sidecar_of_this_form_does_not_count(content):
         (replace(SIDECAR, extent=None), 77, Grid(-20, 0, 200, 100), True),
     ],
 )
-def test_a_band_is_kept_if_it_is_whole_and_as_wanted(sidecar, size, area, missing):
+def test_a_complete_band_with_the_same_settings_is_kept(sidecar, size, area, missing):
     assert is_missing(sidecar, size, SCENE, CUBIC, area) == missing
 
 
-def test_only_whole_files_made_alike_are_kept_when_a_file_grows():
+def test_only_complete_files_with_the_same_settings_are_extended():
     assert resolve_kept(SIDECAR, 77, SCENE, CUBIC) == CELLS
     assert resolve_kept(SIDECAR, 76, SCENE, CUBIC) is None
     assert resolve_kept(SIDECAR, 77, SCENE, WarpSettings("bilinear", 20)) is None
@@ -113,7 +113,7 @@ def test_only_whole_files_made_alike_are_kept_when_a_file_grows():
         (Grid(500, 0, 540, 40), CELLS, None),
     ],
 )
-def test_a_file_holds_the_area_and_what_is_kept_as_one_rectangle(area, kept, target):
+def test_a_file_is_one_rectangle_around_area_and_kept_cells(area, kept, target):
     assert resolve_target(area, TILE, kept) == target
 
 

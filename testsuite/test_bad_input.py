@@ -1,7 +1,7 @@
 """Every bad input, tool by tool: one line that names the thing, what was found, what was expected and the next step.
 
-Each row of TABLE spoils one thing of a run that is good otherwise, and says what each part of the line must contain. One judge looks at
-all of them: exit status 1, one ERROR, the four parts, no traceback, nothing new on disk. The good runs come first, in the fixture
+Each row of TABLE makes one input of an otherwise good run invalid, and lists what each part of the message must contain. `check_refusal`
+checks all of them: exit status 1, one ERROR, the parts, no traceback, nothing new on disk. The good runs come first, in the fixture
 `place`, so a row fails for the reason that it names.
 """
 
@@ -48,10 +48,10 @@ GOOD = {
 }  # fmt: skip
 """Options of a run that succeeds; STAC stands for the address of the served catalogue."""
 STEPS = (
-    "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
-    "Mend", "Name", "Put", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
+    "Add", "Align", "Check", "Choose", "Complete", "Convert", "Copy", "Correct", "Create", "End", "Exclude", "Export", "Fetch", "Give", "Import", "Leave", "Join", "List", "Make",
+    "Name", "Put", "Read", "Remove", "Rename", "Renew", "Replace", "Report", "Rescale", "Resample", "Run", "Set", "Sort", "Take", "Train", "Try", "Use", "Warp", "Widen", "Write",
 )  # fmt: skip
-"""With which word a next step begins: it tells the user what to do."""
+"""Words with which a next step may begin: an instruction to the user."""
 SENTENCES = [
     re.compile(pattern)
     for pattern in (
@@ -444,13 +444,13 @@ TABLE = [
     Row(FETCH, "region elsewhere", {}, "Search in", "0 items", "over the", REGION, region=AWAY),
     # The catalogue.
     Row(FETCH, "catalogue missing", {"stac": "none.json"}, "Option <stac>", "no file 'none.json'", "cdse", "Check"),
-    Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "no whole JSON", "item collection", "Write"),
-    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is no item", "STAC item", "Write"),
+    Row(FETCH, "catalogue cut", {"stac": "cut.json"}, "File 'cut.json'", "not complete JSON", "item collection", "Write"),
+    Row(FETCH, "catalogue of numbers", {"stac": "list.json"}, "File 'list.json'", "a value that is not an item", "STAC item", "Write"),
     Row(FETCH, "catalogue a folder", {"stac": "scenes"}, "Option <stac>", "scenes", "file", "Check"),
     Row(FETCH, "catalogue empty", {"stac": "empty.json"}, "'empty.json'", "no item", "item collection", "Write"),
     Row(FETCH, "items of another kind", {"stac": "other.json"}, "Search in 'other.json'", "1 item", "scenes of", "Widen"),
     Row(FETCH, "page cut in the middle", {}, "Catalogue 'http", "an answer that was cut off", "all items", "Check", stac=(Fault("cut", SEARCH),)),
-    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "no whole JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
+    Row(FETCH, "page of nonsense", {}, "Catalogue 'http", "not complete JSON", "all items", "Check", stac=(Fault("short", SEARCH),)),
     Row(FETCH, "catalogue closed", {}, "Catalogue 'http", "403", "all items", "Check", stac=(Fault("403", "."),)),
     Row(FETCH, "no such catalogue", {}, "Catalogue 'http", "404", "all items", "Check", stac=(Fault("404", "."),)),
     # Keys.
@@ -476,36 +476,36 @@ TABLE = [
     Row(FETCH, "archive below a file", {"output": "a_file/scenes"}, "a_file", "a file", "folder", "Choose"),
     Row(YEARLY, "archive missing", {"input": "none"}, "Archive", "no complete scene", "r.s2.fetch", "Check option <input>"),
     Row(YEARLY, "archive empty", {"input": "hollow"}, "Archive", "no complete scene", "r.s2.fetch", "Check option <input>"),
-    Row(YEARLY, "archive elsewhere", {}, "Archive", "none of them in the region", "over the region", "Check the region", region=AWAY),
-    Row(YEARLY, "cells undecodable", {"input": "rotten", "years": 2018}, "B11.tif'", "cannot be decoded", "whole file", "Remove"),
+    Row(YEARLY, "archive elsewhere", {}, "Archive", "none of them in the region", "in the region", "Check the region", region=AWAY),
+    Row(YEARLY, "cells undecodable", {"input": "rotten", "years": 2018}, "B11.tif'", "cells that cannot be decoded", "has cells", "Remove"),
     Row(YEARLY, "file off the grid", {"input": "shifted", "years": 2018}, "B11.tif'", "from", "multiples of 20 m", "Warp"),
-    Row(YEARLY, "year not fetched", {"years": "2017-2019"}, "Archive", "2019", "each of 2017, 2018, 2019", "Fetch 2019"),
+    Row(YEARLY, "year not fetched", {"years": "2017-2019"}, "Archive", "no complete scene over the region in 2019", "in 2019", "Fetch 2019"),
     Row(YEARLY, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     Row(YEARLY, "years doubled", {"years": "2018,2018"}, "Option <years>", "2018,2018", "ascending", "Sort"),
-    Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "all of B08, SCL", "each band", "Fetch"),
+    Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "no scene with all of B08, SCL", "all of B08, SCL", "Fetch"),
     Row(YEARLY, "classes as a band", {"bands": "SCL"}, "Option <bands>", "SCL", "B12,B11,B04", "Correct"),
     Row(YEARLY, "tile unknown", {"tiles": "31TDH"}, "Option <tiles>", "31TDH", "32UPD", "Correct"),
     Row(YEARLY, "period unknown", {"period": "decade"}, "Option <period>", "decade", "season", "Correct"),
     Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", "several", "Leave out -q"),
     Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "already exists", "other options", "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),
-    Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "a name of letters", "Choose"),
+    Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "letters, digits, _", "Choose"),
     # Composites and labels.
     Row(ARD, "no such prefix", {"input": "none"}, "Option <input>", "no map <none_*_count>", "r.s2.yearly", "Check"),
-    Row(ARD, "year without composite", {"years": "2017-2019"}, "Composites <s2>", "2019", "each of 2017, 2018, 2019", "Run r.s2.yearly"),
+    Row(ARD, "year without composite", {"years": "2017-2019"}, "Option <input>: prefix s2", "no composite of 2019", "composite of 2019", "Run r.s2.yearly"),
     Row(ARD, "years out of order", {"years": "2018,2017"}, "Option <years>", "2018,2017", "ascending", "Sort"),
     Row(ARD, "feature missing", {"features": "B12_p50,B08_p50"}, "Option <input>", "s2_2017_B08_p50", "there is no raster map", "Run r.s2.yearly"),
     Row(ARD, "composites off the grid", {"input": "offs2", "labels": None}, "Map <offs2", "cells of 20 x 20", "20 m", "Resample"),
     Row(ARD, "labels missing", {"labels": "none"}, "Option <labels>", "no raster map <none>", "there is", "g.list"),
     Row(ARD, "labels of fractions", {"labels": "half"}, "Map <half", "DCELL", "integer", "Convert"),
     Row(ARD, "label code unknown", {"labels": "odd"}, "Map <odd", "code 63", "'s2glc'", "Choose another legend"),
-    Row(ARD, "labels elsewhere", {"labels": "far"}, "Map <far", "no cell", "over the region", "Check the region"),
-    Row(ARD, "labels all no data", {"legend": "blank.txt"}, "Map <s2glc", "only no data", "over the region", "Check"),
+    Row(ARD, "labels elsewhere", {"labels": "far"}, "Map <far", "no cell within the region", "within the region", "Check the region"),
+    Row(ARD, "labels all no data", {"legend": "blank.txt"}, "Map <s2glc", "only no data within the region", "within the region", "Check"),
     Row(ARD, "legend missing", {"legend": "none.txt"}, "Option <legend>", "none.txt", "clcplus", "Check"),
     Row(ARD, "legend with a code twice", {"legend": "twice.txt"}, "'twice.txt', line 3", "code 62 a second", "once", "Remove"),
     Row(ARD, "legend of class 7", {"legend": "class7.txt"}, "Legend 'class7.txt'", "class 7", "1, 2, 3 or 4", "Correct"),
     Row(ARD, "legend of words", {"legend": "words.txt"}, "'words.txt', line 1", "sealed", "code class", "Correct"),
-    Row(ARD, "legend empty", {"legend": "nothing.txt"}, "Legend 'nothing.txt'", "no line", "at least one", "Write"),
+    Row(ARD, "legend empty", {"legend": "nothing.txt"}, "Legend 'nothing.txt'", "has no line with a code", "a code", "Write"),
     Row(ARD, "legend short of codes", {"legend": "few.txt"}, "Map <s2glc", "code", "'few.txt'", "Choose"),
     Row(ARD, "legend in another encoding", {"legend": "latin.txt"}, "latin.txt", "UTF-8", "text", "Write"),
     Row(ARD, "output below a file", {"output": "a_file/x.h5"}, "a_file", "a file", "folder", "Choose"),
@@ -515,23 +515,23 @@ TABLE = [
         for tool, options in ((ARD, {"flags": "-c", "output": None, "labels": None}), (TRAIN, {}), (PREDICT, {}))
         for what, name, found, expected, then in (
             ("missing", "none", "There is no file", "none.h5", "Check the name, or write the file with r.s2.ard"),
-            ("cut in half", "cut", "no complete HDF5", "r.s2.ard", "Write it again"),
-            ("a text", "text", "no complete HDF5", "r.s2.ard", "Write it again"),
-            ("of another origin", "foreign", "other software", "r.s2.ard", "Write it again"),
+            ("cut in half", "cut", "not a complete HDF5 file", "complete HDF5 file", "Write it again with r.s2.ard"),
+            ("a text", "text", "not a complete HDF5 file", "complete HDF5 file", "Write it again with r.s2.ard"),
+            ("of another origin", "foreign", "was not written by r.s2.ard", "r.s2.ard", "Write it again"),
             ("of a newer contract", "newer", "contract 2", "contract 1", "Use the version"),
-            ("unfinished", "unfinished", "not finished", "complete", "Write it again"),
-            ("without its grid", "nogrid", "damaged metadata", "contract", "Write it again"),
+            ("unfinished", "unfinished", "not complete, because the run that wrote it was stopped", "complete", "Write it again"),
+            ("without its grid", "nogrid", "has damaged metadata", "metadata", "Write it again"),
         )
     ),
     *(
         Row(tool, f"HDF5 {what}", {"input": f"{name}.h5"}, "current region" if name == "far" else "'lacking.h5'", found, expected, then)
         for tool in (TRAIN, PREDICT)
         for what, name, found, expected, then in (
-            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "no variable B11_p50", "each feature", "Write it again"),
+            ("elsewhere", "far", "no cell of 'far.h5'", "no cell of", "g.region"), ("lacking a feature", "lacking", "has no variable B11_p50", "variable B11_p50", "Write it again"),
         )
     ),
-    Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
-    Row(PREDICT, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "damaged part", "whole", "Check"),
+    Row(TRAIN, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "has a damaged part in variable", "damaged part", "Check"),
+    Row(PREDICT, "HDF5 damaged", {"input": "damaged.h5", "years": 2018}, "damaged.h5", "has a damaged part in variable", "damaged part", "Check"),
     Row(TRAIN, "years missing", {"years": "2017-2019"}, "File 'ground.h5'", "2019", "no features", "Choose years= among 2017, 2018"),
     Row(PREDICT, "years missing", {"years": "2019"}, "Option <years>", "2019", "2017, 2018", "Choose"),
     Row(TRAIN, "label year missing", {"input": "late.h5"}, "'late.h5'", "no features of 2017", "the year of the labels", "Choose years= among 2018, 2019"),
@@ -547,8 +547,8 @@ TABLE = [
     *(
         Row(PREDICT, f"model {what}", {"model": name}, name, found, expected, then)
         for what, name, found, expected, then in (
-            ("missing", "none", "no such folder", "r.unet.train", "Check"),
-            ("a file", "ground.h5", "", "folder of r.unet.train", "Check"),
+            ("missing", "none", "There is no model folder", "model folder", "Check"),
+            ("a file", "ground.h5", "There is no model folder", "model folder", "Check"),
             ("folder empty", "m_empty", "no card.json", "has no card.json", "Copy the whole folder"),
             ("without net", "m_nonet", "no unet.keras", "has no unet.keras", "Copy the whole folder"),
             ("net cut in half", "m_half", "checksum of unet.keras", "the one in card.json", "Copy the whole folder"),
@@ -571,7 +571,7 @@ TABLE = [
     Row(CHANGE, "maps off the grid", {"input": "off"}, "Map <off_2017_class", "20 x 20", "multiples of 20 m", "Resample"),
     Row(CHANGE, "maps of fractions", {"input": None, "classes": "half,half", "years": YEARS}, "Map <half", "floating", "whole", "Make"),
     Row(CHANGE, "maps without a cell", {"input": None, "classes": "never,far", "years": YEARS}, "Current region", "no map has a cell", "cell", "Set"),
-    Row(CHANGE, "maps fewer than years", {"input": None, "classes": "five", "years": YEARS}, "Option <years>", "2 years for 1", "one year a map", "List"),
+    Row(CHANGE, "maps fewer than years", {"input": None, "classes": "five", "years": YEARS}, "Option <years>", "2 years for 1", "one year per map", "List"),
     Row(CHANGE, "shares beyond a hundred", {"input": None, "shares": "half,much", "years": YEARS}, "Option <shares>", "0.5 to 101.5", "from 0 to 100", "Rescale"),
     Row(CHANGE, "method unknown", {"method": "guess"}, "Option <method>", "'guess'", "mapped_raw, mapped_consistent", "Choose"),
     Row(
@@ -581,12 +581,12 @@ TABLE = [
     Row(
         CHANGE, "two definitions of shares",
         {"input": None, "shares": "half,half", "years": YEARS, "definition": "artificial,artificial_natural"},
-        "Option <definition>", "2 definitions", "one", "Choose",
+        "Option <definition>", "2 definitions cannot be used with <shares>", "one definition only", "Choose",
     ),
     Row(CHANGE, "vintage no date", {"vintage": "2026-02-30"}, "Option <vintage>", "2026-02-30", "YYYY-MM-DD", "Correct"),
     Row(CHANGE, "zones missing", {"zones": "none"}, "Option <zones>", "no vector map <none>", "vector map", "Check"),
     Row(CHANGE, "zones without the column", {"column": "CODE"}, "Zones map <nuts", "columns", "a column CODE", "Name your column"),
-    Row(CHANGE, "zones with a code twice", {"zones": "doubled"}, "Option <zones>", "code 'XX1' 2 times", "once", "Join"),
+    Row(CHANGE, "zones with a code twice", {"zones": "doubled"}, "Option <zones>", "code 'XX1' occurs 2 times", "occurs 2 times", "Join"),
     Row(CHANGE, "zones without a code", {"zones": "nameless"}, "Option <zones>, category 2", "no code", "a code for each region", "Correct"),
     Row(CHANGE, "zones without areas", {"zones": "points"}, "Zones map <points", "has no areas", "areas", "Import"),
     Row(CHANGE, "zones in degrees", {"zones": "lonlat"}, "Zones map <lonlat", "degrees", "EPSG:3035", "v.import"),
@@ -605,8 +605,8 @@ def joined(stderr):
     return " ".join(stderr.split())
 
 
-def judge(done, row=None, *, traceback=False):
-    """Hold a refusal against the standard; return its line."""
+def check_refusal(done, row=None, *, traceback=False):
+    """Check that a refusal has the required form; return its message."""
     said = joined(done.stderr)
     assert done.returncode == 1, (done.returncode, done.stdout[-2000:], said[-4000:])
     assert said.count("ERROR: ") == 1, said
@@ -619,14 +619,14 @@ def judge(done, row=None, *, traceback=False):
     assert "  " not in line and ".." not in line.replace("...", ""), line
     if row:
         for part in ("thing", "found", "expected", "then"):
-            # A nested line's parts lie in all of `found` and `expected`; a statement has them in one.
+            # A statement has all parts in one; the parts of a nested message may lie anywhere in it.
             assert getattr(row, part) in (parts.get(part, parts["thing"]) if part != "found" else line), (part, line)
     return line
 
 
 @pytest.fixture(scope="module")
 def refusals(request, place, location, source_tools, tmp_path_factory):
-    """Row to its run and the files it left. Two lanes run side by side, the second on a copy of the place: faults of the servers are for the first alone."""
+    """Map each row to its run and the files that it left. Two sequences of rows run in parallel, the second on a copy of the place; faults of the servers concern only the first."""
     chosen = (getattr(item, "callspec", None) for item in request.session.items)
     rows = [
         call.params["row"] for call in chosen if call and "row" in call.params and isinstance(call.params["row"], Row)
@@ -646,7 +646,7 @@ def refusals(request, place, location, source_tools, tmp_path_factory):
 
 
 def refuse(place, row):
-    """Run one row; what it leaves is told and removed, so that the next does not meet it. Returns: the run, names of files."""
+    """Run one row and remove the files that it left, so that they do not affect the next row. Returns: the run, the paths of these files."""
     before = place.files()
     if row.tool == FETCH:
         place.served.stac.rules, place.served.s3.rules = list(row.stac), list(row.s3)
@@ -671,7 +671,7 @@ def refuse(place, row):
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.tool} {row.spoilt}")
 def test_bad_input_gives_one_line_and_leaves_nothing(refusals, row):
     done, left = refusals[id(row)]
-    judge(done, row)
+    check_refusal(done, row)
     assert left == set()
 
 
@@ -683,7 +683,7 @@ def test_bad_input_gives_one_line_and_leaves_nothing(refusals, row):
     ],
 )  # fmt: skip
 def test_debug_shows_the_traceback_behind_the_line(place, tool, options):
-    judge(place.run(tool, options, flags="--debug"), traceback=True)
+    check_refusal(place.run(tool, options, flags="--debug"), traceback=True)
 
 
 @pytest.mark.parametrize(
@@ -695,7 +695,7 @@ def test_debug_shows_the_traceback_behind_the_line(place, tool, options):
     ],
 )  # fmt: skip
 def test_what_grass_itself_refuses_is_named_too(place, tool, options, words):
-    """GRASS's parser has words of its own; they name the option."""
+    """The messages of GRASS's parser name the option too."""
     before = place.files()
     done = place.run(tool, options)
     said = joined(done.stderr)
@@ -703,10 +703,13 @@ def test_what_grass_itself_refuses_is_named_too(place, tool, options, words):
     assert place.files() == before
 
 
-def test_the_checks_tell_each_fault_of_a_file(place):
+def test_a_check_reports_each_fault_of_a_file(place):
     """The check of a file or an archive lists what is wrong; that is its result, and no error."""
     for words, found in (
-        ((ARD, {"flags": "-c", "input": "damaged.h5", "output": None, "labels": None}), "damaged part of /B04_p50"),
+        (
+            (ARD, {"flags": "-c", "input": "damaged.h5", "output": None, "labels": None}),
+            "damaged part in variable /B04_p50",
+        ),
         ((ARD, {"flags": "-c", "input": "far.h5", "output": None, "labels": None}), "differs from the region"),
         ((YEARLY, {"flags": "-c", "input": "rotten", "output": None}), "its bytes changed since it was written"),
         ((YEARLY, {"flags": "-c", "input": "shifted", "output": None}), "multiples of 20 m"),
@@ -716,9 +719,9 @@ def test_the_checks_tell_each_fault_of_a_file(place):
         assert "Traceback" not in done.stderr + done.stdout and "ERROR" not in done.stderr
 
 
-def test_one_year_is_no_error_where_stocks_can_be_told(place):
+def test_one_year_gives_stocks_without_an_error(place):
     done = place.run(CHANGE, years="2018", output="one", prefix="one", flags="-n")
-    assert done.returncode == 0 and "One year only" in done.stderr
+    assert done.returncode == 0 and "one year only" in done.stderr
     rows = (place.work / "one" / "impervious_nuts.csv").read_text().splitlines()[1:]
     assert rows and not [row for row in rows if ",GAIN," in row]
 
@@ -760,7 +763,7 @@ WRITERS = (
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(place, tool, changes, size):
     before = place.files()
     done = in_namespace(place, FULL.format(size), tool, changes)
-    line = judge(done)
+    line = check_refusal(done)
     assert "a full disk" in line
     # What is finished may stay: a band of a scene, with its sidecar.
     left = {Path(name) for name in done.stdout.split()}
@@ -776,13 +779,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(place, tool, ch
 def test_a_read_only_disk_is_one_line(place, tool, changes, size):
     before = place.files()
     done = in_namespace(place, READ_ONLY, tool, changes)
-    line = judge(done)
+    line = check_refusal(done)
     assert "permission" in line or "read-only" in line
     assert place.files() == before
 
 
-def test_a_home_that_cannot_be_written_to_is_no_hindrance(place):
-    """Caches of fonts and settings are a convenience; without them every tool goes on."""
+def test_tools_run_with_a_read_only_home(place):
+    """Caches of fonts and settings are optional; every tool runs without them."""
     home = {"HOME": "/proc/1/none", "XDG_CACHE_HOME": "/proc/1/none", "XDG_CONFIG_HOME": "/proc/1/none"}
     for tool, changes in (
         (FETCH, {"output": "homeless"}), (ARD, {"output": "homeless.h5", "plot": "pictures"}),
@@ -817,13 +820,13 @@ def test_two_runs_with_one_output_leave_it_whole(place):
         (CHANGE, {"output": "twin_table", "prefix": "twin_ch", "flags": "-n"}, None),
     ):  # fmt: skip
         runs = [place.start(tool, **changes) for _ in range(2)]
-        ends, heard = [], []
+        statuses, messages = [], []
         for run in runs:
             _, said = run.communicate(timeout=170)
             assert "Traceback" not in said, (tool, said)
-            ends.append(run.returncode)
-            heard.append(joined(said))
-        assert 0 in ends, (tool, heard)
+            statuses.append(run.returncode)
+            messages.append(joined(said))
+        assert 0 in statuses, (tool, messages)
         assert not list(place.work.glob("**/*.part*")), tool
         if check:
             done = place.run(*check)
@@ -833,7 +836,7 @@ def test_two_runs_with_one_output_leave_it_whole(place):
     ).read_bytes()
 
 
-def test_a_locked_mapset_is_refused_with_a_word(place, location, grass_env):
+def test_a_locked_mapset_is_refused_with_a_message(place, location, grass_env):
     mapset = location / "locked"
     subprocess.run(["grass", "-c", mapset, "-e"], check=True, capture_output=True)
     lock = mapset / ".gislock"

@@ -612,7 +612,7 @@ def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
         ({"zones": "missing"}, "no vector map <missing>"),
         ({"zones": "points"}, "no areas"),
         ({"column": "CODE"}, "a column CODE"),
-        ({"zones": "doubled"}, "code 'XX' 2 times"),
+        ({"zones": "doubled"}, "code 'XX' occurs 2 times"),
         ({"zones": "nameless"}, "no code in column NUTS_ID"),
         ({"zones": "overlapping"}, "regions XX and YY of level 0 overlap"),
         ({"zones": "outside"}, "no region with a cell"),

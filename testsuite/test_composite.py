@@ -234,6 +234,7 @@ def test_common_tiles_and_holes():
     assert resolve_tiles("common", years) == {"B"} and resolve_tiles("all", years) == {"A", "B", "C"}
     assert resolve_tiles(parse_tiles("Tb,C"), years) == {"B", "C"}
     assert find_holes(years) == [(2017, "C"), (2018, "A"), (2018, "C"), (2019, "A")]
+    assert find_holes({2018: {"A"}, 2019: set()}) == [(2019, "A")]
 
 
 def test_no_common_tile_says_which_year_has_which():
@@ -243,7 +244,7 @@ def test_no_common_tile_says_which_year_has_which():
         resolve_tiles(("A", "C"), {2018: {"A"}, 2019: {"B"}})
 
 
-def test_a_feature_tells_all_that_files_and_maps_need():
+def test_a_feature_has_all_metadata_of_files_and_maps():
     found = Feature.parse("B8A_medoid")
     assert (found.variable.bands, found.variable.semantic_label, found.variable.scale) == (("B8A",), "S2_8A", 1e-4)
     assert (found.title, found.long_name) == (

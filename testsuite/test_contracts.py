@@ -82,7 +82,7 @@ layers = st.sampled_from(
 
 
 @given(prefixes, st.integers(1000, 9999), parts, layers)
-def test_a_name_tells_its_parts_again(prefix, year, part, layer):
+def test_a_name_is_parsed_into_its_parts(prefix, year, part, layer):
     one = PeriodMap(prefix, f"{year}-{part}" if part else str(year), layer)
     mapnames.check_prefix(one.name, "output")  # r.mapcalc can read it
     assert PeriodMap.parse(one.name, prefix) == one
@@ -122,12 +122,12 @@ def test_a_prefix_that_mapcalc_cannot_read_is_refused(prefix):
         replace(CHANGE, definition=None),
     ],
 )
-def test_provenance_comes_back_from_its_json(record):
+def test_provenance_survives_json(record):
     assert parse_provenance(json.loads(json.dumps(record.to_json()))) == record
 
 
 @pytest.mark.parametrize("record", [COMPOSITE, PREDICTION, CHANGE])
-def test_a_record_that_lacks_something_counts_as_none(record):
+def test_an_incomplete_record_counts_as_none(record):
     whole = record.to_json()
     optional = {"definition", "mask_scenes"}
     for key in set(whole) - optional:
@@ -136,7 +136,14 @@ def test_a_record_that_lacks_something_counts_as_none(record):
     assert parse_provenance({**whole, "scenes": [{"tile": "x"}], "unknown": 1}) is None
 
 
-def test_scenes_of_another_system_need_no_more_than_an_id():
+def test_the_older_key_of_mask_scenes_is_read():
+    record = replace(COMPOSITE, mask_scenes=MaskScenes(9, "dd"))
+    content = record.to_json()
+    content["heard"] = content.pop("mask_scenes")
+    assert parse_provenance(content) == record
+
+
+def test_scenes_of_another_system_need_only_an_id():
     record = replace(PREDICTION, scenes=(SceneRecord("foreign"),))
     assert record.to_json()["scenes"] == [{"id": "foreign"}] and parse_provenance(record.to_json()) == record
 

@@ -43,11 +43,11 @@ class _Loads(HTMLParser):
         self.found = []
 
     def handle_starttag(self, tag, attrs):
-        told = dict(attrs)
-        self.found += re.findall(r"url\(['\"]?([^)'\"]+)", told.get("style") or "")
-        self.found += [part.split()[0] for part in (told.get("srcset") or "").split(",") if part.strip()]
-        if tag in LOADING and (tag != "link" or LINKS & set((told.get("rel") or "").split())):
-            self.found.append(told.get(LOADING[tag]) or "")
+        values = dict(attrs)
+        self.found += re.findall(r"url\(['\"]?([^)'\"]+)", values.get("style") or "")
+        self.found += [part.split()[0] for part in (values.get("srcset") or "").split(",") if part.strip()]
+        if tag in LOADING and (tag != "link" or LINKS & set((values.get("rel") or "").split())):
+            self.found.append(values.get(LOADING[tag]) or "")
 
 
 def _external(address: str) -> bool:

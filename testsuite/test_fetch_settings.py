@@ -75,7 +75,7 @@ def test_every_option_becomes_a_value():
         ({"window": "1-1/2-2"}, "Option <window>"), ({"years": "2021,2020"}, "Option <years>"),
     ],
 )  # fmt: skip
-def test_an_option_that_makes_no_sense_is_refused(changes, found):
+def test_an_invalid_option_is_refused(changes, found):
     with pytest.raises(InputError, match=re.escape(found)):
         parse(**changes)
 
@@ -86,7 +86,7 @@ def test_flags_that_exclude_each_other_are_refused(flags):
         parse(*flags)
 
 
-def test_where_no_maps_are_made_the_prefix_may_be_anything():
+def test_without_maps_the_prefix_is_not_checked():
     assert parse("n", prefix="2018").prefix == "2018"
 
 

@@ -1,4 +1,4 @@
-"""The house itself: what is locked, what the targets promise, and that tests cannot leave this machine."""
+"""The project itself: locked packages, make targets, and that tests cannot leave this machine."""
 
 import re
 import socket

@@ -12,7 +12,7 @@ from testsuite import TOOLS, TOP
 
 HEAVY = (
     "tensorflow", "keras", "rasterio", "h5py", "sklearn", "pystac_client", "pystac", "obstore", "pyproj", "scipy", "pyarrow",
-    "matplotlib", "shiny", "grass_session", "ijson", "shapely",
+    "matplotlib", "shiny", "grass_session",
 )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_without_the_packages_a_tool_says_how_to_get_them(installed, grass_env):
     wanted = installed / "etc" / tool / "requirements.txt"
     said = "".join(done.stderr.split())
     assert done.returncode != 0 and "Traceback" not in done.stderr
-    assert "Pythonpackage<h5py>:foundnone" in said and f"pipinstall-r{wanted}in" in said, done.stderr
+    assert "Pythonpackage<h5py>isnotinstalledforthepython3" in said and f"pipinstall-r{wanted}in" in said, done.stderr
     assert wanted.read_text() == (TOP / "requirements.txt").read_text()
 
 
@@ -158,7 +158,7 @@ def test_install_script_works_where_a_virtual_environment_lies_in_the_checkout(
     assert not list(base.rglob("old.py"))
 
 
-def test_install_script_tells_of_a_tool_that_does_not_answer(checkout, addons, tmp_path):
+def test_install_script_reports_a_tool_that_does_not_start(checkout, addons, tmp_path):
     _, env = addons
     clone = tmp_path / "r.impervious"
     shutil.copytree(checkout, clone)

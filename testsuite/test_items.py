@@ -16,7 +16,7 @@ def real():
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda i: i.update(type="Collection"), "no STAC item"),
+        (lambda i: i.update(type="Collection"), "is not a STAC item"),
         (lambda i: i.pop("stac_version"), "no stac_version"),
         (lambda i: (i.pop("stac_version"), i["properties"].update(productIdentifier="/eodata/x")), "old OpenSearch catalogue"),
         (lambda i: i["properties"].pop("datetime"), "no date"),
@@ -31,10 +31,10 @@ def real():
         (lambda i: i["properties"].update({"grid:code": "MGRS-../../x"}), r"tile \.\./\.\./x, expected a tile such as"),
         (lambda i: i.update(id="../../../../" + i["id"]), "an id that cannot be the name of a folder"),
         (lambda i: i.update(id=".."), "an id that cannot be the name of a folder"),
-        (lambda i: i.update(properties=None), "no STAC item"),
+        (lambda i: i.update(properties=None), "is not a STAC item"),
     ],
 )  # fmt: skip
-def test_an_item_that_lacks_something_is_refused_in_one_line(change, found):
+def test_an_item_without_a_required_property_is_refused_in_one_line(change, found):
     broken = item()
     change(broken)
     with pytest.raises(CatalogueError, match=found) as caught:
@@ -61,7 +61,7 @@ def test_relative_links_count_from_the_items_folder():
     assert parse_item(i, "/data/x").assets["B12"].href == "/data/x/R20m/B12.jp2"
 
 
-def test_of_several_outlines_the_largest_is_taken():
+def test_the_largest_of_several_outlines_is_used():
     i = item()
     small = [[[179, 1], [179.1, 1], [179.1, 1.1], [179.05, 1.2], [179, 1.1], [179, 1]]]
     large = [[[-180, 0], [-178, 0], [-178, 2], [-180, 0]]]
@@ -179,19 +179,19 @@ def test_real_links_and_acquisitions(real, row):
         ("cdse_resto_legacy/testMissingS2.json", "an answer of the old OpenSearch catalogue"),
         ("cdse_resto_legacy/testPixelValueOffsetNeededCorner.json", "an answer of the old OpenSearch catalogue"),
         ("cdse_resto_legacy/testPixelValueOffsetNeededDark.json", "an answer of the old OpenSearch catalogue"),
-        ("cdse_resto_legacy/eodag_cop_dataspace_search.json", "no STAC item"),
-        ("cdse/collection_cdse-sentinel-2-l2a.json", "no STAC item"),
+        ("cdse_resto_legacy/eodag_cop_dataspace_search.json", "is not a STAC item"),
+        ("cdse/collection_cdse-sentinel-2-l2a.json", "is not a STAC item"),
         ("more/cdse_l1c_S2A_T51CVP.json", "a product of Level-1C"),
         ("more/earth-search_sentinel-2-l1c_S2B_20EPT_20250731_0_L1C.json", "a product of Level-1C"),
-        ("more/cdse_live_2026-09-01_29UNU_29UNT.json", "no STAC item"),
+        ("more/cdse_live_2026-09-01_29UNU_29UNT.json", "is not a STAC item"),
     ],
 )  # fmt: skip
-def test_what_is_no_item_of_level_2a_is_refused_with_a_word(real, file, found):
+def test_items_of_other_levels_are_refused_with_a_reason(real, file, found):
     with pytest.raises(CatalogueError, match=found):
         parse_item(load(real / "stac" / file))
 
 
-def test_an_item_of_an_early_stac_version_is_understood_and_metadata_of_a_tile_are_not_taken_for_the_products(real):
+def test_items_of_early_stac_versions_are_parsed_and_metadata_of_tiles_are_not_used(real):
     folder = real / "safe_metadata" / "N0211_T33SVB_20181229"
     found = parse_item(load(folder / "stac_item.json"), str(folder))
     assert (found.tile, found.baseline, found.cloud_pct, found.sensed_utc) == (

@@ -65,13 +65,19 @@ def test_defaults_follow_the_kind_of_maps():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({}, "<input>, <classes> and <shares>: found 0 of them, expected one"),
-        ({"input": "lc", "shares": ("a",), "years": (2018,)}, "found 2 of them"),
+        ({}, "0 of the options <input>, <classes> and <shares> are set. Give exactly one"),
+        (
+            {"input": "lc", "shares": ("a",), "years": (2018,)},
+            "2 of the options <input>, <classes> and <shares> are set",
+        ),
         ({"input": "lc", "legend": "s2glc"}, "Option <legend> cannot be used with <input>"),
-        ({"classes": ("a",), "years": (2017, 2018)}, "found 2 years for 1 maps"),
+        ({"classes": ("a",), "years": (2017, 2018)}, "found 2 years for 1 maps, expected one year per map"),
         ({"input": "lc", "prefix": "9x"}, "Option <prefix>"),
         ({"input": "lc", "definitions": ("water",)}, "found 'water', expected one or more of artificial"),
-        ({"shares": ("a",), "years": (2018,), "definitions": tuple(DEFINITIONS)}, "found 2 definitions with <shares>"),
+        (
+            {"shares": ("a",), "years": (2018,), "definitions": tuple(DEFINITIONS)},
+            "2 definitions cannot be used with <shares>",
+        ),
         (
             {"shares": ("a",), "years": (2018,), "methods": (METHODS["mapped_consistent"],)},
             "mapped_consistent cannot be computed from the maps of <shares>. Choose from: mapped_raw.",

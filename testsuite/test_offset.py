@@ -23,7 +23,7 @@ def real():
         ("02.12", True, 0), ("02.12", False, 0), ("05.09", True, 0), ("05.09", False, -1000), ("99.99", False, 0),
     ],
 )  # fmt: skip
-def test_the_offset_follows_the_baseline_alone_unless_it_was_applied(baseline, applied, expected):
+def test_the_offset_follows_from_the_baseline_unless_it_was_applied(baseline, applied, expected):
     assert resolve_offset(parse_baseline(baseline), applied)[0] == expected
 
 
@@ -42,11 +42,11 @@ def test_the_products_own_metadata_must_agree_with_the_baseline(baseline, metada
 @pytest.mark.parametrize(
     ("baseline", "applied", "low_dn", "expected"),
     [
-        # Silent catalogues: the baseline decides, and pixels that cannot be raw are an error.
+        # Catalogues without a claim: the baseline decides, and pixels that cannot contain the offset are an error.
         ((2, 6), None, 150, 0), ((2, 6), None, 1400, 0), ((5, 0), None, 1050, -1000), ((5, 0), None, 900, -1000), ((5, 0), None, 150, None),
-        # A correction that is claimed must show.
+        # The pixels must show a correction that the catalogue claims.
         ((5, 0), True, 150, 0), ((5, 0), True, 950, 0), ((5, 0), True, 1100, None), ((2, 6), True, 1100, 0),
-        # One that is denied and shows is the known mistake of a catalogue.
+        # A correction that the pixels show and the catalogue denies is a known mistake of a catalogue.
         ((5, 0), False, 1100, -1000), ((5, 0), False, 150, 0), ((2, 6), False, 150, 0),
     ],
 )  # fmt: skip
@@ -82,7 +82,7 @@ def test_metadata_tell_baseline_and_offset():
         b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a/>",
     ],
 )  # fmt: skip
-def test_metadata_that_cannot_be_understood_are_refused(text):
+def test_metadata_that_cannot_be_parsed_are_refused(text):
     with pytest.raises(OffsetError, match=r"MTD_MSIL2A\.xml"):
         parse_metadata_offset(text)
 

@@ -1,4 +1,4 @@
-"""Pixels of a window from parts of an object: the same as from the whole, with fewer bytes, and never wrong under faults."""
+"""Pixels of a window, read from parts of an object: equal to those of the whole object, with fewer bytes, and never wrong after faults."""
 
 import dataclasses
 import functools
@@ -77,7 +77,7 @@ def served(folder):
 
 @pytest.fixture
 def s3(served, monkeypatch):
-    """The served objects, without faults; even these small ones may be read in part."""
+    """The served objects, without faults. The minimum size is lowered, so that these small objects are read in part too."""
     for name, value in served.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(pixels, "_SMALL_BYTES", 0)
@@ -132,7 +132,7 @@ class InMemory:
 
     def part(self, start, stop):
         assert 0 <= start < min(stop, self.size)
-        # What of the head is not enough comes again with the rest of its tile.
+        # The part of a tile that the header request brought is read again with its tile.
         assert not self.seen[max(start, 1 << 14) : stop].sum() > jp2.SOT_SIZE
         self.seen[start:stop] = True
         self.bytes_read += min(stop, self.size) - start
@@ -178,7 +178,7 @@ def test_every_single_tile_is_decoded_exactly_and_takes_little_more_than_its_byt
     assert s3.counts()["requests"] <= tile + 3
 
 
-def test_a_tile_that_is_not_there_is_an_error_and_never_zeros(folder, values):
+def test_a_missing_tile_is_an_error_and_never_zeros(folder, values):
     content = content_of(folder, "jp2")
     header, lengths = jp2.parse_header(content), tile_lengths(content)
     starts = np.cumsum([header.first_part, *lengths])
@@ -230,7 +230,7 @@ def test_with_lengths_in_the_header_nothing_is_read_of_the_tiles_between(folder,
     )
 
 
-def test_of_an_unusual_jpeg_2000_file_the_whole_is_read(folder):
+def test_an_unusual_jpeg_2000_file_is_read_whole(folder):
     content = content_of(folder, "jp2")
     first = jp2.parse_header(content).first_part
     for length in range(first + 2):
@@ -257,7 +257,7 @@ def test_of_an_unusual_jpeg_2000_file_the_whole_is_read(folder):
             assert length is None or length != jp2.parse_tile_part(sot, 0) or at == 11
 
 
-def test_of_a_geotiff_whose_index_lies_at_its_end_the_whole_is_read(folder, values, tmp_path):
+def test_a_geotiff_with_its_index_at_the_end_is_read_whole(folder, values, tmp_path):
     path = tmp_path / "x.tif"
     path.write_bytes(content_of(folder, "tif"))
     env = rasterio.Env(GDAL_NUM_THREADS=1, IGNORE_COG_LAYOUT_BREAK="YES")
@@ -270,7 +270,7 @@ def test_of_a_geotiff_whose_index_lies_at_its_end_the_whole_is_read(folder, valu
 
 
 @pytest.mark.parametrize("compress", ["ZSTD", "DEFLATE", "LZW", "NONE"])
-def test_blocks_are_read_only_where_a_missing_one_cannot_pass_for_zeros(folder, values, tmp_path, compress):
+def test_blocks_are_read_only_if_a_missing_one_cannot_decode_to_zeros(folder, values, tmp_path, compress):
     path = tmp_path / "x.tif"
     with rasterio.Env(GDAL_NUM_THREADS=1):
         rasterio.shutil.copy(
@@ -323,7 +323,7 @@ def test_a_window_of_two_tiles_reads_at_most_1_2_times_their_bytes(folder, value
 
 
 class Changing(http.server.BaseHTTPRequestHandler):
-    """A server of one object that is another one after the first request; it heeds neither If-Match nor If-Range."""
+    """A server whose object changes after the first request, and which ignores If-Match and If-Range."""
 
     protocol_version = "HTTP/1.1"
     versions: ClassVar[list[bytes]] = []
@@ -368,7 +368,7 @@ def test_an_object_that_changes_between_two_parts_is_never_mixed(folder, values,
         server.server_close()
 
 
-def test_a_server_that_gives_no_parts_gives_the_whole(folder, values, s3):
+def test_without_ranges_the_whole_object_is_read(folder, values, s3):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
             pass
@@ -409,7 +409,7 @@ def test_one_fault_at_any_read_is_overcome(folder, values, s3, form, way, kind):
     count = reads(folder, form, way, s3)
     for skip in sorted({0, count // 2, count - 1}):
         if kind == "corrupt" and way == "window" and (skip == 0 or form == "jp2"):
-            # The one thing that a part cannot be checked against is the checksum of the whole: see the next test.
+            # A part cannot be verified by the checksum of the whole object: see the next test.
             continue
         s3.rules = [Fault(kind, "band", times=1, skip=skip, seconds=0 if kind == "429" else 0.5)]
         s3.reset_counts()
@@ -418,7 +418,7 @@ def test_one_fault_at_any_read_is_overcome(folder, values, s3, form, way, kind):
         assert (found.values == cut(values, WAYS[way])).all()
 
 
-def test_a_corrupt_step_between_tiles_and_a_corrupt_block_lead_to_the_whole(folder, values, s3):
+def test_after_a_corrupt_marker_or_block_the_whole_object_is_read(folder, values, s3):
     # The second read of the JPEG 2000 file is a marker SOT, the third the tile.
     for form, window in (("jp2", ((1300, 1400), (1300, 1400))), ("tif", ONE_TILE)):
         for _ in range(6):
@@ -430,7 +430,7 @@ def test_a_corrupt_step_between_tiles_and_a_corrupt_block_lead_to_the_whole(fold
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "corrupt"])
-def test_frequent_faults_give_right_pixels_or_an_error(folder, values, s3, form, way, kind):
+def test_frequent_faults_give_correct_pixels_or_an_error(folder, values, s3, form, way, kind):
     s3.rules = [Fault(kind, "band", probability=0.4, seconds=0 if kind == "429" else 0.3)]
     for _ in range(2):
         try:
@@ -469,7 +469,7 @@ def scene_of(folder, form, prefix="s3://eodata"):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_file_made_from_parts_is_that_made_from_the_whole_and_its_sidecar_says_so(folder, s3, form, tmp_path):
+def test_files_from_parts_and_from_the_whole_object_are_equal_and_the_sidecar_says_which(folder, s3, form, tmp_path):
     area = Grid(4456000, 3332000, 4460000, 3336000)
     digests = {}
     for way, prefix in (("window", "s3://eodata"), ("whole", str(folder / "objects" / "eodata"))):

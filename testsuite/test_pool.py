@@ -1,4 +1,4 @@
-"""Worker processes: one that dies costs its own task, and none outlives a run that is left early."""
+"""Worker processes: if one dies, only its task fails; none outlives a run that is left early."""
 
 import contextlib
 import multiprocessing
@@ -42,7 +42,7 @@ def _clear_away_and_sleep(path: Path) -> Path:
     return path
 
 
-def test_a_worker_that_must_end_while_it_clears_away_does_end(tmp_path, capfd):
+def test_a_worker_ends_even_during_its_cleanup(tmp_path, capfd):
     started = time.monotonic()
     with contextlib.closing(pool.run_all(_clear_away_and_sleep, [tmp_path / str(n) for n in range(2)], 2)) as results:
         assert next(results)[1] == tmp_path / "0"
@@ -52,7 +52,7 @@ def test_a_worker_that_must_end_while_it_clears_away_does_end(tmp_path, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_run_that_is_left_early_ends_at_once_and_tidies_up(tmp_path):
+def test_a_run_that_is_left_early_ends_at_once_and_removes_its_files(tmp_path):
     """Of two workers one is idle and ends; the other leaves its task, and must not wait for one that never comes."""
     started = time.monotonic()
     with contextlib.closing(pool.run_all(_write_slowly, [tmp_path / str(n) for n in range(2)], 2)) as results:
@@ -70,7 +70,7 @@ def _square(number):
     return number * number
 
 
-def test_a_worker_that_dies_costs_only_its_own_task():
+def test_when_a_worker_dies_only_its_task_fails():
     results = dict(pool.run_all(_square, list(range(12)), 2))
     assert isinstance(results.pop(3), pool.WorkerDiedError)
     assert results == {n: n * n for n in range(12) if n != 3}

@@ -103,7 +103,7 @@ def test_low_coverage_blanks_the_consistent_value_only():
     assert consistent["OBS_VALUE"] is None and consistent["OBS_FLAG"] == "u" and consistent["COVERAGE"] == 0.4
 
 
-def test_region_never_seen_has_a_blank_row_with_coverage_nought():
+def test_region_never_seen_has_a_blank_row_with_coverage_zero():
     zone = Zone("XX1", 1, 1, "West", "", 5)
     made = make_table(np.zeros((2, 1, 5), int), {zone: np.ones((1, 5), bool)}, (2017, 2018))
     check_table(made, CELL_M2)
@@ -112,7 +112,7 @@ def test_region_never_seen_has_a_blank_row_with_coverage_nought():
     }
 
 
-def test_rate_of_a_stock_of_nought_cannot_exist():
+def test_rate_of_a_stock_of_zero_cannot_exist():
     run = Run((2017, 2018, 2019), "2024", "2026-01-01", CELL_M2)
     flow = Flow(5, 5, {"IMP": 0}, {"IMP": 2}, {"IMP": 0})
     rows = list(table.flow_rows(Zone("XX1", 1, 1, "West", "", 5), flow, run, "artificial", RAW, (2017, 2018)))
@@ -282,7 +282,7 @@ def test_zones_get_level_by_code_and_trimmed_names():
         (None, "no code in column id"),
         (" ", "no code in column id"),
         ("=cmd", "code '=cmd'"),
-        ("BE25", "code 'BE25' 2 times"),
+        ("BE25", "code 'BE25' occurs 2 times"),
     ],
 )
 def test_zones_with_unfit_codes_are_refused(geo, message):

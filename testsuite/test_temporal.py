@@ -100,7 +100,7 @@ def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_pat
     assert registered() == ["first", "second"]
 
 
-def test_one_that_never_ends_is_told(maps, tmp_path, monkeypatch):
+def test_a_tool_that_never_ends_is_reported(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
     mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
@@ -110,7 +110,7 @@ def test_one_that_never_ends_is_told(maps, tmp_path, monkeypatch):
     assert gone(mark)
 
 
-def test_a_run_that_is_told_to_end_leaves_no_tool_behind(maps, tmp_path, monkeypatch):
+def test_a_run_that_is_terminated_leaves_no_process(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
     mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
@@ -118,19 +118,19 @@ def test_a_run_that_is_told_to_end_leaves_no_tool_behind(maps, tmp_path, monkeyp
     def end(*_):
         raise KeyboardInterrupt
 
-    def tell():
+    def send_signal():
         until = time.monotonic() + 60
         while not mark.exists() and time.monotonic() < until:
             time.sleep(0.02)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, end)
-    teller = threading.Thread(target=tell)
-    teller.start()
+    sender = threading.Thread(target=send_signal)
+    sender.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             grass.register("years", "Years", maps)
     finally:
-        teller.join()
+        sender.join()
         signal.signal(signal.SIGUSR1, before)
     assert gone(mark)

@@ -325,7 +325,7 @@ def test_a_whole_model_is_read(model):
         (lambda folder: edit(folder, depth="three"), "a damaged card"),
         (lambda folder: edit(folder, metrics={"test": {}}), "a damaged card"),
         (lambda folder: edit(folder, calibration={}), "a damaged card"),
-        (shutil.rmtree, "no such folder"),
+        (shutil.rmtree, "There is no model folder"),
     ],
 )
 def test_a_half_copied_or_foreign_model_is_refused_in_one_line(model, tmp_path, spoil, found):

@@ -98,7 +98,7 @@ def mapped(session, ard, trained):
 
 @pytest.fixture
 def no_tensorflow(tmp_path):
-    """Environment in which importing TensorFlow or Keras fails, so a test can tell that a tool did not get that far."""
+    """Environment in which importing TensorFlow or Keras fails, so a test can show that a tool stopped before the import."""
     for name in ("tensorflow", "keras"):
         (tmp_path / "poison" / name).mkdir(parents=True)
         (tmp_path / "poison" / name / "__init__.py").write_text("raise RuntimeError('imported too early')\n")
@@ -348,7 +348,7 @@ def test_a_failed_run_leaves_nothing(session, ard, trained, tmp_path):
     broken.write_bytes(content)
     before = session.maps()
     done = session("r.unet.predict", f"input={broken}", f"model={trained[0]}", "output=bad", "years=2018", ok=False)
-    assert "a damaged part of /B04_p50" in done.said and "Traceback" not in done.stderr
+    assert "a damaged part in variable /B04_p50" in done.said and "Traceback" not in done.stderr
     assert session.maps() == before
     assert not list(session.mapset.glob(".tmp/**/*.tif"))
 
@@ -359,7 +359,7 @@ def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorfl
     done = session(
         "r.unet.train", f"input={tmp_path / 'none.h5'}", f"output={tmp_path / 'm'}", ok=False, **no_tensorflow
     )
-    assert "no such file" in done.said
+    assert f"There is no file '{tmp_path / 'none.h5'}'" in done.said
     done = session("r.unet.train", f"input={ard}", f"output={tmp_path}", "--overwrite", ok=False, **no_tensorflow)
     assert "is not a model folder" in done.said
 

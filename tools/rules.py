@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Rules of the house that neither ruff nor import-linter knows; `make check` runs them.
+"""Lint rules of this project that ruff and import-linter cannot express; `make check` runs them.
 
-1. An option's text is read in core/settings alone: `options[...]`, `flags[...]` and their methods stand nowhere else in the library.
-2. A method of the table is named in core/methods and in the table's schema alone, neither in code nor in text of library, tools or dashboard.
-3. A map's name and its provenance are built and taken apart in core/mapnames.py and core/provenance.py alone: no other module of the
-   library joins a prefix with `_` or matches one.
+1. Only core/settings reads options: `options[...]`, `flags[...]` and their methods are not used anywhere else in the library.
+2. Only core/methods and the table's schema name a method of the table: no other code or text of library, tools or dashboard does.
+3. Only core/mapnames.py builds the names of maps: no other module of the library joins a prefix with `_`.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def options_read(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def methods_named(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines that name a method of the table."""
-    # Some codes are words of everyday language: these count where they stand as a whole string.
+    # Some codes are ordinary words: these count only as a whole string.
     pattern = re.compile("|".join(rf"\b{code}\b" if "_" in code else rf"[\"']{code}[\"']" for code in METHODS))
     for number, line in enumerate(text.splitlines(), start=1):
         if found := pattern.search(line):
@@ -56,7 +55,7 @@ def names_built(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def findings() -> Iterator[str]:
-    """Yield a line for each break of a rule."""
+    """Yield a line for each violation of a rule."""
     for path in sorted(LIBRARY.rglob("*.py")):
         place = path.relative_to(LIBRARY)
         text = path.read_text(encoding="utf-8")
@@ -79,5 +78,5 @@ def findings() -> Iterator[str]:
 
 if __name__ == "__main__":
     broken = list(findings())
-    print("\n".join(broken) or "The rules of the house hold.")
+    print("\n".join(broken) or "No rule is broken.")
     sys.exit(1 if broken else 0)

@@ -248,7 +248,7 @@ def test_missing_or_damaged_file_gives_one_line(own_folder, name, content):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda root: root.update(features=[]), "is no GeoJSON feature collection, or has no features."),
+        (lambda root: root.update(features=[]), "is not a GeoJSON feature collection, or has no features."),
         (lambda root: root["features"][0].pop("properties"), "has a feature without the property geo."),
         (
             lambda root: root["features"][0].update(geometry={"type": "Point", "coordinates": [0, 0]}),

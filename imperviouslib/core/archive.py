@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imperviouslib.core.bands import SCL
-from imperviouslib.core.baseline import Baseline, format_baseline
 from imperviouslib.core.errors import OffsetError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Scene
@@ -36,7 +35,7 @@ def sidecar_path(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class WarpSettings:
-    """How a band is brought onto the grid; a file made in another way is made again."""
+    """How a band is warped onto the grid; a file with other settings is made again."""
 
     resampling: str
     """nearest, bilinear or cubic."""
@@ -67,7 +66,7 @@ NO_OFFSET = Offset(0, "classes have none")
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """All that is known of one band of one scene on disk."""
+    """What the archive records about one band of one scene."""
 
     path: Path
     """The GeoTIFF; its folder is not stored."""
@@ -86,7 +85,7 @@ class Sidecar:
     """Processing baseline as ESA writes it, e.g. 05.10."""
     cloud_pct: float
     nodata_pct: float | None
-    """As the catalogue says, of the whole tile; None where it does not."""
+    """Cloud cover of the whole tile in per cent, from the catalogue; None if the catalogue has none."""
     valid_cells: int
     """Cells with data in the file."""
     offset_dn: int
@@ -102,12 +101,12 @@ class Sidecar:
     source_checksum: str | None
     """Multihash in hex; None where the catalogue gives none."""
     source_read: str
-    """What of the object was read: whole or window."""
+    """Which part of the object was read: whole or window."""
     source_bytes_read: int
     output_size: int
     """Bytes of the GeoTIFF."""
     output_sha256: str
-    """Of the GeoTIFF, in hex."""
+    """SHA-256 of the GeoTIFF, in hex."""
     grid: Grid
     """Cells of the file."""
     extent: Grid | None
@@ -116,7 +115,7 @@ class Sidecar:
     """None where the sidecar does not say, or has settings that are not known here."""
     catalogue: str
     version: str
-    """Of the software."""
+    """Version of the software."""
     fetched_utc: str
     """ISO 8601, to the second, ending in Z."""
 
@@ -164,7 +163,8 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
     """Read the content of a sidecar's file.
 
     path : of the sidecar or of its GeoTIFF
-    Returns: None where the content is of another form or incomplete; the band then counts as not fetched. Keys that no decision needs may lack
+    Returns: None if the content has another form or is incomplete; the band then counts as not fetched. Keys that no decision needs may be
+        missing
     """
     try:
         if content["sidecar"] != SIDECAR:
@@ -212,16 +212,16 @@ def _parse_settings(content: Mapping[str, Any] | None) -> WarpSettings | None:
 
 
 def is_whole(sidecar: Sidecar | None, size: int | None) -> bool:
-    """Tell whether a band is there whole.
+    """Tell whether the archive has the complete GeoTIFF of a band.
 
-    sidecar : None where there is none that can be read
-    size : bytes of the GeoTIFF, None where there is none
+    sidecar : None if there is none or it cannot be read
+    size : bytes of the GeoTIFF; None if it does not exist
     """
     return sidecar is not None and size is not None and sidecar.output_size == size
 
 
 def resolve_kept(sidecar: Sidecar | None, size: int | None, scene: Scene, settings: WarpSettings) -> Grid | None:
-    """Return the cells of a band that the archive holds whole and made as they would be made now; None where there are none.
+    """Return the cells of a band whose file is complete and was made with the same settings; None if there is no such file.
 
     sidecar, size : see `is_whole`
     """
@@ -232,12 +232,12 @@ def resolve_kept(sidecar: Sidecar | None, size: int | None, scene: Scene, settin
 
 
 def is_missing(sidecar: Sidecar | None, size: int | None, scene: Scene, settings: WarpSettings, area: Grid) -> bool:
-    """Tell whether a band must be fetched, because the archive does not hold it whole, as wanted and over the scene's part of the area.
+    """Tell whether a band must be fetched: its file is incomplete, has other settings, or does not cover the scene's part of the area.
 
     sidecar, size : see `is_whole`
     """
     if sidecar is not None and sidecar.extent is not None:
-        # A file never holds more than its tile, so only the part of the area that the tile meets is asked of it.
+        # A file never extends beyond its tile, so it need only cover the part of the area that lies in the tile.
         wanted = area.intersection(sidecar.extent)
         if wanted is None:
             return False
@@ -250,7 +250,7 @@ def resolve_target(area: Grid, extent: Grid, kept: Grid | None) -> Grid | None:
     """Return the cells to write: the part of the area that a source covers and the cells that are kept, as one rectangle.
 
     extent : cells that the whole source covers
-    kept : cells that the archive holds already: a file grows, and no region is lost when another is fetched
+    kept : cells that the archive already has; they are kept when another region is fetched
     Returns: None where the source does not meet the area
 
     >>> resolve_target(Grid(0, 0, 40, 40), Grid(20, 0, 100, 100), Grid(60, 60, 80, 80)).bounds
@@ -260,12 +260,12 @@ def resolve_target(area: Grid, extent: Grid, kept: Grid | None) -> Grid | None:
     return target.union(kept).intersection(extent) if target and kept else target
 
 
-def check_metadata_baseline(scene: Scene, baseline: Baseline) -> None:
+def check_metadata_baseline(scene: Scene, baseline: tuple[int, int]) -> None:
     """Raise OffsetError where the product's own metadata has another processing baseline than the catalogue says."""
     if baseline != scene.baseline:
         raise OffsetError(
             _("Scene {}").format(scene.id),
-            found=_("baseline {} in its metadata").format(format_baseline(baseline)),
+            found=_("baseline {:02d}.{:02d} in its metadata").format(*baseline),
             expected=_("{} as in the catalogue").format(scene.baseline_text),
             then=_("Report it to the catalogue and exclude the scene."),
         )

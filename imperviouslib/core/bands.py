@@ -19,7 +19,7 @@ class Band:
     common_name: str
     """Name in STAC (`eo:common_name`); Earth Search uses it as the asset's key."""
     finest_m: int
-    """Finest pixels in which it is delivered, in metres: assumed where a catalogue does not tell the size."""
+    """Size in metres of the finest pixels in which it is delivered; used if a catalogue does not give the size."""
 
 
 TABLE = (

@@ -67,9 +67,9 @@ class Processing:
 
 
 def resolve_newest(candidates: Iterable[T], processing: Callable[[T], Processing]) -> list[T]:
-    """Keep one candidate per acquisition: that of the newest baseline, among equals the one with the last id.
+    """Keep one candidate per acquisition: the one with the newest baseline; if baselines are equal, the one with the last id.
 
-    processing : tells which processing of which acquisition a candidate is
+    processing : function that returns the processing of a candidate
     Returns: the candidates kept, in the order in which their acquisitions first came
     """
     best: dict[tuple[str, str, str], tuple[Processing, T]] = {}

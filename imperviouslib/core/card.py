@@ -35,7 +35,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Split:
-    """Which ground was used for what; each mapping has the keys training, validation and test."""
+    """Which ground was used for training, validation and test; these are the keys of each mapping."""
 
     block: int
     """Side of a block in cells."""
@@ -67,7 +67,7 @@ class Calibration:
     error_before: float
     """Expected calibration error without it, 0-1."""
     error_after: float | None
-    """The same with it, in the first period."""
+    """The same with the temperature applied, in the first period."""
     ground: str = "validation"
     """The ground it was fitted on."""
 
@@ -79,7 +79,7 @@ class TrainingRecord:
     periods: tuple[str, ...]
     """Periods whose features were trained on."""
     epochs: int
-    """Most epochs."""
+    """Maximum number of epochs."""
     epochs_run: int
     epoch_kept: int
     """The epoch whose weights were kept."""
@@ -88,7 +88,7 @@ class TrainingRecord:
     steps: int
     """Batches per epoch."""
     learning_rate: float
-    """At the start."""
+    """Learning rate at the start."""
     absent_classes: tuple[str, ...]
     """Titles of the classes without a training cell."""
     keras: str
@@ -111,7 +111,7 @@ class Card:
     res_m: int
     """Cell size in metres."""
     patch: int
-    """Cells a side of a training patch."""
+    """Side of a training patch in cells."""
     depth: int
     """Poolings of the network."""
     filters: int
@@ -249,7 +249,7 @@ def check_fit(card: Card, *, name: str, features: Sequence[str], res_m: int, dat
                 _("Model '{}'").format(name),
                 found=what.format(found),
                 expected=_("{} as in '{}'").format(expected, data),
-                then=_("Choose a model that was trained on such data."),
+                then=_("Choose a model that was trained on data of this kind."),
             )
 
 

@@ -37,7 +37,7 @@ class Area:
 
     @classmethod
     def whole(cls, grid: Grid) -> Area:
-        """Return the area that is all of a grid."""
+        """Return the area that covers a whole grid."""
         return cls(grid, np.ones((1, 1), bool))
 
     def points(self, west: float, south: float, east: float, north: float) -> np.ndarray:
@@ -61,7 +61,7 @@ class Area:
 
 @dataclass(frozen=True)
 class SceneFilter:
-    """What a scene must be like to be considered. A catalogue filters by the same; its answer is filtered again."""
+    """Conditions that a scene must meet. The catalogue filters by them too, but its answer is filtered again."""
 
     years: tuple[int, ...]
     """Ascending."""
@@ -70,7 +70,7 @@ class SceneFilter:
     bands: tuple[str, ...]
     """Bands with reflectance that it must offer, beside SCL."""
     max_cloud_pct: float
-    """Cloud in per cent of the valid pixels."""
+    """Maximum cloud cover in per cent of the valid pixels."""
     tiles: tuple[str, ...] = ()
     """MGRS tiles without T; empty = all."""
 
@@ -84,7 +84,7 @@ class SceneFilter:
         return tuple(band for band in self.all_bands if band not in scene.assets)
 
     def accepts(self, scene: Scene) -> bool:
-        """Tell whether day, cloud and tile of a scene are as wanted."""
+        """Tell whether day, cloud cover and tile of a scene meet the conditions."""
         return (
             any(self.window.holds(scene.day, year) for year in self.years)
             and scene.cloud_pct <= self.max_cloud_pct
@@ -121,7 +121,7 @@ def resolve_choices(
     """Choose the scenes of each tile and year that meet the area, by tile and year.
 
     footprints : scene id to the ring of its valid data, in metres of the area's grid
-    count : most scenes a tile and year
+    count : maximum number of scenes per tile and year
     method : one of `METHODS`
     """
     by_tile: dict[str, list[Scene]] = defaultdict(list)
@@ -147,13 +147,6 @@ def resolve_choices(
                 share = covered[[i for i in here if of_tile[i].id in ids]].any(axis=0).mean()
                 choices.append(Choice(tile, year, tuple(chosen), round(100 * float(share), 1)))
     return choices
-
-
-def find_holes(choices: Sequence[Choice], years: Sequence[int]) -> list[tuple[int, str]]:
-    """Return (year, tile) wherever a tile that has scenes in one year has none in another."""
-    have = {(choice.year, choice.tile) for choice in choices}
-    tiles = sorted({choice.tile for choice in choices})
-    return [(year, tile) for year in years for tile in tiles if (year, tile) not in have]
 
 
 def covers(ring: Ring, points: np.ndarray) -> np.ndarray:

@@ -11,8 +11,6 @@ CLOUDY = (3, 8, 9, 10)
 """SCL codes that are dilated: cloud shadow, cloud of medium and of high probability, thin cirrus."""
 UNUSABLE = (0, 1, *CLOUDY, 11)
 """SCL codes that hide the ground: these, no data, saturated or defective, and snow."""
-MASKS = ("scl", "dates")
-"""How to mask: by SCL alone, or by SCL checked against all dates of the year."""
 NEAR = 10
 """Cells on every side of a cell that `false_alarms` looks at."""
 FAR = 25
@@ -129,7 +127,7 @@ def false_alarms(scl: np.ndarray) -> np.ndarray:
     """Find cells that SCL takes for cloud or shadow on every date, such as bright roofs: the ground itself looks so.
 
     scl : array (date, row, col), uint8, scene classifications, 0 = no data, one layer an overpass (`by_overpass`)
-    Returns: array (date, row, col), bool: SCL says cloud or shadow, and the cell shows the ground
+    Returns: array (date, row, col), bool: SCL says cloud or shadow although the cell shows the ground
 
     A cloud moves, a bright roof stays. A date is quiet at a cell where SCL says cloud or shadow in less than 30 % of the surroundings (NEAR
     cells on every side). If SCL says so at the cell itself on at least 70 % of its quiet dates, and on three or more of them, the cell

@@ -1,4 +1,4 @@
-"""Composites: what is made of the clear observations of a period.
+"""Composites of the clear observations of a period.
 
 `METHODS` is the one table of methods. To add a method, write its function and add a row.
 """

@@ -72,15 +72,15 @@ class GridError(ImperviousError):
 
 
 class CatalogueError(ImperviousError):
-    """A STAC catalogue gave no answer, or one that cannot be parsed."""
+    """A STAC catalogue did not answer, or its answer cannot be parsed."""
 
 
 class AccessError(ImperviousError):
-    """Keys are missing, wrong or expired. The run stops; files already fetched stay."""
+    """Keys are missing, wrong or expired. The run stops and keeps the files that were already fetched."""
 
 
 class FetchError(ImperviousError):
-    """An object could not be downloaded complete and undamaged."""
+    """An object could not be downloaded, or it is incomplete or damaged."""
 
 
 class OffsetError(ImperviousError):
@@ -100,17 +100,17 @@ class ModelError(ImperviousError):
 
 
 class TrainingError(ImperviousError):
-    """The data cannot train a model."""
+    """The data are not sufficient to train a model."""
 
 
 class TableError(ImperviousError):
     """The table breaks its own schema or invariants."""
 
 
-def shown(address: str) -> str:
-    """Return an address without user, password, query and fragment, as messages and files may show it. Paths stay as they are.
+def without_secrets(address: str) -> str:
+    """Remove user, password, query and fragment of an address, so that messages and files can contain it. Paths do not change.
 
-    >>> shown("https://me:secret@host:8080/v1?token=secret#top"), shown("/data/a#1@b.jp2")
+    >>> without_secrets("https://me:secret@host:8080/v1?token=secret#top"), without_secrets("/data/a#1@b.jp2")
     ('https://host:8080/v1', '/data/a#1@b.jp2')
     """
     scheme, mark, rest = address.partition("://")

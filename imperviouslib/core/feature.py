@@ -1,6 +1,6 @@
-"""Features: what a model sees of a cell. To add an index such as NDVI, add a row to `INDICES`.
+"""Features: the input values of a model for each cell. To add an index such as NDVI, add a row to `INDICES`.
 
-A *variable* is what one scene shows of a cell: a band, or an index of several bands. A *feature* is a statistic of a variable over the
+A *variable* is a value of a cell in one scene: a band, or an index of several bands. A *feature* is a statistic of a variable over the
 clear observations of a period, named variable_statistic: `B12_p50`. Files and maps store both as uint16: 0 = no data, and
 value = stored * scale + offset.
 """
@@ -24,7 +24,7 @@ def _first(planes: Sequence[np.ndarray]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Variable:
-    """What one scene shows of a cell."""
+    """A value of a cell in one scene: a band or an index."""
 
     name: str
     """Name of the band or index in capitals: first part of a feature's name."""

@@ -1,7 +1,6 @@
-"""Items of STAC catalogues: what they say of a scene and its objects.
+"""Items of STAC catalogues: the scene and its objects.
 
-Catalogues differ in names and in what they tell. Items of CDSE, of Earth Search, of Planetary Computer and those made by stactools are
-understood.
+Catalogues use different names and properties. Items of CDSE, Earth Search, Planetary Computer and stactools can be parsed.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
     """Parse a STAC item of Sentinel-2 L2A from any known catalogue.
 
     base : folder or address to which relative links belong
-    Raises CatalogueError where something needed is missing.
+    Raises CatalogueError if a required property is missing.
     """
     name = str(item.get("id", "without id"))
 
@@ -100,7 +99,7 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
         )
 
     if item.get("type") != "Feature" or not isinstance(item.get("properties"), Mapping):
-        raise fail(_("JSON that is no STAC item"), _("a Feature with properties and assets"))
+        raise fail(_("JSON that is not a STAC item"), _("a Feature with properties and assets"))
     if "stac_version" not in item or not isinstance(item.get("assets"), Mapping):
         legacy = "productIdentifier" in item["properties"] or "S3Path" in item
         raise fail(
@@ -126,7 +125,7 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
         raise fail(
             _("a product of Level-1C"), _("Level-2A, which has surface reflectance and the scene classification SCL")
         )
-    # Id and tile become folders of the archive.
+    # Id and tile become names of folders in the archive, so they must be safe.
     if not re.fullmatch(r"(?!\.)[A-Za-z0-9._-]+", name):
         raise fail(_("an id that cannot be the name of a folder"), _("letters, digits and ._- only"))
     tile = _parse_tile(properties, product)
@@ -186,7 +185,7 @@ def _parse_nodata(properties: Mapping[str, Any]) -> float | None:
 
 
 def _parse_footprint(geometry: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
-    """Return the outer ring of a polygon, the largest where there are several."""
+    """Return the outer ring of a polygon; of several polygons the largest."""
     rings = geometry.get("coordinates") or ()
     if geometry.get("type") == "MultiPolygon":
         ring = max((polygon[0] for polygon in rings), key=_ring_area, default=())
@@ -235,7 +234,7 @@ def parse_time(text: str) -> str:
 
 
 def _parse_assets(item: Mapping[str, Any], base: str) -> dict[str, Asset]:
-    """Find each band's object: at 20 m where offered, else at 10 m; GeoTIFF before JPEG 2000 of the same band."""
+    """Find each band's object: 20 m before 10 m, and GeoTIFF before JPEG 2000 of the same band."""
     best: dict[str, tuple[tuple[int, int], Asset]] = {}
     for key, asset in item["assets"].items():
         if not isinstance(asset, Mapping) or not asset.get("href"):

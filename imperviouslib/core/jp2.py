@@ -106,7 +106,7 @@ def _parse_header(head: bytes) -> Header | None:
 
 
 def _codestream(head: bytes) -> tuple[int, int] | None:
-    """Return where the box of the codestream begins, and where its content begins, bytes; None where the file has another form."""
+    """Return where the box of the codestream begins, and where its content begins, bytes; None if the file has another form."""
     if head[4:8] != b"jP  ":
         return None
     position = 0

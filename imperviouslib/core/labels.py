@@ -13,7 +13,6 @@ import numpy as np
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES, NODATA
 
-TIES = ("balanced", "lowest", "highest")
 NO_SHARE = 255
 """In purity and shares: no data."""
 _FINEST = 20

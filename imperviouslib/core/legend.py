@@ -198,9 +198,7 @@ def parse_legend(text: str, name: str) -> Legend:
                 titles[code] = found[2]
     if not codes:
         raise LegendError(
-            _("Legend '{}'").format(name),
-            found=_("no line with a code"),
-            expected=_("at least one"),
+            _("Legend '{}' has no line with a code").format(name),
             then=_("Write lines of the form 'code class'."),
         )
     return Legend(name, codes, titles)

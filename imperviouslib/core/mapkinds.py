@@ -1,6 +1,6 @@
 """The kinds of yearly maps that change is computed from: class maps, and maps of the share of sealed land.
 
-A kind knows the layers that two years of its maps give, how r.mapcalc computes them, and how figures come from them. `Work` is what a
+A kind defines the layers that two years of its maps give, how r.mapcalc computes them, and how figures come from them. `Work` is what a
 kind or a method may use to compute with maps; the stage implements it with GRASS.
 """
 

@@ -1,7 +1,7 @@
-"""The names of all maps and columns that the suite writes: built here, and taken apart here.
+"""The names of all maps and columns that the suite writes: this module builds and parses them.
 
-`-` of a period becomes `_`, because r.mapcalc reads letters, digits, `_` and `.` only. Written in one regular form, so that a name tells
-period and layer again:
+`-` of a period becomes `_`, because r.mapcalc reads letters, digits, `_` and `.` only. All names have
+one regular form, so that period and layer can be parsed:
 
     <prefix>_<period>_<layer>             composites (s2_2018_summer_B12_p50, s2_2018_count), predictions (lc_2018_class)
     <prefix>_<from>_<to>_<kind>           change between two years (change_2017_2018_gain)
@@ -31,13 +31,13 @@ _PERIOD = r"(?P<year>\d{4})(?:_(?P<part>\d\d|[a-z][a-z0-9]*))?"
 
 
 def check_prefix(prefix: str, option: str) -> None:
-    """Raise InputError where maps cannot be named after a prefix."""
+    """Raise InputError if a prefix cannot begin the name of a map."""
     if not _PREFIX.fullmatch(prefix):
         raise InputError(
             _("Option <{}>").format(option),
             found=f"'{prefix}'",
-            expected=_("letters, digits, _ and ., with a letter or _ first"),
-            then=_("Choose such a name."),
+            expected=_("a name of letters, digits, _ and dots that begins with a letter or _"),
+            then=_("Choose another name."),
         )
 
 
@@ -82,7 +82,7 @@ class PeriodMap:
 
     @classmethod
     def parse(cls, name: str, prefix: str) -> PeriodMap | None:
-        """Take a name apart; None where it is not one of a period under this prefix."""
+        """Parse a name; None if it is not the name of a map of a period under this prefix."""
         found = re.fullmatch(rf"{re.escape(prefix)}_{_PERIOD}_(?P<layer>{_LAYER})", name)
         if not found:
             return None
@@ -98,7 +98,7 @@ def parse_period_maps(names: Iterable[str], prefix: str, *, layer: str | None = 
 
 
 def pattern(prefix: str, *, period: str = "*", layer: str = "*") -> str:
-    """Return the pattern by which g.list finds maps of periods; `parse_period_maps` then tells which ones are meant.
+    """Return the pattern by which g.list finds maps of periods; `parse_period_maps` then keeps those that are maps of periods.
 
     >>> pattern("s2", layer="count")
     's2_*_count'
@@ -116,7 +116,7 @@ def probability_layer(class_key: str) -> str:
 
 
 def scene_map(prefix: str, tile: str, sensed_utc: str, scene_id: str, band: str) -> str:
-    """Return the name of a scene's band: its time in the short form of ISO 8601, and the end of its id, which tells halves of a tile apart.
+    """Return the name of a scene's band: its time in the short form of ISO 8601, and the end of its id, which distinguishes the halves of a split tile.
 
     >>> scene_map("scenes", "31UDS", "2018-06-01T10:56:19Z", "S2A_MSIL2A_20180601T105619_N0208_R094_T31UDS_20180601T141234", "B12")
     'scenes_31UDS_2018_06_01T105619_141234_B12'

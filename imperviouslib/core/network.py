@@ -1,4 +1,4 @@
-"""Sizes of the U-Net and what follows from them: where its windows begin, and how far around a cell it sees.
+"""Sizes of the U-Net, and the anchor and the halo of its windows that follow from them.
 
 A U-Net with pooling is not shift-invariant: moving its windows by one cell changes up to 1.6 % of the classes. So every window, in
 training and in prediction, begins at an absolute multiple of `net_anchor` cells, and prediction adds a halo as wide as the receptive

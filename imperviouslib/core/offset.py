@@ -1,8 +1,8 @@
 """The reflectance offset: which one the pixels of a scene need, and how it is applied.
 
-From processing baseline 04.00 on, ESA adds 1000 to all numbers (BOA_ADD_OFFSET -1000 takes them away again). Catalogues mislead: CDSE writes
-the same raster:offset on every item. So the baseline decides; the product's own metadata must agree; and a catalogue's claim that the
-offset is already applied is tested against the pixels.
+From processing baseline 04.00 on, ESA adds 1000 to all numbers (BOA_ADD_OFFSET -1000 takes them away again). Catalogues cannot be relied on: CDSE writes
+the same raster:offset on every item. So the offset follows from the baseline, and the product's own metadata must agree. If a catalogue
+says that the offset is already applied, this is tested against the pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OFFSET_DN = -1000
 """BOA_ADD_OFFSET of processing baseline 04.00 and later."""
 _FIRST_WITH_OFFSET: Baseline = (4, 0)
 _UNTESTED_DN = 900
-"""A darkest value that contradicts no claim: stands in where too few pixels are valid to be tested."""
+"""Darkest value that contradicts no claim; used if there are too few valid pixels for a test."""
 _LEAST_TESTED = 1000
 """Valid pixels that are needed to judge the darkest value."""
 
@@ -92,13 +92,13 @@ def resolve_offset(baseline: Baseline, applied: bool | None = None, metadata_dn:
 def resolve_claim(scene: Scene, low_dn: int | None, metadata_dn: int | None = None) -> tuple[int, str]:
     """Choose the offset that the pixels of a scene still need, after testing the catalogue's claim against them.
 
-    low_dn : `darkest_dn` of the darkest of the scene's bands at hand; None where too few pixels are valid to test anything
+    low_dn : the smallest `darkest_dn` of the bands that were read; None if there are too few valid pixels for a test
     metadata_dn : BOA_ADD_OFFSET of the product's own metadata, None where it was not read
     Returns: (offset in DN to add, rule in words); raises OffsetError where catalogue, metadata and pixels contradict each other
 
     With the offset still in them, pixels lie at about 1000 and above; without it, dark ground lies far below. A catalogue that
-    denies a correction which the pixels show is a known fault and is corrected (earth-search issues 66 and 71). Where it claims a
-    correction that the pixels do not show, or claims none and they show one, the scene is refused: nothing is guessed.
+    denies a correction which the pixels show is a known fault and is corrected (earth-search issues 66 and 71). If it claims a
+    correction that the pixels do not show, or makes no claim and the pixels show a correction, the scene is refused.
     """
     if low_dn is None:
         low_dn = _UNTESTED_DN

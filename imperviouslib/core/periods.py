@@ -48,7 +48,7 @@ def _month(year: int, month: int) -> date:
 
 @dataclass(frozen=True)
 class PeriodKind:
-    """What to divide years into: the year, its seasons, its months, or a window of one's own in each year."""
+    """How to divide years: the year, its seasons, its months, or a user-defined window in each year."""
 
     name: str
     """One of KINDS, or the name of the window."""

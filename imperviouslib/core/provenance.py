@@ -1,6 +1,6 @@
-"""Where a map comes from: what each stage must record with the maps that it makes, and the one JSON form in which it is stored.
+"""Provenance: what each stage must record with the maps that it makes, and the JSON form in which it is stored.
 
-A composite knows its scenes, a prediction its model and data, a change map the class maps it compares. `to_json` and
+A composite records its scenes, a prediction its model and data, a change map the class maps that it compares. `to_json` and
 `parse_provenance` are the only places that know the keys; edge/grass/maps.py stores the JSON beside a map's metadata.
 """
 
@@ -35,7 +35,7 @@ class SceneRecord:
     """Band, SCL among them, to the digest of its GeoTIFF."""
 
     def to_json(self) -> Json:
-        """Return the stored form: what is known."""
+        """Return the stored form; unknown values are left out."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
@@ -44,14 +44,14 @@ class MaskScenes:
     """The scenes of the whole year against which cloud flags were checked, where they are more than those composited."""
 
     scenes: int
-    """How many."""
+    """Number of scenes."""
     sha256: str
     """Digest over the digests of their files, sorted."""
 
 
 @dataclass(frozen=True)
 class CompositeProvenance:
-    """Of a map of r.s2.yearly."""
+    """Provenance of a map of r.s2.yearly."""
 
     period: str
     feature: str
@@ -67,10 +67,10 @@ class CompositeProvenance:
 
     def to_json(self) -> Json:
         """Return the stored form."""
-        return {"period": self.period, "feature": self.feature, **self.origin()}
+        return _sorted({"period": self.period, "feature": self.feature, **self.origin()})
 
     def origin(self) -> Json:
-        """Return what all layers of the period share: how it was made and of what."""
+        """Return what all layers of the period share: method, settings and scenes."""
         content: Json = {
             "method": self.method, "settings": dict(self.settings), "scenes": [scene.to_json() for scene in self.scenes],
             "grid": _grid_json(self.grid), "version": self.version,
@@ -82,7 +82,7 @@ class CompositeProvenance:
 
 @dataclass(frozen=True)
 class PredictionProvenance:
-    """Of a map of r.unet.predict."""
+    """Provenance of a map of r.unet.predict."""
 
     period: str
     model: str
@@ -100,23 +100,23 @@ class PredictionProvenance:
     temperature: float | None
     """Calibration of the net."""
     scenes: tuple[SceneRecord, ...]
-    """Of the composites; empty where they come from another system."""
+    """Scenes of the composites; empty if they come from another system."""
     version: str
 
     def to_json(self) -> Json:
         """Return the stored form."""
         scenes = [scene.to_json() for scene in self.scenes]
-        return {**_fields(self), "bounds": list(self.bounds), "scenes": scenes}
+        return _sorted({**_fields(self), "bounds": list(self.bounds), "scenes": scenes})
 
     def difference(self, other: PredictionProvenance) -> str | None:
-        """Name the first thing by which two maps of one name are not the same result; None where they are."""
+        """Name the first field that makes two maps of one name different results; None if they are the same."""
         parts = {"period": "period", "model": "model", "data": "features", "bounds": "region"}
         return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
 
 
 @dataclass(frozen=True)
 class ChangeProvenance:
-    """Of a map of r.impervious.change."""
+    """Provenance of a map of r.impervious.change."""
 
     kind: str
     """fromto, gain, loss, greengain, or the method whose classes it holds."""
@@ -132,7 +132,7 @@ class ChangeProvenance:
         content = {**_fields(self), "years": list(self.years)}
         if self.definition is None:
             del content["definition"]
-        return content
+        return _sorted(content)
 
 
 Provenance = CompositeProvenance | PredictionProvenance | ChangeProvenance
@@ -142,7 +142,8 @@ def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
     """Read the stored form; None for a map that the suite did not make, or whose record is incomplete."""
     try:
         if "feature" in content:
-            mask = content.get("mask_scenes")
+            # Version 0.1.0 first wrote this part under another key.
+            mask = content.get("mask_scenes") or content.get("heard")
             return CompositeProvenance(
                 content["period"], content["feature"], content["method"], content["settings"], parse_scenes(content["scenes"]),
                 Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
@@ -162,9 +163,16 @@ def parse_scenes(records: Sequence[Mapping[str, Any]]) -> tuple[SceneRecord, ...
 
 
 def _fields(record: PredictionProvenance | ChangeProvenance) -> Json:
-    """Return the fields as they are; dataclasses within stay."""
+    """Return the fields by name, without converting nested dataclasses."""
     return dict(vars(record))
 
 
 def _grid_json(grid: Grid) -> Json:
     return {"bounds": list(grid.bounds), "res_m": grid.res_m}
+
+
+def _sorted(content: Any) -> Any:
+    """Sort the keys at all depths, so that equal records give equal text wherever they are written."""
+    if isinstance(content, Mapping):
+        return {key: _sorted(content[key]) for key in sorted(content)}
+    return [_sorted(one) for one in content] if isinstance(content, list) else content

@@ -1,4 +1,4 @@
-"""The recipe of a composite: all that decides what it is, except for its scenes and its place."""
+"""The recipe of a composite: all settings that determine its cells, apart from scenes and region."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Layer:
     title: str
     dtype: str = "uint16"
     nodata: int = 0
-    """In the GeoTIFF; NULL in the map."""
+    """No data value in the GeoTIFF; NULL in the map."""
     color: str = "grey.eq"
     """Colour table of r.colors."""
     units: str | None = None
@@ -42,7 +42,7 @@ class Recipe:
     method: str = "median"
     """A key of core/composite.METHODS."""
     mask: str = "dates"
-    """A value of core/cloudmask.MASKS."""
+    """How to mask clouds: scl (by SCL only) or dates (by SCL, checked against all dates of the year)."""
     dilate: int = 1
     """Cells by which clouds and their shadows are dilated."""
     tiles: TileChoice = "common"

@@ -1,7 +1,7 @@
 """Resampling of one band: the value of a cell from the pixels around its centre (NumPy).
 
-Positions are (row, col) in pixels from the outer corner of the source raster, so the centre of its first pixel lies at (0.5, 0.5). Where a cell
-lies in a source is not known here: `edge/warp.py` finds it. Digital numbers are unsigned integers, 0 = no data.
+Positions are (row, col) in pixels from the outer corner of the source raster, so the centre of its first pixel lies at (0.5, 0.5). `edge/warp.py`
+finds where a cell lies in a source. Digital numbers are unsigned integers, 0 = no data.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Resampler:
             pixels, first_row, first_col = self._cut(np.floor(rows), np.floor(cols), 0)
             return _nearest(pixels, rows, cols, first_row, first_col)
         # Whole numbers are kept as floats as long as possible, because mixed types cost several times as much. Fractions are taken from
-        # the positions in the source, so that they are the same to the last bit whatever part of it is at hand.
+        # the positions in the source, so that they are the same to the last bit for every part of it that was read.
         y, x = rows - 0.5, cols - 0.5
         top, left = np.floor(y), np.floor(x)
         y -= top

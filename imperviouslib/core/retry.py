@@ -1,4 +1,4 @@
-"""How often and how long to try to get an object from a server."""
+"""How often and how long to try to download an object from a server."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class RetryPolicy:
     """How often and how long to try."""
 
     tries: int = 6
-    """Attempts an object, the first included."""
+    """Attempts per object, including the first."""
     wait_s: float = 1.0
     """First wait; each further one is twice as long, plus or minus a random fifth."""
     longest_wait_s: float = 60.0
-    """Longest wait of our own; a server that asks for more gets it, up to ten times this."""
+    """Longest wait in seconds that we choose; a wait that the server asks for may be up to ten times as long."""
     timeout_s: float = 120.0
-    """An attempt ends if nothing comes for so long."""
+    """Seconds without data after which an attempt ends."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW = 128
-"""Cells a side of the windows that are compared."""
+"""Side in cells of the windows that are compared."""
 _KNOWN = 0.7
 """Share of cells with data that a window needs."""
 _FINE = 50

@@ -5,12 +5,12 @@ cells of the equal-area grid: km2 = cells * cell area.
 
 How cells become a value depends on what the schema says of the method:
 
-ground "seen"    The cells counted: those seen in the year (stock), or in both years (flow). The stocks of two years may refer to
-                 different cells, so their difference need not be the net change.
-ground "region"  The whole region: value = cells * cells of the outline / cells counted, so that land never seen gets the shares of the
-                 counted cells. Where less than `COVERAGE_MIN` of the region was seen, the value is blank. Values that involve the first
-                 or the last year of the run are provisional (flag p).
-interval         Without a reference sample a value has no interval and is of low reliability (flag u).
+- ground "seen": the cells counted are those seen in the year (stock) or in both years (flow). The stocks of two years may refer to
+  different cells, so their difference need not be the net change.
+- ground "region": the whole region. The value is cells * cells of the outline / cells counted, so that land never seen gets the shares of
+  the counted cells. Where less than `COVERAGE_MIN` of the region was seen, the value is blank. Values that involve the first or the last
+  year of the run are provisional (flag p).
+- interval: without a reference sample a value has no interval and is of low reliability (flag u).
 
 A per cent of a stock refers to the cells counted, of a flow to the stock of the same cover at time_from on the cells counted.
 """

@@ -1,4 +1,4 @@
-"""How a network is fitted: the plan before, and the history after."""
+"""The plan by which a network is fitted, and the history of its epochs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FitPlan:
     """How to fit."""
 
     epochs: int
-    """Most epochs; fitting stops early if the validation loss has not fallen for a quarter of them."""
+    """Maximum number of epochs; fitting stops early if the validation loss has not fallen for a quarter of them."""
     steps: int
     """Batches per epoch."""
     seed: int

@@ -60,9 +60,7 @@ def parse_zones(
     doubled = sorted(geo for geo, number in counts.items() if number > 1)
     if doubled:
         raise InputError(
-            _("Option <zones>, column {}").format(column),
-            found=_("code '{}' {} times").format(doubled[0], counts[doubled[0]]),
-            expected=_("each code once"),
+            _("Option <zones>: code '{}' occurs {} times in column {}").format(doubled[0], counts[doubled[0]], column),
             then=_("Join the parts of a region with v.dissolve column={}, or remove the duplicate.").format(column),
         )
     nuts = all(_NUTS.fullmatch(geo) for geo in counts)

@@ -1,1 +1,1 @@
-"""The outside world, one outsider a file; the only place where heavy packages are imported."""
+"""Access to GRASS, files, servers and other libraries, one file for each; heavy packages are imported only here."""

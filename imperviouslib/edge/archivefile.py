@@ -47,7 +47,7 @@ from imperviouslib.core.errors import (
     ImperviousError,
     InputError,
     _,
-    shown,
+    without_secrets,
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene
@@ -69,11 +69,11 @@ from imperviouslib.edge.rasterfile import TILE, TiffWriter, open_on_grid, read_p
 from imperviouslib.edge.rasterobject import decode_object, describe_object
 
 _GROWTHS = 5
-"""How often a file is made anew because another run made it larger meanwhile; each time it holds all cells that were there."""
+"""How often a file is made again because another run has extended it in the meantime; each time it includes those cells."""
 _SAMPLE_STEP = 8
-"""Every so many rows and columns are looked at to find the darkest value."""
+"""Step in rows and columns of the pixels that are sampled to find the darkest value."""
 _WARP_MARGIN = 6
-"""Pixels read around those that the cells lie in: cubic needs two, and twice as many where 10 m pixels are halved."""
+"""Margin of pixels read around a window: cubic needs two, and twice as many if 10 m pixels are halved."""
 
 Made = TypeVar("Made")
 
@@ -87,9 +87,9 @@ class Task:
     """Bands still to be fetched."""
     archive: Path
     area: Grid
-    """Cells asked for; those that the scene's tile covers are written."""
+    """Cells to fetch; those that the scene's tile covers are written."""
     resampling: str
-    """nearest, bilinear or cubic; SCL is always nearest."""
+    """Resampling: nearest, bilinear or cubic; SCL is always nearest."""
     catalogue: str
     """For the sidecar."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -105,7 +105,7 @@ class Task:
         return band_path(self.archive, self.scene, band)
 
     def parts(self) -> list[Task]:
-        """Cut the task for several workers: one a band, unless a claim about the offset is to be tested on all bands together."""
+        """Split the task for several workers: one task per band, unless a claim about the offset must be tested on all bands together."""
         if self.scene.offset_applied is not None:
             return [self]
         return [replace(self, bands=(band,)) for band in self.bands]
@@ -113,23 +113,28 @@ class Task:
 
 @dataclass(frozen=True)
 class BandResult:
-    """What became of one band of a task."""
+    """Result of one band of a task."""
 
     scene: str
     """Id of the scene."""
     band: str
     error: ImperviousError | None = None
-    """Why it was not fetched; None where the band was fetched, was there already, or does not meet the area."""
+    """Why it was not fetched; None if the band was fetched, was already in the archive, or does not meet the area."""
     bytes_read: int = 0
     """Of the object, over the network or from the disk."""
     valid_cells: int = 0
     """Cells with data in the file."""
     summary: str = ""
-    """What of the object was read, for people, e.g. "window, 1.2 of 30.5 MB"."""
+    """Which part of the object was read, as text, e.g. "window, 1.2 of 30.5 MB"."""
+
+    @property
+    def denied(self) -> bool:
+        """Tell whether keys or link were refused: the other objects would be refused as well."""
+        return isinstance(self.error, AccessError)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """Read the sidecar at `path`; None where there is none, it cannot be read or is incomplete."""
+    """Read the sidecar at `path`; None if it does not exist, cannot be read or is incomplete."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
@@ -138,7 +143,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 
 def read_archive(archive: Path) -> Iterator[Sidecar]:
-    """Yield the sidecars whose GeoTIFF is there with the size it had, by tile, year, scene and band."""
+    """Yield the sidecars whose GeoTIFF exists and has the recorded size, by tile, year, scene and band."""
     for path in sorted(archive.glob(f"*/*/*/{SIDECARS}")):
         sidecar = read_sidecar(path)
         if sidecar and is_whole(sidecar, _file_size(sidecar.path)):
@@ -146,12 +151,12 @@ def read_archive(archive: Path) -> Iterator[Sidecar]:
 
 
 def _file_size(path: Path) -> int | None:
-    """Return the bytes of a file, None where there is none."""
+    """Return the size of a file in bytes; None if it does not exist."""
     return path.stat().st_size if path.is_file() else None
 
 
 def check_writable(archive: Path) -> None:
-    """Raise InputError where the archive folder cannot be made or written to, before anything is fetched."""
+    """Raise InputError if the archive folder cannot be created or written to, before anything is fetched."""
     try:
         archive.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=archive):
@@ -165,7 +170,7 @@ def check_writable(archive: Path) -> None:
 
 @contextlib.contextmanager
 def in_use(archive: Path) -> Iterator[None]:
-    """Mark an archive as in use until the block or the process ends. Where no other run uses it, unfinished files of killed runs are removed first.
+    """Mark an archive as in use until the block or the process ends. If no other run uses it, unfinished files of killed runs are removed first.
 
     On file systems without locks the archive is not marked, and unfinished files stay.
     """
@@ -183,7 +188,7 @@ def in_use(archive: Path) -> Iterator[None]:
 
 
 def missing_bands(task: Task) -> tuple[str, ...]:
-    """Return the bands of a task that the archive does not hold whole, as wanted and over the scene's part of the area."""
+    """Return the bands of a task whose file is missing, incomplete, has other settings or does not cover the scene's part of the area."""
     return tuple(
         band
         for band in task.bands
@@ -192,28 +197,28 @@ def missing_bands(task: Task) -> tuple[str, ...]:
 
 
 def _kept_cells(task: Task, band: str) -> Grid | None:
-    """Return the cells that the archive holds of a band, whole and made as the task would make them; None where it holds none."""
+    """Return the cells of a band whose file is complete and has the settings of the task; None if there is no such file."""
     return resolve_kept(*_read_state(task.path(band)), task.scene, task.settings(band))
 
 
 def _read_state(path: Path) -> tuple[Sidecar | None, int | None]:
-    """Return the sidecar of a GeoTIFF and the bytes of the file, None for each that is not there."""
+    """Return the sidecar of a GeoTIFF and the size of the file in bytes; None for each that does not exist."""
     return read_sidecar(sidecar_path(path)), _file_size(path)
 
 
 def fetch_scene(task: Task) -> list[BandResult]:
     """Fetch the bands of one scene.
 
-    Returns: one result a band, in the order of the task. An error of one band is kept in its result, so that the others
-    finish; after keys were refused no further band is tried.
+    Returns: one result per band, in the order of the task. The error of a band is kept in its result, so that the other bands
+    finish; after a server refused the keys, no further band is tried.
     """
-    # Another run may have fetched some of it meanwhile.
+    # Another run may have fetched some of the bands in the meantime.
     due = missing_bands(task)
     results = {band: BandResult(task.scene.id, band) for band in task.bands if band not in due}
 
     def attempt(band: str, work: Callable[[], Made]) -> Made | None:
-        """Do some work for a band, unless the band failed before or keys were refused; None where it has failed."""
-        # The other objects would be refused as well.
+        """Do some work for a band, unless the band failed before or the keys were refused; None if it failed."""
+        # The server would refuse the other objects too.
         if refusal := next((r.error for r in results.values() if isinstance(r.error, AccessError)), None):
             results.setdefault(band, BandResult(task.scene.id, band, refusal))
         if band in results:
@@ -246,7 +251,7 @@ def fetch_scene(task: Task) -> list[BandResult]:
 
 
 def _asset(task: Task, band: str) -> Asset:
-    """Return the object of a band; raises FetchError where the scene has none."""
+    """Return the object of a band; raises FetchError if the scene has none."""
     asset = task.scene.assets.get(band)
     if asset is None:
         raise FetchError(
@@ -265,14 +270,14 @@ def _get(task: Task, band: str) -> bytes:
 
 def _name(task: Task, band: str) -> str:
     """Return the name of a band's object for messages."""
-    return shown(_asset(task, band).href).rsplit("/", 1)[-1]
+    return without_secrets(_asset(task, band).href).rsplit("/", 1)[-1]
 
 
 def _fetch_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int | None) -> BandResult:
-    """Fetch a band together with what the archive holds of it, and again where another run made the file larger meanwhile.
+    """Fetch a band together with the cells that the archive has of it; repeat this if another run has extended the file in the meantime.
 
-    objects : band to its whole object, as far as they were read before; each is taken out once it is used
-    lowest_dn : darkest value of all bands, None where it was not looked for
+    objects : band to its whole object, for those already read; each is removed when it is used, to free its memory
+    lowest_dn : darkest value of all bands; None if it was not determined
     """
     bytes_read = 0
     for attempt in range(_GROWTHS):
@@ -283,9 +288,9 @@ def _fetch_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int
         if is_final:
             return replace(result, bytes_read=bytes_read)
     raise FetchError(
-        _("Scene {}, {}").format(task.scene.id, band),
-        found=_("a file that other runs made larger {} times while it was fetched").format(_GROWTHS),
-        expected=_("a file that no other run writes"),
+        _("Scene {}, {}: other runs extended the file {} times while it was fetched").format(
+            task.scene.id, band, _GROWTHS
+        ),
         then=_("Run the same command again when the other runs have ended."),
     )
 
@@ -293,7 +298,7 @@ def _fetch_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int
 def _make_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int | None) -> tuple[BandResult, bool]:
     """Make the file of a band: the area's cells and those that are kept.
 
-    Returns: (result, whether it is final); it is not where another run put cells in place meanwhile that the new file lacks
+    Returns: (result, whether it is final); it is not final if another run has added cells in the meantime that the new file lacks
     """
     kept = _kept_cells(task, band)
     read = _read_pixels(task, band, kept, objects.pop(band, None))
@@ -318,7 +323,7 @@ def _make_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int 
 def _read_pixels(task: Task, band: str, kept: Grid | None, content: bytes | None) -> Pixels:
     """Read and decode the pixels of a band that the area's cells and those that are kept need.
 
-    content : the whole object where it was read before
+    content : the whole object, if it was already read
     """
 
     def needed(source: Source) -> PixelWindow | None:
@@ -336,7 +341,7 @@ def _read_pixels(task: Task, band: str, kept: Grid | None, content: bytes | None
 
 
 def _prepare(read: Pixels, offset: Offset, resampling: str) -> warp.Warper:
-    """Bring pixels to reflectance and 20 m, ready to be warped; the values of `read` are used up."""
+    """Apply the offset and average 10 m pixels to 20 m; the values of `read` are overwritten."""
     if read.values is None or read.window is None:
         raise ValueError(read)
     pixels, source = apply_offset(read.values, offset.dn, out=read.values), read.source
@@ -355,7 +360,7 @@ def _darkest_dn_of_object(content: bytes, name: str) -> int | None:
 
 @functools.lru_cache(maxsize=64)
 def _read_metadata_offset(asset: Asset | None, retry: RetryPolicy) -> tuple[tuple[int, int], int] | None:
-    """Read baseline and offset from the product's own metadata; None where there is none that can be read."""
+    """Read baseline and offset from the product's own metadata; None if there are none or they cannot be read."""
     if asset is None:
         return None
     try:
@@ -366,7 +371,7 @@ def _read_metadata_offset(asset: Asset | None, retry: RetryPolicy) -> tuple[tupl
 
 
 def _resolve_offset(task: Task, pixels: np.ndarray, lowest_dn: int | None) -> Offset:
-    """Choose the offset of a band; raises OffsetError where catalogue, metadata, pixels or the scene's other bands contradict each other."""
+    """Choose the offset of a band; raises OffsetError if catalogue, metadata, pixels or the scene's other bands contradict each other."""
     scene = task.scene
     metadata = _read_metadata_offset(scene.metadata, task.retry)
     if metadata:
@@ -381,7 +386,7 @@ def _resolve_offset(task: Task, pixels: np.ndarray, lowest_dn: int | None) -> Of
 
 @contextlib.contextmanager
 def _temporary_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and remove what is left there."""
+    """Yield a temporary path beside `path`, and remove the file if it still exists at the end."""
     temporary = temporary_path(path)
     try:
         yield temporary
@@ -403,9 +408,9 @@ def _write_cells(path: Path, target: Grid, warper: warp.Warper, *, is_classes: b
 
 
 def _verify(path: Path, target: Grid, valid_cells: int) -> None:
-    """Read the written file in full; a disk that loses bytes must not leave a sidecar. Raises FetchError where cells are missing."""
+    """Read the written file in full, so that no sidecar is written if the disk lost bytes. Raises FetchError if cells are missing."""
     found, same = 0, False
-    # GDAL does not report that a late write failed: a full disk shows here and nowhere else.
+    # GDAL does not report a late write that failed, so a full disk is only detected here.
     with contextlib.suppress(InputError, GridError), open_on_grid(path, target.res_m) as (dataset, grid):
         same = grid == target
         for row in range(0, target.height, TILE):
@@ -442,7 +447,7 @@ def _describe(
         offset_dn=offset.dn,
         offset_rule=offset.rule,
         offset_confirmed=offset.confirmed,
-        source_href=shown(asset.href),
+        source_href=without_secrets(asset.href),
         source_size=read.size,
         source_checksum=asset.checksum,
         source_read=read.part,
@@ -452,17 +457,17 @@ def _describe(
         grid=target,
         extent=warp.extent(read.source),
         settings=task.settings(band),
-        catalogue=shown(task.catalogue),
+        catalogue=without_secrets(task.catalogue),
         version=__version__,
         fetched_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
 def _put_in_place(written: Path, sidecar: Sidecar, wanted: Callable[[], Grid | None]) -> bool:
-    """Give a file and its sidecar their names, one pair after the other where several runs write the same file.
+    """Rename a file and its sidecar to their final names, under a lock, because several runs may write the same file.
 
-    wanted : returns the cells that the file must hold now; another run may have put more in place since it was made
-    Returns: False where the file lacks some of these cells; then nothing changes
+    wanted : returns the cells that the file must now contain; another run may have added cells since it was made
+    Returns: False if the file lacks some of these cells; then nothing changes
     """
     path, beside = sidecar.path, sidecar_path(sidecar.path)
     with _temporary_path(beside) as written_sidecar, exclusive_lock(path.parent, str(path.parent), wait=True):
@@ -471,7 +476,7 @@ def _put_in_place(written: Path, sidecar: Sidecar, wanted: Callable[[], Grid | N
             return False
         write_json(written_sidecar, format_sidecar(sidecar))
         beside.unlink(missing_ok=True)
-        # One right after the other: all that may fail lies behind.
+        # Two renames, one right after the other: everything that can fail has been done before.
         written.replace(path)
         written_sidecar.replace(beside)
     return True

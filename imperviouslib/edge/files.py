@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and locks between processes."""
+"""Files and folders that are written completely or not at all, and locks between processes."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ def check_place(path: Path, option: str) -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(folder: Path, thing: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold a folder for this process; if another run holds it, wait for its end or raise InputError.
+    """Lock a folder for this process; if another run has locked it, wait for its end or raise InputError.
 
-    thing : what is held, for the message
-    On file systems without locks nothing is held.
+    thing : what is locked, for the message
+    On file systems without locks nothing is locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
@@ -132,9 +132,7 @@ def read_text(path: Path, kind: str) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
         raise InputError(
-            f"{kind} '{path}'",
-            found=_("bytes that are not UTF-8"),
-            expected=_("text in UTF-8"),
+            _("{} '{}' is not text in UTF-8").format(kind, path),
             then=_("Write the file in that encoding."),
         ) from err
 
@@ -145,7 +143,7 @@ def remove_folder(path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole, with sorted keys, so that equal content gives equal bytes."""
+    """Write JSON by a temporary file and a rename, with sorted keys, so that equal content gives equal bytes."""
     with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

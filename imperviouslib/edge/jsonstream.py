@@ -1,7 +1,7 @@
-"""The members of a large JSON list, read one after the other, so that memory holds one of them and not the file.
+"""Read the members of a large JSON list one after the other, so that only one of them is in memory.
 
-This is the standard library's decoder on a window of the file. The library ijson would do it too, but it refuses NaN, which Python itself
-writes, and integers above 64 bits, takes twice the time, and must know the form of a file beforehand.
+This is the standard library's decoder on a window of the file. The library ijson is not used: it refuses NaN, which Python itself
+writes, and integers above 64 bits; it takes twice the time; and it must know the form of a file beforehand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PIECE = 1 << 20
 def read_members(handle: TextIO, key: str) -> Iterator[Any]:
     """Yield the members of a JSON list, or those of the list `key` of an object, or whole values that follow one another.
 
-    An object without a list `key` is itself yielded. Raises json.JSONDecodeError where the text is cut off or is no JSON.
+    An object without a list `key` is itself yielded. Raises json.JSONDecodeError if the text is cut off or is not JSON.
     """
     text = _Text(handle)
     if text.peek() == "[":
@@ -37,7 +37,7 @@ class _Text:
         self._buffer, self._at = "", 0
 
     def _read(self) -> bool:
-        """Read the next piece, and drop what is used up; False at the end of the file."""
+        """Read the next piece and drop the text already decoded; False at the end of the file."""
         piece = self._handle.read(_PIECE)
         self._buffer, self._at = self._buffer[self._at :] + piece, 0
         return bool(piece)

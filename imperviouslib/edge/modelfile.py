@@ -1,4 +1,4 @@
-"""The model folder: written whole, and read only if the checksum of its network agrees with its card."""
+"""The model folder: written completely or not at all, and read only if the checksum of its network agrees with its card."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def read_model(folder: Path) -> Card:
     copy = _("Copy the whole folder that r.unet.train wrote, or train again.")
     if not folder.is_dir():
         raise ModelError(
-            _("Model '{}'").format(folder),
-            found=_("no such folder"),
-            expected=_("a folder of r.unet.train"),
+            _("There is no model folder '{}'").format(folder),
             then=_("Check the name."),
         )
     for name in (CARD, NET):

@@ -2,8 +2,8 @@
 
 One GET brings a whole object, which is checked by size and checksum before anything reads it. Parts come by ranged GETs with the
 same retries, and are checked to be of one version of the object. Keys come from the environment
-(the AWS variables as GDAL reads them, or the AWS profile files) and go to the library that signs, nowhere else. Signed addresses hold
-a signature, so no message and no chained exception shows one.
+(the AWS variables as GDAL reads them, or the AWS profile files) and go only to the library that signs. Signed addresses contain
+a signature, so no message and no chained exception shows them.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from imperviouslib.core.errors import AccessError, FetchError, InputError, _, shown
+from imperviouslib.core.errors import AccessError, FetchError, InputError, _, without_secrets
 from imperviouslib.core.items import Asset
 from imperviouslib.core.retry import RetryPolicy
 
 CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
 CDSE_CONNECTIONS = 4
-"""Connections a general user may hold at once (CDSE quotas, 2025)."""
+"""Connections that a general user may have at once (CDSE quotas, 2025)."""
 _SECRET_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _HASHES = {"1620": hashlib.sha3_256, "1220": hashlib.sha256}
 _KEY_FAULTS = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "RequestTimeTooSkewed")
 """S3 error codes that a further attempt cannot change."""
 _FEW = 3
-"""Attempts after an answer that is final if it is true, but that servers sometimes give by mistake (403, 404)."""
+"""Maximum number of attempts after an answer that should be final but that servers sometimes give by mistake (403, 404)."""
 _CHUNK = 1 << 18
 
 
@@ -75,7 +75,7 @@ def s3_settings(environment: Mapping[str, str] | None = None) -> S3Settings:
 
 
 def is_cdse(hrefs: Iterable[str]) -> bool:
-    """Tell whether links lead to the Copernicus Data Space, whose quota counts connections."""
+    """Tell whether links lead to the Copernicus Data Space, which limits the number of connections."""
     endpoint = s3_settings().endpoint
     return any(
         "dataspace.copernicus.eu" in (endpoint or CDSE_ENDPOINT if href.startswith("s3://eodata") else href)
@@ -96,11 +96,9 @@ def _profile(env: Mapping[str, str]) -> dict[str, str]:
         try:
             profiles.read(path, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError) as err:
-            # The parser's own message repeats the line at fault, which may hold a key.
+            # The parser's own message repeats the wrong line, which may contain a key.
             raise AccessError(
-                _("File '{}'").format(path),
-                found=_("a text that is no AWS profile file ({})").format(type(err).__name__),
-                expected=_("sections with settings"),
+                _("File '{}' is not a valid AWS profile file ({})").format(path, type(err).__name__),
                 then=_("Correct the file."),
             ) from None
         if profiles.has_section(section):
@@ -150,7 +148,7 @@ def _signed(href: str) -> str:
     try:
         store = S3Store(
             bucket,
-            # Where the bucket is part of the host, the library needs the whole host.
+            # If the bucket is part of the host name, the library needs the whole host name.
             endpoint=endpoint.replace("://", f"://{bucket}.", 1) if endpoint and by_host else endpoint,
             region=settings.region,
             virtual_hosted_style_request=by_host,
@@ -160,7 +158,7 @@ def _signed(href: str) -> str:
         return obstore.sign(store, "GET", key, timedelta(hours=1))
     except (obstore.exceptions.BaseError, ValueError) as err:
         raise AccessError(
-            _("Object '{}'").format(shown(href)),
+            _("Object '{}'").format(without_secrets(href)),
             found=scrub(str(err).split("\n", 1)[0]),
             expected=_("settings with which a request can be signed"),
             then=_renew_keys(),
@@ -172,9 +170,9 @@ def _renew_keys() -> str:
 
 
 class _TryAgainError(Exception):
-    """A fault that may pass.
+    """A fault that may be temporary.
 
-    Its text is what was found. wait_s : seconds that the server asks to wait; attempts : most attempts that make sense
+    Its text becomes `found` of the final error. wait_s : seconds that the server asks to wait; attempts : most attempts that make sense
     """
 
     def __init__(self, found: str, wait_s: float = 0.0, attempts: int = 1_000_000) -> None:
@@ -198,7 +196,7 @@ def _session():
 
 
 class PartsError(Exception):
-    """The server does not give parts of an object as asked, or the object changed between two parts: read the whole instead."""
+    """The server does not support reading parts, or the object changed between two parts: read the whole object instead."""
 
 
 class Remote:
@@ -209,7 +207,7 @@ class Remote:
         self.size: int | None = None
         """Bytes of the whole object, known after the first part."""
         self.bytes_read = 0
-        """Bytes that were received, those of failed attempts included."""
+        """Bytes received, including those of failed attempts."""
         self._body = bytearray()
         self._version: str | None = None
         self._address, self._signed_at = "", 0.0
@@ -223,7 +221,7 @@ class Remote:
     def part(self, start: int, stop: int) -> bytes:
         """Return bytes start:stop of the object, fewer only at its end.
 
-        Raises PartsError where the server gives no parts or the object changed since the first one, AccessError and FetchError as `whole` does.
+        Raises PartsError if the server gives no parts or the object changed since the first one; AccessError and FetchError as `whole` does.
         All parts are of the same size and version of the object; no checksum is known for the content of a part.
         """
         got = b""
@@ -260,13 +258,13 @@ class Remote:
     def whole(self) -> bytes:
         """Return the whole object, checked against size and checksum of the catalogue.
 
-        Raises AccessError where the keys are refused, and FetchError where the object cannot be read whole.
+        Raises AccessError if the server refuses the keys, and FetchError if the object cannot be read completely.
         """
 
         def attempt() -> None:
             self._continue()
             if found := _difference(self._body, self._asset):
-                # The object came whole but is wrong: the next attempt starts from its beginning.
+                # The object is complete but wrong: the next attempt starts from its beginning.
                 self._body.clear()
                 raise _TryAgainError(found)
 
@@ -275,7 +273,7 @@ class Remote:
         return bytes(self._body)
 
     def _continue(self) -> None:
-        """Read the object, or the rest of it where its beginning was read before; raise _TryAgainError where the end is missing."""
+        """Read the object, or its rest if the beginning was already read; raise _TryAgainError if the end is missing."""
         done = len(self._body)
         if self.size == done and done:
             return
@@ -338,12 +336,12 @@ class Remote:
             self._address = ""
             wait = min(retry.longest_wait_s, retry.wait_s * 2 ** (number - 1)) * random.uniform(0.8, 1.2)
             self._sleep(max(wait, min(fault.wait_s, 10 * retry.longest_wait_s)))
-        address = shown(self._asset.href)
+        address = without_secrets(self._asset.href)
         if isinstance(fault, _DeniedError):
             raise AccessError(
                 _("Object '{}'").format(address),
                 found=str(fault),
-                expected=_("keys with which it may be read"),
+                expected=_("keys that may read it"),
                 then=_renew_keys()
                 if address.startswith("s3://")
                 else _("Renew the link or the keys and run the same command again."),
@@ -358,7 +356,7 @@ class Remote:
 
 
 def _version(answer: Any) -> str | None:
-    """Return the ETag, which identifies a version of an object; None where it is weak or missing."""
+    """Return the ETag, which identifies a version of an object; None if it is weak or missing."""
     etag = answer.headers.get("ETag", "")
     return etag if etag.startswith('"') else None
 
@@ -421,10 +419,10 @@ def _read_file(href: str) -> bytes:
 def get_object(asset: Asset, retry: RetryPolicy, *, sleep: Callable[[float], None] = time.sleep) -> bytes:
     """Return the bytes of a whole object, checked against size and checksum of the catalogue.
 
-    Raises AccessError where the keys are refused, and FetchError where the object cannot be read whole.
+    Raises AccessError if the server refuses the keys, and FetchError if the object cannot be read completely.
     """
     href = asset.href
-    scheme, address = urlsplit(href).scheme, shown(href)
+    scheme, address = urlsplit(href).scheme, without_secrets(href)
     if scheme in ("file", ""):
         content = _read_file(href)
         if found := _difference(content, asset):
@@ -456,7 +454,7 @@ def _expected(asset: Asset) -> str:
 
 
 def _difference(content: bytes | bytearray, asset: Asset) -> str:
-    """Say how an object differs from what the catalogue says; empty where it does not."""
+    """Describe how an object differs from the size and checksum of the catalogue; empty if it agrees."""
     if not content or (asset.size is not None and len(content) != asset.size):
         return _("{} bytes").format(len(content))
     # Catalogues write the checksums of metadata files in forms that no table of multihashes has; these are not compared.

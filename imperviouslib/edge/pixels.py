@@ -1,10 +1,10 @@
 """The pixels of an object that a window needs: from the whole object, or from the JPEG 2000 tiles or TIFF blocks that meet it.
 
 A part of an object is read where that takes less than half of the bytes. The tiles or blocks come by ranged GETs and are put into a file in
-memory that lacks all others, and only then decoded: so no decoder reads from the network, where some lose errors. A tile or
-block that is not there cannot be decoded, which raises. Whatever is not as expected on the way (the form of the file, the chain of its tiles,
-the version of the object, a part that cannot be decoded) leads to the whole object, which is checked by its checksum. The content of a
-part can be checked against none, except that blocks of deflate carry one of their own.
+memory that lacks all others, and only then decoded: so no decoder reads from the network, where some lose errors. Decoding a tile or
+block that is missing raises an error. If anything is not as expected (the form of the file, the chain of its tiles,
+the version of the object, a part that cannot be decoded), the whole object is read and verified by its checksum. The content of a
+part cannot be verified, except for blocks of deflate, which contain a checksum.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from imperviouslib.edge.objects import PartsError, Remote, get_object, is_remote
 from imperviouslib.edge.rasterobject import Blocks, decode_object, describe_object, tiff_blocks
 
 _HEAD_BYTES = 1 << 14
-"""Bytes from the beginning that hold the header: about 3,000 of a JPEG 2000 band of ESA's, 3,500 of a GeoTIFF of 121 blocks."""
+"""Bytes from the beginning that contain the header: about 3,000 of a JPEG 2000 band of ESA's, 3,500 of a GeoTIFF of 121 blocks."""
 _SMALL_BYTES = 1 << 20
 """An object of no more bytes is always read whole."""
 _REQUEST_BYTES = 1 << 16
-"""Bytes that take as long as one more request."""
+"""Bytes that take as long to download as one more request."""
 
 Needed = Callable[[Source], PixelWindow | None]
-"""Returns the pixels that are needed of a source, None where there are none."""
+"""Returns the pixels of a source that are needed; None if none are needed."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels of an object, and how much was read for them."""
+    """Pixels of an object, and the number of bytes that were read for them."""
 
     source: Source
     """Geometry of the whole object."""
@@ -49,7 +49,7 @@ class Pixels:
     bytes_read: int
     """Bytes that came over the network or from the disk."""
     part: str
-    """What of the object was read: whole or window."""
+    """Which part of the object was read: whole or window."""
 
     def __str__(self) -> str:
         return f"{self.part}, {self.bytes_read / 1e6:.1f} of {self.size / 1e6:.1f} MB"
@@ -60,7 +60,7 @@ class Pixels:
 
 
 def decode(content: bytes, name: str, needed: Needed, threads: int = 1, bytes_read: int | None = None) -> Pixels:
-    """Return the pixels that a window needs of a whole object; raises FetchError where they cannot be decoded.
+    """Return the pixels that a window needs of a whole object; raises FetchError if they cannot be decoded.
 
     name : for messages
     bytes_read : default: the bytes of `content`

@@ -1,6 +1,6 @@
 """Worker processes for plain functions of plain values.
 
-A worker that dies (out of memory, a crash in a decoder) costs its own task, not the run: each task that was running is repeated in a
+If a worker dies (out of memory, a crash in a decoder), only its own task fails, not the run: each task that was running is repeated in a
 pool of its own, which finds the one that kills its worker, and the rest continues in a new pool.
 """
 
@@ -71,7 +71,7 @@ def _result(future: Future[Any]) -> Any:
 
 @contextlib.contextmanager
 def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool whose processes end with the block: at once where the block is left early."""
+    """Yield a pool whose processes end with the block, at once if the block is left early."""
     # "spawn": a fork would copy the locks of other threads, and the state of GRASS, as they are at that moment.
     pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"), _start_worker, (os.getpid(),))
     before = {child.pid for child in multiprocessing.active_children()}
@@ -100,7 +100,7 @@ def _start_worker(parent: int) -> None:
 
 
 _state = {"working": False, "ending": False}
-"""Of a worker process: it is working on a task; it must end."""
+"""State of a worker process: whether it is working on a task, and whether it must end."""
 
 
 def _end_worker(*_: object) -> None:

@@ -39,7 +39,7 @@ def _profile(grid: Grid, dtype: str, nodata: float | None) -> dict:
 
 
 class TiffWriter:
-    """Write a GeoTIFF of one band part by part; it gets its name when the `with` block ends well, and is removed when it does not.
+    """Write a GeoTIFF of one band part by part; it gets its name if the `with` block succeeds, and is removed if it fails.
 
     Parts that line up with absolute multiples of `TILE` cells of `grid`'s own corner are written once each; other parts are
     rewritten by GDAL's cache, which is correct and slower.
@@ -66,7 +66,7 @@ class TiffWriter:
                 yield Grid(west, max(north - step, grid.south), min(west + 4 * step, grid.east), north, grid.res_m)
 
     def write(self, array: np.ndarray, part: Grid) -> None:
-        """Write one part; array is (row, col) of the file's type. Raises InputError where the disk does not take it."""
+        """Write one part; array is (row, col) of the file's type. Raises InputError if it cannot be written to the disk."""
         try:
             self._dataset.write(array, 1, window=Window.from_slices(*part.slices_in(self.grid)))
         except rasterio.errors.RasterioIOError as err:
@@ -100,7 +100,7 @@ def grid_of(dataset: rasterio.io.DatasetReader, res_m: int) -> Grid:
 
 
 def same_crs(crs: rasterio.CRS | None) -> bool:
-    """Tell whether a CRS is EPSG:3035 in substance: files of other systems write the same projection with other words.
+    """Tell whether a CRS is equivalent to EPSG:3035: other systems describe the same projection in other words.
 
     PROJ's own parameters decide, so a definition whose ellipsoid is rounded differently is the same. The comparisons of rasterio and pyproj
     refuse such a definition, or with a lower threshold take one whose origin lies a metre or a degree away for the same.
@@ -125,7 +125,7 @@ def same_crs(crs: rasterio.CRS | None) -> bool:
 
 @contextlib.contextmanager
 def open_on_grid(path: Path, res_m: int) -> Iterator[tuple[rasterio.io.DatasetReader, Grid]]:
-    """Open a raster that must lie on the grid; raise InputError where it is no raster, GridError where it lies off the grid."""
+    """Open a raster that must lie on the grid; raise InputError if it is not a raster, GridError if it is not on the grid."""
     with rasterio.Env(**READ_SETTINGS):
         dataset, grid = _open_on_grid(path, res_m)
         with dataset:
@@ -137,9 +137,7 @@ def _open_on_grid(path: Path, res_m: int) -> tuple[rasterio.io.DatasetReader, Gr
         dataset = rasterio.open(path)
     except rasterio.errors.RasterioIOError as err:
         raise InputError(
-            _("File '{}'").format(path),
-            found=_("no raster that can be read"),
-            expected=_("a GeoTIFF"),
+            _("File '{}' cannot be read as a raster").format(path),
             then=_("Remove it and make it again."),
         ) from err
     try:
@@ -163,9 +161,7 @@ def read_part(dataset: rasterio.io.DatasetReader, grid: Grid, part: Grid, fill: 
         data = dataset.read(1, window=Window.from_slices(*common.slices_in(grid)))
     except rasterio.errors.RasterioIOError as err:
         raise InputError(
-            _("File '{}'").format(dataset.name),
-            found=_("cells that cannot be decoded"),
-            expected=_("a whole file"),
+            _("File '{}' has cells that cannot be decoded").format(dataset.name),
             then=_("Remove it and its sidecar, and fetch it again."),
         ) from err
     if common == part:

@@ -73,10 +73,8 @@ def _decode(content: bytes, name: str, rows: tuple[int, int], cols: tuple[int, i
             dataset.read(1, window=Window.from_slices(rows, cols), out=out)
         except rasterio.errors.RasterioIOError as err:
             raise FetchError(
-                _("Object '{}'").format(name),
-                found=_("pixels that cannot be decoded"),
-                expected=_("a whole raster"),
-                then=_("Run r.s2.fetch again. If the error stays, exclude the scene."),
+                _("Object '{}' has pixels that cannot be decoded").format(name),
+                then=_("Run r.s2.fetch again. If the error occurs again, exclude the scene."),
             ) from err
 
 

@@ -63,9 +63,7 @@ def _create(mapset: Path) -> None:
             location.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise InputError(
-                _("Mapset '{}'").format(mapset),
-                found=f"'{err.strerror}'",
-                expected=_("permission to create it"),
+                _("Mapset '{}' cannot be created ({})").format(mapset, err.strerror),
                 then=_ENDING,
             ) from err
         commands.append(["grass", "-c", f"EPSG:{EPSG}", "-e", str(location)])
@@ -75,9 +73,7 @@ def _create(mapset: Path) -> None:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             found = (made.stderr.strip().splitlines() or ["no message"])[-1]
-            raise InputError(
-                _("Mapset '{}'").format(mapset), found=f"'{found}'", expected=_("GRASS to create it"), then=_ENDING
-            )
+            raise InputError(_("Mapset '{}' cannot be created ({})").format(mapset, found.rstrip(".")), then=_ENDING)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """STAC catalogues (pystac-client) and item collection files.
 
-Servers differ in what they filter, sort and page, so no answer is trusted: the caller filters again, doubles are dropped, and a search
-counts as complete only where the paging ended by itself or the server's own count was reached.
+Servers differ in what they filter, sort and page, so answers are checked: the caller filters again, duplicates are dropped, and a search
+counts as complete only if the server ended the paging itself or its own count was reached.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from imperviouslib.core.errors import CatalogueError, InputError, _, shown
+from imperviouslib.core.errors import CatalogueError, InputError, _, without_secrets
 from imperviouslib.edge.jsonstream import read_members
 from imperviouslib.edge.objects import scrub
 
 CATALOGUES: dict[str, tuple[str, str]] = {
     "cdse": ("https://stac.dataspace.copernicus.eu/v1", "sentinel-2-l2a"),
-    # Not sentinel-2-l2a: what its items say of the offset is not reliable (issues 66 and 71 of earth-search).
+    # Not sentinel-2-l2a: its items are not reliable about the offset (issues 66 and 71 of earth-search).
     "earthsearch": ("https://earth-search.aws.element84.com/v1", "sentinel-2-c1-l2a"),
 }
 PAGE = 100
@@ -37,7 +37,7 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the items of a file: an item collection, a list of items, items one a line, or one item.
 
     The file is read piece by piece, because an item of CDSE takes some 40 kB and several years need many thousands of items. A file that
-    is cut off raises CatalogueError: half a list is never taken for the whole.
+    is cut off raises CatalogueError.
     """
     if not path.is_file():
         raise InputError(
@@ -62,12 +62,12 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
             for item in read_members(text, "features"):
                 found = True
                 if not isinstance(item, dict):
-                    raise fail(_("a value that is no item"))
+                    raise fail(_("a value that is not an item"))
                 yield item
         if not found:
             raise fail(_("no item"))
     except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise fail(_("no whole JSON ({})").format(type(err).__name__)) from err
+        raise fail(_("text that is not complete JSON ({})").format(type(err).__name__)) from err
 
 
 def search(
@@ -89,7 +89,7 @@ def search(
             found = scrub(str(err))
             if attempt + 1 == _TRIES:
                 raise CatalogueError(
-                    _("Catalogue '{}'").format(shown(address)),
+                    _("Catalogue '{}'").format(without_secrets(address)),
                     found=_("{}, {} times").format(found, _TRIES),
                     expected=_("all items of {} from {} to {}").format(collection, first, last),
                     then=_("Check the address and the network, and run the same command again."),
@@ -127,7 +127,7 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
                 counts.append(len(features))
                 for item in features:
                     items[item["id"]] = item
-        # Servers repeat items on several pages, so all that came are counted, doubles included.
+        # Servers repeat items on several pages, so all that came are counted, including duplicates.
         if matched is not None and sum(counts) < int(matched):
             raise _IncompleteError(_("{} of {} items").format(sum(counts), matched))
         if matched is None and counts and (counts[-1] >= PAGE or (len(counts) == 1 and counts[0] >= _SUSPICIOUS)):
@@ -191,7 +191,7 @@ def _short(err: Exception) -> str:
     if "IncompleteRead" in str(err):
         return _("an answer that was cut off")
     if isinstance(err, json.JSONDecodeError):
-        return _("an answer that is no whole JSON")
+        return _("an answer that is not complete JSON")
     for part, found in _FAULTS.items():
         if part in str(err):
             return found

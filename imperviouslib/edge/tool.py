@@ -1,4 +1,4 @@
-"""What every tool does around its stage: environment, errors in one line, exit status.
+"""What every tool does before and after its stage: environment, errors in one line, exit status.
 
 A tool script calls `run`. A stage module has `main(options, flags)` and raises `ImperviousError` for failures that a user can resolve.
 """
@@ -69,8 +69,9 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
             raise
         _stop(
             sentence(
-                _("Python package <{}>").format(_DISTRIBUTIONS.get(package, package)),
-                found=_("none for the python3 that runs this tool"),
+                _("Python package <{}> is not installed for the python3 that runs this tool").format(
+                    _DISTRIBUTIONS.get(package, package)
+                ),
                 then=_(
                     "Run python3 -m pip install -r {} in a virtual environment and start GRASS with it first on PATH. "
                     "The manual page of r.impervious shows how."

@@ -71,7 +71,7 @@ def extent(source: Source) -> Grid:
 
 @dataclass(frozen=True)
 class BlockPart:
-    """What of one absolute block of KNOT x KNOT cells lies in a part of the grid."""
+    """The cells of one absolute block of KNOT x KNOT cells that lie in a part of the grid."""
 
     row: int
     """Row of the block, in blocks from the north of `Coordinates.area`."""
@@ -109,7 +109,7 @@ class Coordinates:
         _same, _same, self._cols = fit((east - c) / a)
         self._basis_y = [_basis(knots_y, block) for block in range(len(y) - 1)]
         self._basis_x = [_basis(knots_x, block) for block in range(len(x) - 1)]
-        # A row of a file's tiles meets two rows of blocks, and the next one the second of them again: 1 MB a block.
+        # A row of a file's tiles meets two rows of blocks, and the next row meets the second of them again. A block takes 1 MB.
         self.of_block = functools.lru_cache(maxsize=2 * len(x))(self._of_block)
 
     def _of_block(self, row: int, col: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,1 +1,1 @@
-"""One recipe a tool: read, check, decide in core, write, report. No stage imports another."""
+"""One file or folder per tool: read, check, call core, write, report. No stage imports another."""

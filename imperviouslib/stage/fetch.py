@@ -13,19 +13,20 @@ from typing import Any
 from imperviouslib.core import mapnames
 from imperviouslib.core.archive import band_path, sidecar_path
 from imperviouslib.core.bands import semantic_label
-from imperviouslib.core.choice import Area, Choice, SceneFilter, find_holes, resolve_choices, resolve_newest
+from imperviouslib.core.choice import Area, Choice, SceneFilter, resolve_choices, resolve_newest
 from imperviouslib.core.errors import (
     AccessError,
     CatalogueError,
     FetchError,
     ImperviousError,
     _,
-    shown,
+    without_secrets,
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Scene, parse_item
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.settings.fetch import FetchSettings, LonLatBox
+from imperviouslib.core.tiles import find_holes
 from imperviouslib.edge import archivefile, grass, objects, pool, stac, warp
 from imperviouslib.edge.archivefile import BandResult, Task
 from imperviouslib.edge.files import check_place
@@ -42,19 +43,19 @@ Errors = Mapping[tuple[str, str], ImperviousError]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is wanted, and what of it is still to be fetched."""
+    """Which files are wanted, and which of them must still be fetched."""
 
     choices: Sequence[Choice]
     holes: Sequence[tuple[int, str]]
-    """(year, tile) without a scene, where the tile has one in another year."""
+    """(year, tile) without a scene although the tile has one in another year."""
     tasks: Sequence[Task]
-    """One a scene, with all bands wanted."""
+    """One task per scene, with all wanted bands."""
     due: Sequence[Task]
-    """Those with bands to fetch, with just these bands."""
+    """The tasks that have bands to fetch, with only these bands."""
 
     @property
     def files(self) -> int:
-        """Number of files that are wanted."""
+        """Number of wanted files."""
         return sum(len(task.bands) for task in self.tasks)
 
     @property
@@ -87,7 +88,8 @@ def run(settings: FetchSettings) -> int:
         for scene in choice.scenes
     ]
     due = [replace(task, bands=missing) for task in tasks if (missing := archivefile.missing_bands(task))]
-    plan = Plan(choices, find_holes(choices, settings.years), tasks, due)
+    tiles = {year: {choice.tile for choice in choices if choice.year == year} for year in settings.years}
+    plan = Plan(choices, find_holes(tiles), tasks, due)
     if settings.list_only:
         _print_plan(plan, _count_workers(plan.tasks, settings.nprocs), settings.format)
         return 0
@@ -95,7 +97,7 @@ def run(settings: FetchSettings) -> int:
     for year, tile in plan.holes:
         grass.warning(_("Tile {} has no usable scene in {}.").format(tile, year))
     workers = _count_workers(plan.due, settings.nprocs)
-    # Where there may be fewer workers than processors, each decodes with several threads.
+    # If there may be fewer workers than processors, each worker decodes with several threads.
     threads = max(1, settings.nprocs // workers)
     with archivefile.in_use(archive):
         errors = _fetch([replace(task, threads=threads) for task in plan.due], workers)
@@ -123,7 +125,7 @@ def _read_area(vector: str | None, bbox: LonLatBox | None) -> Area:
 
 
 def _count_workers(tasks: Sequence[Task], nprocs: int) -> int:
-    """Return how many workers may run: one connection each, and no more than the server allows."""
+    """Return the number of workers: each has one connection, and the server may limit the connections."""
     files = sum(len(task.bands) for task in tasks)
     hrefs = (asset.href for task in tasks[:1] for asset in task.scene.assets.values())
     limit = objects.CDSE_CONNECTIONS if objects.is_cdse(hrefs) else _MAX_WORKERS
@@ -132,7 +134,7 @@ def _count_workers(tasks: Sequence[Task], nprocs: int) -> int:
 
 def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid) -> list[Scene]:
     """Search every year's window, parse the items, and filter them again; keep the newest processing of each acquisition."""
-    # A file may hold more items than fit in memory: each is judged as it comes, and only what is needed is kept.
+    # A file may have more items than fit in memory: each is filtered as it is read, and only the needed parts are kept.
     kept: dict[str, Scene] = {}
     unusable: dict[str, ImperviousError] = {}
     items = parsed = 0
@@ -158,8 +160,8 @@ def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Gri
         grass.warning(_("{} of {} items cannot be used. The first: {}").format(len(unusable), items, first))
     if not kept:
         raise CatalogueError(
-            _("Search in '{}'").format(shown(catalogue)),
-            found=_("{} items, {} of them scenes of Sentinel-2 L2A, none of which passes the filters").format(
+            _("Search in '{}'").format(without_secrets(catalogue)),
+            found=_("{} items, of which {} are scenes of Sentinel-2 L2A, none of which passes the filters").format(
                 items, parsed
             ),
             expected=_describe_filter(wanted),
@@ -187,7 +189,7 @@ def _items(
         return
     bbox = warp.lonlat_bounds(grid)
     for number, year in enumerate(wanted.years, start=1):
-        grass.verbose(_("Searching {} for {}...").format(shown(catalogue), year))
+        grass.verbose(_("Searching {} for {}...").format(without_secrets(catalogue), year))
         first, last = wanted.window.days(year)
         for item in stac.search(catalogue, collection, bbox, first.isoformat(), last.isoformat()):
             own = next((link["href"] for link in item.get("links", ()) if link.get("rel") == "self"), "")
@@ -201,18 +203,16 @@ def _choose(scenes: Sequence[Scene], area: Area, wanted: SceneFilter, *, count: 
     choices = resolve_choices(scenes, footprints, area, wanted, count=count, method=method)
     if not choices:
         raise CatalogueError(
-            _("Search"),
-            found=_("{} scenes, none of which meets the area").format(len(scenes)),
-            expected=_("scenes over the area"),
+            _("None of the {} scenes found covers any part of the area").format(len(scenes)),
             then=_("Check the region with g.region -l."),
         )
     return choices
 
 
 def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], ImperviousError]:
-    """Fetch what is due; one failed file does not keep the others from finishing.
+    """Fetch the files that are due; if one fails, the others are fetched all the same.
 
-    Returns: (scene id, band) to the error that kept it from being fetched; raises AccessError where the keys are refused
+    Returns: (scene id, band) to the error that kept it from being fetched; raises AccessError if the server refuses the keys
     """
     total = sum(len(task.bands) for task in due)
     errors: dict[tuple[str, str], ImperviousError] = {}
@@ -258,13 +258,11 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
 
 
 def _failed(task: Task, error: Exception) -> list[BandResult]:
-    """Return the results of a task that ended by an exception; raise it where it is a fault of the program."""
+    """Return the results of a task that ended by an exception; raise the exception if it is a fault of the program."""
     if isinstance(error, pool.WorkerDiedError):
         error = FetchError(
-            _("Scene {}").format(task.scene.id),
-            found=_("a worker process that was killed"),
-            expected=_("it to finish"),
-            then=_("Run the same command again with a smaller nprocs=, in case the memory was full."),
+            _("Scene {}: the worker process was killed").format(task.scene.id),
+            then=_("Run the same command again, with a smaller nprocs= if the memory was full."),
         )
     if not isinstance(error, ImperviousError):
         raise error
@@ -364,13 +362,13 @@ def _estimate_s(due: Sequence[Task], workers: int) -> int:
 
 
 def _print_report(plan: Plan, errors: Errors, form: str) -> None:
-    """Print what was fetched, what was there before, and what failed and why."""
-    fetched, there = plan.files_due - len(errors), plan.files - plan.files_due
+    """Print which files were fetched, which existed before, and which failed and why."""
+    fetched, existed = plan.files_due - len(errors), plan.files - plan.files_due
     if form == "json":
         failed = [{"scene": scene, "band": band, "error": str(errors[scene, band])} for scene, band in sorted(errors)]
-        counts = {"scenes": len(plan.tasks), "files": plan.files, "fetched": fetched, "there": there}
+        counts = {"scenes": len(plan.tasks), "files": plan.files, "fetched": fetched, "there": existed}
         print(json.dumps({**counts, "failed": failed, "holes": plan.holes_json}))
     else:
         print(
-            f"{len(plan.tasks)} scenes, {plan.files} files: {fetched} fetched, {there} were there, {len(errors)} failed"
+            f"{len(plan.tasks)} scenes, {plan.files} files: {fetched} fetched, {existed} existed before, {len(errors)} failed"
         )

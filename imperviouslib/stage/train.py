@@ -1,7 +1,7 @@
 """r.unet.train: train a U-Net to classify the land cover of the label year from analysis-ready data.
 
 The recipe: read the ground into memory, split it into blocks, fit on random patches, calibrate on validation ground, measure the accuracy
-on test ground, write the model folder. Everything that can be refused is refused before TensorFlow is imported.
+on test ground, write the model folder. All checks of the input run before TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Net = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Data:
-    """What is trained on: the cells of the file within the region, and what describes them."""
+    """Training data: the cells of the file within the region, and their metadata."""
 
     ground: Ground
     periods: tuple[str, ...]
@@ -57,7 +57,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the training ground gives to the network."""
+    """Patches, scaling and class shares of the training ground."""
 
     draw: Draw
     """The patches."""
@@ -83,8 +83,8 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the calibrated network achieves."""
+class Evaluation:
+    """Accuracy of the calibrated network."""
 
     metrics: Metrics
     confusion: np.ndarray
@@ -110,17 +110,17 @@ def run(settings: TrainSettings) -> int:
     fitted = fit(data, sample, validation, settings)
     temperature, error_before = calibrate(unet.run_net(fitted.net), validation)
     calibrated = unet.with_probabilities(fitted.net, temperature)
-    judged = judge(unet.run_net(calibrated), data, settings)
+    evaluation = evaluate(unet.run_net(calibrated), data, settings)
     calibration = Calibration(
-        temperature, error_before, error_after=judged.metrics.validation[data.periods[0]].calibration_error
+        temperature, error_before, error_after=evaluation.metrics.validation[data.periods[0]].calibration_error
     )
-    card = make_card(settings, data, split, sample, fitted, calibration, judged.metrics, unet.versions())
+    card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, unet.versions())
 
     from imperviouslib.edge.plot import plot_training
 
     title = f"Training curves, labels of {card.label_year}, features of {', '.join(data.periods)}"
     card = write_model(
-        settings.output, card, history=fitted.history, confusion=confusion_table(judged.confusion),
+        settings.output, card, history=fitted.history, confusion=confusion_table(evaluation.confusion),
         save_net=lambda path: unet.save_net(calibrated, path),
         save_curves=lambda path: plot_training(path, fitted.history, best_epoch=fitted.best.epoch, title=title),
     )  # fmt: skip
@@ -270,7 +270,7 @@ def calibrate(logits_of: Net, validation: Sequence[Batch]) -> tuple[float, float
     return temperature, round(before.calibration_error or 0.0, 6)
 
 
-def judge(probability_of: Net, data: Data, settings: TrainSettings) -> Judged:
+def evaluate(probability_of: Net, data: Data, settings: TrainSettings) -> Evaluation:
     """Measure the accuracy on validation and test ground, period by period."""
     metrics: dict[int, dict[str, Accuracy]] = {VALIDATION: {}, TEST: {}}
     confusion = Tally().confusion
@@ -282,7 +282,7 @@ def judge(probability_of: Net, data: Data, settings: TrainSettings) -> Judged:
             accuracies[period] = tally.accuracy()
             if role == TEST:
                 confusion += tally.confusion
-    return Judged(Metrics(metrics[VALIDATION], metrics[TEST]), confusion)
+    return Evaluation(Metrics(metrics[VALIDATION], metrics[TEST]), confusion)
 
 
 def make_card(

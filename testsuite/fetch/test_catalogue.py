@@ -13,7 +13,7 @@ from testsuite.fetch_ground import items
 from testsuite.world.faults import Fault
 
 
-def test_a_search_over_several_pages_is_whole(keys, monkeypatch):
+def test_a_search_over_several_pages_is_complete(keys, monkeypatch):
     monkeypatch.setattr(stac, "PAGE", 3)
     found = stac.search(keys.stac_url, None, (5, 45, 20, 60), "2021-01-01", "2022-12-31")
     assert [item["id"] for item in found] == sorted(item["id"] for item in items(keys.out))
@@ -21,7 +21,7 @@ def test_a_search_over_several_pages_is_whole(keys, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["503", "429", "reset", "cut"])
-def test_a_page_that_fails_is_asked_for_again(keys, monkeypatch, kind):
+def test_a_page_that_fails_is_requested_again(keys, monkeypatch, kind):
     monkeypatch.setattr(stac, "PAGE", 3)
     keys.stac.rules = [Fault(kind, "search", times=2, skip=1, seconds=0)]
     assert len(stac.search(keys.stac_url, None, (5, 45, 20, 60), "2021-01-01", "2022-12-31")) == len(items(keys.out))
@@ -37,7 +37,7 @@ def test_a_catalogue_that_always_cuts_its_answers_is_an_error(keys, monkeypatch)
 
 
 class _OnePage(http.server.BaseHTTPRequestHandler):
-    """A catalogue that gives ten items and no next page, whatever is asked for."""
+    """A catalogue that returns ten items and no next page for every request."""
 
     everything = ()
 
@@ -109,7 +109,7 @@ def test_an_item_list_has_several_forms(world, tmp_path, monkeypatch, form):
         "[[1], 2]", '{[1]: {"a": 1}}', '{"a": 1,}', '[{"a": 1}, ]', "{1: 2}",
     ],
 )  # fmt: skip
-def test_an_item_list_that_is_cut_or_none_is_refused(tmp_path, text):
+def test_a_file_that_is_cut_or_is_no_item_list_is_refused(tmp_path, text):
     path = tmp_path / "items.json"
     path.write_text(text)
     with pytest.raises(CatalogueError, match="expected a STAC item collection"):

@@ -1,4 +1,4 @@
-"""Faults of servers, objects and disks: right pixels or a report, and never a wrong file."""
+"""Faults of servers, objects and disks: correct pixels or an error, and never a wrong file."""
 
 import dataclasses
 import pickle
@@ -20,7 +20,7 @@ KINDS = ("429", "503", "403", "404", "reset", "cut", "short", "corrupt", "hang")
 
 
 def assert_never_wrong(archive, outcomes, expected):
-    """Each band is as it must be, or is reported and not there."""
+    """Each band is correct, or it is reported and has no file."""
     found = digests(archive)
     for outcome in outcomes:
         name = next(name for name in expected if name.endswith(f"/{outcome.band}.tif"))
@@ -42,7 +42,7 @@ def test_one_fault_at_the_first_a_middle_or_the_last_read_is_overcome(keys, worl
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frequent_faults_give_right_pixels_or_a_report(keys, world, tmp_path, expected, kind):
+def test_frequent_faults_give_correct_pixels_or_an_error(keys, world, tmp_path, expected, kind):
     keys.s3.rules = [Fault(kind, "jp2", probability=0.4, seconds=0.4)]
     retry = dataclasses.replace(QUICK, timeout_s=0.2) if kind == "hang" else QUICK
     assert_never_wrong(tmp_path, fetch_scene(task_of(world, tmp_path, retry=retry)), expected)
@@ -52,7 +52,7 @@ def test_frequent_faults_give_right_pixels_or_a_report(keys, world, tmp_path, ex
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "expired"])
-def test_a_lasting_fault_is_reported_and_a_second_run_fetches_just_what_is_missing(
+def test_a_permanent_fault_is_reported_and_a_second_run_fetches_only_missing_files(
     keys, world, tmp_path, expected, kind
 ):
     keys.s3.rules = [Fault(kind, "B11_20m", seconds=0.4)]
@@ -62,7 +62,7 @@ def test_a_lasting_fault_is_reported_and_a_second_run_fetches_just_what_is_missi
     assert "\n" not in str(outcomes["B11"].error)
     denied = kind in ("403", "expired")
     assert isinstance(outcomes["B11"].error, AccessError) == denied
-    # After keys were refused nothing more is tried; after any other fault all the rest finishes.
+    # After the keys were refused nothing more is tried; after any other fault all other bands finish.
     assert [bool(outcomes[band].error) for band in ALL_BANDS] == [False, True, denied, denied]
     assert_never_wrong(tmp_path, outcomes.values(), expected)
     keys.s3.rules = []
@@ -80,7 +80,7 @@ def test_a_lasting_fault_is_reported_and_a_second_run_fetches_just_what_is_missi
         (lambda content: content[:300], "no raster|cannot be decoded"),
     ],
 )  # fmt: skip
-def test_an_object_that_is_no_whole_raster_is_refused_even_without_a_checksum(world, tmp_path, harm, found):
+def test_an_incomplete_raster_is_refused_even_without_a_checksum(world, tmp_path, harm, found):
     item = local_items(world, items(world)[:1])[0]
     asset = item["assets"]["B12_20m"]
     broken = tmp_path / "broken.jp2"

@@ -1,4 +1,4 @@
-"""Killed runs and runs at the same time: nothing is lost, nothing is fetched twice, no process stays."""
+"""Killed runs and simultaneous runs: nothing is lost or fetched twice, and no process remains."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ from testsuite.world.faults import Fault
 
 
 def meanwhile(monkeypatch, work):
-    """Do `work(number)` each time that a file is written and not yet put in place, by another run as it were."""
+    """Call `work(number)` each time that a file is written but not yet renamed, as another run might."""
     verify, done, busy = archivefile._verify, [], []
 
     def verified(*arguments):
@@ -37,7 +37,7 @@ def meanwhile(monkeypatch, work):
 
 
 @pytest.mark.parametrize("other", ["apart", "around"])
-def test_two_runs_with_different_regions_lose_neither(keys, world, tmp_path, monkeypatch, expected, other):
+def test_two_runs_with_different_regions_keep_both(keys, world, tmp_path, monkeypatch, expected, other):
     west, east, whole = parts_of(world)
     mine = task_of(world, tmp_path, area=west, bands=("B11",))
     theirs = dataclasses.replace(mine, area=east if other == "apart" else whole)
@@ -48,11 +48,11 @@ def test_two_runs_with_different_regions_lose_neither(keys, world, tmp_path, mon
     ((name, digest),) = digests(tmp_path).items()
     assert expected[name] == digest
     assert not list(tmp_path.rglob("*.part*"))
-    # What lies around all that is wanted is not made again.
+    # The file already covers all wanted cells, so it is not made again.
     assert len(done) == (2 if other == "apart" else 1)
 
 
-def test_a_file_that_others_make_larger_without_end_is_reported(keys, world, tmp_path, monkeypatch):
+def test_a_file_that_other_runs_keep_extending_is_reported(keys, world, tmp_path, monkeypatch):
     west, east, _ = parts_of(world)
     mine = task_of(world, tmp_path, area=west, bands=("B11",))
 
@@ -62,15 +62,15 @@ def test_a_file_that_others_make_larger_without_end_is_reported(keys, world, tmp
 
     done = meanwhile(monkeypatch, larger)
     (outcome,) = fetch_scene(mine)
-    assert "B11: found a file that other runs made larger" in str(outcome.error)
+    assert "B11: other runs extended the file" in str(outcome.error)
     assert "Run the same command" in str(outcome.error)
     assert len(done) == archivefile._GROWTHS
-    # What the others fetched stays.
+    # The files of the other runs are kept.
     assert len(digests(tmp_path)) == 1 and missing_bands(mine) == ("B11",)
     assert not list(tmp_path.rglob("*.part*"))
 
 
-def test_what_killed_runs_left_goes_once_no_other_run_is_at_work(tmp_path):
+def test_files_of_killed_runs_are_removed_when_no_other_run_is_active(tmp_path):
     folder = tmp_path / "T33UUU" / "2018" / "scene"
     folder.mkdir(parents=True)
     whole, *left = (folder / name for name in ("B11.tif", ".B11.0a.part.tif", "..B11.0a.part.1b.part.json"))
@@ -115,7 +115,7 @@ def run_in_source_tree(command):
 
 
 @pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.soak)])
-def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys, all_scenes, rounds):
+def test_a_run_killed_at_random_continues_without_fetching_complete_files_again(keys, all_scenes, rounds):
     command, archive, files = all_scenes
     keys.s3.rules = [Fault("slow", "jp2", seconds=0.1)]
     dice, kills = random.Random(4), 0
@@ -139,7 +139,7 @@ def test_killed_at_random_moments_it_goes_on_without_fetching_what_is_whole(keys
                 asked[path] = asked.get(path, 0) + 1
         digests_of_whole(archive)
         if done and kills < rounds:
-            # All is there before the kills are spent: begin again with half of it gone.
+            # All files exist before the last kill: remove half of them and start again.
             for sidecar in sorted(archive.rglob("[!.]*.json"))[::2]:
                 sidecar.unlink()
     keys.s3.rules = []

@@ -41,7 +41,7 @@ def extents():
     return set(of_maps.values())
 
 
-def test_maps_follow_files_that_grow_and_become_copies_where_these_are_asked_for(tool, keys, world, tmp_path):
+def test_maps_are_updated_with_their_files_and_imported_on_request(tool, keys, world, tmp_path):
     import grass.script as gs
 
     west, east, whole = parts_of(world)
@@ -66,7 +66,7 @@ def test_maps_follow_files_that_grow_and_become_copies_where_these_are_asked_for
     with rasterio.open(next((tmp_path / "a").rglob("B04.tif"))) as file:
         assert (cells() == file.read(1)).all() and cells().any()
     assert "Linking" not in go(west)
-    # Copies in the place of links, of which nothing is left; they stay as they are.
+    # Copies replace the links, and are then kept.
     linked = cells()
     assert "Importing 2 maps" in go(west, "-i")
     (tmp_path / "a").rename(tmp_path / "b")
@@ -75,7 +75,7 @@ def test_maps_follow_files_that_grow_and_become_copies_where_these_are_asked_for
     for words in (("-i",), ()):
         assert "maps..." not in go(west, *words)
     assert gs.raster_info(maps()[0])["maptype"] == "raster"
-    # A copy of a file that was made anew.
+    # A copy of a file that was made again.
     go(west, "-i", resampling="nearest")
     assert not (cells() == linked).all()
     # The same scenes in another archive: the links lead there.

@@ -16,7 +16,7 @@ from testsuite.fetch_ground import QUICK, items, local_items, scene_of
 from testsuite.world.faults import Fault
 
 
-def test_an_object_comes_whole_by_one_request(keys, world):
+def test_an_object_is_read_by_one_request(keys, world):
     asset = scene_of(world, "N0500_R022_T33UUU").assets["B12"]
     keys.s3.reset_counts()
     content = get_object(asset, QUICK)
@@ -57,7 +57,7 @@ def test_an_object_may_come_by_http(world):
         server.server_close()
 
 
-def test_a_server_that_names_a_wait_gets_it_and_waits_grow(keys, world):
+def test_the_wait_that_a_server_asks_for_is_kept_and_waits_grow(keys, world):
     asset = scene_of(world, "N0500_R022_T33UUU").assets["B12"]
     keys.s3.rules = [Fault("429", "B12", times=1, seconds=7), Fault("503", "B12", times=3)]
     waits = []
@@ -68,7 +68,7 @@ def test_a_server_that_names_a_wait_gets_it_and_waits_grow(keys, world):
     assert all(abs(wait - 2 ** (n + 1)) <= 0.2 * 2 ** (n + 1) for n, wait in enumerate(waits[1:]))
 
 
-def test_a_cut_body_is_continued(keys, world, monkeypatch):
+def test_an_answer_that_is_cut_off_is_continued(keys, world, monkeypatch):
     monkeypatch.setattr(objects, "_CHUNK", 512)
     asset = scene_of(world, "N0500_R022_T33UUU").assets["B12"]
     keys.s3.rules = [Fault("cut", "B12", times=2)]
@@ -106,7 +106,7 @@ def test_keys_may_come_from_a_profile_file(keys, world, monkeypatch, tmp_path):
     asset = scene_of(world, "N0500_R022_T33UUU").assets["SCL"]
     assert len(get_object(asset, QUICK)) == asset.size
     file.write_text("aws_secret_access_key = PLANTED\n")
-    with pytest.raises(AccessError, match="no AWS profile file") as caught:
+    with pytest.raises(AccessError, match="is not a valid AWS profile file") as caught:
         get_object(asset, QUICK)
     assert "PLANTED" not in str(caught.value) and caught.value.__cause__ is None
 

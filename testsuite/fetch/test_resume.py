@@ -1,4 +1,4 @@
-"""A second fetch: what is whole stays, what is not is fetched again, and files grow with the area."""
+"""A second fetch: complete files are kept, others are fetched again, and files are extended with the area."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from imperviouslib.edge.archivefile import fetch_scene, missing_bands
 from testsuite.fetch_ground import ALL_BANDS, area, digests, parts_of, task_of
 
 
-def test_a_second_fetch_asks_for_nothing(keys, world, tmp_path, expected):
+def test_a_second_fetch_sends_no_request(keys, world, tmp_path, expected):
     task = task_of(world, tmp_path)
     fetch_scene(task)
     keys.s3.reset_counts()
@@ -24,7 +24,7 @@ def test_a_second_fetch_asks_for_nothing(keys, world, tmp_path, expected):
 @pytest.mark.parametrize(
     "harm", ["truncate", "remove", "sidecar", "half a sidecar", "another resampling", "a larger area"]
 )
-def test_what_is_not_whole_or_not_as_wanted_is_fetched_again(keys, world, tmp_path, harm):
+def test_incomplete_files_and_those_with_other_settings_are_fetched_again(keys, world, tmp_path, harm):
     task = task_of(world, tmp_path, area=area(world, 1))
     fetch_scene(task)
     file = next(tmp_path.rglob("B11.tif"))
@@ -48,7 +48,7 @@ def test_what_is_not_whole_or_not_as_wanted_is_fetched_again(keys, world, tmp_pa
     assert sum(path.endswith(".jp2") for path in keys.s3.counts()["by_path"]) == len(again)
 
 
-def test_a_second_region_extends_what_the_first_has_fetched(keys, world, tmp_path, expected):
+def test_a_second_region_extends_the_files_of_the_first(keys, world, tmp_path, expected):
     west, east, whole = parts_of(world)
     tasks = [task_of(world, tmp_path, area=part) for part in (west, east)]
     for task in tasks:
@@ -62,7 +62,7 @@ def test_a_second_region_extends_what_the_first_has_fetched(keys, world, tmp_pat
     assert keys.s3.counts()["requests"] == 0
 
 
-def test_what_was_made_otherwise_does_not_make_a_file_larger(keys, world, tmp_path):
+def test_a_file_with_other_settings_does_not_extend_the_new_one(keys, world, tmp_path):
     west, east, _ = parts_of(world)
     fetch_scene(task_of(world, tmp_path, area=west, resampling="bilinear"))
     os.truncate(next(tmp_path.rglob("SCL.tif")), 100)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imperviouslib.core.choice import SceneFilter
-from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError, shown
+from imperviouslib.core.errors import AccessError, CatalogueError, FetchError, InputError, without_secrets
 from imperviouslib.core.items import Asset, parse_item
 from imperviouslib.core.window import Window
 from imperviouslib.edge import objects, pixels, stac
@@ -20,15 +20,15 @@ from testsuite.world.faults import Fault
 
 
 @pytest.mark.parametrize(
-    ("address", "as_shown"),
+    ("address", "without"),
     [
         ("https://me:PLANTED@host:8080/v1?token=SECRET#SECRET", "https://host:8080/v1"), ("http://SECRET@host", "http://host"),
         ("http://me:SEC@RET@host/a@b.jp2", "http://host/a@b.jp2"), ("s3://bucket/a.jp2?sig=PLANTED", "s3://bucket/a.jp2"),
         ("/data/a#1@b.jp2", "/data/a#1@b.jp2"), ("cdse", "cdse"),
     ],
 )  # fmt: skip
-def test_an_address_is_shown_without_its_secrets(address, as_shown):
-    assert shown(address) == as_shown
+def test_secrets_are_removed_from_an_address(address, without):
+    assert without_secrets(address) == without
 
 
 def test_passwords_of_addresses_are_neither_shown_nor_stored(world, tmp_path, monkeypatch):
@@ -69,8 +69,8 @@ def test_passwords_of_addresses_are_neither_shown_nor_stored(world, tmp_path, mo
     assert sidecar["source"]["href"] == "http://127.0.0.1:9/x.jp2" and sidecar["catalogue"] == "http://127.0.0.1:9/"
 
 
-def test_secrets_go_nowhere(tool, keys, tmp_path):
-    """Planted keys, right and wrong, are looked for in maps, ledger, messages and tracebacks."""
+def test_secrets_appear_nowhere(tool, keys, tmp_path):
+    """Planted keys, right and wrong, are looked for in maps, sidecars, messages and tracebacks."""
     import grass.script as gs
 
     secrets = [keys.secret_key, keys.access_key, "PLANTEDSECRET", "PLANTEDTOKEN", "X-Amz-Signature"]

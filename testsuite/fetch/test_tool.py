@@ -10,7 +10,7 @@ from testsuite.fetch_ground import digests, items, maps, reprocessed
 from testsuite.world.faults import Fault
 
 
-def test_the_tool_lists_fetches_links_and_fetches_no_more(tool, keys, world, tmp_path, expected):
+def test_the_tool_lists_fetches_links_and_then_fetches_nothing(tool, keys, world, tmp_path, expected):
     import grass.script as gs
 
     options = {"stac": keys.stac_url, "output": tmp_path / "a", "clouds": 100, "window": "04-15/10-31", "nprocs": 2}
@@ -30,14 +30,14 @@ def test_the_tool_lists_fetches_links_and_fetches_no_more(tool, keys, world, tmp
 
     status, out, err = tool(years="2021", **options)
     assert status == 0, err
-    assert "4 scenes, 16 files: 16 fetched, 0 were there, 0 failed" in out
+    assert "4 scenes, 16 files: 16 fetched, 0 existed before, 0 failed" in out
     found = digests(tmp_path / "a")
     assert expected.items() <= found.items()
     assert len(maps()) == 16
-    # A longer period extends the archive and the space-time dataset; nothing that is there is asked for.
+    # A longer period extends the archive and the space-time dataset; existing files are not requested again.
     keys.s3.reset_counts()
     status, out, err = tool(years="2021-2022", **options)
-    assert status == 0 and "9 scenes, 36 files: 20 fetched, 16 were there, 0 failed" in out
+    assert status == 0 and "9 scenes, 36 files: 20 fetched, 16 existed before, 0 failed" in out
     assert not any("2021/" in path for path in keys.s3.counts()["by_path"])
     assert len(maps()) == 36
     assert len(gs.read_command("t.rast.list", input="scenes", columns="name", flags="u").split()) == 36
@@ -73,16 +73,16 @@ def test_the_tool_reports_what_failed_and_the_next_run_fetches_it(tool, keys, wo
     keys.s3.rules = [Fault("404", f"{once[:10].replace('-', '')}.*B11_20m")]
     status, out, err = tool(**options)
     assert out, err
-    assert status == 1 and "4 scenes, 16 files: 14 fetched, 0 were there, 2 failed" in out
+    assert status == 1 and "4 scenes, 16 files: 14 fetched, 0 existed before, 2 failed" in out
     assert err.count("HTTP status 404") >= 2 and "Traceback" not in err
     status, out, err = tool("-k", **options)
-    assert status == 0 and "0 fetched, 14 were there, 2 failed" in out
+    assert status == 0 and "0 fetched, 14 existed before, 2 failed" in out
     keys.s3.rules = []
     status, out, err = tool(**options)
-    assert status == 0 and "2 fetched, 14 were there, 0 failed" in out
+    assert status == 0 and "2 fetched, 14 existed before, 0 failed" in out
 
 
-def test_expired_keys_stop_the_run_and_keep_what_is_there(tool, keys, tmp_path):
+def test_expired_keys_stop_the_run_and_keep_its_files(tool, keys, tmp_path):
     options = {"stac": keys.stac_url, "output": tmp_path / "a", "clouds": 100, "years": "2021"}
     keys.s3.rules = [Fault("expired", "jp2", skip=5)]
     status, out, err = tool(**options)
@@ -91,7 +91,7 @@ def test_expired_keys_stop_the_run_and_keep_what_is_there(tool, keys, tmp_path):
     assert asked <= 5 + 3
     keys.s3.rules = []
     status, out, err = tool(**options)
-    assert status == 0 and "11 fetched, 5 were there" in out
+    assert status == 0 and "11 fetched, 5 existed before" in out
 
 
 @pytest.mark.parametrize(

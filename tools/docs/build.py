@@ -3,7 +3,7 @@
 
 The pages are first gathered in a folder beside the site, each under its path in the checkout, so that links between them work there as they
 do in the checkout. README.md becomes the first page. Added to them are the options of each tool, from the head of its script, and a page for each module of the library.
-Everything that the site needs lies in it: it can be read, and built, without a network.
+The site contains everything it needs, so it can be built and read without a network.
 """
 
 import posixpath
@@ -20,7 +20,7 @@ from tools.pages import TOP, pages
 TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md")
 LINKED = ("LICENSE", "CITATION.cff", "testsuite/demo.sh")
 """Files that pages link to and that are no pages."""
-ROOMS = ("core", "edge", "stage")
+PACKAGES = ("core", "edge", "stage")
 # What g.parser fills in where the head of a script names a standard option and nothing else.
 _STANDARD = {
     "G_OPT_F_BIN_INPUT": ("input", "Name of the input file"),
@@ -29,9 +29,9 @@ _STANDARD = {
 }
 
 
-def modules(room: str) -> list[str]:
-    """Return the modules of a room, such as imperviouslib.core.grid."""
-    found = sorted((TOP / "imperviouslib" / room).rglob("*.py"))
+def modules(package: str) -> list[str]:
+    """Return the modules of a package, such as imperviouslib.core.grid."""
+    found = sorted((TOP / "imperviouslib" / package).rglob("*.py"))
     names = [".".join(path.relative_to(TOP).with_suffix("").parts) for path in found]
     return [name.removesuffix(".__init__") for name in names]
 
@@ -40,11 +40,11 @@ def options_of(script: str) -> list[tuple[str, str, str]]:
     """Return the options and flags in the head of a script: (name, default, description) each."""
     found = []
     for kind, standard, body in re.findall(r"^# %(option|flag)(?: (\w+))?\n((?:# % .*\n)*?)# %end", script, re.M):
-        told = dict(line.split(": ", 1) for line in re.findall(r"^# % (\w+: .+)$", body, re.M))
+        entries = dict(line.split(": ", 1) for line in re.findall(r"^# % (\w+: .+)$", body, re.M))
         key, words = _STANDARD.get(standard, ("", ""))
-        key = told.get("key", key)
-        text = ". ".join(told[part].rstrip(".") for part in ("label", "description") if part in told) or words
-        found.append((f"-{key}" if kind == "flag" else key, told.get("answer", ""), text))
+        key = entries.get("key", key)
+        text = ". ".join(entries[part].rstrip(".") for part in ("label", "description") if part in entries) or words
+        found.append((f"-{key}" if kind == "flag" else key, entries.get("answer", ""), text))
     return found
 
 
@@ -93,7 +93,7 @@ def gather(source: Path) -> None:
         target.parent.mkdir(exist_ok=True)
         target.write_text(manual_page(page), encoding="utf-8")
     (source / "library").mkdir()
-    for module in (module for room in ROOMS for module in modules(room)):
+    for module in (module for package in PACKAGES for module in modules(package)):
         text = f"{module}\n{'=' * len(module)}\n\n.. automodule:: {module}\n"
         (source / "library" / f"{module}.rst").write_text(text, encoding="utf-8")
     contents = [
@@ -101,7 +101,10 @@ def gather(source: Path) -> None:
         _contents("Documents", *_below("doc")),
         _contents("Decisions", *_below("doc/adr")),
         _contents("Contributing", *TEXTS),
-        *(_contents(f"Library: {room}", *(f"library/{module}" for module in modules(room))) for room in ROOMS),
+        *(
+            _contents(f"Library: {package}", *(f"library/{module}" for module in modules(package)))
+            for package in PACKAGES
+        ),
     ]
     home = (TOP / "README.md").read_text(encoding="utf-8")
     (source / "index.md").write_text("".join([home, *contents]), encoding="utf-8")

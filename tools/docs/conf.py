@@ -27,8 +27,8 @@ add_module_names = False
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 # GRASS can be imported only in its sessions, and the others take long; none is needed to read docstrings.
 autodoc_mock_imports = [
-    "grass", "grass_session", "h5py", "ijson", "keras", "matplotlib", "obstore", "pyarrow", "pyproj", "pystac", "pystac_client", "rasterio",
-    "scipy", "shapely", "sklearn", "tensorflow",
+    "grass", "grass_session", "h5py", "keras", "matplotlib", "obstore", "pyarrow", "pyproj", "pystac", "pystac_client", "rasterio",
+    "scipy", "sklearn", "tensorflow",
 ]  # fmt: skip
 python_maximum_signature_line_length = 100
 

@@ -20,7 +20,7 @@ class LabelSettings:
     legend: str = "s2glc"
     """Name of a legend, or path of a legend file."""
     ties: str = "balanced"
-    """Which class wins a tie: a value of core/labels.TIES."""
+    """Which class a tied cell gets: balanced, lowest or highest."""
     clean: str | None = None
     """Second land cover map: labels that it contradicts are left out; None = keep all."""
     clean_legend: str = "corine"
@@ -48,7 +48,7 @@ class ArdSettings:
     plot: Path | None = None
     """Folder for images of the periods and labels; None = draw none."""
     format: str = "plain"
-    """Of what is printed: plain or json."""
+    """Format of what is printed: plain or json."""
     as_float: bool = False
     """Write float32 with NaN instead of uint16."""
     check: Path | None = None
@@ -57,7 +57,7 @@ class ArdSettings:
     def __post_init__(self) -> None:
         if (self.output is None) == (self.check is None):
             raise InputError(
-                _("Neither or both of an output and a file to check are given"),
+                _("Exactly one of an output file and a file to check is needed"),
                 then=_("Give output=, or -c with the file as input=."),
             )
 

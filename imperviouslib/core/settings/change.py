@@ -16,7 +16,7 @@ from imperviouslib.core.options import Flags, Options, parse_years, split_words
 
 @dataclass(frozen=True)
 class ChangeSettings:
-    """Everything that the user chose, parsed and without contradictions."""
+    """What to compare, how to compute the figures, and where to write them."""
 
     zones: str
     """Vector map of the regions."""
@@ -53,10 +53,8 @@ class ChangeSettings:
         given = [option for option in ("input", "classes", "shares") if getattr(self, option)]
         if len(given) != 1:
             raise InputError(
-                _("Options <input>, <classes> and <shares>"),
-                found=_("{} of them").format(len(given)),
-                expected=_("one"),
-                then=_("Give the maps of the years by one of them."),
+                _("{} of the options <input>, <classes> and <shares> are set").format(len(given)),
+                then=_("Give exactly one of them."),
             )
         if self.legend and not self.classes:
             raise InputError(
@@ -67,7 +65,7 @@ class ChangeSettings:
             raise InputError(
                 _("Option <years>"),
                 found=_("{} years for {} maps").format(len(self.years), len(self.maps)),
-                expected=_("one year a map, in their order"),
+                expected=_("one year per map, in the same order"),
                 then=_("List the year of each map."),
             )
         mapnames.check_prefix(self.prefix, "prefix")
@@ -87,9 +85,9 @@ class ChangeSettings:
             )
         if len(self.definitions) > 1 and not self.kind.several_definitions:
             raise InputError(
-                _("Option <definition>"),
-                found=_("{} definitions with <{}>").format(len(self.definitions), self.kind.name),
-                expected=_("one, because these maps know one kind of sealed land"),
+                _(
+                    "Option <definition>: {} definitions cannot be used with <{}>, whose maps fit one definition only"
+                ).format(len(self.definitions), self.kind.name),
                 then=_("Choose one."),
             )
 
@@ -115,7 +113,7 @@ class ChangeSettings:
 
     @classmethod
     def parse(cls, options: Options, flags: Flags) -> ChangeSettings:
-        """Parse what g.parser gives; raise InputError where a value is not valid."""
+        """Parse what g.parser gives; raise InputError if an option is invalid."""
         return cls(
             zones=options["zones"],
             output=Path(options["output"]).expanduser(),

@@ -41,21 +41,21 @@ class FetchSettings:
     tiles: tuple[str, ...] = ()
     """MGRS tiles without T, sorted; empty = all."""
     max_cloud_pct: float = 60.0
-    """Most cloud in a scene, in per cent of its valid pixels, 0-100."""
+    """Maximum cloud cover of a scene, in per cent of its valid pixels, 0-100."""
     max_scenes: int = 6
-    """Most scenes per tile and year."""
+    """Maximum number of scenes per tile and year."""
     choice: str = "clear"
     """How to choose among scenes: clear (the most clear ground) or bytes (the largest files)."""
     resampling: str = "cubic"
-    """Of the bands: nearest, bilinear or cubic."""
+    """Resampling of the bands: nearest, bilinear or cubic."""
     prefix: str = "scenes"
-    """Of the maps, and name of their space-time dataset."""
+    """Prefix of the maps, and name of their space-time dataset."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """Attempts and waits per object."""
     nprocs: int = 1
     """Processors to use."""
     format: str = "plain"
-    """Of what is printed: plain or json."""
+    """Format of what is printed: plain or json."""
     list_only: bool = False
     """List what would be fetched, and fetch nothing."""
     no_maps: bool = False
@@ -63,7 +63,7 @@ class FetchSettings:
     import_maps: bool = False
     """Copy the scenes into the mapset instead of linking their files."""
     keep_going: bool = False
-    """End with success where some files could not be fetched."""
+    """End with status 0 even if some files could not be fetched."""
 
     def __post_init__(self) -> None:
         if self.area and self.bbox:
@@ -90,12 +90,12 @@ class FetchSettings:
 
     @property
     def scene_filter(self) -> SceneFilter:
-        """What a scene must be like to be considered."""
+        """Conditions that a scene must meet."""
         return SceneFilter(self.years, self.window, self.bands, self.max_cloud_pct, self.tiles)
 
     @classmethod
     def parse(cls, options: Options, flags: Flags) -> FetchSettings:
-        """Parse what g.parser gives; raise InputError where an option cannot be understood."""
+        """Parse what g.parser gives; raise InputError if an option is invalid."""
         return cls(
             archive=Path(options["output"]),
             years=parse_years(options["years"]),
@@ -122,7 +122,7 @@ class FetchSettings:
 
 
 def _parse_bands(text: str) -> tuple[str, ...]:
-    """Return the bands in capitals; a band given twice stays twice, for the check to find."""
+    """Return the bands in capitals; repeated bands are kept, so that `_check_bands` finds them."""
     return tuple(word.strip().upper() for word in text.split(",") if word.strip())
 
 

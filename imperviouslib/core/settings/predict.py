@@ -33,7 +33,7 @@ class PredictSettings:
 
     @classmethod
     def parse(cls, options: Options, flags: Flags) -> PredictSettings:
-        """Read what the user gave; raise InputError if it is not understood."""
+        """Parse what g.parser gives; raise InputError if an option is invalid."""
         return cls(
             input=Path(options["input"]),
             model=Path(options["model"]).expanduser(),

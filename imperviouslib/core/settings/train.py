@@ -24,21 +24,21 @@ class TrainSettings:
     years: tuple[int, ...] = ()
     """Years whose features are trained on, ascending; empty = all of the file."""
     patch: int = 64
-    """Cells a side of a training patch; a multiple of 2^depth."""
+    """Side of a training patch in cells; a multiple of 2^depth."""
     filters: int = 16
     """Filters of the first level."""
     depth: int = 3
     """Number of poolings."""
     epochs: int = 20
-    """Most epochs."""
+    """Maximum number of epochs."""
     batch: int = 8
     """Patches per batch."""
     test: float = 0.2
     """Share of the ground to test on, 0-1; validation takes half as much."""
     seed: int = 1
-    """Of the split, the first weights and the patches."""
+    """Seed of the split, the first weights and the patches."""
     format: str = "plain"
-    """Of the printed figures: plain or json."""
+    """Format of the printed figures: plain or json."""
 
     def __post_init__(self) -> None:
         if self.patch % self.anchor:
@@ -66,7 +66,7 @@ class TrainSettings:
 
     @classmethod
     def parse(cls, options: Options, flags: Flags) -> TrainSettings:
-        """Read what the user gave; raise InputError if it is not understood or contradicts itself."""
+        """Parse what g.parser gives; raise InputError if an option is invalid or options contradict each other."""
         return cls(
             input=Path(options["input"]),
             output=Path(options["output"]).expanduser(),

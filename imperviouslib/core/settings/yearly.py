@@ -35,7 +35,7 @@ class YearlySettings:
     nprocs: int = 1
     """Threads to use."""
     format: str = "plain"
-    """Of what is printed: plain or json."""
+    """Format of what is printed: plain or json."""
     check_only: bool = False
     """Check the archive and make nothing."""
     link: bool = False

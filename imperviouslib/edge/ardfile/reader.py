@@ -48,9 +48,7 @@ class ArdFile:
             handle = h5py.File(path, "r")
         except OSError as err:
             raise ArdError(
-                _("File '{}'").format(path),
-                found=_("no complete HDF5 file"),
-                expected=_("a file written by r.s2.ard"),
+                _("File '{}' is not a complete HDF5 file").format(path),
                 then=_("Write it again with r.s2.ard."),
             ) from err
         with handle:
@@ -64,16 +62,12 @@ class ArdFile:
             number = None if contract is None else int(contract)
         except Exception as err:
             raise ArdError(
-                _("File '{}'").format(path),
-                found=_("damaged metadata ({})").format(err),
-                expected=_("the contract of r.s2.ard"),
+                _("File '{}' has damaged metadata ({})").format(path, err),
                 then=again,
             ) from err
         if number is None:
             raise ArdError(
-                _("File '{}'").format(path),
-                found=_("an HDF5 file of other software"),
-                expected=_("a file written by r.s2.ard"),
+                _("HDF5 file '{}' was not written by r.s2.ard").format(path),
                 then=again,
             )
         if number != CONTRACT:
@@ -85,18 +79,14 @@ class ArdFile:
             )
         if not complete:
             raise ArdError(
-                _("File '{}'").format(path),
-                found=_("a file that was not finished"),
-                expected=_("a complete file"),
+                _("File '{}' is not complete, because the run that wrote it was stopped").format(path),
                 then=again,
             )
         try:
             return cls(path, handle)
         except Exception as err:
             raise ArdError(
-                _("File '{}'").format(path),
-                found=_("damaged metadata ({})").format(err),
-                expected=_("the contract of r.s2.ard"),
+                _("File '{}' has damaged metadata ({})").format(path, err),
                 then=again,
             ) from err
 
@@ -129,9 +119,7 @@ class ArdFile:
         missing = next((feature for feature in self.features if feature not in self._file), None)
         if missing:
             raise ArdError(
-                _("File '{}'").format(self.path),
-                found=_("no variable {}").format(missing),
-                expected=_("a variable for each feature"),
+                _("File '{}' has no variable {}").format(self.path, missing),
                 then=_("Write it again with r.s2.ard."),
             )
         out = np.zeros((len(self.features), *part.shape), dtype=np.uint16)
@@ -187,8 +175,6 @@ class ArdFile:
             out[common.slices_in(part)] = variable[rows, cols] if t is None else variable[t, rows, cols]
         except (OSError, RuntimeError, ValueError, TypeError) as err:
             raise ArdError(
-                _("File '{}'").format(self.path),
-                found=_("a damaged part of {}").format(variable.name),
-                expected=_("data that can be read"),
+                _("File '{}' has a damaged part in variable {}").format(self.path, variable.name),
                 then=_("Check it with r.s2.ard -c, and write it again."),
             ) from err

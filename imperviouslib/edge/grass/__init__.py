@@ -1,4 +1,4 @@
-"""The GRASS database: region, maps, temporal data, and the mapset as a place of work. Only the session's own process uses it.
+"""The GRASS database: region, maps, temporal data, and workspace (locks, temporary names). Only the process of the session uses it.
 
 The user's region and mask are never changed: every call that reads or writes cells gets its own region by environment.
 """

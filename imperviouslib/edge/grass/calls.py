@@ -65,8 +65,7 @@ def read_bytes(tool: str, grid: Grid, **parameters: Any) -> bytes:
     raw = process.communicate()[0]
     if process.returncode:
         raise InputError(
-            _("Map <{}>").format(parameters.get("input")),
-            found=_("cells that cannot be read"),
+            _("Map <{}> has cells that cannot be read").format(parameters.get("input")),
             then=_("Check it with r.info."),
         )
     return raw

@@ -1,4 +1,4 @@
-"""The current region, its projection and the user's mask, none of which is ever changed."""
+"""The current region, its projection and the user's mask. None of them is ever changed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def has_mask() -> bool:
 
 
 def region_grid(res_m: int = RES_M) -> Grid:
-    """Return the current region as a Grid; raise GridError where it is not EPSG:3035 or off the grid."""
+    """Return the current region as a Grid; raise GridError if it is not in EPSG:3035 or not on the grid."""
     check_projection()
     region = gs.region()
     if any(abs(region[key] - res_m) > 1e-9 for key in ("nsres", "ewres")):
@@ -63,7 +63,7 @@ def region_grid(res_m: int = RES_M) -> Grid:
     if any(edge % res_m for edge in edges):
         raise GridError(
             _("Current region"),
-            found=_("edges ") + " ".join(f"{edge:g}" for edge in edges),
+            found=_("edges {}").format(" ".join(f"{edge:g}" for edge in edges)),
             expected=_("multiples of {} m").format(res_m),
             then=_("Align it with g.region -a res={}.").format(res_m),
         )
@@ -97,7 +97,7 @@ def check_projection() -> None:
     if not same:
         raise GridError(
             _("Location <{}>").format(gs.gisenv()["LOCATION_NAME"]),
-            found=info.get("srid") or info.get("name") or "another projection",
+            found=info.get("srid") or info.get("name") or _("another projection"),
             expected=_("EPSG:{}").format(EPSG),
             then=_("Create one with grass -c EPSG:{} -e DIR/NAME and start the tool there.").format(EPSG),
         )

@@ -21,7 +21,7 @@ _SCL_COLOURS = (
 
 @dataclass(frozen=True)
 class SceneMap:
-    """A raster file of a scene, and how it is to appear as a map."""
+    """A raster file of a scene, and the name and metadata of its map."""
 
     path: Path
     name: str
@@ -36,7 +36,7 @@ def outdated(scenes: Sequence[SceneMap], *, link: bool) -> list[SceneMap]:
     """Return the scenes that have no map in the current mapset, or one that does not match the file as it is now.
 
     A linked map keeps its old extent when its file is replaced by one of another extent. Where links are wanted, an imported copy
-    will do as long as the file is not newer. The check reads two small files per map, because a GRASS call for each of thousands of
+    also counts as a match, if the file is not newer. The check reads two small files per map, because a GRASS call for each of thousands of
     maps would take minutes.
     """
     mapset = mapset_folder()

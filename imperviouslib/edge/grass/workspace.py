@@ -1,4 +1,4 @@
-"""The mapset as a place of work: locks between runs, temporary names and folders, and what killed runs left behind."""
+"""Locks between runs, temporary names and folders in the mapset, and removal of what killed runs left behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def temporary_folder() -> Path:
     """Return a folder for files of this process within the mapset, removed by GRASS when the session ends."""
-    # GRASS numbers these folders by process alone, so two threads must not ask at once.
+    # GRASS numbers these folders by process only, so two threads must not ask for one at the same time.
     with _ONE_AT_A_TIME:
         return Path(gs.tempdir())
 
@@ -79,14 +79,14 @@ def mapset_folder() -> Path:
 
 @contextlib.contextmanager
 def lock_maps(prefix: str) -> Iterator[None]:
-    """Hold the maps `<prefix>_*` of the current mapset for this process; raise InputError if another run holds them."""
+    """Lock the maps `<prefix>_*` of the current mapset for this process; raise InputError if another run holds them."""
     with exclusive_lock(shared_folder() / f"writing_{prefix}", f"Maps <{prefix}_*>"):
         yield
 
 
 @contextlib.contextmanager
 def lock_vector(name: str) -> Iterator[None]:
-    """Hold a vector map of the current mapset for this process; raise InputError if another run holds it."""
+    """Lock a vector map of the current mapset for this process; raise InputError if another run holds it."""
     with exclusive_lock(shared_folder() / f"vector_{name}", f"Vector map <{name}>"):
         yield
 

@@ -32,7 +32,7 @@ def run(settings: ArdSettings) -> int:
         if labels and not any(period[:4] == str(labels.year) for period in sources.periods):
             grass.warning(
                 _(
-                    "The labels show {}, and no composite does: r.unet.train uses them for other years only with years=. Check <label_year> and <years>."
+                    "The labels show {}, but there is no composite of that year. Check <label_year> and <years>. To use the labels for other years, give years= to r.unet.train."
                 ).format(labels.year)
             )
         tally = write_file(output, area, sources, labels, as_float=settings.as_float)

@@ -29,7 +29,7 @@ class ClassMap:
         if not grass.is_aligned(self.name, area.res_m // self.factor):
             grass.warning(
                 _(
-                    "Map <{}>: its cells do not nest in the grid. Each cell takes its nearest pixels, which may lie half a pixel off."
+                    "Map <{}>: its pixels do not nest in the cells of the grid. Each cell uses the nearest pixels, which may be shifted by half a pixel."
                 ).format(self.name)
             )
         grass.remove_abandoned(option)
@@ -115,8 +115,10 @@ def _check_codes(name: str, codes: list[int], legend: Legend) -> None:
         )
     if not codes or all(legend.codes[code] == NODATA for code in codes):
         raise InputError(
-            _("Map <{}>").format(name),
-            found=_("only no data within the region") if codes else _("no cell within the region"),
-            expected=_("land cover over the region"),
+            (
+                _("Map <{}> has only no data within the region")
+                if codes
+                else _("Map <{}> has no cell within the region")
+            ).format(name),
             then=_("Check the region with g.region -l."),
         )

@@ -44,7 +44,7 @@ class Sources:
         return {"stack": origins, "scenes": [scenes[name] for name in sorted(scenes)]}
 
     def content(self, period: str) -> dict[str, Any]:
-        """Return what tells whether the maps of a period, as they are read now, have changed since an earlier run."""
+        """Return a value that changes if the maps of a period change between two runs."""
         names = [*(self.maps[period, feature] for feature in self.features), *self.counts[period]]
         return {"maps": {name: _map_origin(name, period) for name in names}, "mask": grass.has_mask()}
 
@@ -89,17 +89,13 @@ def _resolve_periods(prefix: str, years: Sequence[int]) -> tuple[str, ...]:
     found = [one.period for one in mapnames.parse_period_maps(names, prefix, layer=COUNT)]
     if not found:
         raise InputError(
-            _("Option <input>"),
-            found=_("no map <{}>").format(mapnames.pattern(prefix, layer=COUNT)),
-            expected=_("composites of r.s2.yearly"),
+            _("Option <input>: there is no map <{}> of r.s2.yearly").format(mapnames.pattern(prefix, layer=COUNT)),
             then=_("Check the prefix with g.list, or run r.s2.yearly."),
         )
     missing = next((year for year in years if not any(period[:4] == str(year) for period in found)), None)
     if missing:
         raise InputError(
-            _("Composites <{}>").format(prefix),
-            found=_("none of {}").format(missing),
-            expected=_("one in each of {}").format(", ".join(map(str, years))),
+            _("Option <input>: prefix {} has no composite of {}").format(prefix, missing),
             then=_("Run r.s2.yearly for {}, or leave it out. There are {}.").format(missing, ", ".join(found)),
         )
     return tuple(period for period in found if not years or int(period[:4]) in years)
@@ -111,9 +107,7 @@ def _resolve_parts(prefix: str, period: str, stack: Sequence[str], found: Sequen
     missing = next((name for name in parts.values() if name not in found), None)
     if missing:
         raise InputError(
-            _("Composites <{}>").format(prefix),
-            found=_("no {}").format(missing),
-            expected=_("{} in each year").format(", ".join(stack)),
+            _("Option <stack>: prefix {} has no composite {}").format(prefix, missing),
             then=_("Run r.s2.yearly for it, or change <stack> or <years>. There are {}.").format(", ".join(found)),
         )
     return parts
@@ -130,9 +124,7 @@ def _list_features(prefix: str, period: str) -> tuple[str, ...]:
     found = [one.layer for one in maps if one.period == period and mapnames.is_feature(one.layer)]
     if not found:
         raise InputError(
-            _("Option <input>"),
-            found=_("no feature among the maps <{}>").format(wanted),
-            expected=_("features such as B12_p50"),
+            _("Option <input>: none of the maps <{}> is a feature such as B12_p50").format(wanted),
             then=_("Run r.s2.yearly, or name <features>."),
         )
     return in_order(found)

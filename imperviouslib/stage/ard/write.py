@@ -1,4 +1,4 @@
-"""The HDF5 file: periods written one by one into parts that survive a stop, then joined."""
+"""The HDF5 file: periods are written one by one into part files, which a stopped run leaves for the next one, and then joined."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Series:
 
 
 def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Series:
-    """Find and check the yearly maps; raise InputError or GridError where they do not fit."""
+    """Find and check the yearly maps; raise InputError or GridError if they do not fit."""
     years, names = settings.years, settings.maps
     if settings.input:
         years, names = _find_predicted(settings.input, settings.years)

@@ -1,4 +1,4 @@
-"""The maps of a run: temporary names, r.mapcalc, what the maps say of themselves, and their final names."""
+"""The maps of a run: temporary names, r.mapcalc, metadata, and final names."""
 
 from __future__ import annotations
 

@@ -64,9 +64,7 @@ def read_scenes(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFi
     incomplete = [scene for (_tile, scene), files in groups.items() if not all(band in files for band in needed)]
     if not complete:
         raise InputError(
-            _("Archive '{}'").format(archive),
-            found=_("no scene with all of {}").format(", ".join(needed)),
-            expected=_("scenes that have each band"),
+            _("Archive '{}' has no scene with all of {}").format(archive, ", ".join(needed)),
             then=_("Fetch the missing bands with bands= of r.s2.fetch, or leave them out of <bands>."),
         )
     if incomplete:
@@ -78,9 +76,7 @@ def read_scenes(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFi
     meeting = [scene for scene in _newest(complete) if scene.any.grid.intersection(area)]
     if not meeting:
         raise InputError(
-            _("Archive '{}'").format(archive),
-            found=_("{} complete scenes, none of them in the region").format(len(complete)),
-            expected=_("scenes over the region"),
+            _("Archive '{}' has {} complete scenes, none of them in the region").format(archive, len(complete)),
             then=_("Check the region with g.region -l, and option <bands>."),
         )
     return meeting
@@ -89,9 +85,7 @@ def read_scenes(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFi
 def empty_archive(archive: Path) -> InputError:
     """Return the error of an archive without scenes."""
     return InputError(
-        _("Archive '{}'").format(archive),
-        found=_("no complete scene"),
-        expected=_("an archive written by r.s2.fetch"),
+        _("Archive '{}' has no complete scene of r.s2.fetch").format(archive),
         then=_("Check option <input>, or run r.s2.fetch."),
     )
 
@@ -112,9 +106,7 @@ def resolve_years(years: Sequence[int], scenes: Sequence[SceneFiles], archive: P
     missing = next((year for year in years if year not in available), None)
     if missing:
         raise InputError(
-            _("Archive '{}'").format(archive),
-            found=_("no complete scene over the region in {}").format(missing),
-            expected=_("scenes in each of {}").format(", ".join(map(str, years))),
+            _("Archive '{}' has no complete scene over the region in {}").format(archive, missing),
             then=_("Fetch {} with r.s2.fetch, or leave it out. The archive has {}.").format(
                 missing, ", ".join(map(str, available))
             ),
