@@ -260,6 +260,18 @@ def test_other_contracts_and_other_files_are_refused(tmp_path, file):
         pass
 
 
+def test_labels_of_other_classes_are_refused(tmp_path, file):
+    path = tmp_path / "five.h5"
+    path.write_bytes(file[0].read_bytes())
+    with h5py.File(path, "r+") as handle:
+        handle["label"].attrs["flag_meanings"] = "artificial natural green other water"
+    with (
+        ArdFile.open(path) as ard,
+        pytest.raises(ArdError, match=r"found labels of the classes .* water, expected artificial"),
+    ):
+        ard.read_label(ard.grid)
+
+
 def _set(name, where, value):
     def change(handle):
         handle[name][where] = value

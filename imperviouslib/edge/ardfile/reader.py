@@ -15,6 +15,7 @@ import numpy as np
 from imperviouslib.core.errors import ArdError, _
 from imperviouslib.core.feature import Feature
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.legend import CLASSES
 from imperviouslib.edge.ardfile.contract import CONTRACT, NO_BYTE, metadata_digest
 
 
@@ -140,9 +141,22 @@ class ArdFile:
 
     def read_label(self, part: Grid) -> np.ndarray:
         """Read labels: array (row, col), uint8, class 1-4, 0 = no data or outside."""
+        self._check_classes()
         out = np.zeros(part.shape, dtype=np.uint8)
         self._fill(out, self._file["label"], part, None)
         return out
+
+    def _check_classes(self) -> None:
+        """Raise ArdError if the labels have other classes than the suite has now: their codes would mean something else."""
+        keys = " ".join(c.key for c in CLASSES)
+        found = str(self._file["label"].attrs.get("flag_meanings", "")) if self.has_label else keys
+        if found != keys:
+            raise ArdError(
+                _("File '{}'").format(self.path),
+                found=_("labels of the classes {}").format(found),
+                expected=keys,
+                then=_("Write it again with r.s2.ard."),
+            )
 
     def read_purity(self, part: Grid) -> np.ndarray:
         """Read the majority class's share: array (row, col), uint8, per cent, 255 = no data or outside."""
