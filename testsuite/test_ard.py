@@ -208,7 +208,7 @@ def test_bad_input_is_one_clear_line(grass, tmp_path):
     twice = tmp_path / "twice.txt"
     twice.write_text("99 1\n99 3\n")
     for options, said in [
-        (["years=2017,2019"], "none of 2019"),
+        (["years=2017,2019"], "has no composite of 2019"),
         (["features=B08_p50"], "s2_2017_B08_p50"),
         (["labels=nothing"], "Option <labels>: there is no raster map <nothing>"),
         (["labels=s2glc"], "code 99, expected a code of the legend 's2glc'"),
