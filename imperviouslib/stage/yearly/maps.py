@@ -12,6 +12,7 @@ from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.mapnames import COUNT, PeriodMap
 from imperviouslib.core.provenance import CompositeProvenance, MaskScenes, SceneRecord
+from imperviouslib.core.recipe import Layer
 from imperviouslib.edge import grass
 from imperviouslib.stage.yearly.planes import write_planes
 from imperviouslib.stage.yearly.scenes import PeriodTask, SceneFiles
@@ -41,14 +42,7 @@ def compose(task: PeriodTask, prefix: str, *, threads: int, link: bool) -> Names
         grass.import_tiff(paths[layer.name], part, link=link, replace=True)
         if not link:
             paths[layer.name].unlink()
-        grass.describe(
-            part,
-            title=f"{layer.title}, {task.period.name}",
-            history=history,
-            provenance=provenance[layer.name],
-            units=layer.units,
-            semantic_label=layer.semantic_label,
-        )
+        _describe(part, layer, history, provenance[layer.name])
         grass.run("r.colors", map=part, color=layer.color)
     grass.rename({_part(name): name for name in names.values()})
     _finish(task, prefix, names)
@@ -75,14 +69,7 @@ def join_scenes(task: PeriodTask, prefix: str) -> Names:
             grass.link_file(scene.bands[band].path, name)
         part = _part(names[layer.name])
         grass.mosaic(scenes, part, replace=True)
-        grass.describe(
-            part,
-            title=f"{layer.title}, {period}",
-            history=history,
-            provenance=provenance[layer.name],
-            units=layer.units,
-            semantic_label=layer.semantic_label,
-        )
+        _describe(part, layer, history, provenance[layer.name])
         # Stretched by the range: a histogram would read the virtual map, which is slow where tiles overlap.
         grass.run("r.colors", map=part, color="grey")
         grass.rename({part: names[layer.name]})
@@ -107,6 +94,18 @@ def _names(task: PeriodTask, prefix: str) -> Names:
 def _part(name: str) -> str:
     """Return the name of a map that is not complete yet."""
     return f"{name}_part"
+
+
+def _describe(part: str, layer: Layer, history: str, provenance: CompositeProvenance) -> None:
+    """Write what is known of a layer's map into its metadata."""
+    grass.describe(
+        part,
+        title=f"{layer.title}, {provenance.period}",
+        history=history,
+        provenance=provenance,
+        units=layer.units,
+        semantic_label=layer.semantic_label,
+    )
 
 
 def _ids(scenes: Sequence[SceneFiles]) -> str:
