@@ -440,6 +440,7 @@ TABLE = [
     Row(FETCH, "band doubled", {"bands": "B12,B12"}, "Option <bands>", "B12,B12", "once", "Correct"),
     Row(FETCH, "nothing so clear", {"clouds": 0}, "Search in", "none of which passes", "0 % cloud", "Widen"),
     Row(FETCH, "nothing in winter", {"window": "01-01/01-05"}, "Search in", "0 items", "01-01/01-05", "Widen"),
+    Row(FETCH, "tile in no form", {"tiles": "33UUU,31U"}, "Option <tiles>", "'31U'", "MGRS tiles", "Correct"),
     Row(FETCH, "tile elsewhere", {"tiles": "31TDH"}, "Search in", "none", "31TDH", "<tiles>"),
     Row(FETCH, "region elsewhere", {}, "Search in", "0 items", "over the", REGION, region=AWAY),
     # The catalogue.
@@ -484,6 +485,7 @@ TABLE = [
     Row(YEARLY, "years doubled", {"years": "2018,2018"}, "Option <years>", "2018,2018", "ascending", "Sort"),
     Row(YEARLY, "band not fetched", {"bands": "B08"}, "Archive", "no scene with all of B08, SCL", "all of B08, SCL", "Fetch"),
     Row(YEARLY, "classes as a band", {"bands": "SCL"}, "Option <bands>", "SCL", "B12,B11,B04", "Correct"),
+    Row(YEARLY, "tile in no form", {"tiles": "COMMON"}, "Option <tiles>", "COMMON", "MGRS tiles", "Correct"),
     Row(YEARLY, "tile unknown", {"tiles": "31TDH"}, "Option <tiles>", "31TDH", "32UPD", "Correct"),
     Row(YEARLY, "period unknown", {"period": "decade"}, "Option <period>", "decade", "season", "Correct"),
     Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", "several", "Leave out -q"),

@@ -16,6 +16,7 @@ from imperviouslib.core.bands import SCL, Band, parse_band
 from imperviouslib.core.baseline import Baseline, Processing, format_baseline, parse_baseline
 from imperviouslib.core.errors import CatalogueError, _
 from imperviouslib.core.grid import RES_M
+from imperviouslib.core.options import TILE
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
     if not re.fullmatch(r"(?!\.)[A-Za-z0-9._-]+", name):
         raise fail(_("an id that cannot be the name of a folder"), _("letters, digits and ._- only"))
     tile = _parse_tile(properties, product)
-    if tile is None or not re.fullmatch(r"\d{2}[C-X][A-Z]{2}", tile):
+    if tile is None or not re.fullmatch(TILE, tile):
         raise fail(
             _("tile {}").format(tile) if tile else _("no MGRS tile"),
             _("a tile such as 31UFS in grid:code or s2:mgrs_tile"),
@@ -218,7 +219,7 @@ def _parse_tile(properties: Mapping[str, Any], product: str) -> str | None:
         return str(properties["grid:code"]).removeprefix("MGRS-").zfill(5)
     if properties.get("s2:mgrs_tile"):
         return str(properties["s2:mgrs_tile"]).zfill(5)
-    match = re.search(r"_T(\d{2}[C-X][A-Z]{2})(?:_|\.|$)", product)
+    match = re.search(rf"_T({TILE})(?:_|\.|$)", product)
     return match[1] if match else None
 
 

@@ -11,6 +11,8 @@ from imperviouslib.core.errors import InputError, _
 Options = Mapping[str, str]
 """What g.parser gives: option to text, empty where it was not given."""
 Flags = Mapping[str, bool]
+TILE = r"\d{2}[C-X][A-Z]{2}"
+"""Code of an MGRS tile: UTM zone, band of latitude, square of 100 km."""
 
 
 def split_words(text: str) -> tuple[str, ...]:
@@ -20,6 +22,24 @@ def split_words(text: str) -> tuple[str, ...]:
     ('B12', 'B11')
     """
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def parse_tile_list(text: str) -> tuple[str, ...]:
+    """Parse a list of MGRS tiles, with or without the leading T, each once; raise InputError for what is not the code of a tile.
+
+    >>> parse_tile_list("T31UDS,31ues")
+    ('31UDS', '31UES')
+    """
+    tiles = tuple(dict.fromkeys(word.upper().removeprefix("T") for word in split_words(text)))
+    wrong = [tile for tile in tiles if not re.fullmatch(TILE, tile)]
+    if wrong:
+        raise InputError(
+            _("Option <tiles>"),
+            found=f"'{wrong[0]}'",
+            expected=_("MGRS tiles such as 31UDS"),
+            then=_("Correct the list."),
+        )
+    return tiles
 
 
 def parse_years(text: str, option: str = "years") -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import split_words
+from imperviouslib.core.options import parse_tile_list
 
 TileChoice = Literal["common", "all"] | tuple[str, ...]
 """Tiles that all years have, all tiles, or a list of tiles without their leading T."""
@@ -24,7 +24,7 @@ def parse_tiles(text: str) -> TileChoice:
         return "common"
     if text == "all":
         return "all"
-    return tuple(dict.fromkeys(word.upper().removeprefix("T") for word in split_words(text)))
+    return parse_tile_list(text)
 
 
 def format_tiles(choice: TileChoice) -> str:

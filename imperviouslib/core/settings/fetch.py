@@ -9,7 +9,7 @@ from imperviouslib.core import choice, mapnames, resample
 from imperviouslib.core.bands import BANDS, DEFAULT_BANDS
 from imperviouslib.core.choice import SceneFilter
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import Flags, Options, parse_years, split_words
+from imperviouslib.core.options import Flags, Options, parse_tile_list, parse_years
 from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.core.window import Window, parse_window
 
@@ -105,7 +105,7 @@ class FetchSettings:
             bbox=_parse_bbox(options["bbox"]) if options["bbox"] else None,
             window=parse_window(options["window"]),
             bands=_parse_bands(options["bands"]),
-            tiles=tuple(sorted({tile.upper().removeprefix("T") for tile in split_words(options["tiles"])})),
+            tiles=tuple(sorted(parse_tile_list(options["tiles"]))),
             max_cloud_pct=float(options["clouds"]),
             max_scenes=int(options["scenes"]),
             choice=options["choice"],
