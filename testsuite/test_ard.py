@@ -240,7 +240,7 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
     assert (label[:20, :20] == 1).all() and (label[:20, 20:] == 3).all() and (label[20:, :20] == 4).all()
     _labels(grass, tmp_path / "off.tif", np.full((70, 90), 62), name="off", west=GRID.west - 33, north=GRID.north + 33)
     done = grass("r.s2.ard", "input=s2", "labels=off", f"output={path}", "--overwrite")
-    assert "do not nest in the cells of the grid" in done.said
+    assert "are not aligned with the cells of the grid" in done.said
 
 
 def test_maps_that_killed_runs_left_are_removed(grass, tmp_path):

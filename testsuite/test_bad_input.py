@@ -461,12 +461,12 @@ TABLE = [
     Row(FETCH, "expired keys", {}, "Object 's3://eodata", "403 (ExpiredToken)", "keys", KEYS, s3=(Fault("expired"),)),
     Row(FETCH, "access denied", {}, "Object 's3://eodata", "403 (AccessDenied)", "keys", KEYS, s3=(Fault("403"),)),
     # Objects.
-    Row(FETCH, "objects gone", {}, "files could not be fetched", "404 (NoSuchKey) after 1 try", "for example because of", "Run the same command", s3=(Fault("404"),)),
-    Row(FETCH, "objects cut", {}, "files could not be fetched", "Object 's3://eodata", "for example because of", "Run the same command", s3=(Fault("cut", "jp2"),)),
-    Row(FETCH, "objects short", {}, "files could not be fetched", "Object 's3://eodata", "for example because of", "Run the same command", s3=(Fault("short", "jp2"),)),
-    Row(FETCH, "objects corrupt", {}, "files could not be fetched", "checksum", "for example because of", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
+    Row(FETCH, "objects gone", {}, "files could not be fetched", "404 (NoSuchKey) after 1 try", "The first error is", "Run the same command", s3=(Fault("404"),)),
+    Row(FETCH, "objects cut", {}, "files could not be fetched", "Object 's3://eodata", "The first error is", "Run the same command", s3=(Fault("cut", "jp2"),)),
+    Row(FETCH, "objects short", {}, "files could not be fetched", "Object 's3://eodata", "The first error is", "Run the same command", s3=(Fault("short", "jp2"),)),
+    Row(FETCH, "objects corrupt", {}, "files could not be fetched", "checksum", "The first error is", "Run the same command", s3=(Fault("corrupt", "jp2"),)),
     *(
-        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files could not be fetched", found, "for example because of", "Run the same command")
+        Row(FETCH, f"local objects {name}", {"stac": f"{name}.json", "years": 2018}, "files could not be fetched", found, "The first error is", "Run the same command")
         for name, found in (
             ("noraster", "no raster"), ("nothing", "0 bytes"), ("truncated", "cannot be decoded"), ("corrupt", "no raster"),
             ("size", "bytes"), ("checksum", "checksum"), ("lost", "No such file"),

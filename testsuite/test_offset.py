@@ -53,7 +53,7 @@ def test_the_products_own_metadata_must_agree_with_the_baseline(baseline, metada
 def test_a_claim_about_the_offset_is_tested_against_the_pixels(baseline, applied, low_dn, expected):
     one = scene(baseline=baseline, offset_applied=applied)
     if expected is None:
-        with pytest.raises(OffsetError, match=f"pixels from {low_dn}"):
+        with pytest.raises(OffsetError, match=f"pixels down to {low_dn}"):
             resolve_claim(one, low_dn)
     else:
         assert resolve_claim(one, low_dn)[0] == expected

@@ -244,7 +244,7 @@ def test_check_finds_the_damage(five_cells_three_years, damage):
     check_table(five_cells_three_years, CELL_M2)
     spoiled = deepcopy(five_cells_three_years)
     damage(spoiled)
-    with pytest.raises(TableError, match="Report this fault of the tool"):
+    with pytest.raises(TableError, match="Report this bug"):
         check_table(spoiled, CELL_M2)
 
 

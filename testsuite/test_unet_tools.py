@@ -283,19 +283,19 @@ def test_maps_of_another_model_are_not_touched(session, ard, trained, mapped, tm
     card = json.loads((folder / "card.json").read_text())
     (folder / "card.json").write_text(json.dumps({**card, "model_sha256": sha256_file(folder / "unet.keras")}))
     done = session("r.unet.predict", f"input={ard}", f"model={folder}", "output=lc", ok=False, **no_tensorflow)
-    assert "already exists, from another model" in done.said and "--overwrite" in done.said
+    assert "different: model" in done.said and "--overwrite" in done.said
 
 
 def test_maps_of_another_region_or_origin_are_not_touched(session, ard, trained, mapped, no_tensorflow):
     try:
         session.region(grid_at(GRID.first_row, GRID.first_col, 80, 80))
         done = session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc", ok=False, **no_tensorflow)
-        assert "already exists, from another region" in done.said
+        assert "different: region" in done.said
         session("r.mapcalc", "expression=mine_2017_class = 1", "--q")
         done = session(
             "r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=mine", ok=False, **no_tensorflow
         )
-        assert "already exists, from another origin" in done.said
+        assert "different: origin" in done.said
     finally:
         session.region(GRID)
 

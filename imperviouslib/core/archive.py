@@ -267,7 +267,7 @@ def check_metadata_baseline(scene: Scene, baseline: tuple[int, int]) -> None:
             _("Scene {}").format(scene.id),
             found=_("baseline {:02d}.{:02d} in its metadata").format(*baseline),
             expected=_("{} as in the catalogue").format(scene.baseline_text),
-            then=_("Report it to the catalogue and exclude the scene."),
+            then=_("Report it to the catalogue. Flag -k continues without this scene."),
         )
 
 

@@ -29,7 +29,7 @@ def parse_baseline(text: str) -> Baseline:
             _("Processing baseline"),
             found=f"'{text}'",
             expected=_("a form like 05.10"),
-            then=_("Exclude the scene, or correct the catalogue."),
+            then=_("Correct the catalogue, or use another one."),
         )
     major, minor = (match[1], match[2]) if match[1] else (match[3], match[4])
     return int(major), int(minor)

@@ -139,7 +139,7 @@ class Grid:
             raise GridError(
                 _("Grid {}").format(self.bounds),
                 found=_("cells outside {}").format(outer.bounds),
-                expected=_("all inside"),
+                expected=_("only cells inside it"),
                 then=_("Check the region."),
             )
         row, col = self.offset_in(outer)
@@ -182,10 +182,10 @@ class Grid:
 
 def _mismatch(one: Grid, other: Grid) -> GridError:
     return GridError(
-        _("Two grids"),
+        _("Grids with different cell sizes"),
         found=_("cells of {} and {} m").format(one.res_m, other.res_m),
         expected=_("one cell size"),
-        then=_("Use one resolution."),
+        then=_("Set one resolution with g.region -a res=20."),
     )
 
 

@@ -76,7 +76,7 @@ def resolve_block(label: np.ndarray, outer: Grid, *, patch: int, halo: int) -> i
     Returns: int, cells; patch times a power of two, at most 1024 or the patch, so that there are 16 blocks if the ground allows it
     """
     height, width = extent_of(label != 0)
-    more = _("Take more ground, or a smaller patch= or depth=.")
+    more = _("Use a larger region, or a smaller patch= or depth=.")
     if min(height, width) < patch:
         side = 3 * (patch + 2 * halo)
         raise TrainingError(
@@ -186,7 +186,7 @@ def check_classes(label: np.ndarray, *, thing: str) -> None:
             thing,
             found=_("only class {}").format(present[0]) if present else _("no cell with a label and all features"),
             expected=_("two classes or more"),
-            then=_("Take other ground, or write the file with other labels or features in r.s2.ard."),
+            then=_("Use another region, or write the file with other labels or features in r.s2.ard."),
         )
 
 
@@ -203,5 +203,5 @@ def check_cells(ground: Ground, periods: Sequence[str]) -> None:
                     _("{} of {} has no cell with a label and all features outside the gaps").format(
                         titles[name], period
                     ),
-                    then=_("Take more ground, a smaller depth= for a narrower gap, or another test= or seed=."),
+                    then=_("Use a larger region, a smaller depth= for a narrower gap, or another test= or seed=."),
                 )

@@ -96,7 +96,7 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
             _("Item {}").format(name),
             found=found,
             expected=expected,
-            then=_("Exclude it, or use a STAC catalogue of Sentinel-2 L2A."),
+            then=_("Use a STAC catalogue of Sentinel-2 L2A. The item is left out."),
         )
 
     if item.get("type") != "Feature" or not isinstance(item.get("properties"), Mapping):

@@ -82,7 +82,7 @@ def resolve_offset(baseline: Baseline, applied: bool | None = None, metadata_dn:
             _("Scene of baseline {}").format(text),
             found=_("BOA_ADD_OFFSET {} in its metadata").format(metadata_dn),
             expected=_("{} by its baseline").format(offset),
-            then=_("Report the product to ESA, and exclude the scene until this is settled."),
+            then=_("Report the product to ESA. Flag -k continues without this scene."),
         )
     if applied and offset:
         return 0, f"{rule}, and the catalogue has applied it"
@@ -109,16 +109,16 @@ def resolve_claim(scene: Scene, low_dn: int | None, metadata_dn: int | None = No
     if scene.offset_applied is False and low_dn < 800:
         return 0, f"{why}; the catalogue denies that it is applied, pixels from {low_dn} show that it is"
     if scene.offset_applied and low_dn >= 1000:
-        claim, expected = _("says that the offset is applied"), _("some pixels below 1000")
+        claim, expected = _("says that it has already applied the offset"), _("some pixels below 1000")
     elif scene.offset_applied is None and low_dn < 500:
-        claim, expected = _("does not say that the offset is applied"), _("hardly any pixels below 1000")
+        claim, expected = _("does not say that it has applied the offset"), _("almost no pixels below 1000")
     else:
         return offset, rule
     raise OffsetError(
         _("Scene {}").format(scene.id),
-        found=_("pixels from {} where the catalogue {}").format(low_dn, claim),
+        found=_("pixels down to {}, but the catalogue {}").format(low_dn, claim),
         expected=expected,
-        then=_("Report it to the catalogue and exclude the scene, or use another catalogue."),
+        then=_("Report it to the catalogue, or use another one. Flag -k continues without this scene."),
     )
 
 
@@ -134,7 +134,7 @@ def parse_metadata_offset(text: bytes) -> tuple[Baseline, int]:
             _("Metadata MTD_MSIL2A.xml"),
             found=found,
             expected=expected,
-            then=_("Report the product to ESA, and exclude the scene until this is settled."),
+            then=_("Report the product to ESA. Flag -k continues without this scene."),
         )
 
     if b"<!ENTITY" in text:

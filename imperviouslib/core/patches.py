@@ -94,7 +94,7 @@ def resolve_draw(ground: Ground, *, patch: int, anchor: int) -> Draw:
     if not keep.any():
         raise TrainingError(
             _("No training ground is left beside test ground, validation ground and the gaps"),
-            then=_("Take more ground, a smaller depth= for a narrower gap, or a smaller test=."),
+            then=_("Use a larger region, a smaller depth= for a narrower gap, or a smaller test=."),
         )
     probability, weight = balance(resolve_strata(counts[keep]))
     return Draw(rows[keep], cols[keep], probability, weight)

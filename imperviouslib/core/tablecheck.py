@@ -51,9 +51,7 @@ def check_table(table: Table, cell_area_m2: int) -> None:
 
 
 def _broken(thing: str, found: str, expected: str) -> TableError:
-    return TableError(
-        thing, found=found, expected=expected, then=_("Report this fault of the tool. Nothing was written.")
-    )
+    return TableError(thing, found=found, expected=expected, then=_("Report this bug. Nothing was written."))
 
 
 def _check_schema(name: str, rows: Sequence[Row]) -> None:

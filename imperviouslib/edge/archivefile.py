@@ -258,7 +258,7 @@ def _asset(task: Task, band: str) -> Asset:
             _("Scene {}").format(task.scene.id),
             found=_("no object for {}").format(band),
             expected=_("one of {}").format(", ".join(task.scene.assets)),
-            then=_("Leave the band out, or exclude the scene."),
+            then=_("Leave the band out. Flag -k continues without this file."),
         )
     return asset
 

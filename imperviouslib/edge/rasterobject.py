@@ -74,7 +74,7 @@ def _decode(content: bytes, name: str, rows: tuple[int, int], cols: tuple[int, i
         except rasterio.errors.RasterioIOError as err:
             raise FetchError(
                 _("Object '{}' has pixels that cannot be decoded").format(name),
-                then=_("Run r.s2.fetch again. If the error occurs again, exclude the scene."),
+                then=_("Run r.s2.fetch again. If the error occurs again, flag -k continues without this file."),
             ) from err
 
 

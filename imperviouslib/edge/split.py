@@ -52,7 +52,7 @@ def _best_fold(strata: np.ndarray, blocks: np.ndarray, counts: np.ndarray, *, sh
     if best is None:
         raise TrainingError(
             _("No block of ground has labels"),
-            then=_("Take more ground, or a smaller patch=."),
+            then=_("Use a larger region, or a smaller patch=."),
         )
     return best[1]
 

@@ -65,7 +65,7 @@ def extent(source: Source) -> Grid:
             _("Raster object"),
             found=_("CRS '{}' with bounds {}").format(source.crs, bounds),
             expected=_("a known CRS and a place in Europe"),
-            then=_("Exclude the scene."),
+            then=_("Use flag -k to continue without this scene."),
         ) from err
 
 

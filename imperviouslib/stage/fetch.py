@@ -109,9 +109,7 @@ def run(settings: FetchSettings) -> int:
         first = next(iter(errors.values()))
         example = f"{first.thing}: {first.found}" if first.found else first.thing
         raise FetchError(
-            _("{} of {} files could not be fetched, for example because of {}").format(
-                len(errors), plan.files, example
-            ),
+            _("{} of {} files could not be fetched. The first error is: {}").format(len(errors), plan.files, example),
             then=_("Run the same command again to fetch only what is missing, or use -k to end without an error."),
         )
     return 0

@@ -142,7 +142,7 @@ def _is_finished(prediction: Prediction) -> bool:
         difference = prediction.provenance.difference(found) if known else "origin"
         if difference:
             raise InputError(
-                _("Map <{}> already exists, from another {}").format(name, difference),
+                _("Map <{}> already exists, but was not made by this command (different: {})").format(name, difference),
                 then=_("Use --overwrite to replace it, or choose another output=."),
             )
     # Without its class map the period was not finished.

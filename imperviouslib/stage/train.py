@@ -225,9 +225,9 @@ def _announce(data: Data, split: Split, sample: Sample) -> None:
             _("No training cell has the class: {}. The model cannot learn it.").format(", ".join(sample.absent))
         )
     grass.message(
-        _("Training on {} cells, validating on {}, testing on {} of {}; blocks of {} cells, gap {}...").format(
-            *(split.cells[name] for name in ROLES), ", ".join(data.periods), split.block, split.gap
-        )
+        _(
+            "Training on {} cells, validating on {}, testing on {}. Periods: {}. Blocks of {} x {} cells, gap of {} cells..."
+        ).format(*(split.cells[name] for name in ROLES), ", ".join(data.periods), split.block, split.block, split.gap)
     )
 
 

@@ -54,7 +54,9 @@ class YearlySettings:
             )
         if recipe.how.joins_scenes and recipe.quality:
             raise InputError(
-                _("Flag -q needs a method that chooses among several scenes, and {} does not").format(recipe.method),
+                _("Flag -q cannot be used with method={}, which does not choose among several scenes").format(
+                    recipe.method
+                ),
                 then=_("Leave out -q, or choose another method."),
             )
         if recipe.how.joins_scenes and (index := next((v.name for v in recipe.observed if not v.is_band), None)):

@@ -29,7 +29,7 @@ class ClassMap:
         if not grass.is_aligned(self.name, area.res_m // self.factor):
             grass.warning(
                 _(
-                    "Map <{}>: its pixels do not nest in the cells of the grid. Each cell uses the nearest pixels, which may be shifted by half a pixel."
+                    "Map <{}>: its pixels are not aligned with the cells of the grid. Each cell uses the nearest pixels, which may be shifted by half a pixel."
                 ).format(self.name)
             )
         grass.remove_abandoned(option)

@@ -96,7 +96,9 @@ def _resolve_periods(prefix: str, years: Sequence[int]) -> tuple[str, ...]:
     if missing:
         raise InputError(
             _("Option <input>: prefix {} has no composite of {}").format(prefix, missing),
-            then=_("Run r.s2.yearly for {}, or leave it out. There are {}.").format(missing, ", ".join(found)),
+            then=_("Run r.s2.yearly for {}, or remove it from <years>. Composites exist for {}.").format(
+                missing, ", ".join(found)
+            ),
         )
     return tuple(period for period in found if not years or int(period[:4]) in years)
 
@@ -108,7 +110,9 @@ def _resolve_parts(prefix: str, period: str, stack: Sequence[str], found: Sequen
     if missing:
         raise InputError(
             _("Option <stack>: prefix {} has no composite {}").format(prefix, missing),
-            then=_("Run r.s2.yearly for it, or change <stack> or <years>. There are {}.").format(", ".join(found)),
+            then=_("Run r.s2.yearly for this composite, or change <stack> or <years>. Composites exist for {}.").format(
+                ", ".join(found)
+            ),
         )
     return parts
 

@@ -93,7 +93,7 @@ def _check_disjoint(
             lost = own - inside.get(zone.cat, 0)
             if lost > max(1, own * _SLIVER):
                 raise InputError(
-                    _("Zones map <{}>: regions {} and {} of level {} overlap by {} cells of {}").format(
+                    _("Zones map <{}>: regions {} and {} of level {} overlap, by {} cells of region {}").format(
                         source.name, pair[0].geo, pair[1].geo, zone.level, lost, zone.geo
                     ),
                     then=_("Correct the outlines, or give the levels in a column {}.").format(zones.LEVEL_COLUMN),
@@ -165,7 +165,7 @@ def sum_columns(
                     _("Region {}, column {}_sum").format(zone.geo, column.name),
                     found=_("{} from v.rast.stats").format(found),
                     expected=_("{} as counted").format(expected),
-                    then=_("Report this fault of the tool. Nothing was written."),
+                    then=_("Report this bug. Nothing was written."),
                 )
     return values
 
@@ -181,5 +181,5 @@ def publish_columns(
         target = mapnames.zones_copy(prefix)
         grass.rename({copy: target}, "vector")
     grass.message(
-        _("Columns {} (in cells) written to <{}>; they equal the counts.").format(", ".join(names), target)
+        _("Columns {} (in cells) were written to <{}>. They agree with the counts of r.stats.").format(", ".join(names), target)
     )  # fmt: skip
