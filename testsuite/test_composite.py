@@ -232,7 +232,8 @@ def test_methods_that_need_scores_say_so():
 def test_common_tiles_and_holes():
     years = {2017: {"A", "B"}, 2018: {"B"}, 2019: {"B", "C"}}
     assert resolve_tiles("common", years) == {"B"} and resolve_tiles("all", years) == {"A", "B", "C"}
-    assert resolve_tiles(parse_tiles("Tb,C"), years) == {"B", "C"}
+    assert resolve_tiles(("B", "C"), years) == {"B", "C"}
+    assert parse_tiles("T31uds,31UES") == ("31UDS", "31UES")
     assert find_holes(years) == [(2017, "C"), (2018, "A"), (2018, "C"), (2019, "A")]
     assert find_holes({2018: {"A"}, 2019: set()}) == [(2019, "A")]
 

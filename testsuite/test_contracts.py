@@ -3,7 +3,9 @@
 import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from imperviouslib.core import errors, mapnames
 from imperviouslib.core.errors import ImperviousError, InputError
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.labels import majority
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.provenance import (
     ChangeProvenance,
@@ -20,6 +23,11 @@ from imperviouslib.core.provenance import (
     SceneRecord,
     parse_provenance,
 )
+from imperviouslib.core.recipe import Recipe
+from imperviouslib.core.settings.ard import ArdSettings, LabelSettings
+from imperviouslib.core.settings.fetch import FetchSettings
+from imperviouslib.core.settings.train import TrainSettings
+from imperviouslib.core.settings.yearly import YearlySettings
 from tools import rules
 
 SCENE = SceneRecord("S2A_X", "31UDS", "2018-06-01T10:56:19Z", "02.08", 0, "baseline 02.08 < 04.00", {"B12": "ab"})
@@ -70,6 +78,28 @@ def test_texts_are_translated_by_the_catalogue_of_the_session(monkeypatch, tmp_p
     monkeypatch.setenv("GISBASE", str(tmp_path))
     assert errors._("Option <{}>") == ">}{< noitpO"
     assert errors._("Map <{}>") == "Map <{}>"
+
+
+# Choices in settings that are built in Python, without a parser before them
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Recipe(mask="date"), lambda: Recipe(method="mean"), lambda: LabelSettings("s2glc", ties="even"),
+        lambda: FetchSettings(Path("a"), (2018,), choice="best"), lambda: FetchSettings(Path("a"), (2018,), resampling="lanczos"),
+        lambda: FetchSettings(Path("a"), (2018,), format="xml"), lambda: YearlySettings(Path("a"), "s2", format="xml"),
+        lambda: ArdSettings(check=Path("a.h5"), format="xml"), lambda: TrainSettings(Path("a.h5"), Path("m"), format="xml"),
+    ],
+)  # fmt: skip
+def test_an_unknown_choice_is_refused_and_not_taken_for_another(build):
+    with pytest.raises(InputError, match="expected one of"):
+        build()
+
+
+def test_unknown_ties_do_not_become_balanced():
+    with pytest.raises(ValueError, match="ties 'even'"):
+        majority(np.ones(GRID.shape, np.uint8), GRID, 1, "even")
 
 
 # Names of maps
@@ -133,7 +163,13 @@ def test_an_incomplete_record_counts_as_none(record):
     for key in set(whole) - optional:
         assert parse_provenance({k: v for k, v in whole.items() if k != key}) is None, key
     assert parse_provenance({}) is None
-    assert parse_provenance({**whole, "scenes": [{"tile": "x"}], "unknown": 1}) is None
+    if "scenes" in whole:
+        assert parse_provenance({**whole, "scenes": [{"tile": "x"}]}) is None
+
+
+@pytest.mark.parametrize("record", [COMPOSITE, PREDICTION, CHANGE])
+def test_what_a_later_version_adds_does_not_hide_the_record(record):
+    assert parse_provenance({**record.to_json(), "unknown": 1}) == record
 
 
 def test_the_older_key_of_mask_scenes_is_read():

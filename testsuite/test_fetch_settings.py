@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from imperviouslib.core.bands import DEFAULT_BANDS
+from imperviouslib.core.choice import METHODS as CHOICES
 from imperviouslib.core.errors import InputError
-from imperviouslib.core.options import parse_years
+from imperviouslib.core.options import FORMATS, parse_years
 from imperviouslib.core.resample import METHODS
 from imperviouslib.core.retry import RetryPolicy
-from imperviouslib.core.settings.fetch import FORMATS, FetchSettings
+from imperviouslib.core.settings.fetch import FetchSettings
 from imperviouslib.core.window import Window, parse_window
 from testsuite import TOP
 
@@ -40,7 +41,7 @@ def test_the_defaults_of_the_header_are_those_of_the_settings():
     assert {key: block for kind, block in BLOCKS if kind == "flag" for key in re.findall(r"key: (\w)", block)}.keys() == set("lnik")  # fmt: skip
 
 
-@pytest.mark.parametrize(("key", "known"), [("resampling", METHODS), ("format", FORMATS)])
+@pytest.mark.parametrize(("key", "known"), [("resampling", METHODS), ("format", FORMATS), ("choice", CHOICES)])
 def test_the_values_of_the_header_are_those_of_the_settings(key, known):
     block = next(block for _, block in BLOCKS if re.search(rf"key: {key}\n", block))
     assert tuple(re.search(r"options: (.*)", block)[1].split(",")) == known

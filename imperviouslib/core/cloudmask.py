@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+MASKS = ("scl", "dates")
+"""Clouds by SCL alone, or by SCL checked against all dates of the year."""
 CLOUDY = (3, 8, 9, 10)
 """SCL codes that are dilated: cloud shadow, cloud of medium and of high probability, thin cirrus."""
 UNUSABLE = (0, 1, *CLOUDY, 11)

@@ -13,6 +13,8 @@ import numpy as np
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES, NODATA
 
+TIES = ("balanced", "lowest", "highest")
+"""Which of the equally frequent classes a cell gets: one by the hash, that of the lowest code, or of the highest."""
 NO_SHARE = 255
 """In purity and shares: no data."""
 _FINEST = 20
@@ -91,8 +93,10 @@ def majority(classes: np.ndarray, part: Grid, factor: int, ties: str = "balanced
         place = np.zeros(part.shape, np.int64)
     elif ties == "highest":
         place = np.maximum(leaders - 1, 0).astype(np.int64)
-    else:
+    elif ties == "balanced":
         place = (tie_hash(part) % np.maximum(leaders, 1).astype(np.uint64)).astype(np.int64)
+    else:
+        raise ValueError(f"ties '{ties}', expected one of {', '.join(TIES)}")
     # Choose the class whose rank among the leaders equals `place`.
     rank = np.cumsum(leading, axis=0) - 1
     index = np.argmax(leading & (rank == place), axis=0)

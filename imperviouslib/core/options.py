@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from imperviouslib.core.errors import InputError, _
 
@@ -13,6 +13,21 @@ Options = Mapping[str, str]
 Flags = Mapping[str, bool]
 TILE = r"\d{2}[C-X][A-Z]{2}"
 """Code of an MGRS tile: UTM zone, band of latitude, square of 100 km."""
+
+
+FORMATS = ("plain", "json")
+"""Formats of what the tools print."""
+
+
+def check_choice(option: str, value: str, known: Collection[str]) -> None:
+    """Raise InputError if a value is none of the known ones. Settings built in Python have no parser that refuses it."""
+    if value not in known:
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=f"'{value}'",
+            expected=_("one of {}").format(", ".join(known)),
+            then=_("Choose one of these."),
+        )
 
 
 def split_words(text: str) -> tuple[str, ...]:

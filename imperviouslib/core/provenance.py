@@ -150,16 +150,20 @@ def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
             )  # fmt: skip
         if "model" in content:
             parts = {**content, "bounds": tuple(content["bounds"]), "scenes": parse_scenes(content["scenes"])}
-            return PredictionProvenance(**parts)
-        return ChangeProvenance(**{**content, "years": tuple(content["years"])})
+            return PredictionProvenance(**_known(PredictionProvenance, parts))
+        return ChangeProvenance(**_known(ChangeProvenance, {**content, "years": tuple(content["years"])}))
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def parse_scenes(records: Sequence[Mapping[str, Any]]) -> tuple[SceneRecord, ...]:
     """Read the stored form of scenes; keys that the record does not have are left out."""
-    known = [field.name for field in fields(SceneRecord)]
-    return tuple(SceneRecord(**{key: record[key] for key in known if key in record}) for record in records)
+    return tuple(SceneRecord(**_known(SceneRecord, record)) for record in records)
+
+
+def _known(kind: type, content: Mapping[str, Any]) -> Json:
+    """Return the parts that a record has; later versions may write more."""
+    return {field.name: content[field.name] for field in fields(kind) if field.name in content}
 
 
 def _fields(record: PredictionProvenance | ChangeProvenance) -> Json:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from imperviouslib.core.bands import DEFAULT_BANDS
+from imperviouslib.core.cloudmask import MASKS
 from imperviouslib.core.composite import METHODS, NO_SCENE, Method
 from imperviouslib.core.feature import Feature, Variable, find_variable, needed_bands
 from imperviouslib.core.mapnames import COUNT, QUALITY, SPREAD
+from imperviouslib.core.options import check_choice
 from imperviouslib.core.tiles import TileChoice, format_tiles
 
 
@@ -50,6 +52,10 @@ class Recipe:
     """Names of bands and indices, each a feature, in the order of the model's input."""
     quality: bool = False
     """Whether to map the spread of dates and the quality too."""
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, METHODS)
+        check_choice("mask", self.mask, MASKS)
 
     @property
     def how(self) -> Method:

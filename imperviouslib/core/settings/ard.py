@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import Flags, Options, parse_years, split_words
+from imperviouslib.core.labels import TIES
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class LabelSettings:
     """Legend of the second map."""
     rules: Path | None = None
     """File for the legend as rules of r.reclass; None = do not write it."""
+
+    def __post_init__(self) -> None:
+        check_choice("ties", self.ties, TIES)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class ArdSettings:
                 _("Exactly one of an output file and a file to check is needed"),
                 then=_("Give output=, or -c with the file as input=."),
             )
+        check_choice("format", self.format, FORMATS)
 
     @classmethod
     def parse(cls, options: Options, flags: Flags) -> ArdSettings:

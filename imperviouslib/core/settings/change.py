@@ -11,7 +11,7 @@ from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, SHARES, MapKind
 from imperviouslib.core.methods import METHODS, Method, known_methods, methods_for
-from imperviouslib.core.options import Flags, Options, parse_years, split_words
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class ChangeSettings:
                 _("{} of the options <input>, <classes> and <shares> are set").format(len(given)),
                 then=_("Give exactly one of them."),
             )
+        check_choice("format", self.format, FORMATS)
         if self.legend and not self.classes:
             raise InputError(
                 _("Option <legend> cannot be used with <{}>").format(given[0]),

@@ -9,11 +9,10 @@ from imperviouslib.core import choice, mapnames, resample
 from imperviouslib.core.bands import BANDS, DEFAULT_BANDS
 from imperviouslib.core.choice import SceneFilter
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import Flags, Options, parse_tile_list, parse_years
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_tile_list, parse_years
 from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.core.window import Window, parse_window
 
-FORMATS = ("plain", "json")
 LonLatBox = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 
@@ -72,18 +71,9 @@ class FetchSettings:
         given = [flag for flag, value in exclusive.items() if value]
         if len(given) > 1:
             raise InputError(_("Flags {} exclude each other").format(" ".join(given)), then=_("Give only one of them."))
-        for option, value, known in (
-            ("choice", self.choice, choice.METHODS),
-            ("resampling", self.resampling, resample.METHODS),
-            ("format", self.format, FORMATS),
-        ):
-            if value not in known:
-                raise InputError(
-                    _("Option <{}>").format(option),
-                    found=f"'{value}'",
-                    expected=_("one of {}").format(", ".join(known)),
-                    then=_("Choose one of these."),
-                )
+        check_choice("choice", self.choice, choice.METHODS)
+        check_choice("resampling", self.resampling, resample.METHODS)
+        check_choice("format", self.format, FORMATS)
         _check_bands(self.bands)
         if not self.no_maps:
             mapnames.check_prefix(self.prefix, "prefix")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.network import net_anchor, net_halo
-from imperviouslib.core.options import Flags, Options, parse_years
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years
 
 _WINDOW = 256
 """Least cells a side of the windows of validation and test ground, without halo."""
@@ -41,6 +41,7 @@ class TrainSettings:
     """Format of the printed figures: plain or json."""
 
     def __post_init__(self) -> None:
+        check_choice("format", self.format, FORMATS)
         if self.patch % self.anchor:
             raise InputError(
                 _("Option <patch>"),

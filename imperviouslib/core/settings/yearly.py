@@ -8,7 +8,7 @@ from pathlib import Path
 from imperviouslib.core import mapnames
 from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import Flags, Options, parse_years, split_words
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
 from imperviouslib.core.periods import PeriodKind, parse_periods
 from imperviouslib.core.recipe import Recipe
 from imperviouslib.core.tiles import parse_tiles
@@ -44,6 +44,7 @@ class YearlySettings:
     def __post_init__(self) -> None:
         if not self.check_only:
             mapnames.check_prefix(self.output, "output")
+        check_choice("format", self.format, FORMATS)
         recipe = self.recipe
         if not recipe.variables or SCL in recipe.variables:
             raise InputError(

@@ -116,9 +116,10 @@ def describe_package(
 
 
 def _describe_source(name: str) -> dict[str, Any]:
+    """Return what is recorded of a source map; a map of another system has no record, so its number of scenes is not known."""
     known = grass.read_provenance(name)
-    scenes = known.scenes if isinstance(known, PredictionProvenance) else ()
-    return {"map": name, "scene_count": len(scenes), **(known.to_json() if known else {})}
+    counted = {"scene_count": len(known.scenes)} if isinstance(known, PredictionProvenance) else {}
+    return {"map": name, **counted, **(known.to_json() if known else {})}
 
 
 def _given(settings: ChangeSettings) -> dict[str, str]:

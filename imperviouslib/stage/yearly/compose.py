@@ -26,7 +26,7 @@ def compose_block(block: Grid, task: PeriodTask, rasters: OpenRasters) -> dict[s
     """
     recipe = task.recipe
     out = {layer.name: np.empty(block.shape, layer.dtype) for layer in recipe.layers}
-    layers = len({scene.any.datatake for scene in task.scenes}) * len(recipe.bands)
+    layers = len({scene.any.datatake for scene in task.scenes}) * len(recipe.variables)
     step = BLOCK if layers <= _LAYERS else BLOCK // 2 if layers <= 4 * _LAYERS else BLOCK // 4
     for part in block.blocks(step):
         for name, plane in _compose_part(part, task, rasters).items():
