@@ -257,7 +257,7 @@ def _composite(archive: Path, area: Grid, mask: str, *, codes: bool = True, scen
     (task,) = resolve_tasks(
         resolve_periods([2018], [PeriodKind("year")]), read_scenes(archive, BANDS, area), recipe, area
     )
-    task = replace(task, scenes=tuple(s for s in task.scenes if scene in s.any.scene))
+    task = replace(task, scenes=tuple(s for s in task.scenes if scene in s.scl.scene))
     off = {"UNUSABLE": (0,), "CLOUDY": ()}
     believed = contextlib.nullcontext() if codes else mock.patch.multiple(cloudmask, **off)
     with OpenRasters() as rasters, believed:

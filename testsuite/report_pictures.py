@@ -29,7 +29,7 @@ CHANGE_COLOURS = (("#e8e6e1", "no change"), ("#b2182b", "newly impervious"))
 NO_DATA = Patch(facecolor="#ffffff", edgecolor="#999999", label="no data")
 COMPOSITE_NO_DATA = Patch(facecolor="#ff40ff", edgecolor="#999999", label="no data")
 """A colour that no composite has: bright ground is white there."""
-METHOD_COLOURS = ("#d6a36c", "#2f6f9f", "#5aa469", "#8e6fb0")
+METHOD_COLOURS = ("#d6a36c", "#2f6f9f", "#5aa469", "#8e6fb0", "#c2543f", "#4fb0ae", "#b5a642", "#7f7f7f")
 """Colours of the methods, from the least trusted to the most trusted."""
 TRUTH_COLOUR = "#333333"
 

@@ -36,9 +36,10 @@ def test_every_method_is_in_the_schema():
         assert method.facts.ground in ("region", "seen")
     ranks = [method_facts(code).rank for code in SCHEMA["methods"]]
     assert len(set(ranks)) == len(ranks)
-    assert [method.facts.rank for method in known_methods()] == sorted(
-        (METHODS[c].facts.rank for c in METHODS), reverse=True
-    )
+    assert [method.code for method in known_methods()] == [
+        "mapped_raw",
+        "mapped_consistent",
+    ]  # the least preferred first
 
 
 def test_settings_are_parsed_once():
@@ -60,6 +61,11 @@ def test_defaults_follow_the_kind_of_maps():
     assert (classes.definitions, codes_of(classes)) == (("artificial_natural",), ["mapped_raw", "mapped_consistent"])
     assert (shares.definitions, codes_of(shares)) == (("artificial",), ["mapped_raw"])
     assert ChangeSettings.parse(OPTIONS, {"n": False}).methods == classes.methods
+
+
+@pytest.mark.parametrize("code", ["mapped_raw", "mapped_consistent"])
+def test_one_method_can_be_chosen(code):
+    assert codes_of(ChangeSettings.parse({**OPTIONS, "method": code}, {"n": False})) == [code]
 
 
 @pytest.mark.parametrize(

@@ -28,15 +28,24 @@ def test_figures_refer_to_the_area_that_the_schema_says():
     assert consistent == {"stock": 100 * 0.5 / 4, "gain": 100 * 0.1 / 4, "net": None}
 
 
-def test_a_method_that_is_new_in_the_table_is_shown(tmp_path):
-    table = [row for method in ("estimated", "mapped_raw", "mapped_consistent") for row in rows(method, 1, 1, 1)]
+def test_a_method_that_is_new_in_the_schema_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setitem(figures.METHODS, "surveyed", {**figures.METHODS["mapped_raw"], "rank": 0, "title": "Surveyed"})
+    table = [row for method in ("surveyed", "mapped_raw", "mapped_consistent") for row in rows(method, 1, 1, 1)]
     methods = figures.methods_in(table)
-    assert methods == ["mapped_raw", "mapped_consistent", "estimated"]
+    assert methods == ["mapped_raw", "mapped_consistent", "surveyed"]
     styles = [_source_style(source) for source in (*figures.METHODS, "truth")]
-    assert len({colour for colour, _ in styles}) == len(styles) == len(METHOD_COLOURS) + 1
+    assert len({colour for colour, _ in styles}) == len(styles) == len(figures.METHODS) + 1 <= len(METHOD_COLOURS) + 1
     assert styles[-1] == (TRUTH_COLOUR, "Truth")
+    drawn = []
+    monkeypatch.setattr("testsuite.report_pictures._save", lambda figure, out: drawn.append(figure))
     draw_bars([("Stock", {method: {"XA1": 1.0} for method in methods})], {"XA1": "Elbaue"}, tmp_path / "bars.png")
-    assert (tmp_path / "bars.png").stat().st_size > 1000
+    (axis,) = drawn[0].axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [
+        "Raw map counts",
+        "Consistent map",
+        "Surveyed",
+    ]
+    assert [bar.get_height() for bar in axis.patches] == [1.0, 1.0, 1.0]
 
 
 def test_newly_impervious_cells_are_known_in_both_years():

@@ -18,7 +18,7 @@ def answers(tool):
 
 
 TRAIN = {"input": "ard.h5", "output": "model", "years": "", **answers("r.unet.train")}
-PREDICT = {"input": "ard.h5", "model": "model", "output": "lc", "years": "", "nprocs": "0", **answers("r.unet.predict")}
+PREDICT = {"input": "ard.h5", "model": "model", "output": "lc", "years": "", "nprocs": "1", **answers("r.unet.predict")}
 
 
 def test_the_defaults_of_train_are_those_of_the_options():
@@ -40,7 +40,8 @@ def test_train_reads_every_option():
 
 
 @pytest.mark.parametrize(
-    ("patch", "depth", "step"), [("17", "1", "Use 16"), ("20", "3", "Use 16"), ("8", "4", "Use 16")]
+    ("patch", "depth", "step"),
+    [("17", "1", "Use 16"), ("33", "3", "Use 32"), ("8", "4", "Use 16"), ("100", "4", "Use 96")],
 )
 def test_a_patch_that_is_no_multiple_of_the_anchor_is_refused(patch, depth, step):
     with pytest.raises(InputError, match=f"Option <patch>: found {patch}, expected a multiple of .*{step}"):

@@ -124,6 +124,7 @@ def test_the_card_says_what_the_model_was_made_from(trained, ard):
     assert sum(card.prior.values()) == pytest.approx(1, abs=1e-5)
     assert 0.2 <= card.calibration.temperature <= 5
     assert int(card.settings.threads) >= 1 and card.settings.keras and card.settings.tensorflow
+    assert card.settings.epochs >= card.settings.epochs_run and card.settings.steps >= 12
     used = [tuple(block) for blocks in card.split.blocks.values() for block in blocks]
     assert len(used) == len(set(used)), "a block has two roles"
     history = (trained[0] / "history.csv").read_text().splitlines()
@@ -252,6 +253,9 @@ def test_maps_have_title_colours_history_and_provenance(session, mapped, ard, tr
     assert stored["model"] == read_model(trained[0]).model_sha256
     assert stored["period"] == "2018"
     assert stored["scenes"] == [asdict(scene_of(2018))]
+    # The record of a scene from another system: what is known of it stays, what the suite has no place for goes.
+    foreign = json.loads((session.mapset / "cell_misc" / "lc_2017_class" / "impervious.json").read_text())
+    assert foreign["scenes"] == [{"id": "scene of 2017"}]
     assert stored["ard"] and stored["version"]
 
 

@@ -60,7 +60,9 @@ def write_ard(
                 label = classes[rows, cols]
                 shares = np.stack([np.where(label == code, 100, 0) for code in SPECTRA]).astype(np.uint8)
                 out.write_label(part, label, np.full(part.shape, 100, np.uint8), shares)
-        out.finish({str(year): {"scenes": [asdict(scene_of(year))]} for year in years})
+        scenes = {year: asdict(scene_of(year)) for year in years}
+        scenes[years[0]] = {"id": f"scene of {years[0]}", "orbit": 22}
+        out.finish({str(year): {"scenes": [scene]} for year, scene in scenes.items()})
     return classes
 
 

@@ -127,11 +127,6 @@ class BandResult:
     summary: str = ""
     """Which part of the object was read, as text, e.g. "window, 1.2 of 30.5 MB"."""
 
-    @property
-    def denied(self) -> bool:
-        """Tell whether keys or link were refused: the other objects would be refused as well."""
-        return isinstance(self.error, AccessError)
-
 
 def read_sidecar(path: Path) -> Sidecar | None:
     """Read the sidecar at `path`; None if it does not exist, cannot be read or is incomplete."""

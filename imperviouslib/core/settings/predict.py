@@ -23,7 +23,7 @@ class PredictSettings:
     """Years to map, ascending; empty = all of the file."""
     engine: str = "auto"
     """Name of the inference engine; auto = the first that is installed."""
-    threads: int = 0
+    threads: int = 1
     """Threads of the engine; 0 = all cores."""
     link: bool = False
     """Link the maps to GeoTIFFs in the mapset instead of importing them."""

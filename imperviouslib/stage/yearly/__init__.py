@@ -43,7 +43,7 @@ def run(settings: YearlySettings) -> int:
         warning = _("Tile {} is missing in {}.").format(tile, year)
         grass.warning(f"{warning} {_('It is left out of all years.')}" if recipe.tiles == "common" else warning)
     tiles = resolve_tiles(recipe.tiles, found)
-    used = [scene for scene in scenes if scene.any.tile in tiles]
+    used = [scene for scene in scenes if scene.scl.tile in tiles]
     tasks = resolve_tasks(resolve_periods(years, settings.periods), used, recipe, area)
     with grass.lock_maps(settings.output):
         summaries = _make_maps(tasks, settings)

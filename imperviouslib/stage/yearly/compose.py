@@ -26,7 +26,7 @@ def compose_block(block: Grid, task: PeriodTask, rasters: OpenRasters) -> dict[s
     """
     recipe = task.recipe
     out = {layer.name: np.empty(block.shape, layer.dtype) for layer in recipe.layers}
-    layers = len({scene.any.datatake for scene in task.scenes}) * len(recipe.variables)
+    layers = len({scene.scl.datatake for scene in task.scenes}) * len(recipe.variables)
     step = BLOCK if layers <= _LAYERS else BLOCK // 2 if layers <= 4 * _LAYERS else BLOCK // 4
     for part in block.blocks(step):
         for name, plane in _compose_part(part, task, rasters).items():
@@ -40,9 +40,9 @@ def _compose_part(part: Grid, task: PeriodTask, rasters: OpenRasters) -> dict[st
     inner = part.slices_in(around)
     masked = _read_masked(around, task, rasters)
     # In order of time, as `latest` needs it; of an overpass the day of its first scene.
-    days = {s.any.datatake: date.fromisoformat(s.any.sensed_utc[:10]).toordinal() for s, *_ in reversed(masked)}
+    days = {s.scl.datatake: date.fromisoformat(s.scl.sensed_utc[:10]).toordinal() for s, *_ in reversed(masked)}
     observations = Observations(
-        len(recipe.variables), [s.any.datatake for s, *_ in masked], part.shape, scored=recipe.scored
+        len(recipe.variables), [s.scl.datatake for s, *_ in masked], part.shape, scored=recipe.scored
     )
     covered = np.zeros(part.shape, bool)
     for scene, classes, alarms in masked:
@@ -52,8 +52,8 @@ def _compose_part(part: Grid, task: PeriodTask, rasters: OpenRasters) -> dict[st
             continue
         scores = None
         if recipe.scored:
-            scores = score(cloud_distance(classes, alarms)[inner], task.period.off_centre(scene.any.sensed_utc))
-        observations.add(scene.any.datatake, _read_variables(scene, part, task, rasters), mask, scores)
+            scores = score(cloud_distance(classes, alarms)[inner], task.period.off_centre(scene.scl.sensed_utc))
+        observations.add(scene.scl.datatake, _read_variables(scene, part, task, rasters), mask, scores)
     count = observations.count()
     planes = {COUNT: np.where(covered | (count > 0), np.minimum(count, NO_SCENE - 1), NO_SCENE).astype(np.uint8)}
     if recipe.quality:
@@ -80,10 +80,10 @@ def _read_masked(
     Returns: (scene, SCL, false alarms) of each scene of the period: arrays (row, col), uint8 and bool; no alarms with mask=scl
     """
     by_dates = task.recipe.mask == "dates"
-    scenes = {scene.any.scene: scene for scene in (*task.scenes, *(task.mask_scenes if by_dates else ()))}
+    scenes = {scene.scl.scene: scene for scene in (*task.scenes, *(task.mask_scenes if by_dates else ()))}
     near = sorted(
-        (scene for scene in scenes.values() if scene.any.grid.intersection(around)),
-        key=lambda scene: (scene.any.sensed_utc, scene.any.tile, scene.any.scene),
+        (scene for scene in scenes.values() if scene.scl.grid.intersection(around)),
+        key=lambda scene: (scene.scl.sensed_utc, scene.scl.tile, scene.scl.scene),
     )
     scl = np.zeros((len(near), *around.shape), np.uint8)
     for classes, scene in zip(scl, near, strict=True):
@@ -91,8 +91,8 @@ def _read_masked(
     alarms: Sequence[np.ndarray | None] = [None] * len(near)
     if by_dates:
         # The tiles of one overpass are one date.
-        dates, of_scene = by_overpass(scl, [scene.any.datatake for scene in near])
+        dates, of_scene = by_overpass(scl, [scene.scl.datatake for scene in near])
         found = false_alarms(dates)
         alarms = [found[number] for number in of_scene]
-    wanted = {scene.any.scene for scene in task.scenes}
-    return [masked for masked in zip(near, scl, alarms, strict=True) if masked[0].any.scene in wanted]
+    wanted = {scene.scl.scene for scene in task.scenes}
+    return [masked for masked in zip(near, scl, alarms, strict=True) if masked[0].scl.scene in wanted]

@@ -53,8 +53,8 @@ def join_scenes(task: PeriodTask, prefix: str) -> Names:
     """Join the scene with the most bytes of each tile into virtual mosaics. Returns: the names of the period's maps."""
     recipe, period = task.recipe, task.period.name
     best: dict[str, SceneFiles] = {}
-    for scene in sorted(task.scenes, key=lambda scene: (scene.size(recipe.bands), scene.any.scene)):
-        best[scene.any.tile] = scene
+    for scene in sorted(task.scenes, key=lambda scene: (scene.size(recipe.bands), scene.scl.scene)):
+        best[scene.scl.tile] = scene
     chosen = [best[tile] for tile in sorted(best)]
     names, provenance = _names(task, prefix), _provenance(task, chosen)
     history = f"r.s2.yearly method={recipe.method}: {_ids(chosen)}"
@@ -64,7 +64,7 @@ def join_scenes(task: PeriodTask, prefix: str) -> Names:
         return names
     features = [layer for layer in recipe.layers if layer.name != COUNT]
     for layer, band in zip(features, recipe.bands, strict=True):
-        scenes = [mapnames.joined(prefix, period, scene.any.tile, band) for scene in chosen]
+        scenes = [mapnames.joined(prefix, period, scene.scl.tile, band) for scene in chosen]
         for name, scene in zip(scenes, chosen, strict=True):
             grass.link_file(scene.bands[band].path, name)
         part = _part(names[layer.name])
@@ -84,7 +84,7 @@ def join_scenes(task: PeriodTask, prefix: str) -> Names:
 
 def chosen_scenes(task: PeriodTask) -> int:
     """Return how many scenes the maps of a period are made of."""
-    return len({scene.any.tile for scene in task.scenes}) if task.recipe.how.joins_scenes else len(task.scenes)
+    return len({scene.scl.tile for scene in task.scenes}) if task.recipe.how.joins_scenes else len(task.scenes)
 
 
 def _names(task: PeriodTask, prefix: str) -> Names:
@@ -109,7 +109,7 @@ def _describe(part: str, layer: Layer, history: str, provenance: CompositeProven
 
 
 def _ids(scenes: Sequence[SceneFiles]) -> str:
-    return " ".join(scene.any.scene for scene in scenes)
+    return " ".join(scene.scl.scene for scene in scenes)
 
 
 def _provenance(task: PeriodTask, used: Sequence[SceneFiles]) -> dict[str, CompositeProvenance]:
@@ -117,7 +117,7 @@ def _provenance(task: PeriodTask, used: Sequence[SceneFiles]) -> dict[str, Compo
     recipe = task.recipe
     scenes = tuple(
         SceneRecord(
-            scene.any.scene, scene.any.tile, scene.any.sensed_utc, scene.any.baseline,
+            scene.scl.scene, scene.scl.tile, scene.scl.sensed_utc, scene.scl.baseline,
             scene.reflectance.offset_dn, scene.reflectance.offset_rule,
             {band: scene.bands[band].output_sha256 for band in sorted((*recipe.bands, SCL))},
         )
@@ -125,7 +125,7 @@ def _provenance(task: PeriodTask, used: Sequence[SceneFiles]) -> dict[str, Compo
     )  # fmt: skip
     masked_by = None
     if not recipe.how.joins_scenes and recipe.mask == "dates" and len(task.mask_scenes) > len(used):
-        text = " ".join(sorted(scene.any.output_sha256 for scene in task.mask_scenes))
+        text = " ".join(sorted(scene.scl.output_sha256 for scene in task.mask_scenes))
         masked_by = MaskScenes(len(task.mask_scenes), hashlib.sha256(text.encode()).hexdigest())
     return {
         layer.name: CompositeProvenance(

@@ -43,7 +43,7 @@ def describe(
     periods: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the report's content; periods : name to its summary."""
-    per_year = {year: Counter(s.any.tile for s in scenes if s.any.year == year) for year in years}
+    per_year = {year: Counter(s.scl.tile for s in scenes if s.scl.year == year) for year in years}
     return {
         "tiles": sorted(tiles),
         "holes": [{"year": year, "tile": tile} for year, tile in holes],
@@ -74,8 +74,8 @@ def write(report: Mapping[str, Any], path: Path | None, form: str) -> None:
 def write_tilemap(name: str, scenes: Sequence[SceneFiles], years: Sequence[int], tiles: Collection[str]) -> None:
     """Draw the extent that the archive has of each tile as a vector map, with the years it has and lacks."""
     features = []
-    for tile in sorted({scene.any.tile for scene in scenes}):
-        of_tile = [scene.any for scene in scenes if scene.any.tile == tile]
+    for tile in sorted({scene.scl.tile for scene in scenes}):
+        of_tile = [scene.scl for scene in scenes if scene.scl.tile == tile]
         west, south = min(s.grid.west for s in of_tile), min(s.grid.south for s in of_tile)
         east, north = max(s.grid.east for s in of_tile), max(s.grid.north for s in of_tile)
         available = {s.year for s in of_tile}

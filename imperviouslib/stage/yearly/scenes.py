@@ -25,8 +25,8 @@ class SceneFiles:
     """Band to its sidecar, SCL among them."""
 
     @property
-    def any(self) -> Sidecar:
-        """Return one of the sidecars, for what all bands share."""
+    def scl(self) -> Sidecar:
+        """Return the sidecar of SCL; what it says of scene, time and grid holds for all bands."""
         return self.bands[SCL]
 
     @property
@@ -73,7 +73,7 @@ def read_scenes(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFi
                 len(incomplete), incomplete[0]
             )
         )
-    meeting = [scene for scene in _newest(complete) if scene.any.grid.intersection(area)]
+    meeting = [scene for scene in _newest(complete) if scene.scl.grid.intersection(area)]
     if not meeting:
         raise InputError(
             _("Archive '{}' has {} complete scenes, none of them in the region").format(archive, len(complete)),
@@ -96,13 +96,13 @@ def _newest(scenes: Iterable[SceneFiles]) -> list[SceneFiles]:
 
 
 def _processing(scene: SceneFiles) -> Processing:
-    one = scene.any
+    one = scene.scl
     return Processing(one.tile, one.datatake, one.datastrip, parse_baseline(one.baseline), one.scene)
 
 
 def resolve_years(years: Sequence[int], scenes: Sequence[SceneFiles], archive: Path) -> tuple[int, ...]:
     """Return the years asked for, or all years of the scenes; raise InputError if a year has no scene."""
-    available = tuple(sorted({scene.any.year for scene in scenes}))
+    available = tuple(sorted({scene.scl.year for scene in scenes}))
     missing = next((year for year in years if year not in available), None)
     if missing:
         raise InputError(
@@ -116,7 +116,7 @@ def resolve_years(years: Sequence[int], scenes: Sequence[SceneFiles], archive: P
 
 def tiles_by_year(scenes: Sequence[SceneFiles], years: Sequence[int]) -> dict[int, set[str]]:
     """Return the tiles of the scenes of each year."""
-    return {year: {scene.any.tile for scene in scenes if scene.any.year == year} for year in years}
+    return {year: {scene.scl.tile for scene in scenes if scene.scl.year == year} for year in years}
 
 
 def resolve_tasks(
@@ -125,8 +125,8 @@ def resolve_tasks(
     """Return a task per period, also where a period has no scene."""
     tasks = []
     for period in periods:
-        used = tuple(scene for scene in scenes if period.holds(scene.any.sensed_utc))
+        used = tuple(scene for scene in scenes if period.holds(scene.scl.sensed_utc))
         # SCL's mistakes show over many dates, so the masks of a month are checked against all scenes of its year.
-        of_year = tuple(scene for scene in scenes if scene.any.year == period.year)
+        of_year = tuple(scene for scene in scenes if scene.scl.year == period.year)
         tasks.append(PeriodTask(period, used, of_year, recipe, area))
     return tasks
