@@ -37,7 +37,7 @@
 # %option G_OPT_R_INPUTS
 # % key: classes
 # % required: no
-# % label: Class maps of another system, one a year in the order of years
+# % label: Class maps of another system, one map per year, in the order of <years>
 # % description: Classes 1 artificial, 2 natural, 3 green, 4 other; or any codes with a legend
 # % guisection: Input
 # %end
@@ -45,7 +45,7 @@
 # %option G_OPT_R_INPUTS
 # % key: shares
 # % required: no
-# % label: Maps of the share of sealed land, one a year in the order of years
+# % label: Maps of the share of sealed land, one map per year, in the order of <years>
 # % description: 0 to 1, or 0 to 100
 # % guisection: Input
 # %end

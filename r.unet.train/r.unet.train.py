@@ -65,7 +65,7 @@
 # % type: integer
 # % options: 1-5
 # % answer: 3
-# % description: Number of poolings; it sets the width of halo and gap (8, 24, 48, 96 or 192 cells)
+# % description: Number of pooling levels (1 to 5); halo and gap are then 8, 24, 48, 96 or 192 cells wide
 # % guisection: Network
 # %end
 

@@ -153,7 +153,7 @@ def bilinear() -> tuple[float, float | None]:
     return _band("bilinear").whole, _band("bilinear").decode
 
 
-@case("fetch", "the same, cubic", target=1.45)
+@case("fetch", "a full band, object to file, cubic (default): processor s, against decoding", target=1.45)
 def cubic() -> tuple[float, float | None]:
     return _band("cubic").whole, _band("cubic").decode
 
@@ -307,13 +307,13 @@ def _race(
     return best.pop("ours")[0], min((wall_s for wall_s, _ in best.values()), default=None)
 
 
-@case("fetch", "three bands and SCL with 2 workers: s, against gdalwarp -multi", target=1.1)
+@case("fetch", "three bands and SCL, bilinear, 2 workers: s, against gdalwarp -multi", target=1.1)
 def against_gdalwarp() -> tuple[float, float | None]:
     _served()
     return _race(lambda: _fetch_all(_extent()), ["gdalwarp"], (*BANDS, "SCL"), _extent(), 1)
 
 
-@case("fetch", "the same, against odc-stac with 2 threads", target=0.7)
+@case("fetch", "three bands and SCL, bilinear, 2 workers: s, against odc-stac", target=0.7)
 def against_odc_stac() -> tuple[float, float | None]:
     _served()
     return _race(lambda: _fetch_all(_extent()), ["odc-stac"], (*BANDS, "SCL"), _extent(), 1)
@@ -329,7 +329,7 @@ def small_window() -> tuple[float, float | None]:
     return _race(ours, ("gdalwarp", "odc-stac", "stackstac", "rioxarray"), ("B12",), _middle(), 5)
 
 
-@case("fetch", "the same: MB, against what its JPEG 2000 tiles hold", target=1.2)
+@case("fetch", "a tenth of a tile: MB read, against the bytes of its JPEG 2000 tiles", target=1.2)
 def small_window_bytes() -> tuple[float, float | None]:
     served, content = _served(), _content()
     source, header = describe_object(content, "B12"), jp2.parse_header(content)
@@ -482,7 +482,7 @@ def _large_plan() -> tuple[float, float]:
         return time.perf_counter() - start, float(peak)
 
 
-@case("fetch", "plan of 200 tiles and 7 years from 100,000 items, dry, s", target=60)
+@case("fetch", "r.s2.fetch -l of 200 tiles and 7 years from 100,000 items, s", target=60)
 def large_plan() -> tuple[float, float | None]:
     return _large_plan()[0], None
 

@@ -214,7 +214,7 @@ def memory() -> tuple[float, None]:
     return _memory_mb(SIDE), None
 
 
-@case("yearly", "memory of a region of four times the cells against that, ratio", target=1.5)
+@case("yearly", "memory, a region of 4 x 4 sides against one of 2 x 2 sides, MB", target=1.5)
 def memory_grows() -> tuple[float, float]:
     # The archive covers a part of the larger region; the blocks outside it are work too.
     return _memory_mb(4 * SIDE), _memory_mb(2 * SIDE)
