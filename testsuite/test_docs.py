@@ -83,7 +83,9 @@ def test_site_holds_every_page_and_module(site):
     for page in PAGES:
         assert (site / _folder(page).relative_to(TOP) / f"{page}.html").is_file()
     documents = [path.relative_to(TOP).with_suffix(".html") for path in (TOP / "doc").rglob("*.md")]
-    modules = [".".join(path.relative_to(TOP).with_suffix("").parts) for path in (TOP / "imperviouslib").rglob("*.py")]
+    modules = [
+        ".".join(path.relative_to(TOP).with_suffix("").parts) for path in (TOP / "imperviouslib").rglob("*/*.py")
+    ]
     library = [f"library/{name.removesuffix('.__init__')}.html" for name in modules]
     assert documents and library and all((site / path).is_file() for path in (*documents, *library))
     text = (site / "library" / "imperviouslib.core.grid.html").read_text(encoding="utf-8")
