@@ -611,7 +611,7 @@ def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
         ({"years": "abc"}, "'abc'"),
         ({**two, "years": "2017-2019"}, "3 years for 2 maps"),
         ({**two, "classes": "lc_2017_class,five"}, "code 5"),
-        ({**two, "classes": "lc_2017_class,half"}, "floating-point cells"),
+        ({**two, "classes": "lc_2017_class,half"}, "cells of type DCELL"),
         ({**two, "classes": "lc_2017_class,shifted"}, "expected 20 m cells at multiples of 20 m"),
         ({**two, "classes": "never,elsewhere"}, "no map has a cell in it"),
         ({**two, "legend": str(legend)}, "code 3"),

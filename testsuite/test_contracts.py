@@ -199,6 +199,8 @@ def test_two_predictions_differ_by_what_makes_the_cells():
         (rules.options_read, 'x = options["years"]', "x = parse(options, flags)"),
         (rules.options_read, 'x = flags.get("n")', "x = settings.years"),
         (rules.names_built, 'name = f"{prefix}_{year}_class"', 'name = f"{prefix} {year}"'),
+        (rules.names_built, 'name = f"{settings.prefix}_class"', 'text = f"<{settings.prefix}_*>"'),
+        (rules.names_built, 'name = prefix + "_class"', 'text = prefix + ":"'),
     ],
 )
 def test_a_rule_finds_what_breaks_it(check, broken, fine):
@@ -211,3 +213,7 @@ def test_a_method_may_not_be_named():
     code = rules.METHODS[-1]
     assert list(rules.methods_named(f'if method == "{code}":')) and not list(rules.methods_named("if method.whole:"))
     assert not list(rules.methods_named("an area that was estimated"))
+
+
+def test_no_rule_is_broken():
+    assert list(rules.findings()) == []

@@ -33,25 +33,31 @@ def options_read(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def methods_named(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines that name a method of the table."""
     # Some codes are ordinary words: these count only as a whole string.
-    pattern = re.compile("|".join(rf"\b{code}\b" if "_" in code else rf"[\"']{code}[\"']" for code in METHODS))
+    pattern = re.compile("|".join(rf"\b{code}\b" if "_" in code else rf"[\"'`]{code}[\"'`]" for code in METHODS))
     for number, line in enumerate(text.splitlines(), start=1):
         if found := pattern.search(line):
             yield number, f"names the method {found[0]}; ask core/methods or the schema"
 
 
 def names_built(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield the lines where a map's name is built from a prefix."""
+    """Yield the lines where a map's name is built from a prefix, by an f-string or by +."""
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
-            parts = [
-                part.value.id
-                if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name)
-                else getattr(part, "value", "")
-                for part in node.values
-            ]
-            for first, second in pairwise(parts):
-                if first == "prefix" and isinstance(second, str) and re.match(r"_(?![*>])", second):
-                    yield node.lineno, "builds a map's name; use core/mapnames.py"
+            pairs = list(pairwise(node.values))
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            pairs = [(node.left, node.right)]
+        else:
+            continue
+        for first, second in pairs:
+            text = second.value if isinstance(second, ast.Constant) else ""
+            if _is_prefix(first) and isinstance(text, str) and re.match(r"_(?![*>])", text):
+                yield node.lineno, "builds a map's name; use core/mapnames.py"
+
+
+def _is_prefix(node: ast.expr) -> bool:
+    value = node.value if isinstance(node, ast.FormattedValue) else node
+    name = value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else ""
+    return name == "prefix"
 
 
 def findings() -> Iterator[str]:
@@ -68,7 +74,12 @@ def findings() -> Iterator[str]:
         if place != Path("core", "mapnames.py"):
             found += names_built(tree)
         yield from (f"{path.relative_to(TOP)}:{number}: {what}" for number, what in sorted(found))
-    others = [*TOP.glob("r.*/*.py"), *(TOP / "dashboard").rglob("*.py"), *(TOP / "dashboard").rglob("*.js")]
+    others = [
+        *TOP.glob("r.*/*.py"),
+        *(TOP / "dashboard").rglob("*.py"),
+        *(TOP / "dashboard").rglob("*.js"),
+        *(TOP / "dashboard").rglob("*.css"),
+    ]
     for path in sorted(path for path in others if "tests" not in path.parts):
         yield from (
             f"{path.relative_to(TOP)}:{number}: {what}"

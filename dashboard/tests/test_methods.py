@@ -1,7 +1,6 @@
 """Methods come from the schema alone: one that is added there works without any change of the dashboard."""
 
 import json
-import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,8 +13,7 @@ from dashboard.errors import TableFolderError
 from dashboard.page import page
 from dashboard.schema import SCHEMA_FILE
 from dashboard.state import format_query, parse_query
-from dashboard.tests.conftest import TOP
-from dashboard.tests.make_table import SCHEMA, arrow
+from dashboard.tests.make_table import arrow
 from dashboard.views.about import method_and_sources
 from dashboard.views.chart import chart, figures_table
 from dashboard.views.map import cube_json
@@ -130,15 +128,3 @@ def test_schema_that_contradicts_itself_is_refused(small_folder, tmp_path, spoil
     with pytest.raises(TableFolderError) as caught:
         read_table(small_folder, path)
     assert said in str(caught.value)
-
-
-@pytest.mark.parametrize("method", SCHEMA["methods"])
-def test_no_file_of_the_dashboard_names_a_method(method):
-    files = [path for path in (TOP / "dashboard").rglob("*") if path.suffix in (".py", ".js", ".css")]
-    files = [path for path in files if path.parent.name != "tests"]
-    assert len(files) > 20
-    named = [str(path) for path in files if re.search(rf"""["'`]{method}["'`]""", path.read_text("utf-8"))]
-    assert named == []
-    # Words of ordinary language may stand in texts, but not codes with an underscore.
-    if "_" in method:
-        assert [str(path) for path in files if method in path.read_text("utf-8")] == []

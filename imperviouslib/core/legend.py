@@ -7,6 +7,7 @@ serves every definition.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from imperviouslib.core.errors import LegendError, _
@@ -84,6 +85,17 @@ class Legend:
                 found=_("class {}").format(wrong[0]),
                 expected=_("0 (no data), {} or {}").format(", ".join(others), last),
                 then=_("Correct the legend file."),
+            )
+
+    def check_codes(self, codes: Iterable[int], name: str) -> None:
+        """Raise LegendError if a map, called `name` in the message, has a code that the legend lacks."""
+        unknown = next((code for code in codes if code not in self.codes), None)
+        if unknown is not None:
+            raise LegendError(
+                _("Map <{}>").format(name),
+                found=_("code {}").format(unknown),
+                expected=_("a code of the legend '{}'").format(self.name),
+                then=_("Choose another legend, or write a legend file that has the code (class nodata leaves it out)."),
             )
 
     def rules(self) -> str:

@@ -217,14 +217,17 @@ def search_rasters(pattern: str) -> list[str]:
     return sorted({name for names in gs.list_grouped("raster", pattern=pattern).values() for name in names})
 
 
-def codes(name: str, grid: Grid) -> list[int]:
-    """Return the codes that an integer map has within a grid, ascending; raise InputError where the map is not an integer one."""
+def codes(name: str, grid: Grid, *, alternative: str = "") -> list[int]:
+    """Return the codes that an integer map has within a grid, ascending; raise InputError if it is not an integer map.
+
+    alternative : what else the user can do about such a map, a sentence for the message
+    """
     if gs.raster_info(name)["datatype"] != "CELL":
         raise InputError(
             _("Map <{}>").format(name),
             found=_("cells of type {}").format(gs.raster_info(name)["datatype"]),
             expected=_("an integer map (CELL)"),
-            then=_("Convert it with r.mapcalc."),
+            then=_("Make whole numbers with r.mapcalc and int(). {}").format(alternative).rstrip(),
         )
     # The region is aligned to the map, so that every pixel of the map is read, whatever its size.
     env = os.environ.copy()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imperviouslib.core.errors import InputError, LegendError, _
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.labels import Labels, majority, resolve_factor
 from imperviouslib.core.legend import CLASSES, NODATA, Legend
@@ -105,14 +105,7 @@ def _write_rules(path: Path, legend: Legend) -> None:
 
 def _check_codes(name: str, codes: list[int], legend: Legend) -> None:
     """Raise an error if a map has a code that the legend lacks, or no land cover at all."""
-    unknown = next((code for code in codes if code not in legend.codes), None)
-    if unknown is not None:
-        raise LegendError(
-            _("Map <{}>").format(name),
-            found=_("code {}").format(unknown),
-            expected=_("a code of the legend '{}'").format(legend.name),
-            then=_("Choose another legend, or write a legend file that has the code (class nodata leaves it out)."),
-        )
+    legend.check_codes(codes, name)
     if not codes or all(legend.codes[code] == NODATA for code in codes):
         raise InputError(
             (

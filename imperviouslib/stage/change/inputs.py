@@ -55,7 +55,7 @@ def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Se
 def _find_predicted(prefix: str, years: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return years and names of the class maps of r.unet.predict; maps of months, seasons and other periods are not used."""
     if not years:
-        listed = grass.read("g.list", type="raster", pattern=mapnames.pattern(prefix, layer=mapnames.CLASS)).split()
+        listed = grass.search_rasters(mapnames.pattern(prefix, layer=mapnames.CLASS))
         found = mapnames.parse_period_maps(listed, prefix, layer=mapnames.CLASS)
         years = tuple(sorted({int(one.period) for one in found if one.period.isdigit()}))
         if not years:
@@ -66,35 +66,20 @@ def _find_predicted(prefix: str, years: tuple[int, ...]) -> tuple[tuple[int, ...
     return years, tuple(PeriodMap(prefix, str(year), mapnames.CLASS).name for year in years)
 
 
-def _read_codes(name: str, source: str, grid: Grid) -> list[int]:
-    """Return the codes of an integer map in the region."""
-    if grass.read("r.info", map=name, flags="g").find("datatype=CELL") < 0:
-        raise InputError(
-            _("Map <{}>").format(source),
-            found=_("floating-point cells"),
-            expected=_("whole class codes"),
-            then=_("Make whole numbers with r.mapcalc and int(), or give shares of sealed land with shares=."),
-        )
-    return [int(code) for code in grass.read("r.stats", grid=grid, flags="n", input=name).split()]
-
-
 def _reclass(name: str, legend: Legend, grid: Grid, out: str) -> str:
-    unknown = [code for code in _read_codes(name, name, grid) if code not in legend.codes]
-    if unknown:
-        raise InputError(
-            _("Map <{}>").format(name),
-            found=_("code {}").format(unknown[0]),
-            expected=_("codes of legend '{}'").format(legend.name),
-            then=_("Add the code to a legend file, or choose another legend."),
-        )
+    legend.check_codes(_read_codes(name, grid), name)
     grass.run("r.reclass", input=name, output=out, rules="-", stdin=legend.rules())
     return out
+
+
+def _read_codes(name: str, grid: Grid) -> list[int]:
+    return grass.codes(name, grid, alternative=_("Or give maps of the share of sealed land with shares=."))
 
 
 def _check_classes(maps: Sequence[str], sources: Sequence[str], grid: Grid) -> None:
     seen = False
     for name, source in zip(maps, sources, strict=True):
-        codes = _read_codes(name, source, grid)
+        codes = _read_codes(name, grid)
         wrong = [code for code in codes if code not in {c.code for c in CLASSES}]
         if wrong:
             raise InputError(

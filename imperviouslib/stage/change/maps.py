@@ -55,7 +55,7 @@ def mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
     if grass.overwrite():
         grass.remove(expressions)
     grass.run("r.mapcalc", grid=grid, file="-", stdin="\n".join(expressions.values()) + "\n")
-    made = set(grass.read("g.list", type="raster", mapset=".").split())
+    made = grass.list_rasters("*")
     missing = [name for name in expressions if name not in made]
     if missing:
         raise InputError(
