@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imperviouslib.core import errors, mapnames
 from imperviouslib.core.errors import ImperviousError, InputError
-from imperviouslib.core.grid import Grid
+from imperviouslib.core.grid import Grid, is_grid_projection
 from imperviouslib.core.labels import majority
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.provenance import (
@@ -217,3 +217,25 @@ def test_a_method_may_not_be_named():
 
 def test_no_rule_is_broken():
     assert list(rules.findings()) == []
+
+
+# The projection
+
+LAEA = {
+    "proj": "laea", "ellps": "grs80", "lat_0": "52", "lon_0": "10", "x_0": "4321000", "y_0": "3210000", "meters": "1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True), ({"ellps": "wgs84"}, True), ({"proj": "utm", "srid": "EPSG:3035"}, True), ({"ellps": "sphere"}, False),
+        ({"ellps": "", "a": "6371000", "es": "0"}, False), ({"ellps": "bessel"}, False), ({"meters": "1000"}, False),
+        ({"lat_0": "48"}, False), ({"x_0": "0"}, False), ({"proj": "lcc"}, False), ({"lon_0": ""}, None),
+    ],
+)  # fmt: skip
+def test_the_projection_is_known_by_its_code_or_by_all_of_its_parameters(changes, same):
+    if same is None:
+        assert not is_grid_projection({key: value for key, value in LAEA.items() if key not in changes})
+    else:
+        assert is_grid_projection({**LAEA, **changes}) is same

@@ -6,7 +6,7 @@ row and column, counted from the projection's origin, so that no rule depends on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -14,6 +14,8 @@ from imperviouslib.core.errors import GridError, _
 
 EPSG = 3035
 RES_M = 20
+_ELLIPSOIDS = ("grs80", "wgs84")
+"""That of ETRS89, and one that differs from it by a tenth of a millimetre."""
 BLOCK = 1024
 """Cells a side of an absolute block: the unit of work, of resume and of memory. A multiple of 2^depth of any net here."""
 
@@ -186,6 +188,26 @@ def _mismatch(one: Grid, other: Grid) -> GridError:
         found=_("cells of {} and {} m").format(one.res_m, other.res_m),
         expected=_("one cell size"),
         then=_("Set one resolution with g.region -a res=20."),
+    )
+
+
+def is_grid_projection(parameters: Mapping[str, str]) -> bool:
+    """Tell whether parameters as g.proj -g prints them are those of EPSG:3035.
+
+    The projection may be defined without its code; then its parameters decide, the ellipsoid and the unit among them: on a sphere the same
+    coordinates are places kilometres away.
+
+    >>> laea = {"proj": "laea", "lat_0": "52", "lon_0": "10", "x_0": "4321000", "y_0": "3210000", "meters": "1"}
+    >>> is_grid_projection({**laea, "ellps": "grs80"}), is_grid_projection({**laea, "a": "6371000", "es": "0"})
+    (True, False)
+    """
+    if parameters.get("srid", "").upper() == f"EPSG:{EPSG}" or parameters.get("epsg") == str(EPSG):
+        return True
+    wanted = {"lat_0": 52, "lon_0": 10, "x_0": 4321000, "y_0": 3210000, "meters": 1}
+    return (
+        parameters.get("proj") == "laea"
+        and parameters.get("ellps", "").lower() in _ELLIPSOIDS
+        and all(abs(float(parameters.get(key, "nan")) - value) < 1e-6 for key, value in wanted.items())
     )
 
 

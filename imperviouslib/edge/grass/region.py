@@ -12,7 +12,7 @@ from pathlib import Path
 import grass.script as gs
 
 from imperviouslib.core.errors import GridError, _
-from imperviouslib.core.grid import EPSG, RES_M, Grid
+from imperviouslib.core.grid import EPSG, RES_M, Grid, is_grid_projection
 
 
 @contextlib.contextmanager
@@ -82,19 +82,7 @@ def has_grid_region() -> bool:
 def check_projection() -> None:
     """Raise GridError unless the location is EPSG:3035."""
     info = gs.parse_command("g.proj", flags="g")
-    # The same projection may be defined without its code; then its parameters decide.
-    same = (
-        info.get("srid", "").upper() == f"EPSG:{EPSG}"
-        or info.get("epsg") == str(EPSG)
-        or (
-            info.get("proj") == "laea"
-            and all(
-                abs(float(info.get(key, "nan")) - value) < 1e-6
-                for key, value in {"lat_0": 52, "lon_0": 10, "x_0": 4321000, "y_0": 3210000}.items()
-            )
-        )
-    )
-    if not same:
+    if not is_grid_projection(info):
         raise GridError(
             _("Location <{}>").format(gs.gisenv()["LOCATION_NAME"]),
             found=info.get("srid") or info.get("name") or _("another projection"),
