@@ -167,6 +167,19 @@ class Grid:
             self.res_m,
         )
 
+    def parts(self, rows: int, cols: int | None = None) -> Iterator[Grid]:
+        """Cut the grid from its own north-western corner into parts of at most rows x cols cells, row by row.
+
+        cols : None = strips as wide as the grid
+
+        >>> [part.shape for part in Grid(0, 0, 60, 60).parts(2)], [part.shape for part in Grid(0, 0, 60, 40).parts(2, 2)]
+        ([(2, 3), (1, 3)], [(2, 2), (2, 1)])
+        """
+        high, wide = rows * self.res_m, (self.width if cols is None else cols) * self.res_m
+        for north in range(self.north, self.south, -high):
+            for west in range(self.west, self.east, wide):
+                yield Grid(west, max(self.south, north - high), min(self.east, west + wide), north, self.res_m)
+
     def blocks(self, cells: int = BLOCK) -> Iterator[Grid]:
         """Cut the grid at absolute multiples of `cells` cells, row by row from the north-west.
 

@@ -408,9 +408,7 @@ def _verify(path: Path, target: Grid, valid_cells: int) -> None:
     # GDAL does not report a late write that failed, so a full disk is only detected here.
     with contextlib.suppress(InputError, GridError), open_on_grid(path, target.res_m) as (dataset, grid):
         same = grid == target
-        for row in range(0, target.height, TILE):
-            south = max(target.north - (row + TILE) * target.res_m, target.south)
-            strip = Grid(target.west, south, target.east, target.north - row * target.res_m, target.res_m)
+        for strip in target.parts(TILE):
             found += int(np.count_nonzero(read_part(dataset, grid, strip)))
     if not same or found != valid_cells:
         raise FetchError(

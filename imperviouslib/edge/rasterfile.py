@@ -60,10 +60,7 @@ class TiffWriter:
 
     def parts(self) -> Iterator[Grid]:
         """Cut the grid at the file's own tiles, so that each is compressed and written once, row by row, up to four tiles a part."""
-        grid, step = self.grid, TILE * self.grid.res_m
-        for north in range(grid.north, grid.south, -step):
-            for west in range(grid.west, grid.east, 4 * step):
-                yield Grid(west, max(north - step, grid.south), min(west + 4 * step, grid.east), north, grid.res_m)
+        return self.grid.parts(TILE, 4 * TILE)
 
     def write(self, array: np.ndarray, part: Grid) -> None:
         """Write one part; array is (row, col) of the file's type. Raises InputError if it cannot be written to the disk."""

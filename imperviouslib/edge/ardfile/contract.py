@@ -24,9 +24,7 @@ LABEL_VARIABLES = ("label", "purity", *(f"share_{c.key}" for c in CLASSES))
 
 def strips(grid: Grid) -> Iterator[Grid]:
     """Cut a grid into strips as high as a chunk, from north to south: the unit of writing, of digests and of memory."""
-    step = CHUNK * grid.res_m
-    for north in range(grid.north, grid.south, -step):
-        yield Grid(grid.west, max(grid.south, north - step), grid.east, north, grid.res_m)
+    return grid.parts(CHUNK)
 
 
 def metadata_digest(handle: h5py.File) -> str:

@@ -35,9 +35,4 @@ def draw(path: Path, folder: Path) -> None:
 def _thinned(read: Callable[[Grid], np.ndarray], *, grid: Grid, cells: int) -> np.ndarray:
     """Read every n-th row and column strip by strip, so that the longer side has at most `cells`."""
     step = max(1, -(-max(grid.shape) // cells))
-    strips = []
-    for top in range(0, grid.height, 256 * step):
-        bottom = min(grid.height, top + 256 * step)
-        part = Grid(grid.west, grid.north - bottom * grid.res_m, grid.east, grid.north - top * grid.res_m, grid.res_m)
-        strips.append(read(part)[..., ::step, ::step])
-    return np.concatenate(strips, axis=-2)
+    return np.concatenate([read(strip)[..., ::step, ::step] for strip in grid.parts(256 * step)], axis=-2)

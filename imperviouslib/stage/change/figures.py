@@ -78,10 +78,7 @@ class Computation:
 
         Memory is bounded by `_BLOCK_CELLS`, or by one row of all maps.
         """
-        grid = self._grid
-        rows = max(1, _BLOCK_CELLS // (grid.shape[1] * len(names)))
-        for north in range(grid.north, grid.south, -rows * grid.res_m):
-            strip = Grid(grid.west, max(grid.south, north - rows * grid.res_m), grid.east, north, grid.res_m)
+        for strip in self._grid.parts(max(1, _BLOCK_CELLS // (self._grid.width * len(names)))):
             yield np.stack([grass.read_cells(name, strip) for name in names])
 
     def apply(self, rule: Callable[[np.ndarray], np.ndarray], outs: Sequence[str]) -> None:

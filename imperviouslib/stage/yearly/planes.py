@@ -57,7 +57,4 @@ def map_in_order(pool: ThreadPoolExecutor, work: Callable[[A], B], parts: Iterab
 
 def _blocks(area: Grid) -> Iterator[Grid]:
     """Cut an area into blocks from its own north-western corner: the tiles of files cut to it begin there, so fewer are decoded twice."""
-    step = BLOCK * area.res_m
-    for north in range(area.north, area.south, -step):
-        for west in range(area.west, area.east, step):
-            yield Grid(west, max(area.south, north - step), min(area.east, west + step), north, area.res_m)
+    return area.parts(BLOCK, BLOCK)
