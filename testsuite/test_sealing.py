@@ -1,6 +1,7 @@
 """The judge of sealing and unsealing: figures that can be checked on paper, and the maps of a run read from disk."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -153,21 +154,22 @@ def test_false_cells_are_compared_with_those_of_raw_differences():
     found = sealing.judge_sealing(run, np.ones((3, 4), bool))
     assert found["events"]["gain"]["raw"]["false_cells"] == 4 and found["events"]["gain"]["raw"]["precision"] == 3 / 7
     assert found["events"]["gain"]["series"]["false_to_raw"] == 1 / 4
+    assert found["events"]["gain"]["series"]["false_to_raw_yearly"] == 1 / 4
     # The probability of gain no longer agrees with the stock.
     assert found["imbalance"] == 0.75
 
 
 def test_lines_leave_out_the_methods_that_a_run_does_not_have():
-    run = exact_run()
-    whole = "\n".join(sealing.summary_lines(sealing.judge_sealing(run, np.ones((3, 4), bool)), "all ground"))
-    assert (
-        "gain by series" in whole
-        and "sum of p" in whole
-        and "found by cells of the object: 1: - % of 0  2-4: 100 % of 3" in whole
-    )
+    run, ground = exact_run(), np.ones((3, 4), bool)
     raw = Sealing(run.years, run.truth, run.known, *({"raw": of["raw"]} for of in (run.maps, run.gain, run.loss)))
-    part = "\n".join(sealing.summary_lines(sealing.judge_sealing(raw, np.ones((3, 4), bool)), "all ground"))
-    assert "gain by raw" in part and "series" not in part and "persistence" not in part and "sum of p" not in part
+    whole, part = (sealing.summary_lines({"all ground": sealing.judge_sealing(one, ground)}) for one in (run, raw))
+    first = [{line.split()[0] for line in lines if line.strip()} for lines in (whole, part)]
+    assert {"raw", "persistence", "series", "series,"} <= first[0] and not {"persistence", "series", "series,"} & first[
+        1
+    ]
+    assert any("found by size of the object, cells: 1: - % of 0  2-4: 100 % of 3" in line for line in whole)
+    gains = [line.split() for line in whole if line.startswith("  2017-2019")]
+    assert gains == [["2017-2019", "0.001", *["0.001", "1.00"] * 3], ["2017-2019", "0.000", *["0.000", "1.00"] * 3]]
 
 
 def test_ground_without_change_has_no_shares():
@@ -177,7 +179,7 @@ def test_ground_without_change_has_no_shares():
     assert (
         found["events"]["gain"]["series"]["found"] is None and found["events"]["gain"]["series"]["land"]["50"] is None
     )
-    assert any("50 % in - %" in line for line in sealing.summary_lines(found, "all ground"))
+    assert any("50 % in - %" in line for line in sealing.summary_lines({"all ground": found}))
 
 
 # ----- from disk
@@ -228,7 +230,9 @@ def test_maps_of_a_run_are_read(world, run, tmp_path, capsys):
     found = json.loads((tmp_path / "j.json").read_text())["sealing"]
     assert list(found) == ["all ground"] and found["all ground"]["methods"] == list(sealing.METHODS)
     assert found["all ground"]["cells"] == 11 and found["all ground"]["events"]["gain"]["series"]["found"] == 1
-    assert "gain by series: found within one year 100 % of 3 cells" in capsys.readouterr().out
+    assert re.search(
+        r"gain of 3 cells, % +found.*\n +raw +100 .*\n +persistence +100 .*\n +series +100 ", capsys.readouterr().out
+    )
     assert (tmp_path / "j.png").stat().st_size > 10000
 
 

@@ -442,10 +442,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
                 f"{g['missed_ha']:.1f}, mapped / true {ratio}); loss mapped {loss['mapped_ha']:.1f}, true {loss['true_ha']:.1f} (false "
                 f"{loss['false_ha']:.1f}, missed {loss['missed_ha']:.1f})"
             )
-    for title, judged in result.get("sealing", {}).items():
-        out += ["", *sealing.summary_lines(judged, title)]
-    if "tables" in result:
-        out.append("")
+    if "sealing" in result:
+        out += ["", *sealing.summary_lines(result["sealing"]), ""]
     for key, t in result.get("tables", {}).items():
         intervals = "no intervals"
         if t["covering"] is not None:
@@ -544,21 +542,24 @@ def _draw_classes(axes: Mapping[str, Any], result: dict[str, Any]) -> None:
     axes["gain"].set_xticks(at, pairs, rotation=30)
 
 
+def year_colours(count: int):
+    """Return colour map and norm of the numbers of years, 1 to count; 0 is no change."""
+    import matplotlib as mpl
+
+    colours = mpl.colors.ListedColormap(["#e8e6e1", *mpl.colormaps["turbo"](np.linspace(0.05, 0.95, count))])
+    return colours, mpl.colors.BoundaryNorm(np.arange(-0.5, count + 1), count + 1)
+
+
 def _draw_years(true, mapped, run: Sealing) -> None:
     """Draw the true year of sealing, and beside it that of the best method. Cells are drawn larger than they are."""
-    from matplotlib import pyplot as plt
-    from matplotlib.colors import BoundaryNorm, ListedColormap
     from scipy.ndimage import maximum_filter
 
-    method = list(run.gain)[-1]
-    n = len(run.years) - 1
-    colours = ListedColormap(["#e8e6e1", *plt.get_cmap("turbo")(np.linspace(0.05, 0.95, n))])
+    method, n = run.best, len(run.years) - 1
+    colours, norm = year_colours(n)
     panels = ((true, "truth", sealing.year_of_gain(run.truth)), (mapped, method, sealing.marked_year(run.gain[method])))
     for axis, title, years in panels:
         shown = maximum_filter(np.where(run.known, years, 0), size=max(1, len(years) // 300))
-        image = axis.imshow(
-            shown, cmap=colours, norm=BoundaryNorm(np.arange(-0.5, n + 1), n + 1), interpolation="nearest"
-        )
+        image = axis.imshow(shown, cmap=colours, norm=norm, interpolation="nearest")
         axis.set(title=f"Year of sealing: {title}, {(years > 0)[run.known].sum() * CELL_M2 / 1e6:.2f} km2")
         axis.axis("off")
     bar = axis.figure.colorbar(image, ax=axis, fraction=0.04)

@@ -58,6 +58,11 @@ class Sealing:
     p_sealed: np.ndarray | None = None
     """(year, row, col), probability of being sealed; None in a run without series maps."""
 
+    @property
+    def best(self) -> str:
+        """The last of METHODS that the run has."""
+        return [method for method in METHODS if method in self.gain][-1]
+
 
 def mapped_changes(classes: np.ndarray) -> tuple[Chances, Chances]:
     """Return gain and loss between class maps as probabilities of 0 and 1. classes : array (year, ...), 0 unknown, which is no change."""
@@ -211,6 +216,7 @@ def judge_sealing(run: Sealing, ground: np.ndarray) -> dict[str, Any]:
         events = {m: judge_events(c, whole[:, at], size, run.years) for m, c in cells.items()}
         for one in events.values():
             one["false_to_raw"] = _share(one["false_cells"], events["raw"]["false_cells"])
+            one["false_to_raw_yearly"] = _share(one["false_cells"], events["raw"]["false_cells_yearly"])
         out["events"][kind] = events
     return out
 
@@ -219,53 +225,73 @@ def _text(value: float | None, form: str, scale: float = 1.0) -> str:
     return "-" if value is None else format(scale * value, form)
 
 
-def summary_lines(result: Mapping[str, Any], ground: str) -> list[str]:
-    """Write the judgement on one ground as lines of text."""
-    methods, stock = result["methods"], result["stock"]
-    km2 = result["cells"] * CELL_KM2
-    out = [f"Sealed land (class artificial) on {ground}, {km2:.1f} km2: the methods beside the truth"]
-    head = "".join(f"{method:>13}" for method in methods)
-    expected = f"{'sum of p':>13}" if "series" in stock and "imbalance" in result else ""
-    out.append(f"  {'IoU':<12}{head}   {'error of the area, %':<22}{head}{expected}")
-    for year in next(iter(stock.values())):
-        iou = "".join(f"{_text(stock[m][year]['iou'], '.3f'):>13}" for m in methods)
-        bias = "".join(f"{_text(stock[m][year]['bias'], '+.1f', 100):>13}" for m in methods)
-        if expected:
-            bias += f"{_text(stock['series'][year]['expected_bias'], '+.1f', 100):>13}"
-        out.append(f"  {year:<12}{iou}   {year:<22}{bias}")
-    for kind, amounts in result["amounts"].items():
-        columns = "".join(f"{m:>13}{'/ true':>8}" for m in methods)
-        out.append(f"  {kind + ', km2':<12}{'true':>9}{columns}")
-        for pair, one in amounts.items():
-            of = (one["methods"][m] for m in methods)
-            values = "".join(f"{v['km2']:>13.3f}{_text(v['ratio'], '.2f'):>8}" for v in of)
-            out.append(f"  {pair:<12}{one['true_km2']:>9.3f}{values}")
-    for kind, events in result["events"].items():
-        for method, one in events.items():
-            out += _event_lines(kind, method, one)
-    if "imbalance" in result:
-        out.append(f"  stock b - stock a = gain - loss: largest difference in a cell {result['imbalance']:.1e}")
+EXPLAINED = """Gain and loss of sealed land (class artificial): raw differences, persistence rule and series model beside the truth
+  marked: cells with a probability of 0.5 and more between the first and the last year; class maps have probabilities of 0 and 1
+  found: share of the truly changed cells that are marked and dated within one year of the truth
+  precision: share of the marked cells that truly changed; top: precision when as many cells are marked as truly changed
+  false: marked cells that did not change; / raw: as a part of those of raw differences
+  yearly: cells with 0.5 and more that did not change between two neighbouring years, added up; / yearly: false, as a part of these of raw differences"""
+
+
+def summary_lines(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Write the judgement on all grounds as lines of text. judged : title of the ground to the values of judge_sealing."""
+    out = EXPLAINED.splitlines()
+    for ground, result in judged.items():
+        out += [f"On {ground}, {result['cells'] * CELL_KM2:.1f} km2", *_stock_lines(result), *_amount_lines(result)]
+        for kind, events in result["events"].items():
+            out += _event_lines(kind, events)
+        if "imbalance" in result:
+            out.append(f"  stock b - stock a = gain - loss: largest difference in a cell {result['imbalance']:.1e}")
     return out
 
 
-def _event_lines(kind: str, method: str, one: Mapping[str, Any]) -> list[str]:
-    """Write what one method found; for the series also by year, by size, and the land to look at."""
+def _stock_lines(result: Mapping[str, Any]) -> list[str]:
+    """Write accuracy and error of the area of each year."""
+    methods, stock = result["methods"], result["stock"]
+    head = "".join(f"{method:>13}" for method in methods)
+    with_sum = "imbalance" in result
+    out = [f"  {'IoU':<12}{head}   {'error of area, %':<18}{head}" + f"{'sum of p':>13}" * with_sum]
+    for year in next(iter(stock.values())):
+        iou = "".join(f"{_text(stock[m][year]['iou'], '.3f'):>13}" for m in methods)
+        errors = [stock[m][year]["bias"] for m in methods]
+        if with_sum:
+            errors.append(stock["series"][year]["expected_bias"])
+        out.append(f"  {year:<12}{iou}   {year:<18}" + "".join(f"{_text(e, '+.1f', 100):>13}" for e in errors))
+    return out
+
+
+def _amount_lines(result: Mapping[str, Any]) -> list[str]:
+    """Write gain and loss of each pair of years, and of the whole span."""
+    out = []
+    for kind, amounts in result["amounts"].items():
+        columns = "".join(f"{method:>13}{'/ true':>8}" for method in result["methods"])
+        out.append(f"  {kind + ', km2':<12}{'true':>9}{columns}")
+        for pair, one in amounts.items():
+            of = (one["methods"][method] for method in result["methods"])
+            values = "".join(f"{v['km2']:>13.3f}{_text(v['ratio'], '.2f'):>8}" for v in of)
+            out.append(f"  {pair:<12}{one['true_km2']:>9.3f}{values}")
+    return out
+
+
+def _event_lines(kind: str, events: Mapping[str, Any]) -> list[str]:
+    """Write what each method found; of the series also by year, by size, and the land to look at."""
 
     def pct(value: float | None) -> str:
         return _text(value, ".0f", 100)
 
-    false = "" if method == "raw" else f" ({_text(one['false_to_raw'], '.4f')} of raw)"
-    out = [
-        f"  {kind} by {method}: found within one year {pct(one['found'])} % of {one['true_cells']} cells (last year {pct(one['found_last']['found'])} %, "
-        f"before {pct(one['found_before_last']['found'])} %), precision {pct(one['precision'])} %, false cells {one['false_cells']}{false}, "
-        f"summed over years {one['false_cells_yearly']}"
-    ]
-    if method == "series":
-        for title, key in (("true year", "by_year"), ("cells of the object", "by_size")):
+    cells = next(iter(events.values()))["true_cells"]
+    head = ("found", "last year", "before", "precision", "top", "marked", "false", "/ raw", "yearly", "/ yearly")
+    out = [f"  {kind + f' of {cells} cells, %':<26}" + "".join(f"{word:>10}" for word in head)]
+    for method, one in events.items():
+        shares = (one["found"], one["found_last"]["found"], one["found_before_last"]["found"], one["precision"], one["precision_top"])  # fmt: skip
+        ratios = (_text(one[key], ".4f") for key in ("false_to_raw", "false_to_raw_yearly"))
+        counts = (one["marked_cells"], one["false_cells"], next(ratios), one["false_cells_yearly"], next(ratios))
+        values = (*map(pct, shares), *counts)
+        out.append(f"  {method:<26}" + "".join(f"{value:>10}" for value in values))
+    if one := events.get("series"):
+        for title, key in (("true year", "by_year"), ("size of the object, cells", "by_size")):
             parts = "  ".join(f"{name}: {pct(part['found'])} % of {part['cells']}" for name, part in one[key].items())
-            out.append(f"    found by {title}: {parts}")
+            out.append(f"  series, found by {title}: {parts}")
         land = "  ".join(f"{share} % in {_text(part, '.2f', 100)} %" for share, part in one["land"].items())
-        out.append(
-            f"    precision when as many cells are marked as truly changed {pct(one['precision_top'])} %; true change in the land looked at: {land}"
-        )
+        out.append(f"  series, true {kind} in the land looked at: {land}")
     return out
