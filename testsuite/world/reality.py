@@ -113,9 +113,7 @@ def read_fields(data: Path) -> dict[str, Stats]:
     for number, day in enumerate(days):
         if "2018-06-20" <= day <= "2018-09-25" and np.isin(twenty["SCL"].values[number], (4, 5, 6, 7)).mean() > 0.97:
             images.append(
-                np.stack(
-                    [_block_mean(ten["B04"].values[number]), *(twenty[b].values[number] for b in ALL_BANDS[1:])]
-                )
+                np.stack([_block_mean(ten["B04"].values[number]), *(twenty[b].values[number] for b in ALL_BANDS[1:])])
                 / 1e4
             )
     out = {"landscape: fields": average([image_stats(i[:3]) for i in images])}

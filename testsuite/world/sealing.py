@@ -149,7 +149,7 @@ def judge_events(chances: Chances, sealed: np.ndarray, size: np.ndarray, years: 
 
     last = len(years) - 1
     yearly = ~sealed[:-1] & sealed[1:]
-    needed = {share: np.ceil(share / 100 * n_true) for share in SHARES}
+    needed = {share: -(-share * n_true // 100) for share in SHARES}  # whole cells, rounded up
     return {
         "true_cells": n_true, "marked_cells": n_marked, "false_cells": int((marked & ~true).sum()),
         "false_cells_yearly": int(((chances.pairs >= 0.5) & ~yearly).sum()),
@@ -209,6 +209,8 @@ def judge_sealing(run: Sealing, ground: np.ndarray) -> dict[str, Any]:
             out["stock"]["series"][str(year)]["expected_bias"] = _share(p[k].sum() - truth[k].sum(), truth[k].sum())
         net = np.subtract(run.gain["series"].pairs[:, at], run.loss["series"].pairs[:, at], dtype=float)
         out["imbalance"] = float(np.abs(np.diff(p, axis=0) - net).max(initial=0))
+        spans = [c["series"].pairs.sum(axis=0, dtype=float) - c["series"].span for c in (run.gain, run.loss)]
+        out["span_imbalance"] = float(np.abs(np.stack(spans)[:, at]).max(initial=0))
     for kind, of, whole in (("gain", run.gain, run.truth), ("loss", run.loss, ~run.truth)):
         size = object_sizes(year_of_gain(whole) > 0)[at]
         cells = {method: chances.at(at) for method, chances in of.items()}
@@ -241,7 +243,10 @@ def summary_lines(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for kind, events in result["events"].items():
             out += _event_lines(kind, events)
         if "imbalance" in result:
-            out.append(f"  stock b - stock a = gain - loss: largest difference in a cell {result['imbalance']:.1e}")
+            out.append(
+                f"  largest difference in a cell: stock b - stock a from gain - loss {result['imbalance']:.1e}, "
+                f"the whole span from the sum of its pairs of years {result['span_imbalance']:.1e}"
+            )
     return out
 
 

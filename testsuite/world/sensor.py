@@ -107,7 +107,9 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     for b in range(4):
         g = weight[b]
         mean, rough, growth = (seen[b][..., i] for i in range(3))
-        bands[b] = mean * exp(rough * (g[0] * t[0] + g[1] * t[1]) + growth * g[2] * t[2] - 0.02 * (b in (1, 2)) * shower)
+        bands[b] = mean * exp(
+            rough * (g[0] * t[0] + g[1] * t[1]) + growth * g[2] * t[2] - 0.02 * (b in (1, 2)) * shower
+        )
     bands *= 1 + np.clip(0.5 * view.light, -0.15, 0.15)
     fill = [float(b[view.valid].mean()) if view.valid.any() else 0.1 for b in bands]
     # Both tiles of an acquisition have the same geolocation error.
