@@ -22,7 +22,7 @@ from imperviouslib.core import change
 from imperviouslib.core.errors import InputError
 from imperviouslib.core.figures import ShareFigures
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.mapkinds import CLASSES
+from imperviouslib.core.mapkinds import ClassMaps
 from imperviouslib.core.methods import METHODS, ClassRule, Method
 from imperviouslib.core.methods.persistence import persistent, persistent_expressions
 from imperviouslib.core.outline import count_cells
@@ -676,14 +676,14 @@ class SumsOfBlocks(Method):
     """Sums of a value by region, computed in strips: here 1 for sealed cells and 0 for others, as a probability would be."""
 
     code = "sums"
-    needs = frozenset({CLASSES.name})
+    needs = (ClassMaps,)
     notes = ("sums adds values of cells.",)
 
     def figures(self, work):
         levels = len(work.zone_maps)
         keys = [*work.years, *((kind, *pair) for pair in work.pairs for kind in ("before", "gain", "loss"))]
         sums = {key: {} for key in keys}
-        for block in work.blocks([*work.zone_maps.values(), *work.maps.values()]):
+        for block, _ in work.blocks([*work.zone_maps.values(), *work.maps.values()]):
             value = dict(zip(work.years, np.where(block[levels:] == 0, np.nan, block[levels:] <= 2), strict=True))
             layers = dict(value)
             for a, b in work.pairs:
