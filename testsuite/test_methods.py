@@ -20,6 +20,7 @@ from imperviouslib.core.tablecheck import check_table
 from imperviouslib.core.tableschema import SCHEMA, TRANSITIONS, VALUES, method_facts
 from imperviouslib.core.zones import Zone
 from imperviouslib.stage.change import output_maps, report
+from testsuite.history_ground import random_maps
 
 BASE = {"zones": "nuts", "output": Path("table"), "vintage": date(2026, 1, 1)}
 OPTIONS = {
@@ -367,27 +368,6 @@ def test_maps_that_do_not_belong_together_are_refused(name, year):
     cells[name][0, 0] += 0.002
     with pytest.raises(InputError, match=f"Map <lc_{year}_p_sealed>: found probabilities that are wrong by up to 0.0"):
         rows_of_series(cells, (2017, 2018, 2020))
-
-
-def random_maps(years, shape, seed):
-    """Return maps of random histories, a tenth of the cells seen in no year and a tenth unseen in each but the first."""
-    rng = np.random.default_rng(seed)
-    steps = len(years) - 1
-    histories = rng.dirichlet([0.3] * (2 + 2 * steps), shape).transpose(2, 0, 1)
-    sealing, unsealing = histories[2 : 2 + steps], histories[2 + steps :]
-    never = rng.random(shape) < 0.1
-    cells = {}
-    for n, year in enumerate(years):
-        cells[f"lc_{year}_p_sealed"] = histories[1] + sealing[:n].sum(0) + unsealing[n:].sum(0)
-    for n, pair in enumerate(itertools.pairwise(years)):
-        cells[mapnames.change_map("lc", pair, "p_gain")] = sealing[n]
-        cells[mapnames.change_map("lc", pair, "p_loss")] = unsealing[n]
-    cells = {name: np.where(never, np.nan, values).astype("float32") for name, values in cells.items()}
-    for year in years:
-        hidden = never | (rng.random(shape) < 0.1) & (year > years[0])
-        for key in ("natural", "green", "other"):
-            cells[f"lc_{year}_p_{key}"] = np.where(hidden, 0, rng.integers(1, 3000, shape))
-    return cells
 
 
 def test_sums_of_random_histories_agree_with_the_formulas():
