@@ -106,21 +106,9 @@ def test_unknown_ties_do_not_become_balanced():
 
 prefixes = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.]{0,12}", fullmatch=True)
 parts = st.one_of(st.just(""), st.sampled_from(["01", "12", "summer", "leaf", "w2"]))
-layers = st.sampled_from(
-    [
-        "B12_p50",
-        "B8A_max",
-        "NDVI_p90",
-        "count",
-        "spread",
-        "quality",
-        "class",
-        "p_artificial",
-        "p_sealed",
-        "series",
-        "consistent",
-    ]
-)
+layers = st.sampled_from([
+    "B12_p50", "B8A_max", "NDVI_p90", "count", "spread", "quality", "class", "p_artificial", "p_sealed", "series", "consistent",
+])  # fmt: skip
 
 
 @given(prefixes, st.integers(1000, 9999), parts, layers)
