@@ -119,10 +119,10 @@ class ChangeProvenance:
     """Provenance of a map of r.impervious.change."""
 
     kind: str
-    """fromto, gain, loss, greengain, or the method whose classes it holds."""
+    """Layer of the map: fromto, gain, loss, greengain, consistent ..."""
     years: tuple[int, ...]
     sources: Mapping[str, str]
-    """Year to the map it was made from."""
+    """Year, or pair of years as 2017-2018, to the map it was made from."""
     version: str
     definition: str | None = None
     """Which classes count as impervious, where that matters."""
