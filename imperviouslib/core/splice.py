@@ -141,8 +141,13 @@ def draw_examples(series: Series, rng: np.random.Generator, *, patch: int = PATC
         reach = len(piece) // 2
         top, left = max(0, row - reach), max(0, col - reach)
         place = slice(top, min(patch, row + reach + 1)), slice(left, min(patch, col + reach + 1))
-        cover = piece[tuple(slice(p.start - at + reach, p.stop - at + reach) for p, at in zip(place, (row, col), strict=True))]
-        origin = tuple(slice(p.start - at + s, p.stop - at + s) for p, at, s in zip(place, (row, col), source.tolist(), strict=True))
+        cover = piece[
+            tuple(slice(p.start - at + reach, p.stop - at + reach) for p, at in zip(place, (row, col), strict=True))
+        ]
+        origin = tuple(
+            slice(p.start - at + s, p.stop - at + s)
+            for p, at, s in zip(place, (row, col), source.tolist(), strict=True)
+        )
         outside = any(o.start < 0 or o.stop > n for o, n in zip(origin, series.label.shape, strict=True))
         if outside or touched[place][cover > 0].any():
             continue
