@@ -41,7 +41,7 @@ class Series:
     features: tuple[np.ndarray, ...]
     """One array per year: (row, col, feature), uint16, 0 = no data."""
     label: np.ndarray
-    """Array (row, col), int8: 1 sealed, 0 not sealed, UNKNOWN."""
+    """Array (row, col), int8: 1 sealed, 0 not sealed, UNKNOWN, as all cells outside the ground are made to be."""
     ground: np.ndarray
     """Array (row, col), bool: where patches and sources may come from."""
     mean: np.ndarray
@@ -52,7 +52,8 @@ class Series:
     """Positions (row, col) of cells that are not sealed, and of cells that are."""
 
     def __post_init__(self) -> None:
-        cells = [np.argwhere((self.label == kind) & self.ground) for kind in (0, 1)]
+        object.__setattr__(self, "label", np.where(self.ground, self.label, np.int8(UNKNOWN)))
+        cells = [np.argwhere(self.label == kind) for kind in (0, 1)]
         object.__setattr__(self, "sources", tuple(c[:: max(1, len(c) // _MOST_SOURCES)] for c in cells))
 
     def values(self, rows: slice, cols: slice, first: int = 0) -> np.ndarray:
@@ -163,7 +164,7 @@ def draw_examples(series: Series, rng: np.random.Generator, *, patch: int = PATC
     changed = (since > 0) & (now != label)
     history[changed & (label == 0)] = 1 + since[changed & (label == 0)]
     history[changed & (label == 1)] = 1 + changes + since[changed & (label == 1)]
-    counts = (label != UNKNOWN) & (now != UNKNOWN) & series.ground[rows, cols] & ~np.isnan(values[..., 0]).all(axis=0)
+    counts = (label != UNKNOWN) & (now != UNKNOWN) & ~np.isnan(values[..., 0]).all(axis=0)
     # Cells at the border of the patch do not see their surroundings.
     counts[:HALO] = counts[-HALO:] = counts[:, :HALO] = counts[:, -HALO:] = False
     stable = np.flatnonzero(counts & (history < 2))
@@ -186,7 +187,7 @@ def draw_cover(rng: np.random.Generator) -> np.ndarray:
     """Draw the share of each cell that a turned rectangle or ellipse covers: array (row, col), float32, 0-1, odd sides, centred."""
     size, stretch = np.exp(rng.uniform(np.log(_LEAST_CELLS), np.log(_MOST_CELLS))), np.exp(rng.normal(0, 0.25))
     half = size / 2 * np.array([stretch, 1 / stretch])
-    reach = int(np.ceil(half.max() * np.sqrt(2))) + 1
+    reach = int(np.ceil(half.max() * np.sqrt(2))) + 2
     turn, (down, right) = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5, 2)
     along = (np.arange((2 * reach + 1) * _POINTS) + 0.5) / _POINTS - reach - 0.5
     y, x = (along - down)[:, np.newaxis], (along - right)[np.newaxis, :]

@@ -20,8 +20,8 @@ from imperviouslib.edge.unet import import_keras, interruptible, load_net, seed_
 OUTPUTS = 4
 WIDTHS = (64, 64, 32)
 """Units of the hidden layers."""
-PATCHES, STEPS, RATE = 8, 400, 2e-3
-"""Patches per batch, batches, and learning rate at the start."""
+RATE = 2e-3
+"""Learning rate at the start; it falls to a hundredth of it along a cosine."""
 
 
 def build_net(planes: int) -> Any:
@@ -36,10 +36,16 @@ def build_net(planes: int) -> Any:
 
 
 def fit(
-    series: Series, *, seed: int, steps: int = STEPS, progress: Callable[[int, int], None] = lambda done, total: None
+    series: Series,
+    *,
+    seed: int,
+    steps: int,
+    patches: int = 8,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Any, np.ndarray]:
     """Fit a net to spliced series.
 
+    steps, patches : number of batches, and of patches that each is drawn from
     progress : called after each batch with the number of batches done and their total
     Returns: the net; and the shares in the training data, array (4,), in the order of its outputs
     """
@@ -65,7 +71,7 @@ def fit(
     with interruptible() as raise_if_interrupted:
         for step in range(steps):
             rng = np.random.default_rng([seed, step])
-            drawn = [splice.draw_examples(series, rng) for _patch in range(PATCHES)]
+            drawn = [splice.draw_examples(series, rng) for _patch in range(patches)]
             history = np.concatenate([one.history for one in drawn])
             counts += np.bincount(history, minlength=len(counts))
             learn(tf.constant(np.concatenate([one.features for one in drawn], axis=1)), tf.constant(history))

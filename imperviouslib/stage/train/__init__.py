@@ -116,10 +116,7 @@ def run(settings: TrainSettings) -> int:
     calibration = Calibration(
         temperature, error_before, error_after=evaluation.metrics.validation[data.periods[0]].calibration_error
     )
-    series = fit_series(
-        unet.run_net(calibrated), data.ground, data.periods, sample.scaling,
-        seed=settings.seed, size=settings.window, halo=settings.halo,
-    )  # fmt: skip
+    series = fit_series(unet.run_net(calibrated), data.ground, data.periods, sample.scaling, settings)
     card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, unet.versions())
     card = replace(card, series=series.record if series else None)
 

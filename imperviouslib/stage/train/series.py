@@ -13,10 +13,13 @@ from imperviouslib.core.card import Scaling, SeriesRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import TRAIN, Ground
 from imperviouslib.core.legend import ARTIFICIAL
+from imperviouslib.core.settings.train import TrainSettings
 from imperviouslib.edge import grass
 
 _BATCH = 4
 """Windows that are predicted at once."""
+_STEPS = 20
+"""Batches of the series net for each epoch of the U-Net."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,7 @@ def fit_series(
     ground: Ground,
     periods: tuple[str, ...],
     scaling: Scaling,
-    *,
-    seed: int,
-    size: int,
-    halo: int,
+    settings: TrainSettings,
 ) -> FittedSeries | None:
     """Fit the series net; None where there are not two years or more, or no training ground of both kinds.
 
@@ -85,7 +85,7 @@ def fit_series(
     years = [index for index, period in enumerate(periods) if period.isdigit()]
     if len(years) < 2:
         return None
-    mean = mean_probability(probability_of, ground, years, size=size, halo=halo)
+    mean = mean_probability(probability_of, ground, years, size=settings.window, halo=settings.halo)
     label, kept = prune_labels(np.where(ground.roles == TRAIN, ground.label, 0), mean)
     series = splice.Series(
         tuple(ground.features[index] for index in years),
@@ -98,12 +98,13 @@ def fit_series(
         grass.warning(_("The training ground has no sealed cells, or only sealed ones: the model maps no histories."))
         return None
     grass.message(_("Fitting the series model to spliced series of {} years...").format(len(years)))
-    net, shares = seriesnet.fit(series, seed=seed, progress=grass.percent)
+    steps = _STEPS * settings.epochs
+    net, shares = seriesnet.fit(series, seed=settings.seed, steps=steps, patches=settings.batch, progress=grass.percent)
     record = SeriesRecord(
         sha256="",
         years=tuple(int(periods[index]) for index in years),
         shares=tuple(round(float(share), 8) for share in shares),
         kept=round(kept, 6),
-        steps=seriesnet.STEPS,
+        steps=steps,
     )
     return FittedSeries(net, record)
