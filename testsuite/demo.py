@@ -22,8 +22,8 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.mapnames import PeriodMap, change_map, probability_layer
 from testsuite import TOOLS, TOP
 
-YEARS = (2017, 2018, 2019)
-SIZE_KM, DATES = 20, 8
+YEARS = tuple(range(2017, 2024))
+SIZE_KM, DATES = 16, 8
 """Side of the world, and acquisitions a year: enough to train on, and done in a few minutes."""
 STAGES = ("fetch", "yearly", "ard", "train", "predict", "change")
 VINTAGE = "2026-01-01"

@@ -16,15 +16,16 @@ run labels  r.in.gdal input="$LABELS" output=s2glc --quiet
 run regions v.in.ogr input="$OUTLINES" output=nuts --quiet
 
 # Download scenes from the catalogue and the S3 server. The keys are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
-run fetch   r.s2.fetch stac="$STAC" output=scenes years="$YEARS" nprocs="$NPROCS"
+run fetch   r.s2.fetch stac="$STAC" output=scenes years="$YEARS" bands=B12,B11,B04,B8A nprocs="$NPROCS"
 
-# For each year: the median of all clear observations, and their number.
-run yearly  r.s2.yearly input=scenes output=s2 years="$YEARS" report=yearly.json nprocs="$NPROCS"
+# For each year: the median, the least and the greatest of all clear observations of three bands and the NDVI, and the number of observations.
+run yearly  r.s2.yearly input=scenes output=s2 years="$YEARS" bands=B12,B11,B04,NDVI statistics=min,max report=yearly.json nprocs="$NPROCS"
 
 # Write composites and labels into one HDF5 file.
 run ard     r.s2.ard input=s2 years="$YEARS" labels=s2glc label_year="$FIRST" output=demo.h5
 
-# Train a U-Net on the labels of one year and the composites of all years, then predict the classes of every year.
+# Train a U-Net on the labels of one year and the composites of all years, and a model of change; then predict the classes of every year, and
+# when each cell was sealed or unsealed.
 run train   r.unet.train input=demo.h5 output=model seed=1
 run predict r.unet.predict input=demo.h5 model=model output=lc years="$YEARS" nprocs="$NPROCS"
 

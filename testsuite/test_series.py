@@ -230,7 +230,10 @@ def test_spliced_cells_look_like_their_history(ground):
             assert (before[pair, lost] == SEALED).all() and (after[pair, lost] <= (SEALED + GREEN) / 2 + 1).all()
         assert (before[0, examples.history == NEVER] == GREEN).all()
     # All histories occur, each year about as often.
-    assert count.min() > 0.02 * count.sum() / len(histories) and count[histories.gains].min() > 0.3 * count[histories.gains].max()
+    assert (
+        count.min() > 0.02 * count.sum() / len(histories)
+        and count[histories.gains].min() > 0.3 * count[histories.gains].max()
+    )
 
 
 def test_no_example_comes_from_outside_the_ground_or_from_unknown_labels(ground):

@@ -38,17 +38,30 @@ def make_features(classes, seed=1, noise=120):
 
 
 def write_ard(
-    path, grid, *, years=(2017, 2018), label_year=2017, classes=None, features=FEATURES, holes=(), labels=True
+    path,
+    grid,
+    *,
+    years=(2017, 2018),
+    label_year=2017,
+    classes=None,
+    features=FEATURES,
+    holes=(),
+    clouds=None,
+    labels=True,
 ):
     """Write an ARD file; `holes` are (row slice, col slice) without data in all periods.
 
-    Returns: classes (row, col)
+    classes : array of the classes of all years, or a dict of such arrays by year
+    clouds : year to places without data in that year
+    Returns: classes of the label year (row, col)
     """
     classes = make_classes(grid.shape) if classes is None else classes
+    of_year = classes if isinstance(classes, dict) else dict.fromkeys(years, classes)
+    classes = of_year[label_year]
     with ArdWriter(Path(path), grid, [str(year) for year in years], features) as out:
         for index, year in enumerate(years):
-            values = make_features(np.where(classes, classes, 3), seed=index + 5)
-            for hole in holes:
+            values = make_features(np.where(of_year[year], of_year[year], 3), seed=index + 5)
+            for hole in [*holes, *(clouds or {}).get(year, [])]:
                 values[(slice(None), *hole)] = 0
             for part in out.strips():
                 rows, cols = part.slices_in(grid)

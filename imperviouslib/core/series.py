@@ -157,7 +157,9 @@ def _equate(evidence: np.ndarray, k: int, *, unseen_before: np.ndarray, unseen_a
     """Give a change that cannot be told from a stable history the evidence of that."""
     n = len(evidence) // 2 - 1
     for changed, first, last in ((2 + k, NEVER, ALWAYS), (2 + n + k, ALWAYS, NEVER)):
-        evidence[changed] = np.where(unseen_before, evidence[last], np.where(unseen_after, evidence[first], evidence[changed]))
+        evidence[changed] = np.where(
+            unseen_before, evidence[last], np.where(unseen_after, evidence[first], evidence[changed])
+        )
 
 
 def _log_probability(logit: np.ndarray) -> np.ndarray:
