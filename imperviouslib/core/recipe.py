@@ -53,10 +53,10 @@ class Recipe:
     tiles: TileChoice = "common"
     variables: tuple[str, ...] = DEFAULT_BANDS
     """Names of bands and indices, in the order of the model's input."""
-    statistics: tuple[str, ...] = ()
-    """Keys of core/composite.STATISTICS: features of each variable beside its median."""
     quality: bool = False
     """Whether to map the spread of dates and the quality too."""
+    statistics: tuple[str, ...] = ()
+    """Keys of core/composite.STATISTICS: features of each variable beside its median."""
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
@@ -71,9 +71,7 @@ class Recipe:
             )
         if self.statistics and self.method != "median":
             raise InputError(
-                _("Option <statistics> cannot be used with method={}, which does not sort the observations").format(
-                    self.method
-                ),
+                _("Option <statistics> can only be used with method=median, not with method={}").format(self.method),
                 then=_("Leave out statistics=, or use method=median."),
             )
 
@@ -124,7 +122,6 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """The settings that provenance records; those that do not apply are left out, as mask and dilation for whole scenes."""
         masking = {} if self.how.joins_scenes else {"mask": self.mask, "dilate": self.dilate}
-        statistics = (
-            {"statistics": ",".join(sorted(self.statistics, key=STATISTICS.__getitem__))} if self.statistics else {}
-        )
+        ordered = sorted(self.statistics, key=STATISTICS.__getitem__)
+        statistics = {"statistics": ",".join(ordered)} if ordered else {}
         return {"method": self.method, **statistics, **masking, "tiles": format_tiles(self.tiles)}

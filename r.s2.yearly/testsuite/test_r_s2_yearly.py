@@ -50,7 +50,7 @@ class TestYearly(TestCase):
     def tearDownClass(cls):
         cls.runModule("g.remove", flags="f", type="raster", pattern="s2_*,part")
         cls.runModule("g.remove", flags="f", type="group", pattern="s2_*")
-        cls.runModule("t.remove", flags="f", type="strds", inputs="s2,s2_all")
+        cls.runModule("t.remove", flags="f", type="strds", inputs="s2")
         cls.del_temp_region()
         shutil.rmtree(cls.folder)
 
@@ -66,7 +66,7 @@ class TestYearly(TestCase):
         self.assertModule(
             "r.s2.yearly",
             input=self.folder,
-            output="s2_all",
+            output="s2",
             bands="B12",
             statistics="min,p75,max",
             dilate=0,
@@ -75,7 +75,7 @@ class TestYearly(TestCase):
         )
         for statistic, north, south in (("p50", 150, 200), ("min", 100, 100), ("p75", 175, 300), ("max", 200, 400)):
             self.assertRasterFitsUnivar(
-                f"s2_all_2018_B12_{statistic}", {"mean": (north + south) / 2, "n": 1200}, precision=1e-9
+                f"s2_2018_B12_{statistic}", {"mean": (north + south) / 2, "n": 1200}, precision=1e-9
             )
 
     def test_check_passes(self):
