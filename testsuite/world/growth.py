@@ -267,6 +267,7 @@ class Builder:
         self.gardens = np.flatnonzero(plan.town > 0.05)
         self.slope = np.gradient(plan.town)
         self.estates: list[Frame] = []
+        self.roads: list[Road] = []
 
     def build(self, year: int) -> None:
         """Build until the new sealed land of the year is reached."""
@@ -469,6 +470,11 @@ class Builder:
         t = np.linspace(0, 1, int(length / 2.5))
         sway = rng.normal(0, 0.12) * np.sin(np.pi * t) + rng.normal(0, 0.04) * np.sin(2 * np.pi * t)
         road = Road(x + t * ahead[0] - sway * ahead[1], y + t * ahead[1] + sway * ahead[0], half)
+        # New roads do not run side by side.
+        middle = len(t) // 2
+        if any(np.hypot(r.x - road.x[middle], r.y - road.y[middle]).min() < 700 for r in self.roads):
+            return []
+        self.roads.append(road)
         return [Lot(self._road_frame(start), 0, 0, draw_street, year, year - rng.uniform(0.75, 1.75), 0.75, road)]
 
     # ----- sealed ground that changes

@@ -18,7 +18,9 @@ from testsuite.world.spec import FINE_M, Spec
 
 COARSE_M = 40
 STEP = COARSE_M // FINE_M
-PARCEL_KEYS, BLOCK_KEYS = 64 * 64, 128 * 128
+PARCEL_KEYS, BLOCK_KEYS = 64 * 64, 64 * 64
+NEAR_DISTRICTS = 4
+"""So many districts of towns are compared to find the nearest one of a cell."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,19 @@ class Blocks:
     number: np.ndarray
     """int64, key of the block."""
     u: np.ndarray
-    """Metres from the block's edge, along its first axis."""
+    """Metres from the block's edge, along its first axis; the street lies at the edge."""
     v: np.ndarray
     """The same along its second axis."""
     pitch_u: np.ndarray
     """Metres, length of the block with its street."""
     pitch_v: np.ndarray
+    border: np.ndarray
+    """Metres to the border of the district."""
 
     @property
     def street(self) -> np.ndarray:
-        """(cell) bool, the cell lies in a street."""
-        return (self.u < 7) | (self.v < 6)
+        """(cell) bool, the cell lies in a street: between two blocks, or between two districts."""
+        return (self.u < 7) | (self.v < 6) | (self.border < 4)
 
     @property
     def quarter(self) -> np.ndarray:
@@ -101,6 +105,7 @@ class LandPlan:
         self.shape = (north - south) // FINE_M, (east - west) // FINE_M
         coarse = -(-self.shape[0] // STEP), -(-self.shape[1] // STEP)
         rng = spec.rng("plan")
+        self.spec = spec
         self.height = (
             55
             + 28 * fractal_noise(rng, coarse, COARSE_M, 7000, 3.4)
@@ -184,7 +189,8 @@ class LandPlan:
             inside[near] = np.maximum(inside[near], d)
         self.town = inside + 0.33 * self.ragged * np.clip(1 - np.abs(inside), 0, 1)
         self.which = which
-        self.town_turn = rng.uniform(0, np.pi / 2, len(placed))
+        town_turn = rng.uniform(0, np.pi / 2, len(placed))
+        self._districts(gx, gy, town_turn)
         # Roads: the shortest tree that connects all towns, and some more.
         p = self.towns[:, :2].astype(float)
         d = np.hypot(*(p[:, None] - p[None]).transpose(2, 0, 1))
@@ -281,10 +287,10 @@ class LandPlan:
         self.width = rng.uniform(75, 210, n)
         self.length = rng.uniform(140, 400, n)
         self.n_parcels = n * PARCEL_KEYS
-        self.n_keys = self.n_parcels + len(self.towns) * BLOCK_KEYS * 4
+        self.n_keys = self.n_parcels + len(self.district_at) * BLOCK_KEYS * 4
         self.crop = rng.choice(CROPS, self.n_parcels, p=CROP_SHARES).astype(np.uint8)
         self.luck = rng.random(self.n_parcels, np.float32)
-        self.block = rng.random((4, len(self.towns) * BLOCK_KEYS), np.float32)
+        self.block = rng.random((4, len(self.district_at) * BLOCK_KEYS), np.float32)
         self.house = rng.random(1 << 16, np.float32)
 
     def strip(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -345,26 +351,67 @@ class LandPlan:
         material[river < 0] = CODE["water"]
         return material
 
+    def _districts(self, gx: np.ndarray, gy: np.ndarray, town_turn: np.ndarray) -> None:
+        """Divide the towns into districts, each with blocks of its own direction and size, and draw how streets bend."""
+        rng = self.spec.rng("districts")
+        radius = self.towns[:, 2].astype(float)
+        self.is_town = radius > 700 * min(1.0, radius.max() / 900)
+        number = np.where(self.is_town, np.maximum(1, np.rint((radius / 420) ** 2)), 1).astype(int)
+        town = np.repeat(np.arange(len(radius)), number)
+        # The first district of each town lies in its centre, the others around it.
+        first = np.r_[True, town[1:] != town[:-1]]
+        away, angle = radius[town] * np.sqrt(rng.uniform(0.02, 1.1, len(town))), rng.uniform(0, 2 * np.pi, len(town))
+        away[first] = 0
+        self.district_town = town
+        self.district_at = self.towns[town, :2] + away[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+        self.district_turn = town_turn[town] + np.where(first, 0, rng.normal(0, 0.45, len(town)))
+        size = rng.uniform(0.8, 1.25, (2, len(town)))
+        self.pitch = np.where(self.is_town[town], [[96.0], [66.0]], [[120.0], [74.0]]) * size
+        # Streets bend by some tens of metres over some hundreds.
+        self.bend = [22 * fractal_noise(rng, gx.shape, COARSE_M, 900, 4.0) for _ in range(2)]
+        # The nearest districts of each coarse cell, of its own town.
+        self.near_district = np.zeros((NEAR_DISTRICTS, *gx.shape), np.int32)
+        for number in range(len(radius)):
+            own, at = np.flatnonzero(town == number), self.which == number
+            nearest = cKDTree(self.district_at[own]).query(
+                np.column_stack([gx[at], gy[at]]), list(range(1, NEAR_DISTRICTS + 1))
+            )[1]
+            # Where a town has fewer districts, its last one is repeated.
+            self.near_district[:, at] = own[np.minimum(nearest, len(own) - 1)].T
+
     def blocks(self, row: np.ndarray, col: np.ndarray) -> Blocks:
         """Find the blocks of houses of the nearest town at 5 m cells. row, col : array (cell), int."""
-        which = self.which[
-            np.minimum(row // STEP, self.which.shape[0] - 1), np.minimum(col // STEP, self.which.shape[1] - 1)
-        ]
-        centre = self.towns[which]
-        dx = self.west + (col + 0.5) * FINE_M - centre[:, 0]
-        dy = self.north - (row + 0.5) * FINE_M - centre[:, 1]
-        cos, sin = np.cos(self.town_turn[which]), np.sin(self.town_turn[which])
+        shape = self.which.shape
+        coarse = np.minimum(row // STEP, shape[0] - 1), np.minimum(col // STEP, shape[1] - 1)
+        place = np.stack([(row + 0.5) / STEP - 0.5, (col + 0.5) / STEP - 0.5])
+        bend = [ndimage.map_coordinates(b, place, order=1, mode="nearest") for b in self.bend]
+        x = self.west + (col + 0.5) * FINE_M + bend[0]
+        y = self.north - (row + 0.5) * FINE_M + bend[1]
+        near = self.near_district[:, *coarse]
+        away = np.hypot(x - self.district_at[near, 0], y - self.district_at[near, 1])
+        order = away.argmin(axis=0)[None]
+        district = np.take_along_axis(near, order, 0)[0]
+        least = np.take_along_axis(away, order, 0)[0]
+        others = np.where(near == district, np.inf, away)
+        nearest = others.argmin(axis=0)[None]
+        other = np.take_along_axis(near, nearest, 0)[0]
+        # The border between two districts is the line at equal distances.
+        apart = np.hypot(*(self.district_at[district] - self.district_at[other]).T)
+        second = np.take_along_axis(others, nearest, 0)[0]
+        border = np.where(np.isinf(second), np.inf, (second**2 - least**2) / np.maximum(2 * apart, 1))
+        dx, dy = x - self.district_at[district, 0], y - self.district_at[district, 1]
+        cos, sin = np.cos(self.district_turn)[district], np.sin(self.district_turn)[district]
         u, v = dx * cos + dy * sin, dy * cos - dx * sin
-        big = centre[:, 2] > 700 * min(1.0, self.towns[:, 2].max() / 900)
-        pitch_u, pitch_v = np.where(big, 96.0, 120.0), np.where(big, 66.0, 74.0)
+        pitch_u, pitch_v = self.pitch[:, district]
         bc, br = np.floor(u / pitch_u), np.floor(v / pitch_v)
-        number = which * BLOCK_KEYS + (np.clip(bc + 64, 0, 127) * 128 + np.clip(br + 64, 0, 127)).astype(np.int64)
-        return Blocks(big, number, u - bc * pitch_u, v - br * pitch_v, pitch_u, pitch_v)
+        number = district * BLOCK_KEYS + (np.clip(bc + 32, 0, 63) * 64 + np.clip(br + 32, 0, 63)).astype(np.int64)
+        big = self.is_town[self.district_town[district]]
+        return Blocks(big, number, u - bc * pitch_u, v - br * pitch_v, pitch_u, pitch_v, border)
 
     def turn_at(self, x: float, y: float) -> float:
         """Return the angle from east to the first axis of the blocks, towards south, at a point. x, y : metres from the north-west corner."""
-        row, col = (min(int(n / COARSE_M), size - 1) for n, size in zip((y, x), self.which.shape, strict=True))
-        return -float(self.town_turn[self.which[row, col]])
+        row, col = (np.array([int(n / FINE_M)]) for n in (y, x))
+        return -float(self.district_turn[self.blocks(row, col).number // BLOCK_KEYS][0])
 
     def _town(self, rows: slice, parcel: np.ndarray, material: np.ndarray) -> np.ndarray:
         """Build the towns over the open land; changes `material`. Returns: object key (row, col) int32."""
