@@ -71,7 +71,7 @@ judge:    ## Compare a run, RUN=DIR, with the truth of the world in WORLD=, or o
 	@tools/setup.sh demo
 	@mkdir -p build
 	@$(PYTHON3) -m testsuite.world.judge $(WORLD) --run "$(RUN)" --seed "$(SEED)" --growth "$(GROWTH)" --size-km "$(SIZE)" --years "$(YEARS)" \
-		--json build/judge.json --picture build/judge.png
+		$(if $(MASK),--mask "$(MASK)") --json build/judge.json --picture build/judge.png
 	@echo "Written: build/judge.json, build/judge.png"
 
 dashboard: ## Show the table of r.impervious.change in DATA=DIR in the browser (PORT=8000), until Ctrl-C

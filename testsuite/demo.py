@@ -101,13 +101,18 @@ def run_chain(demo: Path, mapset: Path, environment: dict[str, str]) -> None:
 
 def export(demo: Path, mapset: Path) -> None:
     """Write the maps that the report and testsuite/world/judge.py read as GeoTIFFs."""
-    from testsuite.report_figures import composite_map, consistent_map, predicted_map
+    from testsuite.report_figures import composite_map, consistent_map, predicted_map, series_maps
 
     names = [composite_map(y, layer) for y in YEARS for layer in ("B12_p50", "B11_p50", "B04_p50", "count")]
     names += [name(y) for name in (predicted_map, consistent_map) for y in YEARS]
     names += [change_map("change", (YEARS[0], YEARS[-1]), "gain")]
     names += [PeriodMap("lc", str(y), probability_layer(c.key)).name for y in YEARS for c in CLASSES]
-    (demo / "maps").mkdir(exist_ok=True)
+    listing = ["grass", str(mapset), "--exec", "g.list", "type=raster", "mapset=."]
+    present = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split()
+    names += [name for name in series_maps(YEARS) if name in present]
+    # No map of an earlier run, with other years or another model, may remain.
+    shutil.rmtree(demo / "maps", ignore_errors=True)
+    (demo / "maps").mkdir()
     script = 'for map in "$@"; do r.out.gdal -c input="$map" output="maps/$map.tif" --overwrite --quiet; done'
     subprocess.run(
         ["grass", str(mapset), "--exec", "bash", "-ec", script, "export", *names],

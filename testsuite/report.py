@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from imperviouslib.core.table import COVERAGE_MIN
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite import report_figures as figures
 from testsuite import report_pictures as pictures
+from testsuite.world import sealing
+from testsuite.world.judge import read_sealing
 
 STYLE = """
 :root { color-scheme: light; }
@@ -61,8 +65,25 @@ def write_page(summary: Sequence[str], shown: Sequence[Picture], commands: str, 
     return page
 
 
-def draw_all(demo: Path, years: Sequence[int], out: Path) -> list[Picture]:
-    """Draw all pictures into a folder. Returns: the pictures in the order of the page."""
+SEALING_TITLES = {"raw": "Raw difference", "persistence": "After the persistence rule", "series": "Series model"}
+
+
+def draw_sealing(demo: Path, run: sealing.Sealing, extent: pictures.Extent, out: Path) -> list[Picture]:
+    """Draw the year of sealing beside the truth, and the largest new site. Returns: the pictures in the order of the page."""
+    true = np.where(run.known, sealing.year_of_gain(run.truth), 0)
+    mapped = np.where(run.known, sealing.marked_year(run.gain[run.best]), 0)
+    panels = [(SEALING_TITLES[run.best], mapped), ("Truth", true)]
+    pictures.draw_years(panels, run.years, extent, out / "sealing.png")
+    shown = [Picture("sealing.png", f"Year of sealing, {run.years[0]}-{run.years[-1]}", "Land that became artificial, by year. Left: the most likely year, where sealing within the whole span has a probability of 0.5 or more. Right: the truth. Cells are drawn larger than they are, so that single ones can be seen.")]  # fmt: skip
+    window = figures.largest_site(true > 0)
+    if window:
+        pictures.draw_site(demo / "maps", panels, run.years, window, out / "site.png")
+        shown.append(Picture("site.png", "The largest new site", "Composites of the first and the last year (B12, B11 and B04 as red, green and blue; white: outline of the new land, by the truth), and the year of sealing, mapped and true."))  # fmt: skip
+    return shown
+
+
+def draw_all(demo: Path, years: Sequence[int], run: sealing.Sealing, out: Path) -> list[Picture]:
+    """Draw all pictures into a folder; run : its sealed land. Returns: the pictures in the order of the page."""
     maps, first, last = demo / "maps", years[0], years[-1]
     extent = pictures.read_extent(maps / f"{figures.predicted_map(first)}.tif")
     predicted = {year: figures.read_classes(maps / f"{figures.predicted_map(year)}.tif") for year in years}
@@ -79,6 +100,7 @@ def draw_all(demo: Path, years: Sequence[int], out: Path) -> list[Picture]:
     changes = (("Predicted classes", predicted), ("After the persistence rule", consistent), ("Truth", truth))
     changed = [(title, figures.newly_impervious(of[first], of[last])) for title, of in changes]
     pictures.draw_change(changed, extent, out / "change.png")
+    of_sealing = draw_sealing(demo, run, extent, out)
     shutil.copyfile(demo / "model" / "curves.png", out / "curves.png")
 
     by_source = figures.figures_by_region(demo, years)
@@ -114,6 +136,7 @@ def draw_all(demo: Path, years: Sequence[int], out: Path) -> list[Picture]:
         Picture("labels.png", "Labels and truth", "Left: the labels that the U-Net learns from, with errors like those of a real land-cover map. Right: the truth, which the tools never read."),
         Picture("classes.png", "Predicted classes", "Each year is predicted by itself. A difference between two years is real change or an error of one of the maps."),
         Picture("change.png", f"Newly impervious land, {first}-{last}", "Left: the difference of the two maps of predicted classes. Middle: the same after the persistence rule. Right: the truth. Cells are drawn larger than they are, so that single ones can be seen."),
+        *of_sealing,
         Picture("curves.png", "Training", "Loss and accuracy, on the cells used for training and on separate cells used for validation."),
         Picture("bars.png", "Regions", f"Regions of level 3: the figures of each method beside the truth. Differences of maps count far too much new impervious land. A dash: no value, because less than {least} of the region was seen."),
         Picture("regions.png", "Map of the regions", f"Share of impervious land in {last} (method: {of_method.lower()}). Dashed: the edge of the world. Grey: no value, because less than {least} of the region was seen."),
@@ -124,6 +147,9 @@ def report(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> li
     """Draw all pictures and write the page into demo/pictures. Returns: the lines of the summary."""
     out = demo / "pictures"
     out.mkdir(exist_ok=True)
-    lines = figures.summary(demo, years, seconds)
-    write_page(lines, draw_all(demo, years, out), (demo / "commands.txt").read_text(encoding="utf-8"), out)
+    run = read_sealing(demo / "world", demo / "maps")
+    if run is None:
+        raise SystemExit("The demo has class maps of fewer than two years. Run make demo AGAIN=1.")
+    lines = figures.summary(demo, years, run, seconds)
+    write_page(lines, draw_all(demo, years, run, out), (demo / "commands.txt").read_text(encoding="utf-8"), out)
     return lines

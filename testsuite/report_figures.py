@@ -9,15 +9,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import rasterio
+from scipy import ndimage
 
 from imperviouslib.core.legend import DEFAULT_DEFINITION, DEFINITIONS
-from imperviouslib.core.mapnames import CLASS, PeriodMap
+from imperviouslib.core.mapnames import CLASS, PeriodMap, change_map
 from imperviouslib.core.table import COVERAGE_MIN, SCHEMA
+from testsuite.world import judge, sealing
 
 CELL_KM2 = 0.0004
 METHODS: dict[str, dict] = SCHEMA["methods"]
@@ -39,6 +42,18 @@ def predicted_map(year: int) -> str:
 def consistent_map(year: int) -> str:
     """Return the name of the demo's map of classes after the persistence rule."""
     return PeriodMap("change", str(year), "consistent").name
+
+
+def series_map(year: int) -> str:
+    """Return the name of the demo's map of classes after the series model."""
+    return PeriodMap("lc", str(year), "series").name
+
+
+def series_maps(years: Sequence[int]) -> list[str]:
+    """Return the names of all maps of the series model; the demo has them where the model has learnt series."""
+    pairs = {*pairwise(years), (years[0], years[-1])}
+    names = [name for year in years for name in (series_map(year), PeriodMap("lc", str(year), "p_sealed").name)]
+    return names + [change_map("lc", pair, kind) for pair in sorted(pairs) for kind in ("p_gain", "p_loss")]
 
 
 def read_map(path: Path) -> np.ma.MaskedArray:
@@ -104,6 +119,25 @@ def score_maps(demo: Path, years: Sequence[int], name: Callable[[int], str]) -> 
     }
 
 
+def largest_site(changed: np.ndarray, margin: int = 15, least: int = 60) -> tuple[slice, slice] | None:
+    """Return rows and columns of a square around the largest object of changed cells; None where there is no change.
+
+    margin : cells around the object; least : cells along a side, less where the place is smaller
+    """
+    numbers, count = ndimage.label(changed, np.ones((3, 3)))
+    if not count:
+        return None
+    largest = np.bincount(numbers.ravel())[1:].argmax()
+    rows, cols = ndimage.find_objects(numbers)[largest]
+    side = max(least, rows.stop - rows.start + 2 * margin, cols.stop - cols.start + 2 * margin)
+
+    def window(of: slice, length: int) -> slice:
+        start = max(0, min((of.start + of.stop - side) // 2, length - side))
+        return slice(start, min(start + side, length))
+
+    return window(rows, changed.shape[0]), window(cols, changed.shape[1])
+
+
 def newly_impervious(first: np.ma.MaskedArray, last: np.ma.MaskedArray) -> np.ma.MaskedArray:
     """Tell which cells became impervious. Returns: array (row, col), 1 or 0, masked where either year is unknown."""
     before, after = (np.isin(np.asarray(x), DEFINITIONS[DEFAULT_DEFINITION]) for x in (first, last))
@@ -112,8 +146,9 @@ def newly_impervious(first: np.ma.MaskedArray, last: np.ma.MaskedArray) -> np.ma
 
 
 def read_table(folder: Path) -> list[dict]:
-    """Return the rows of the table impervious_nuts."""
-    return pq.read_table(folder / "impervious_nuts.parquet").to_pylist()
+    """Return the rows of the table impervious_nuts of the default definition."""
+    rows = pq.read_table(folder / "impervious_nuts.parquet").to_pylist()
+    return [row for row in rows if row["definition"] == DEFAULT_DEFINITION]
 
 
 def read_regions(table: Path) -> dict[str, dict[str, str]]:
@@ -213,7 +248,8 @@ def map_lines(demo: Path, years: Sequence[int]) -> list[str]:
         "  natural material surfaces",
         f"  {'map':<18}" + "".join(f"{head:>{width}}" for head, width in columns),
     ]
-    for title, name in (("predicted", predicted_map), ("consistent", consistent_map)):
+    kinds = (("predicted", predicted_map), ("consistent", consistent_map), ("series", series_map))
+    for title, name in (kind for kind in kinds if (demo / "maps" / f"{kind[1](years[0])}.tif").is_file()):
         for year, one in score_maps(demo, years, name).items():
             lines.append(
                 f"  {f'{title} {year}':<18}{one.accuracy:>9.3f}{one.iou:>7.3f}{one.producer:>12.3f}{one.user:>8.3f}"
@@ -243,11 +279,20 @@ def region_lines(demo: Path, years: Sequence[int]) -> list[str]:
     return [*lines, f"  -  no value: less than {100 * COVERAGE_MIN:.0f} % of the region was seen"]
 
 
-def summary(demo: Path, years: Sequence[int], seconds: Mapping[str, float]) -> list[str]:
-    """Write all figures as lines of text; seconds : time of each stage."""
+def sealing_lines(demo: Path, run: sealing.Sealing) -> list[str]:
+    """Write what each method says of sealed land and its change in each year, beside the truth."""
+    bounds = judge.read_world(demo / "world")[0]["bounds"]
+    grounds = judge.read_grounds(demo / "model", bounds)
+    return sealing.summary_lines({title: sealing.judge_sealing(run, ground) for title, ground in grounds.items()})
+
+
+def summary(demo: Path, years: Sequence[int], run: sealing.Sealing, seconds: Mapping[str, float]) -> list[str]:
+    """Write all figures as lines of text; run : its sealed land; seconds : time of each stage."""
     times = "  ".join(f"{stage} {taken:.0f}" for stage, taken in seconds.items())
     return [
         *map_lines(demo, years),
+        "",
+        *sealing_lines(demo, run),
         "",
         *region_lines(demo, years),
         "",

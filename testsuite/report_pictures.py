@@ -22,6 +22,7 @@ from scipy.ndimage import maximum_filter
 
 from imperviouslib.core.legend import CLASSES
 from testsuite.report_figures import CELL_KM2, METHODS, composite_map, read_map
+from testsuite.world.judge import year_colours
 
 Extent = tuple[float, float, float, float]
 """Left, right, bottom, top in kilometres, as imshow takes them."""
@@ -42,26 +43,31 @@ def read_extent(path: Path) -> Extent:
 
 
 def _map_panels(count: int, extent: Extent, width: float = 4.2):
-    """Open a figure with maps side by side, the first with a scale bar. Returns: the figure and its axes."""
+    """Open a figure with maps side by side, in rows of at most four, the first with a scale bar. Returns: the figure and its axes."""
     left, right, bottom, top = extent
-    size = (width * count, width * (top - bottom) / (right - left) + 0.8)
-    figure, axes = plt.subplots(1, count, figsize=size, squeeze=False, layout="compressed")
-    for axis in axes[0]:
+    columns = min(count, 4)
+    rows = -(-count // columns)
+    size = (width * columns, width * rows * (top - bottom) / (right - left) + 0.8)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
+    for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
         for spine in axis.spines.values():
             spine.set_visible(False)
+    for unused in axes.flat[count:]:
+        unused.set_visible(False)
     _draw_scale_bar(axes[0, 0], extent)
-    return figure, axes[0]
+    return figure, axes.flat[:count]
 
 
 def _draw_scale_bar(axis, extent: Extent) -> None:
     left, right, bottom, top = extent
-    length = max(n for n in (1, 2, 5, 10, 20, 50) if n <= max((right - left) / 3, 1))
+    length = max(n for n in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if n <= max((right - left) / 3, 0.1))
     x, y = left + (right - left) * 0.04, bottom + (top - bottom) * 0.04
     axis.plot([x, x + length], [y, y], color="white", lw=5, solid_capstyle="butt")
     axis.plot([x, x + length], [y, y], color="black", lw=2.5, solid_capstyle="butt")
-    axis.text(x + length / 2, y + (top - bottom) * 0.015, f"{length} km", ha="center", va="bottom", fontsize=8,
+    label = f"{length} km" if length >= 1 else f"{1000 * length:.0f} m"
+    axis.text(x + length / 2, y + (top - bottom) * 0.015, label, ha="center", va="bottom", fontsize=8,
               bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1})  # fmt: skip
 
 
@@ -74,22 +80,29 @@ def _draw_legend(figure, patches: Sequence[Patch]) -> None:
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=9)
 
 
-def draw_composites(maps: Path, years: Sequence[int], out: Path) -> None:
-    """Draw B12, B11, B04 of each year as red, green, blue; all years have the same contrast, so that colours can be compared."""
+def _read_composites(maps: Path, years: Sequence[int]) -> list[np.ndarray]:
+    """Read B12, B11, B04 of some years as red, green, blue, and opacity: arrays (row, col, 4), 0-1. All years have the same contrast."""
     bands = [
         [read_map(maps / f"{composite_map(year, f'{b}_p50')}.tif") for b in ("B12", "B11", "B04")] for year in years
     ]
     limits = [np.percentile(np.concatenate([b[i].compressed()[::7] for b in bands]), (1, 99)) for i in range(3)]
-    extent = read_extent(maps / f"{composite_map(years[0], 'B12_p50')}.tif")
-    figure, axes = _map_panels(len(years), extent)
-    for axis, year, three in zip(axes, years, bands, strict=True):
+    images = []
+    for three in bands:
         scaled = [
             np.clip((b.filled(0) - low) / max(high - low, 1), 0, 1)
             for b, (low, high) in zip(three, limits, strict=True)
         ]
-        alpha = (~np.ma.getmaskarray(three[0])).astype(float)
+        images.append(np.dstack([*scaled, (~np.ma.getmaskarray(three[0])).astype(float)]))
+    return images
+
+
+def draw_composites(maps: Path, years: Sequence[int], out: Path) -> None:
+    """Draw B12, B11, B04 of each year as red, green, blue; all years have the same contrast, so that colours can be compared."""
+    extent = read_extent(maps / f"{composite_map(years[0], 'B12_p50')}.tif")
+    figure, axes = _map_panels(len(years), extent)
+    for axis, year, image in zip(axes, years, _read_composites(maps, years), strict=True):
         axis.set_facecolor(COMPOSITE_NO_DATA.get_facecolor())
-        axis.imshow(np.dstack([*scaled, alpha]), extent=extent, interpolation="nearest")
+        axis.imshow(image, extent=extent, interpolation="nearest")
         axis.set_title(str(year))
     _draw_legend(figure, [COMPOSITE_NO_DATA])
     _save(figure, out)
@@ -134,6 +147,55 @@ def draw_change(panels: Sequence[tuple[str, np.ma.MaskedArray]], extent: Extent,
         axis.set_title(f"{title}: {float((values == 1).sum()) * CELL_KM2:.2f} km²")
     patches = [Patch(facecolor=colour, edgecolor="#999999", label=label) for colour, label in CHANGE_COLOURS]
     _draw_legend(figure, [*patches, NO_DATA])
+    _save(figure, out)
+
+
+def _year_patches(years: Sequence[int]) -> list[Patch]:
+    """Return the legend of the year of change; the first year has no colour."""
+    colours, _ = year_colours(len(years) - 1)
+    labels = ["no change", *map(str, years[1:])]
+    return [Patch(facecolor=colours(i), edgecolor="#999999", label=label) for i, label in enumerate(labels)]
+
+
+def draw_years(panels: Sequence[tuple[str, np.ndarray]], years: Sequence[int], extent: Extent, out: Path) -> None:
+    """Draw maps of the year of sealing, each with its title and area; each cell is drawn larger than it is.
+
+    panels : title and array (row, col), the number of the year, 0 no change
+    """
+    figure, axes = _map_panels(len(panels), extent, width=6.2)
+    colours, norm = year_colours(len(years) - 1)
+    for axis, (title, values) in zip(axes, panels, strict=True):
+        shown = maximum_filter(values, size=max(1, values.shape[0] // 300))
+        axis.imshow(shown, cmap=colours, norm=norm, extent=extent, interpolation="nearest")
+        axis.set_title(f"{title}: {float((values > 0).sum()) * CELL_KM2:.2f} km²")
+    _draw_legend(figure, _year_patches(years))
+    _save(figure, out)
+
+
+def draw_site(
+    maps: Path, panels: Sequence[tuple[str, np.ndarray]], years: Sequence[int], window: tuple[slice, slice], out: Path
+) -> None:
+    """Draw a part of the composites of the first and the last year, and of maps of the year of sealing.
+
+    panels : as for draw_years, the truth last: its new cells are outlined in the composites; window : rows and columns
+    """
+    rows, cols = window
+    km = 0.02
+    extent = (0, (cols.stop - cols.start) * km, 0, (rows.stop - rows.start) * km)
+    figure, axes = _map_panels(2 + len(panels), extent)
+    ends = (years[0], years[-1])
+    new = panels[-1][1][window] > 0
+    height, width = (km * (np.arange(n) + 0.5) for n in new.shape)
+    for axis, year, image in zip(axes, ends, _read_composites(maps, ends), strict=False):
+        axis.set_facecolor(COMPOSITE_NO_DATA.get_facecolor())
+        axis.imshow(image[window], extent=extent, interpolation="nearest")
+        axis.contour(width, height[::-1], new, [0.5], colors="white", linewidths=1)
+        axis.set_title(f"Composite {year}")
+    colours, norm = year_colours(len(years) - 1)
+    for axis, (title, values) in zip(axes[2:], panels, strict=True):
+        axis.imshow(values[window], cmap=colours, norm=norm, extent=extent, interpolation="nearest")
+        axis.set_title(title)
+    _draw_legend(figure, [*_year_patches(years), COMPOSITE_NO_DATA])
     _save(figure, out)
 
 

@@ -16,7 +16,8 @@ import rasterio
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
-from testsuite.world.products import BANDS, Product, digital_numbers, footprint
+from testsuite.world.materials import BANDS
+from testsuite.world.products import Product, digital_numbers, footprint
 from testsuite.world.sensor import Scene
 from testsuite.world.spec import RES_M
 
@@ -26,6 +27,7 @@ KEYS = {
     "B04": ("red", "Red"),
     "B11": ("swir16", "SWIR 1.6μm"),
     "B12": ("swir22", "SWIR 2.2μm"),
+    "B8A": ("nir08", "NIR 2 - 20m"),
     "SCL": ("scl", "Scene classification map (SCL)"),
 }
 EXTENSIONS = (

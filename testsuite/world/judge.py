@@ -3,6 +3,10 @@
 RUN is a folder with the results of the run. Files are found by name at any depth:
   *<year>_class.tif            classes 1-4 on the grid (maps of r.unet.predict, exported by r.out.gdal), 0 or no data where there is none
   *<year>_p_artificial.tif ... probabilities x 10000 (p_artificial, p_natural, p_green, p_other)
+  *<year>_consistent.tif       classes after the persistence rule (maps of r.impervious.change)
+  *<year>_series.tif, *<year>_p_sealed.tif, *<from>_<to>_p_gain.tif, *<from>_<to>_p_loss.tif
+                               classes and probabilities 0-1 of the series model, for neighbouring years and the whole span
+  card.json                    of the model: its test ground is judged apart
   impervious_nuts.csv          the table; several tables in separate folders count as several drawn samples
 `--difficulty` measures the world itself, without a run (see difficulty.py).
 """
@@ -26,10 +30,11 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from testsuite.world import difficulty
+from testsuite.world import difficulty, sealing
 from testsuite.world.make import make_world
 from testsuite.world.reading import read_truth, read_world
 from testsuite.world.reference import draw_samples
+from testsuite.world.sealing import Chances, Sealing, mapped_changes, year_pairs
 from testsuite.world.spec import Spec, parse_years
 from testsuite.world.truth import DEFINITIONS
 
@@ -59,19 +64,29 @@ def read_on_grid(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
     return out
 
 
-def find_maps(run: Path, what: str) -> dict[int, Path]:
-    """Find the maps of one kind in a run. Returns: path by year."""
-    found: dict[int, Path] = {}
+def _find(run: Path, what: str, years: str) -> dict[tuple[int, ...], Path]:
+    """Find the maps of one kind by a pattern of their years. Returns: path by years."""
+    found: dict[tuple[int, ...], Path] = {}
     for path in sorted(run.rglob(f"*_{what}.tif")):
-        match = re.search(rf"(\d{{4}})_{what}\.tif$", path.name)
+        match = re.search(rf"{years}_{what}\.tif$", path.name)
         if not match:
             continue
-        first = found.setdefault(int(match[1]), path)
+        first = found.setdefault(tuple(map(int, match.groups())), path)
         if first != path:
             raise ValueError(
-                f"Run '{run}' has two maps of {match[1]}, '{first}' and '{path}', expected one for each year. Choose the folder of one run."
+                f"Run '{run}' has two maps of {'-'.join(match.groups())}, '{first}' and '{path}', expected one for each year. Choose the folder of one run."
             )
     return found
+
+
+def find_maps(run: Path, what: str) -> dict[int, Path]:
+    """Find the maps of one kind in a run. Returns: path by year."""
+    return {year: path for (year,), path in _find(run, what, r"(\d{4})").items()}
+
+
+def find_change_maps(run: Path, what: str) -> dict[tuple[int, int], Path]:
+    """Find the maps of one kind of change in a run. Returns: path by first and last year."""
+    return {(first, last): path for (first, last), path in _find(run, what, r"(\d{4})_(\d{4})").items()}
 
 
 def read_classes(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
@@ -83,6 +98,88 @@ def read_classes(path: Path, bounds: tuple[int, int, int, int]) -> np.ndarray:
             f"Map '{path}' has code {foreign[0]:g} in {foreign.size} cells, expected classes 1-4, 0 or no data. Export the class maps of r.unet.predict."
         )
     return classes.astype(np.uint8)
+
+
+def read_sealing(world: Path, run: Path) -> Sealing | None:
+    """Read the sealed land of a run and of its world; None if the run has class maps of fewer than two years of the world."""
+    facts = read_world(world)[0]
+    bounds = tuple(facts["bounds"])
+    files = {"raw": find_maps(run, "class"), "persistence": find_maps(run, "consistent"), "series": find_maps(run, "series")}  # fmt: skip
+    years = tuple(sorted(set(files["raw"]) & set(facts["years"])))
+    if len(years) < 2:
+        return None
+    maps = {
+        method: np.stack([read_classes(of[y], bounds) for y in years])
+        for method, of in files.items()
+        if set(years) <= set(of)
+    }
+    truth = np.stack([read_truth(world, year) for year in years])
+    known = (truth > 0).all(axis=0) & (maps["raw"] > 0).any(axis=0)
+    gain, loss = {}, {}
+    for method, classes in maps.items():
+        gain[method], loss[method] = mapped_changes(classes)
+    p_sealed = None
+    if "series" in maps:
+        gain["series"], loss["series"] = (read_chances(run, f"p_{kind}", years, bounds) for kind in ("gain", "loss"))
+        of = find_maps(run, "p_sealed")
+        _check_present(run, "p_sealed", years, of)
+        p_sealed = np.stack([read_on_grid(of[year], bounds).astype(np.float32) for year in years])
+        values = (p_sealed, *(v for kind in (gain, loss) for v in (kind["series"].pairs, kind["series"].span[None])))
+        known &= np.logical_and.reduce([np.isfinite(v).all(axis=0) for v in values])
+    return Sealing(years, truth == sealing.ARTIFICIAL, known, maps, gain, loss, p_sealed)
+
+
+def read_chances(run: Path, what: str, years: tuple[int, ...], bounds: tuple[int, int, int, int]) -> Chances:
+    """Read the probabilities of one kind of change: of all pairs of neighbouring years, and of the whole span."""
+    files = find_change_maps(run, what)
+    pairs = [(years[a], years[b]) for a, b in year_pairs(len(years))]
+    _check_present(run, what, pairs, files)
+    layers = [read_on_grid(files[pair], bounds).astype(np.float32) for pair in pairs]
+    return Chances(np.stack(layers[: len(years) - 1]), layers[-1])
+
+
+def _check_present(run: Path, what: str, expected: Iterable, found: Mapping) -> None:
+    """Raise ValueError if a series has no map of a year, or of a pair of years."""
+    if absent := [one for one in expected if one not in found]:
+        years = "_".join(map(str, np.atleast_1d(absent[0])))
+        raise ValueError(
+            f"Run '{run}' has maps *_series.tif but no map *{years}_{what}.tif, expected one for each year or pair of years. Export all maps of the series."
+        )
+
+
+def read_grounds(run: Path, bounds: tuple[int, int, int, int], mask: Path | None = None) -> dict[str, np.ndarray]:
+    """Return the parts of the place that are judged apart. Returns: title to array (row, col), bool.
+
+    These are all ground, the mask where one is given, and the test ground of the model where the run has its card.json
+    """
+    shape = (bounds[3] - bounds[1]) // 20, (bounds[2] - bounds[0]) // 20
+    grounds = {"all ground": np.ones(shape, bool)}
+    if mask:
+        grounds["the mask"] = np.nan_to_num(read_on_grid(mask, bounds)) != 0
+        if not grounds["the mask"].any():
+            raise ValueError(f"Mask '{mask}' has no cell other than 0 within the world. Choose a mask of this place.")
+    cards = sorted(run.rglob("card.json"))
+    if len(cards) > 1:
+        raise ValueError(
+            f"Run '{run}' has two models, '{cards[0]}' and '{cards[1]}', expected one. Choose the folder of one run."
+        )
+    for card in cards:
+        split = json.loads(card.read_text(encoding="utf-8"))["split"]
+        grounds["test ground"] = in_blocks(split["blocks"]["test"], split["block"], bounds)
+    return {title: ground for title, ground in grounds.items() if ground.any()}
+
+
+def in_blocks(blocks: Iterable[Iterable[int]], size: int, bounds: tuple[int, int, int, int]) -> np.ndarray:
+    """Tell which cells of a place lie in blocks of the absolute grid. Returns: array (row, col), bool.
+
+    blocks : row and column of each block, counted in blocks of `size` cells, southwards and eastwards from the origin of EPSG:3035
+    """
+    west, south, east, north = bounds
+    out = np.zeros(((north - south) // 20, (east - west) // 20), bool)
+    for row, col in blocks:
+        top, left = row * size + north // 20, col * size - west // 20
+        out[max(0, top) : max(0, top + size), max(0, left) : max(0, left + size)] = True
+    return out
 
 
 def compare_classes(mapped: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
@@ -254,8 +351,11 @@ def judge_map(classes: np.ndarray, probabilities: Mapping[str, np.ndarray], trut
     return result
 
 
-def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]:
-    """Judge the maps and tables of a run. Returns: values for JSON, by year, pair of years, region and method."""
+def judge_run(world: Path, run: Path, basis: str = "majority", mask: Path | None = None) -> dict[str, Any]:
+    """Judge the maps and tables of a run. Returns: values for JSON, by year, pair of years, region and method.
+
+    mask : GeoTIFF on the grid; sealed land is also judged where it is not zero
+    """
     facts = read_world(world)[0]
     bounds = tuple(facts["bounds"])
     maps = {y: read_classes(p, bounds) for y, p in find_maps(run, "class").items() if y in facts["years"]}
@@ -294,6 +394,9 @@ def judge_run(world: Path, run: Path, basis: str = "majority") -> dict[str, Any]
             for geo, at in parts.items():
                 own = judge_change(*(m[at] for m in of_pair), classes)
                 out["regions"][geo]["change"].setdefault(f"{a}-{b}", {})[name] = own
+    if run_sealing := read_sealing(world, run):
+        grounds = read_grounds(run, bounds, mask)
+        out["sealing"] = {title: sealing.judge_sealing(run_sealing, ground) for title, ground in grounds.items()}
     tables = sorted(run.rglob("impervious_nuts.csv"))
     if tables:
         out["tables"], of_regions = judge_tables(world, tables, basis)
@@ -339,6 +442,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
                 f"{g['missed_ha']:.1f}, mapped / true {ratio}); loss mapped {loss['mapped_ha']:.1f}, true {loss['true_ha']:.1f} (false "
                 f"{loss['false_ha']:.1f}, missed {loss['missed_ha']:.1f})"
             )
+    if "sealing" in result:
+        out += ["", *sealing.summary_lines(result["sealing"]), ""]
     for key, t in result.get("tables", {}).items():
         intervals = "no intervals"
         if t["covering"] is not None:
@@ -382,31 +487,48 @@ def _nan_if_unknown(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw the judgement as one picture with four panels."""
+def draw(result: dict[str, Any], path: Path, run: Sealing | None = None) -> None:
+    """Draw the judgement as one picture. run : the sealed land of the run, for the maps of its year"""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(2, 2, figsize=(13, 9))
+    rows = [["iou", "area"], ["reliability", "gain"]]
+    if run:
+        rows = [[*rows[0], "true", "mapped"], [*rows[1], "amounts", "curve"]]
+    fig, axes = plt.subplot_mosaic(rows, figsize=(6.5 * len(rows[0]), 10), layout="constrained")
+    _draw_classes(axes, result)
+    if run:
+        _draw_years(axes["true"], axes["mapped"], run)
+        _draw_amounts(axes["amounts"], next(iter(result["sealing"].values())))
+        _draw_curves(axes["curve"], result["sealing"])
+    for a in axes.values():
+        if a.get_legend_handles_labels()[0]:
+            a.legend(fontsize=8)
+    fig.savefig(path, dpi=90)
+    plt.close(fig)
+
+
+def _draw_classes(axes: Mapping[str, Any], result: dict[str, Any]) -> None:
+    """Draw accuracy, areas and reliability of the yearly class maps, and their new artificial land."""
     years = list(result["years"])
     for name in CLASSES:
-        axes[0, 0].plot(years, [_nan_if_unknown(result["years"][y][name]["iou"]) for y in years], "o-", label=name)
-        axes[0, 1].plot(
+        axes["iou"].plot(years, [_nan_if_unknown(result["years"][y][name]["iou"]) for y in years], "o-", label=name)
+        axes["area"].plot(
             years, [100 * _nan_if_unknown(result["years"][y][name]["area_error"]) for y in years], "o-", label=name
         )
         for y in years[:1]:
             bins = (result["years"][y][name].get("reliability") or {}).get("bins", [])
             if bins:
-                axes[1, 0].plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=f"{name} {y}")
-    axes[0, 0].set(title="Intersection over union with the truth", ylim=(0, 1))
-    axes[0, 1].set(title="Error of the area, % of the true area")
-    axes[0, 1].axhline(0, color="grey", lw=0.8)
-    axes[1, 0].plot([0, 1], [0, 1], color="grey", lw=0.8)
-    if not axes[1, 0].get_legend_handles_labels()[0]:
-        axes[1, 0].text(0.5, 0.2, "the run has no probability maps", ha="center")
-    axes[1, 0].set(
+                axes["reliability"].plot([b[0] for b in bins], [b[1] for b in bins], "o-", label=f"{name} {y}")
+    axes["iou"].set(title="Intersection over union with the truth", ylim=(0, 1))
+    axes["area"].set(title="Error of the area, % of the true area")
+    axes["area"].axhline(0, color="grey", lw=0.8)
+    axes["reliability"].plot([0, 1], [0, 1], color="grey", lw=0.8)
+    if not axes["reliability"].get_legend_handles_labels()[0]:
+        axes["reliability"].text(0.5, 0.2, "the run has no probability maps", ha="center")
+    axes["reliability"].set(
         title="Reliability of the probabilities",
         xlabel="mean probability",
         ylabel="share of cells that truly have the class",
@@ -414,17 +536,58 @@ def draw(result: dict[str, Any], path: Path) -> None:
     pairs = list(result["change"])
     at = np.arange(len(pairs))
     for shift, key, name in ((-0.25, "mapped_ha", "mapped"), (0, "true_ha", "true"), (0.25, "missed_ha", "missed")):
-        axes[1, 1].bar(
-            at + shift, [max(0.01, result["change"][p]["artificial"]["gain"][key]) for p in pairs], 0.25, label=name
-        )
-    axes[1, 1].set(title="Newly artificial land, hectares (logarithmic scale)", yscale="log")
-    axes[1, 1].set_xticks(at, pairs, rotation=30)
-    for a in axes.flat:
-        if a.get_legend_handles_labels()[0]:
-            a.legend(fontsize=8)
-    fig.tight_layout()
-    fig.savefig(path, dpi=90)
-    plt.close(fig)
+        heights = [max(0.01, result["change"][p]["artificial"]["gain"][key]) for p in pairs]
+        axes["gain"].bar(at + shift, heights, 0.25, label=name)
+    axes["gain"].set(title="Newly artificial land by raw differences, hectares (logarithmic scale)", yscale="log")
+    axes["gain"].set_xticks(at, pairs, rotation=30)
+
+
+def year_colours(count: int):
+    """Return colour map and norm of the numbers of years, 1 to count; 0 is no change."""
+    import matplotlib as mpl
+
+    colours = mpl.colors.ListedColormap(["#e8e6e1", *mpl.colormaps["turbo"](np.linspace(0.05, 0.95, count))])
+    return colours, mpl.colors.BoundaryNorm(np.arange(-0.5, count + 1), count + 1)
+
+
+def _draw_years(true, mapped, run: Sealing) -> None:
+    """Draw the true year of sealing, and beside it that of the best method. Cells are drawn larger than they are."""
+    from scipy.ndimage import maximum_filter
+
+    method, n = run.best, len(run.years) - 1
+    colours, norm = year_colours(n)
+    panels = ((true, "truth", sealing.year_of_gain(run.truth)), (mapped, method, sealing.marked_year(run.gain[method])))
+    for axis, title, years in panels:
+        shown = maximum_filter(np.where(run.known, years, 0), size=max(1, len(years) // 300))
+        image = axis.imshow(shown, cmap=colours, norm=norm, interpolation="nearest")
+        axis.set(title=f"Year of sealing: {title}, {(years > 0)[run.known].sum() * CELL_M2 / 1e6:.2f} km2")
+        axis.axis("off")
+    bar = axis.figure.colorbar(image, ax=axis, fraction=0.04)
+    bar.set_ticks(range(n + 1), labels=["none", *map(str, run.years[1:])])
+
+
+def _draw_amounts(axis, judged: Mapping[str, Any]) -> None:
+    """Draw the gain of each pair of years and of the whole span, as a multiple of the true one."""
+    amounts = judged["amounts"]["gain"]
+    for method in judged["methods"]:
+        ratios = [_nan_if_unknown(one["methods"][method]["ratio"]) for one in amounts.values()]
+        axis.plot(range(len(amounts)), ratios, "o", label=method)
+    axis.axhline(1, color="grey", lw=0.8)
+    axis.set(title="Gain of sealed land / true gain (logarithmic scale)", yscale="log")
+    axis.set_xticks(range(len(amounts)), amounts, rotation=30)
+
+
+def _draw_curves(axis, judged: Mapping[str, Any]) -> None:
+    """Draw the share of true gain found against the share of land looked at, of the best method on each ground."""
+    for title, one in judged.items():
+        method = one["methods"][-1]
+        if curve := one["events"]["gain"][method]["curve"]:
+            axis.plot(*(100 * np.array(curve).T), label=f"{method}, {title}")
+    axis.set(
+        title="Share of true gain in the land looked at", xlabel="land, % (logarithmic scale)", ylabel="true gain, %",
+        xscale="log", ylim=(0, 101),
+    )  # fmt: skip
+    axis.grid(color="#e5e5e5")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -448,6 +611,9 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("majority", "share"),
         default="majority",
         help="cells that the truth of the tables counts: 20 m cells by majority, or 5 m cells (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--mask", type=Path, help="GeoTIFF on the grid; sealed land is also judged on the cells that are not zero"
     )
     parser.add_argument(
         "--difficulty", action="store_true", help="measure how difficult the world is, by a random forest"
@@ -475,7 +641,7 @@ def main(arguments: list[str] | None = None) -> int:
                 world = make_world(Path(folder) / "world", spec, scenes=False)
             result: dict[str, Any] = {}
             if a.run:
-                result = judge_run(world, a.run, a.basis)
+                result = judge_run(world, a.run, a.basis, a.mask)
                 print("\n".join(summary_lines(result)))
             if a.difficulty:
                 result["difficulty"] = difficulty.measure(world)
@@ -485,7 +651,7 @@ def main(arguments: list[str] | None = None) -> int:
         if a.json:
             a.json.write_text(json.dumps(result, indent=1) + "\n")
         if a.picture and a.run:
-            draw(result, a.picture)
+            draw(result, a.picture, read_sealing(world, a.run))
     except (ValueError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1

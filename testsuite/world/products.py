@@ -16,12 +16,12 @@ from rasterio.features import shapes
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
+from testsuite.world.materials import BANDS
 from testsuite.world.passes import Pass
 from testsuite.world.sensor import Scene
 from testsuite.world.spec import BUCKET, COLLECTION, RES_M
 from testsuite.world.view import SUN_AZIMUTH, Window
 
-BANDS = ("B04", "B11", "B12")
 SCL_NAMES = (
     "no_data", "saturated_or_defective", "dark_area_pixels", "cloud_shadows", "vegetation", "not_vegetated", "water", "unclassified",
     "cloud_medium_probability", "cloud_high_probability", "thin_cirrus", "snow",
@@ -34,6 +34,7 @@ BAND_FACTS = {
     "B04": ("red", 0.665, 0.342, "Red (band 4) - 20m", "downsampled"),
     "B11": ("swir16", 1.61, 1.42, "SWIR 1 (band 11) - 20m", "original"),
     "B12": ("swir22", 2.186, 1.16, "SWIR 2 (band 12) - 20m", "original"),
+    "B8A": ("nir08", 0.865, 0.033, "NIR 2 (band 8A) - 20m", "original"),
 }
 EXTENSIONS = (
     "eo/v2.0.0", "raster/v2.0.0", "sat/v1.0.0", "projection/v2.0.0", "grid/v1.1.0", "view/v1.0.0", "file/v2.1.0", "processing/v1.2.0",
@@ -207,7 +208,7 @@ def metadata_xml(product: Product) -> bytes:
     """Return the part of MTD_MSIL2A.xml that readers use: product, quantification, and the offsets from baseline 04.00 on."""
     p, w = product, product.when
     files = "\n".join(
-        f"            <IMAGE_FILE>{p.key(b).split('.SAFE/')[1][:-4]}</IMAGE_FILE>" for b in ("B04", "B11", "B12", "SCL")
+        f"            <IMAGE_FILE>{p.key(b).split('.SAFE/')[1][:-4]}</IMAGE_FILE>" for b in (*BANDS, "SCL")
     )
     offsets = ""
     if p.offset_dn:

@@ -1,14 +1,15 @@
 """Compare the made world with real pixels: `python -m testsuite.world.reality DATA --picture FILE`.
 
 DATA is a folder with packs of real Sentinel-2 pixels and spectra; doc/world.md names their public sources. Missing packs are reported and
-skipped. Compared are, for each class, mean and standard deviation of B04, B11, B12 and their correlations (accepted: within 25 %), and for
-each landscape the variogram at 20 to 320 m (accepted: within a factor of 1.5).
+skipped. Compared are, for each class, mean and standard deviation of B04, B11, B12, B8A and correlations (accepted: within 25 %), and for
+each landscape the variogram of B04, B11, B12 at 20 to 320 m (accepted: within a factor of 1.5).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,16 +20,19 @@ import rasterio
 from scipy import ndimage
 
 from testsuite.world.land import make_land
-from testsuite.world.materials import BANDS, CLASS, CODE, CROPS, MATERIALS
+from testsuite.world.materials import BANDS as ALL_BANDS
+from testsuite.world.materials import CLASS, CODE, CROPS, MATERIALS
 from testsuite.world.passes import Pass
 from testsuite.world.sensor import observe
 from testsuite.world.spec import TILES, Spec
 from testsuite.world.surfaces import rotate_crops, surface_reflectance, textures
 from testsuite.world.view import View, tile_window
 
+BANDS = ALL_BANDS[:3]
+"""Bands of landscapes: not all packs have B8A."""
 LAGS_M = (20, 40, 80, 160, 320)
 CLASS_BOUND, VARIOGRAM_BOUND = 0.25, 1.5
-AIR = np.array([[0.90, 0.95, 0.93], [0.015, 0.001, 0.001]])
+AIR = np.array([[0.90, 0.95, 0.93, 0.94], [0.015, 0.001, 0.001, 0.005]])
 """Transmittance (down and up) and path reflectance of clear air in summer (molecules 0.045, aerosols 0.1 at 665 nm, ozone, water). Two of the
 real packs are reflectance at the top of the atmosphere; the made reflectance is converted by these before it is compared with them."""
 
@@ -40,7 +44,7 @@ class Stats:
     mean: np.ndarray
     sd: np.ndarray
     correlation: np.ndarray
-    """B04-B11, B04-B12, B11-B12."""
+    """B04-B11, B04-B12, B11-B12, and B04-B8A where B8A is known."""
     variogram: np.ndarray | None = None
     """(band, lag), reflectance squared."""
     image: np.ndarray | None = field(default=None, repr=False)
@@ -51,12 +55,12 @@ def pixel_stats(values: np.ndarray) -> Stats:
     """Return statistics of pixels. values : array (band, pixel), reflectance 0-1."""
     values = values[:, np.isfinite(values).all(axis=0)]
     c = np.corrcoef(values)
-    return Stats(values.mean(axis=1), values.std(axis=1), np.array([c[0, 1], c[0, 2], c[1, 2]]))
+    return Stats(values.mean(axis=1), values.std(axis=1), c[(0, 0, 1, 0)[: len(c)], (1, 2, 2, 3)[: len(c)]])
 
 
 def image_stats(image: np.ndarray, res_m: float = 20.0) -> Stats:
     """Return statistics of an image, with its variogram. image : array (band, row, col), NaN no data."""
-    s = pixel_stats(image.reshape(3, -1))
+    s = pixel_stats(image.reshape(len(image), -1))
     s.variogram = np.array([[semivariance(band, lag / res_m) for lag in LAGS_M] for band in image])
     s.image = image
     return s
@@ -109,12 +113,10 @@ def read_fields(data: Path) -> dict[str, Stats]:
     for number, day in enumerate(days):
         if "2018-06-20" <= day <= "2018-09-25" and np.isin(twenty["SCL"].values[number], (4, 5, 6, 7)).mean() > 0.97:
             images.append(
-                np.stack(
-                    [_block_mean(ten["B04"].values[number]), twenty["B11"].values[number], twenty["B12"].values[number]]
-                )
+                np.stack([_block_mean(ten["B04"].values[number]), *(twenty[b].values[number] for b in ALL_BANDS[1:])])
                 / 1e4
             )
-    out = {"landscape: fields": average([image_stats(i) for i in images])}
+    out = {"landscape: fields": average([image_stats(i[:3]) for i in images])}
     # Nine tenths of the crop land in this pack are maize.
     for name, kind, value in (("maize", "CT", 1200), ("grass", "LC", 13), ("built", "LC", 60)):
         at = (parts[kind] == value).all(axis=0)
@@ -157,13 +159,14 @@ def read_trees(data: Path) -> dict[str, Stats]:
     """Read the forest pixels of August and September 2015 (Slovenia; top of atmosphere)."""
     folder = data / "s2_l1c_slovenia_eopatch"
     cover = np.load(folder / "LULC.npy")[..., 0]
-    scenes = np.load(folder / "REFERENCE_SCENES_2015.npy")[2:4][..., [3, 11, 12]]
+    scenes = np.load(folder / "REFERENCE_SCENES_2015.npy")[2:4][..., [3, 11, 12, 8]]
     return {"forest": average([pixel_stats(s[cover == 2].T) for s in scenes])}
 
 
 def read_spectra(data: Path) -> dict[str, Stats]:
     """Read the spectra of the Berlin-Urban-Gradient library by class."""
     library = json.loads((data / "spectra" / "berlin_s2_b4_b11_b12.json").read_text())
+    near = _read_near_infrared(data / "spectra")
     groups = {
         "spectra: roof": lambda n, s: s["level_3"] == "roof", "spectra: pavement": lambda n, s: s["level_3"] == "pavement",
         "spectra: low vegetation": lambda n, s: s["level_3"] == "low vegetation",
@@ -171,10 +174,23 @@ def read_spectra(data: Path) -> dict[str, Stats]:
     }  # fmt: skip
     out = {}
     for name, rule in groups.items():
-        values = np.array([[s["B4"], s["B11"], s["B12"]] for n, s in library.items() if rule(n, s)]).T
+        values = np.array([[s["B4"], s["B11"], s["B12"], near[n]] for n, s in library.items() if rule(n, s)]).T
         if values.size and values.shape[1] > 2:
             out[name] = pixel_stats(values)
     return out
+
+
+def _read_near_infrared(folder: Path) -> dict[str, float]:
+    """Return B8A of each spectrum of the library, an ENVI file of doubles: the mean within the band's limits, 854-875 nm."""
+    header = (folder / "library_berlin.hdr").read_text()
+
+    def listed(key: str) -> list[str]:
+        return [part.strip() for part in re.search(rf"{key}\s*=\s*{{([^}}]*)}}", header)[1].split(",")]
+
+    names, wavelength = listed("spectra names"), np.array([float(v) for v in listed("wavelength")])
+    spectra = np.fromfile(folder / "library_berlin.sli", "<f8").reshape(len(names), -1)
+    values = spectra[:, (wavelength > 0.854) & (wavelength < 0.8755)].mean(axis=1)
+    return dict(zip(names, values / (1 if values.max() < 2 else 10000), strict=True))
 
 
 # ----- the made world
@@ -233,14 +249,14 @@ class MadeWorld:
             ("landscape: fields", "fields", 32, 0.90, summer), ("landscape: town", "built", 60, 0.45, above),
             ("landscape: forest", "forest", 50, 0.85, autumn),
         ):  # fmt: skip
-            found = [image_stats(i[:, r, c]) for i in images for r, c in self.windows(group, size, share)]
+            found = [image_stats(i[:3, r, c]) for i in images for r, c in self.windows(group, size, share)]
             if found:
                 out[name] = average(found)
         # The spectra of the library are from a whole summer, so it has green and dry grass.
         spectra, names = [], []
         for year, month in ((2017, 6), (2018, 7)):
             day = Pass(datetime(year, month, 20, 10, 10, 31, tzinfo=UTC), "A", 22, 1, 0.0, None)
-            spectra.append(surface_reflectance(self.spec, self.land, day)[:, :3].T)
+            spectra.append(surface_reflectance(self.spec, self.land, day)[:, (0, 1, 2, 8)].T)
             material = rotate_crops(self.spec, self.land.material(year), self.land.parcel, year)
             names.append(np.array([m.name for m in MATERIALS])[material])
         surface, names = np.concatenate(spectra, axis=1), np.concatenate(names)
@@ -273,7 +289,7 @@ def compare(real: dict[str, Stats], made: dict[str, Stats]) -> tuple[list[str], 
                 met[kind] += fine.tolist()
             cells = "  ".join(f"{x:.3f} {y:.3f}{' ' if ok else '!'}" for x, y, ok in zip(a, b, fine, strict=True))
             lines.append(
-                f"  {kind:12s} {'4-11 4-12 11-12' if kind == 'correlation' else 'B04 B11 B12':16s} real made  {cells}"
+                f"  {kind:12s} {'4-11 4-12 11-12 4-8A' if kind == 'correlation' else ' '.join(ALL_BANDS):20s} real made  {cells}"
             )
         if r.variogram is not None and m.variogram is not None:
             for number, band in enumerate(BANDS):

@@ -24,7 +24,7 @@ POINTING_M = 5.0 / np.sqrt(-2 * np.log(0.05))
 """Standard deviation of the geolocation error along each axis; the error is below 5 m for 95 % of the acquisitions. Products with ESA's
 geometric refinement have 3.5 m (two of them differ by 5 m, as announced in March 2021), older ones 11 m. With 11 m the bounds in difficulty.py
 are not met."""
-CLOUD = np.array([0.62, 0.46, 0.37])
+CLOUD = np.array([0.62, 0.46, 0.37, 0.66])
 ADJACENCY = 0.03
 """Adjacency effect: share of the signal of a pixel that comes from the land within 250 m, left after the atmospheric correction."""
 
@@ -56,7 +56,7 @@ class Scene:
     """What the instrument delivers for one window of a tile."""
 
     bands: np.ndarray
-    """(3, row, col) float32, reflectance of B04, B11, B12; undefined where not `valid`."""
+    """(4, row, col) float32, reflectance of B04, B11, B12, B8A; undefined where not `valid`."""
     scl: np.ndarray
     """(row, col) uint8, scene classification, 0 no data."""
     valid: np.ndarray
@@ -92,44 +92,47 @@ def observe(view: View, land: Land, when: Pass) -> Scene:
     rng = spec.rng("scene", f"{when.sensed:%Y%m%dT%H%M%S}", view.window.tile.name)
     surfaces = surface_reflectance(spec, land, when)
     red = (view.red @ surfaces[:, (0, 3, 7)]).reshape(*view.valid.shape, 3)
-    swir = (view.swir @ surfaces[:, (1, 2, 3, 7, 4, 5, 6)]).reshape(*view.valid.shape, 7)
+    swir = (view.swir @ surfaces[:, (1, 2, 3, 7, 4, 5, 6, 8)]).reshape(*view.valid.shape, 8)
     leaf, water, dark = (swir[..., i] for i in (4, 5, 6))
     # Of each band: reflectance, texture, texture of growth and soil.
-    seen = (red, swir[..., (0, 2, 3)], swir[..., (1, 2, 3)])
+    seen = (red, swir[..., (0, 2, 3)], swir[..., (1, 2, 3)], swir[..., (7, 2, 3)])
     t = view.texture
     west, south, east, north = spec.land_bounds
     day_rng = spec.rng("weather", f"{when.sensed:%Y%m%d}")
     coarse = (north - south) // 200, (east - west) // 200
     shower = view.sample(fractal_noise(day_rng, coarse, 200, 9000, 3.0), 200)
-    bands = np.empty((3, *view.valid.shape), np.float32)
-    weight = ((1.0, 0.55, 1.65), (0.85, -0.45, 0.15), (0.85, -0.60, 0.75))
-    for b in range(3):
+    bands = np.empty((4, *view.valid.shape), np.float32)
+    # Where plants are thin, red is brighter and the near infrared darker.
+    weight = ((1.0, 0.55, 1.65), (0.85, -0.45, 0.15), (0.85, -0.60, 0.75), (0.70, -0.25, -0.75))
+    for b in range(4):
         g = weight[b]
         mean, rough, growth = (seen[b][..., i] for i in range(3))
-        bands[b] = mean * exp(rough * (g[0] * t[0] + g[1] * t[1]) + growth * g[2] * t[2] - 0.02 * (b > 0) * shower)
+        bands[b] = mean * exp(
+            rough * (g[0] * t[0] + g[1] * t[1]) + growth * g[2] * t[2] - 0.02 * (b in (1, 2)) * shower
+        )
     bands *= 1 + np.clip(0.5 * view.light, -0.15, 0.15)
     fill = [float(b[view.valid].mean()) if view.valid.any() else 0.1 for b in bands]
     # Both tiles of an acquisition have the same geolocation error.
     astray = spec.rng("pointing", f"{when.sensed:%Y%m%d}").normal(0, POINTING_M, 2) / RES_M
     haze = day_rng.gamma(3.0, 0.0006) + 0.003 * when.cloud_cover
-    for b in range(3):
+    for b in range(4):
         image = np.where(view.valid, bands[b], np.float32(fill[b]))
         if spec.noise:
             image = shift_image(image, *astray)
         # The adjacency effect.
         air = ndimage.uniform_filter(image, 25)
-        bands[b] = image * (1 - ADJACENCY) + air * ADJACENCY + haze * (1.0, 0.25, 0.2)[b]
+        bands[b] = image * (1 - ADJACENCY) + air * ADJACENCY + haze * (1.0, 0.25, 0.2, 0.7)[b]
     # The remaining error of the atmospheric correction is similar in all bands, so that their ratios vary less.
-    gain = 1 + day_rng.normal(0, 0.004) + day_rng.normal(0, 0.002, 3)
-    bands *= gain.astype(np.float32)[:, None, None]
+    overall, own = day_rng.normal(0, 0.004), day_rng.normal(0, 0.002, 4)
+    bands *= (1 + overall + own).astype(np.float32)[:, None, None]
     thick, shadow, cirrus = (view.sample(f, COARSE_M) for f in draw_clouds(spec, when))
     shade = np.clip(shadow - thick, 0, 1)
     clear_red = bands[0].copy()
-    for b in range(3):
+    for b in range(4):
         bands[b] *= 1 - 0.68 * shade
         cover = power(np.clip(thick * 1.25, 0, 1), 0.8)
         lumps = 0.80 + 0.30 * thick
-        bands[b] = bands[b] * (1 - cover) + CLOUD[b] * lumps * cover + 0.045 * cirrus * (1.0, 0.7, 0.6)[b]
+        bands[b] = bands[b] * (1 - cover) + CLOUD[b] * lumps * cover + 0.045 * cirrus * (1.0, 0.7, 0.6, 1.0)[b]
         if spec.noise:
             bands[b] += rng.standard_normal(view.valid.shape, np.float32) * (
                 0.0003 + 0.0012 * np.minimum(np.abs(bands[b]), 0.3)

@@ -21,7 +21,8 @@ def drought(spec: Spec, year: int) -> float:
 def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     """Return the reflectance of each surface at an acquisition, and the properties that the scene classification uses.
 
-    Returns: array (surface, 8), float32: B04, B11, B12, texture, leaf (share that looks green), water, dark roof, texture of growth and soil
+    Returns: array (surface, 9), float32: B04, B11, B12, texture, leaf (share that looks green), water, dark roof, texture of growth and
+    soil, B8A
     """
     year = when.sensed.year
     dry = drought(spec, year)
@@ -34,10 +35,11 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     wet = np.clip((1 - dry) * 1.2 * rain + 0.12 * this_year[:, 0], 0, 1)
     habit = np.clip(0.5 + 0.35 * always[:, 2], 0, 1)
     leaf = greenness(material, when.day, 6 * this_year[:, 1] + 5 * dry, np.clip(dry + 0.15 * always[:, 3], 0, 1), habit)
-    out = np.empty((len(material), 8), np.float32)
+    out = np.empty((len(material), 9), np.float32)
     straw = stubble(material, when.day, 284 + 12 * this_year[:, 2])
     low = np.clip(0.60 * dry - 0.20 + 0.50 * this_year[:, 0], 0, 0.8)
-    out[:, :3] = spectra(material, leaf, wet, straw, low)
+    reflectance = spectra(material, leaf, wet, straw, low)
+    out[:, :3], out[:, 8] = reflectance[:, :3], reflectance[:, 3]
     # Brightness differs between objects of one kind. One part of the difference is permanent; crops and meadows also differ from year to year.
     kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
     # Materials of one block differ too: its roofs and its street are drawn separately.
@@ -57,7 +59,12 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     tree = np.isin(material, [CODE["broadleaf"], CODE["conifer"]])
     # Forests differ little in red, where all leaves are dark, and independently of the other bands.
     shape[tree, 0] = 0.90 * lasting[tree, 0] + 0.66 * own[tree, 3]
+    # In the near infrared minerals differ as in red. Plants differ by their leaves: those that are dark in red are bright here.
+    leaves = -0.30 * lasting[:, 0] + 0.45 * own[:, 1] + 0.45 * own[:, 2]
+    near = np.where(living[:, 0] > 0, leaves, 0.85 * shape[:, 0] + 0.15 * shape[:, 1])
+    near[tree] = 0.70 * lasting[tree, 0] + 1.0 * own[tree, 1]
     out[:, :3] *= exp(kind_spread[:, None] * shape - kind_spread[:, None] ** 2 / 2)
+    out[:, 8] *= exp(kind_spread * near - kind_spread**2 / 2)
     out[:, 3] = np.array([m.texture for m in MATERIALS], np.float32)[material]
     grows = np.array([m.green is not None for m in MATERIALS])[material]
     out[:, 4] = np.where(
