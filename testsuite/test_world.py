@@ -406,13 +406,13 @@ def test_towns_can_grow_ten_times_as_fast_as_by_default():
 
 @pytest.fixture(scope="module")
 def growing():
-    """Settings, plan and land of 6 x 6 km that grow for four years."""
+    """Plan and land of 6 x 6 km that grow for four years."""
     spec = Spec(seed=4, years=(2017, 2018, 2019, 2020), size_km=6, growth=0.01)
-    return spec, LandPlan(spec), make_land(spec)
+    return LandPlan(spec), make_land(spec)
 
 
 def test_building_ground_is_bare_for_half_a_year_to_two_years_and_not_sealed(growing):
-    _, _, land = growing
+    _, land = growing
     new = (CLASS[land.before] != 1) & (CLASS[land.after] == 1)
     bare = land.since - land.site_from
     assert new.any() and (land.site_until[new] == land.since[new]).all()
@@ -425,7 +425,7 @@ def test_building_ground_is_bare_for_half_a_year_to_two_years_and_not_sealed(gro
 
 
 def test_site_that_is_not_yet_dug_looks_like_the_rest_of_its_field(growing):
-    _, _, land = growing
+    _, land = growing
     later = land.site_from > 2018
     assert later.any() and (land.on_day(2017, 200)[1] == land.parcel)[later].all()
     fields = np.unique(land.parcel[later & np.isin(land.before, CROPS)])
@@ -433,7 +433,7 @@ def test_site_that_is_not_yet_dug_looks_like_the_rest_of_its_field(growing):
 
 
 def test_ground_is_dug_in_the_last_year_as_in_others(growing):
-    _, _, land = growing
+    _, land = growing
     area = np.bincount(land.surface.ravel(), minlength=len(land.before))
     dug = [
         area[(land.on_day(y, 200)[0] == CODE["bare_soil"]) & (CLASS[land.before] != 1)].sum() for y in range(2017, 2021)
@@ -442,7 +442,7 @@ def test_ground_is_dug_in_the_last_year_as_in_others(growing):
 
 
 def test_cleared_ground_is_not_sealed_from_its_year_on_and_bare_before_it_is_green(growing):
-    _, _, land = growing
+    _, land = growing
     gone = (CLASS[land.before] == 1) & (CLASS[land.after] != 1)
     for year in (2018, 2019, 2020):
         at = gone & (land.since == year)
@@ -454,7 +454,7 @@ def test_cleared_ground_is_not_sealed_from_its_year_on_and_bare_before_it_is_gre
 
 
 def test_rebuilt_ground_stays_sealed_on_every_day(growing):
-    _, _, land = growing
+    _, land = growing
     rebuilt = (CLASS[land.before] == 1) & (CLASS[land.after] == 1) & (land.since < NEVER)
     area = np.bincount(land.surface.ravel(), minlength=len(land.before))
     new = (CLASS[land.before] != 1) & (CLASS[land.after] == 1) & (land.since <= 2020)
@@ -465,7 +465,7 @@ def test_rebuilt_ground_stays_sealed_on_every_day(growing):
 
 
 def test_towns_grow_at_their_edges_and_beside_roads_with_materials_of_their_own(growing):
-    spec, plan, land = growing
+    plan, land = growing
     new = ((CLASS[land.before] != 1) & (CLASS[land.material(2020)] == 1))[land.surface]
     step = plan.shape[0] / plan.town.shape[0]
     row, col = np.nonzero(new)
@@ -485,7 +485,7 @@ def test_towns_grow_at_their_edges_and_beside_roads_with_materials_of_their_own(
 
 
 def test_estates_fill_over_several_years(growing):
-    _, _, land = growing
+    _, land = growing
     hall = np.isin(land.after, [CODE["roof_membrane"], CODE["roof_gravel"], CODE["asphalt_new"]]) & (land.since <= 2020)
     year = np.where(hall, land.since, 0)[land.surface]
     groups, n = ndimage.label(ndimage.binary_dilation(year > 0, iterations=6))
@@ -1123,6 +1123,31 @@ def test_every_town_finds_its_place_and_worlds_are_built_up_alike():
         area = np.bincount(land.surface.ravel(), minlength=len(land.before))
         shares.append(area[CLASS[land.before] == 1].sum() / area.sum())
     assert max(shares) < 1.1 * min(shares)
+
+
+def test_blocks_of_a_town_lie_on_several_lattices_and_their_streets_bend():
+    plan = LandPlan(Spec(seed=3, years=(2018,), size_km=6))
+    town = int(plan.towns[:, 2].argmax())
+    own = np.flatnonzero(plan.district_town == town)
+    turns = plan.district_turn[own]
+    assert len(own) > 3 and np.ptp(turns) > 0.5 and np.ptp(plan.pitch[:, own], axis=1).min() > 5
+    x, y, radius = plan.towns[town]
+    row, col = (int(v / 5) for v in (plan.north - y, x - plan.west))
+    reach = int(0.8 * radius / 5)
+    rows, cols = (a.ravel() for a in np.mgrid[row - reach : row + reach, col - reach : col + reach])
+    blocks = plan.blocks(rows, cols)
+    there = blocks.number // (64 * 64)
+    assert len(set(there)) > 3 and set(there) <= set(own)
+    # The axes of the first district, where it is straight; streets leave them by tens of metres.
+    at = there == own[0]
+    u = (cols[at] + 0.5) * 5 + plan.west - plan.district_at[own[0], 0]
+    v = plan.north - (rows[at] + 0.5) * 5 - plan.district_at[own[0], 1]
+    along = u * np.cos(turns[0]) + v * np.sin(turns[0])
+    shift = (blocks.u[at] - along) % plan.pitch[0, own[0]] / plan.pitch[0, own[0]] * 2 * np.pi
+    # The resultant of the phases is 1 for straight streets.
+    assert np.hypot(np.cos(shift).mean(), np.sin(shift).mean()) < 0.95
+    # Between two districts there is a street.
+    assert blocks.street[blocks.border < 4].all() and (blocks.border < 4).any() and blocks.border.min() > -1e-6
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 9])

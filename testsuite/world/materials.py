@@ -75,12 +75,12 @@ MATERIALS: tuple[Material, ...] = (
     Material("bare_soil", 73, SOIL, None, None, 0.15, 0.08, 0.30),
     # Only new buildings and building sites have these. They lie near the library's white roofs, light grey roof, black tile, asphalt 1-3,
     # concrete 2 and 3; rubble lies between concrete 2 and soil.
-    Material("roof_membrane", 62, (0.230, 0.285, 0.240), spread=0.28, texture=0.06),
-    Material("roof_gravel", 62, (0.180, 0.225, 0.200), spread=0.20, texture=0.08),
-    Material("roof_solar", 62, (0.062, 0.072, 0.066), spread=0.22, texture=0.06),
-    Material("asphalt_new", 62, (0.064, 0.084, 0.081), spread=0.15, texture=0.06),
-    Material("pavers", 62, (0.205, 0.262, 0.206), spread=0.25, texture=0.08),
-    Material("rubble", 62, (0.180, 0.275, 0.245), spread=0.20, texture=0.12),
+    Material("roof_membrane", 62, (0.230, 0.285, 0.240, 0.240), spread=0.28, texture=0.06),
+    Material("roof_gravel", 62, (0.180, 0.225, 0.200, 0.197), spread=0.20, texture=0.08),
+    Material("roof_solar", 62, (0.062, 0.072, 0.066, 0.064), spread=0.22, texture=0.06),
+    Material("asphalt_new", 62, (0.064, 0.084, 0.081, 0.069), spread=0.15, texture=0.06),
+    Material("pavers", 62, (0.205, 0.262, 0.206, 0.222), spread=0.25, texture=0.08),
+    Material("rubble", 62, (0.180, 0.275, 0.245, 0.195), spread=0.20, texture=0.12),
 )  # fmt: skip
 CODE = {m.name: i for i, m in enumerate(MATERIALS)}
 FIELD = ("cereal", "rape", "maize", "beet", "fallow")

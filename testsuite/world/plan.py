@@ -190,7 +190,7 @@ class LandPlan:
         self.town = inside + 0.33 * self.ragged * np.clip(1 - np.abs(inside), 0, 1)
         self.which = which
         town_turn = rng.uniform(0, np.pi / 2, len(placed))
-        self._districts(gx, gy, town_turn)
+        self._districts(gx, gy, town_turn, 400 * scale)
         # Roads: the shortest tree that connects all towns, and some more.
         p = self.towns[:, :2].astype(float)
         d = np.hypot(*(p[:, None] - p[None]).transpose(2, 0, 1))
@@ -351,11 +351,14 @@ class LandPlan:
         material[river < 0] = CODE["water"]
         return material
 
-    def _districts(self, gx: np.ndarray, gy: np.ndarray, town_turn: np.ndarray) -> None:
-        """Divide the towns into districts, each with blocks of its own direction and size, and draw how streets bend."""
+    def _districts(self, gx: np.ndarray, gy: np.ndarray, town_turn: np.ndarray, village_m: float) -> None:
+        """Divide the towns into districts, each with blocks of its own direction and size, and draw how streets bend.
+
+        village_m : greatest radius of a place that is built like a village
+        """
         rng = self.spec.rng("districts")
         radius = self.towns[:, 2].astype(float)
-        self.is_town = radius > 700 * min(1.0, radius.max() / 900)
+        self.is_town = radius > village_m
         number = np.where(self.is_town, np.maximum(1, np.rint((radius / 420) ** 2)), 1).astype(int)
         town = np.repeat(np.arange(len(radius)), number)
         # The first district of each town lies in its centre, the others around it.

@@ -73,7 +73,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     out[:, 5] = material == CODE["water"]
     out[:, 6] = material == CODE["roof_dark"]
     # Plants and soil vary within an object: a field more than a street or a forest, and more before leaves cover the soil.
-    growth = np.where(np.isin(material, CROPS), 3.15 - 2 * leaf, 1.7)
+    growth = np.where(np.isin(material, CROPS), 3.36 - 2.26 * leaf, 1.7)
     out[:, 7] = out[:, 3] * np.where(tree, 0.40, np.where(living[:, 0] > 0, growth, 0.35))
     return out
 
