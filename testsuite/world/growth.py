@@ -241,29 +241,29 @@ class Builder:
         self.find = {
             "works": self._works, "homes": self._homes, "row": self._row, "infill": self._infill, "road": self._road, "farm": self._farm,
         }  # fmt: skip
-        # A point every 10 m of all roads: road, its point, where it is, how deep in a town (1 centre, 0 edge), and whether roads meet near it.
+        # A point every 10 m of all roads: the road, the number of its point, and where it lies.
         self.road = np.repeat(np.arange(len(plan.roads)), [len(r.x[::4]) for r in plan.roads])
         self.point = np.concatenate([np.arange(len(r.x))[::4] for r in plan.roads])
         self.x, self.y = (np.concatenate([getattr(r, n)[::4] for r in plan.roads]) for n in ("x", "y"))
         row, col = ((a / COARSE_M).astype(int) for a in (self.y, self.x))
-        there = (row >= 0) & (col >= 0) & (row < plan.town.shape[0]) & (col < plan.town.shape[1])
-        self.depth = np.where(
-            there, plan.town[np.clip(row, 0, len(plan.town) - 1), np.clip(col, 0, plan.town.shape[1] - 1)], -9
-        )
-        big = plan.towns[plan.which[np.clip(row, 0, len(plan.town) - 1), np.clip(col, 0, plan.town.shape[1] - 1)], 2]
+        rows, cols = plan.town.shape
+        there = (row >= 0) & (col >= 0) & (row < rows) & (col < cols)
+        near = np.clip(row, 0, rows - 1), np.clip(col, 0, cols - 1)
+        depth = np.where(there, plan.town[near], -9)
         main = np.array([r.half_m > 5 for r in plan.roads])[self.road]
-        square = (row // 8) * 100_000 + col // 8
-        pairs = np.unique(square * 1000 + self.road)
-        met, roads = np.unique(pairs // 1000, return_counts=True)
+        # Roads meet where two of them cross one square of 320 m.
+        square = near[0] // 8 * cols + near[1] // 8
+        met, roads = np.unique(np.unique(np.stack([square, self.road]), axis=1)[0], return_counts=True)
         meet = roads[np.searchsorted(met, square)] > 1
-        weight = np.where(main, 1.0, 0.2) * np.where(meet, 3, 1) * np.where(big > 0.4 * plan.towns[:, 2].max(), 1, 0.3)
+        weight = np.where(main, 1, 0.2) * np.where(meet, 3, 1) * np.where(plan.is_town[plan.which[near]], 1, 0.3)
+        # How likely each is chosen. The depth in a town is 1 in its centre and 0 at its edge.
         self.near = {
-            "works": weight * ((self.depth > -0.9) & (self.depth < 0.05)),
-            "row": 1.0 * ((self.depth > -0.7) & (self.depth < 0.15)),
-            "farm": 1.0 * ((self.depth > -6) & (self.depth < -0.5)),
-            "road": 1.0 * ((self.depth > -2) & (self.depth < 0.3)),
+            "works": weight * ((depth > -0.9) & (depth < 0.05)),
+            "row": 1.0 * ((depth > -0.7) & (depth < 0.15)),
+            "farm": 1.0 * ((depth > -6) & (depth < -0.5)),
+            "road": 1.0 * ((depth > -2) & (depth < 0.3)),
         }
-        self.rim = np.flatnonzero((plan.town > -0.30) & (plan.town < 0.12))
+        self.rim = np.flatnonzero((plan.town > -0.18) & (plan.town < 0.12))
         self.gardens = np.flatnonzero(plan.town > 0.05)
         self.slope = np.gradient(plan.town)
         self.estates: list[Frame] = []
