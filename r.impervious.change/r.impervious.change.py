@@ -30,7 +30,7 @@
 # % required: no
 # % key_desc: prefix
 # % label: Prefix of the class maps of r.unet.predict
-# % description: Maps are <prefix>_<year>_class
+# % description: Maps are <prefix>_<year>_class, and maps of the history of cells where they exist
 # % guisection: Input
 # %end
 
@@ -110,7 +110,7 @@
 # % required: no
 # % answer: change
 # % label: Prefix of the change maps
-# % description: Maps are <prefix>_<year>_<year>_gain, _loss, _greengain, _fromto and <prefix>_<year>_consistent
+# % description: Maps are <prefix>_<year>_<year>_gain, _loss, _greengain, _fromto, _gainyear, _lossyear, _gainp, _lossp and <prefix>_<year>_consistent
 # % guisection: Output
 # %end
 

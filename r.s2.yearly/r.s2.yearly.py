@@ -52,7 +52,7 @@
 # % required: no
 # % multiple: yes
 # % answer: B12,B11,B04
-# % description: Bands to composite
+# % description: Bands and indices to composite; the index NDVI is computed from B8A and B04
 # %end
 # %option
 # % key: tiles
@@ -70,6 +70,13 @@
 # % answer: median
 # % description: How to make a composite of the observations
 # % descriptions: median;median of the clear observations, band by band;medoid;the clear observation whose spectrum is nearest to all others;best;the clear observation with the best score: far from clouds and near the middle of the period;latest;the last clear observation;largest;for each tile the scene with the most bytes, without a cloud mask (for comparison with older mosaics)
+# %end
+# %option
+# % key: statistics
+# % type: string
+# % required: no
+# % multiple: yes
+# % description: Statistics of each band and index beside the median: min, max or percentiles such as p10,p90
 # %end
 # %option
 # % key: mask

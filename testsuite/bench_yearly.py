@@ -22,7 +22,7 @@ from unittest import mock
 import numpy as np
 import rasterio
 
-from imperviouslib.core import cloudmask
+from imperviouslib.core import cloudmask, composite
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.periods import PeriodKind, resolve_periods
@@ -177,6 +177,31 @@ def against_xarray() -> tuple[float, float | None]:
                 if not np.array_equal(a.read(1), b.read(1)):
                     raise AssertionError(f"{band} differs from xarray")
     return ours, peer
+
+
+STATISTICS = ("min", "p10", "p90", "max")
+
+
+@case("yearly", "median and 4 statistics of 12 masked scenes against the median alone, CPU s", target=1.7)
+def statistics() -> tuple[float, float]:
+    _archive()
+    with tempfile.TemporaryDirectory() as folder, grass_session():
+        importlib.import_module("imperviouslib.stage.yearly.planes")
+        alone = _processor_seconds(lambda: _write(Path(folder), PLAIN))
+        return _processor_seconds(lambda: _write(Path(folder), replace(PLAIN, statistics=STATISTICS))), alone
+
+
+@case("yearly", "median and 4 statistics of a cube of 12 dates against numpy.nanpercentile, CPU s", target=1 / 100)
+def against_numpy() -> tuple[float, float]:
+    rng, percents = np.random.default_rng(1), (50, *(composite.STATISTICS[name] for name in STATISTICS))
+    stack = rng.integers(1, 4000, (SCENES, 256, 256)).astype(np.uint16)
+    stack[rng.random(stack.shape) < 0.4] = 0
+    values, made = np.where(stack > 0, stack, np.nan), {}
+    ours = _processor_seconds(lambda: made.update(ours=composite.percentiles(stack, percents)))
+    theirs = _processor_seconds(lambda: made.update(theirs=np.nanpercentile(values, percents, axis=0)))
+    if np.abs(made["ours"] - np.nan_to_num(made["theirs"])).max() > 0.5 + 1e-6:
+        raise AssertionError("percentiles differ from numpy.nanpercentile")
+    return ours, theirs
 
 
 _MEMORY = """

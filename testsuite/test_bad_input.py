@@ -480,6 +480,9 @@ TABLE = [
     Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "already exists", None, "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),
     Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "letters, digits, _", "Choose"),
+    Row(YEARLY, "statistics of whole observations", {"method": "medoid", "statistics": "min"}, "Option <statistics>", "method=medoid", None, "Leave out statistics="),
+    Row(YEARLY, "percentile that is the median", {"statistics": "min,p50"}, "Option <statistics>", "p50", "min, max or percentiles", "Correct"),
+    Row(YEARLY, "index without its band", {"bands": "NDVI"}, "Archive", "B8A", None, "r.s2.fetch"),
     # Composites and labels.
     Row(ARD, "no such prefix", {"input": "none"}, "Option <input>", "no map <none_*_count>", None, "Check"),
     Row(ARD, "year without composite", {"years": "2017-2019"}, "Option <input>: prefix s2", "no composite of 2019", None, "Run r.s2.yearly"),

@@ -22,10 +22,12 @@ from imperviouslib.core import change
 from imperviouslib.core.errors import InputError
 from imperviouslib.core.figures import ShareFigures
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.mapkinds import CLASSES
+from imperviouslib.core.mapkinds import ClassMaps
 from imperviouslib.core.methods import METHODS, ClassRule, Method
 from imperviouslib.core.methods.persistence import persistent, persistent_expressions
 from imperviouslib.core.outline import count_cells
+from imperviouslib.edge.grass import read_strips
+from testsuite.history_ground import random_maps
 from testsuite.refusal import parse_refusal
 
 TOP = Path(__file__).parents[1]
@@ -145,7 +147,7 @@ def write(name, array, *, null=0, kind="CELL"):
     rows, cols = array.shape
     info = gs.region()
     head = f"north: {info['n']}\nsouth: {info['s']}\nwest: {info['w']}\neast: {info['e']}\nrows: {rows}\ncols: {cols}\nnull: {null}\n"
-    body = "\n".join(" ".join(f"{value:g}" for value in row) for row in array.tolist())
+    body = "\n".join(" ".join(f"{value:.9g}" for value in row) for row in array.tolist())
     gs.write_command(
         "r.in.ascii", input="-", output=name, type=kind, stdin=head + body + "\n", quiet=True, overwrite=True
     )
@@ -206,6 +208,43 @@ def test_mapcalc_twin_of_growth_of_shares(mapset):
     expected = change.grown_share(now, before)
     assert (read("grown", -9) == np.where(np.isnan(expected), -9, expected)).all()
     assert (read("kept", -9) == np.where(np.isnan(before + now), -9, before)).all()
+
+
+def test_mapcalc_twin_of_the_year_of_a_change(mapset):
+    values = np.array([0.0, 0.25, 0.5, 1.0, np.nan], "float32")
+    chances = np.stack([part.reshape(1, 125) for part in np.meshgrid(values, values, values)])
+    region(Grid(0, 0, 125 * 20, 20))
+    names = ["p-1", "greatest", "p_3"]
+    for name, cells in zip(names, chances, strict=True):
+        write(name, np.where(np.isnan(cells), -1, cells), null=-1, kind="FCELL")
+    for count in (1, 2, 3):
+        years = (2018, 2019, 2021)[:count]
+        mapcalc(
+            change.change_year_expression("year", names[:count], years), change.sum_expression("sum", names[:count])
+        )
+        assert (read("year") == change.change_year(chances[:count], years)).all()
+        total = chances[:count].sum(0)
+        assert (read("sum", -9) == np.where(np.isnan(total), -9, total)).all()
+        assert gs.raster_info("year")["datatype"] == "CELL" and gs.raster_info("sum")["datatype"] == "FCELL"
+    # On paper: the earlier of two equal years, and no year where the change is unlikely.
+    paper = np.array([[0.25, 0.25, 0.1], [0.25, 0.5, 0.1], [0, 0.1, 0.25]])
+    assert change.change_year(paper, years).tolist() == [2018, 2019, 0]
+
+
+def test_maps_are_read_side_by_side_in_strips(mapset):
+    grid = Grid(0, 0, 80, 100)
+    region(grid)
+    codes, values = np.arange(20).reshape(5, 4), np.linspace(0, 1, 20, dtype="float32").reshape(5, 4)
+    write("codes", codes)
+    write("values", np.where(values > 0.9, -1, values), null=-1, kind="FCELL")
+    strips = list(read_strips(["codes", "codes"], ["values"], grid, 2))
+    assert [first.shape for first, _ in strips] == [(2, 2, 4), (2, 2, 4), (2, 1, 4)]
+    whole, real = (np.concatenate(parts, axis=1) for parts in zip(*strips, strict=True))
+    assert whole.dtype == "int32" and (whole == codes).all()
+    assert real.dtype == "float32" and np.array_equal(real[0], np.where(values > 0.9, np.nan, values), equal_nan=True)
+    assert [real.shape for _, real in read_strips(["codes"], [], grid, 5)] == [(0, 5, 4)]
+    with pytest.raises(InputError, match="Map <missing> has cells that cannot be read"):
+        next(read_strips(["codes"], ["missing"], grid, 2))
 
 
 def square(west, south, east, north):
@@ -676,14 +715,14 @@ class SumsOfBlocks(Method):
     """Sums of a value by region, computed in strips: here 1 for sealed cells and 0 for others, as a probability would be."""
 
     code = "sums"
-    needs = frozenset({CLASSES.name})
+    needs = (ClassMaps,)
     notes = ("sums adds values of cells.",)
 
     def figures(self, work):
         levels = len(work.zone_maps)
         keys = [*work.years, *((kind, *pair) for pair in work.pairs for kind in ("before", "gain", "loss"))]
         sums = {key: {} for key in keys}
-        for block in work.blocks([*work.zone_maps.values(), *work.maps.values()]):
+        for block, _ in work.blocks([*work.zone_maps.values(), *work.maps.values()]):
             value = dict(zip(work.years, np.where(block[levels:] == 0, np.nan, block[levels:] <= 2), strict=True))
             layers = dict(value)
             for a, b in work.pairs:
@@ -744,3 +783,120 @@ def test_a_method_of_another_file_runs_without_a_change_to_the_stage(three_years
     assert figures_of("sums") == figures_of("mapped_raw", landcover="IMP")
     notes = json.loads((out / "datapackage.json").read_text("utf-8"))["method"]
     assert "any_two counts the class that two years agree on." in notes
+
+
+# Maps of histories
+
+PREDICTED = (2017, 2018, 2019, 2020)
+
+
+@pytest.fixture
+def predicted(three_years):
+    """The maps that r.unet.predict makes of four years, with random histories; XX5 is never seen. Yields folder, and cells by map."""
+    cells = random_maps(PREDICTED, (10, 10), 3)
+    for name, array in cells.items():
+        null, kind = (np.nan, "FCELL") if array.dtype == "float32" else (0, "CELL")
+        array[:5, :5] = null
+        write(name, np.where(np.isnan(array), -1, array), null=-1 if kind == "FCELL" else 0, kind=kind)
+    write("lc_2020_class", world()[2])
+    return three_years, cells
+
+
+def test_series_of_probabilities(predicted):
+    folder, cells_ = predicted
+    out, more = folder / "table", {"method": "mapped_series"}
+    words = ("input=lc", "zones=nuts", "vintage=2026-01-01", "definition=artificial_natural,artificial")
+    done = tool(*words, f"output={out}", "prefix=ch")
+    assert done.returncode == 0, done.stderr
+    assert "Figures of" not in done.stderr and "mapped_series (whole region)" in done.stdout
+    rows = rows_of(out)
+    assert {row["method"] for row in rows} == {"mapped_raw", "mapped_consistent", "mapped_series"}
+
+    # Expected cells, of regions of both levels, expanded to the cells never seen; XX3 lies half outside.
+    known = ~np.isnan(cells_["lc_2017_p_sealed"])
+    change_ = {
+        kind: [cells_[f"lc_{a}_{b}_{kind}"] for a, b in itertools.pairwise(PREDICTED)] for kind in ("p_gain", "p_loss")
+    }
+    regions = {"XX": np.s_[:, :], "XX1": np.s_[5:, :5], "XX2": np.s_[:, 5:9], "XX3": np.s_[:, 9:]}
+    size = {"XX": 100, "XX1": 25, "XX2": 40, "XX3": 20}
+    for geo, where in regions.items():
+        whole = size[geo] / known[where].sum()
+        key = [(row["definition"], row) for row in rows if row["geo"] == geo and row["method"] == "mapped_series"]
+        kept = [row for definition, row in key if definition == "artificial"]
+        for year in PREDICTED:
+            expected = whole * np.nansum(cells_[f"lc_{year}_p_sealed"][where])
+            assert cells(kept, geo, "STK", year, **more) == pytest.approx(expected, rel=1e-6)
+            assert value(kept, geo, "STK", year, column="N_PIX", **more) == str(known[where].sum())
+        for flow, kind in (("GAIN", "p_gain"), ("LOSS", "p_loss")):
+            expected = whole * np.nansum(np.sum(change_[kind], axis=0)[where])
+            assert cells(kept, geo, flow, 2020, time_from=2017, **more) == pytest.approx(expected, rel=1e-6)
+            expected = whole * np.nansum(change_[kind][1][where])
+            assert cells(kept, geo, flow, 2019, time_from=2018, **more) == pytest.approx(expected, rel=1e-6)
+    flags = {year: value(kept, "XX3", "STK", year, column="OBS_FLAG", **more) for year in PREDICTED}
+    assert flags == {2017: "epu", 2018: "eu", 2019: "eu", 2020: "epu"}
+    kept = [row for row in rows if row["definition"] == "artificial"]
+    assert value(kept, "XX5", "STK", 2018, **more) == ""
+
+    # Maps, by their twins, and what they say of themselves.
+    for kind, name, title in (("p_gain", "gain", "sealing"), ("p_loss", "loss", "unsealing")):
+        steps = np.stack(change_[kind])
+        assert (read(f"ch_2017_2020_{name}year") == change.change_year(steps, PREDICTED[1:])).all()
+        total = read(f"ch_2017_2020_{name}p", -9)
+        assert total == pytest.approx(np.where(np.isnan(steps).any(0), -9, steps.sum(0)), abs=1e-6)
+        assert f"Year of {title}, 2017 to 2020" in gs.read_command("r.info", map=f"ch_2017_2020_{name}year")
+        assert f"Probability of {title}, 2017 to 2020" in gs.read_command("r.info", map=f"ch_2017_2020_{name}p")
+    years = read("ch_2017_2020_gainyear")
+    assert set(np.unique(years)) == {0, 2018, 2019, 2020}
+    titles = gs.read_command("r.category", map="ch_2017_2020_gainyear", separator="pipe").split()
+    assert titles == ["2018|2018", "2019|2019", "2020|2020"]
+    colours = gs.read_command("r.colors.out", map="ch_2017_2020_lossyear").splitlines()
+    assert colours[:3] == ["2018 199:233:180", "2019 65:182:196", "2020 8:29:88"]
+    package = json.loads((out / "datapackage.json").read_text("utf-8"))
+    assert package["provenance_between_years"]["2018-2019"]["map"].startswith("lc_2018_2019_p_gain@")
+    mapset = Path(gs.find_file("ch_2017_2020_lossp")["file"]).parents[1]
+    record = json.loads((mapset / "cell_misc/ch_2017_2020_lossp/impervious.json").read_text("utf-8"))
+    assert (record["kind"], record["years"]) == ("lossp", list(PREDICTED))
+    assert list(record["sources"]) == ["2017-2018", "2018-2019", "2019-2020"]
+    assert not [name for name in rasters() if "impervious" in name]
+
+    # Two of the years alone: the same figures, and the years between them on the map.
+    done = tool(*words, f"output={folder / 'two'}", "prefix=two", "-n", "years=2018,2020", "method=mapped_series")
+    assert done.returncode == 0, done.stderr
+    two = [row for row in rows_of(folder / "two") if row["definition"] == "artificial"]
+    for geo in regions:
+        for year in (2018, 2020):
+            every = cells(kept, geo, "STK", year, **more)
+            assert cells(two, geo, "STK", year, **more) == pytest.approx(every, rel=1e-6)
+    expected = change.change_year(np.stack(change_["p_gain"][1:]), (2019, 2020))
+    assert (read("two_2018_2020_gainyear") == expected).all() and 2019 in expected
+
+
+def test_methods_follow_from_the_maps_that_exist(predicted):
+    folder, _ = predicted
+    words = ("input=lc", "zones=nuts", "-n")
+    gs.run_command("g.rename", raster="lc_2018_2019_p_loss,kept", quiet=True)
+    message = "Map <lc_2018_2019_p_loss> does not exist. Run r.unet.predict with all years"
+    before = rasters()
+    done = tool(*words, f"output={folder / 'named'}", "method=mapped_raw,mapped_series", "prefix=named")
+    assert done.returncode == 1 and message in parse_refusal(done.stderr).line, done.stderr
+    assert rasters() == before and not (folder / "named").exists()
+    done = tool(*words, f"output={folder / 'all'}", "prefix=all")
+    assert done.returncode == 0, done.stderr
+    assert f"Figures of mapped_series are left out. {message}" in " ".join(done.stderr.split())
+    assert {row["method"] for row in rows_of(folder / "all")} == {"mapped_raw", "mapped_consistent"}
+    assert not [name for name in rasters() if "gainyear" in name]
+    # Years on one side of the gap need no map of it.
+    done = tool(*words, f"output={folder / 'side'}", "prefix=side", "years=2017,2018")
+    assert done.returncode == 0, done.stderr
+    assert "mapped_series" in {row["method"] for row in rows_of(folder / "side")}
+    # Nobody needs the maps: nothing is said of them.
+    done = tool(*words, f"output={folder / 'raw'}", "prefix=raw", "method=mapped_raw")
+    assert done.returncode == 0 and "Figures of" not in done.stderr
+    # Maps of two predictions do not belong together.
+    gs.run_command("g.rename", raster="kept,lc_2018_2019_p_loss", quiet=True)
+    gs.run_command("r.mapcalc", expression="lc_2019_p_sealed = 0.5 * lc_2019_p_sealed", overwrite=True, quiet=True)
+    before = rasters()
+    done = tool(*words, f"output={folder / 'mixed'}", "prefix=mixed")
+    assert done.returncode == 1, done.stderr
+    assert "Map <lc_2019_p_sealed>: found probabilities that are wrong by up to" in parse_refusal(done.stderr).line
+    assert rasters() == before and not (folder / "mixed").exists()

@@ -17,7 +17,7 @@ from imperviouslib.core.cloudmask import (
     margin,
     opened,
 )
-from imperviouslib.core.composite import METHODS, Observations, median, medoid, network
+from imperviouslib.core.composite import METHODS, STATISTICS, Observations, median, medoid, network, percentiles
 from imperviouslib.core.errors import InputError
 from imperviouslib.core.feature import Feature, find_variable, in_order
 from imperviouslib.core.periods import parse_periods, resolve_periods
@@ -56,6 +56,61 @@ def test_network_sorts_all_zeros_and_ones(n):
         for i, j in network(n):
             values[i], values[j] = min(values[i], values[j]), max(values[i], values[j])
         assert values == sorted(word)
+
+
+def _stack(seed, scenes, gaps, shape=(35, 3)):
+    """Values with gaps, with many ties where the seed is odd. Cells differ in their number of gaps; some have no value at all."""
+    rng = np.random.default_rng(seed)
+    known = [1, 2, 3, 900, 65535] if seed % 2 else np.arange(1, 65536)
+    stack = rng.choice(known, (scenes, *shape)).astype(np.uint16)
+    stack[rng.random(stack.shape) < gaps * rng.random(shape)] = 0
+    stack[:, 0, 0] = 0
+    return stack
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 25),
+    st.sampled_from([0.0, 0.6, 2.0]),
+    st.lists(st.integers(0, 100), min_size=1, max_size=5),
+)
+def test_percentiles_equal_numpy(seed, scenes, gaps, percents):
+    stack = _stack(seed, scenes, gaps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        exact = np.nanpercentile(np.where(stack > 0, stack, np.nan), percents, axis=0, method="linear")
+    found = percentiles(stack.copy(), percents).astype(float)
+    assert np.array_equal(found == 0, np.isnan(exact)) and (found[:, 0, 0] == 0).all()
+    # Rounded, halves up; NumPy's own floating point leaves some room at a half.
+    apart = np.where(found == 0, 0, found - np.nan_to_num(exact))
+    assert apart.min() > -0.5 - 1e-6 and apart.max() <= 0.5 + 1e-6
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 25))
+def test_extremes_and_median_are_exact_and_percentiles_ascend(seed, scenes):
+    stack = _stack(seed, scenes, 1.5)
+    found = percentiles(stack.copy(), range(101))
+    smallest = np.where(stack > 0, stack.astype(int), 10**6).min(axis=0)
+    assert np.array_equal(found[0], np.where(smallest == 10**6, 0, smallest))
+    assert np.array_equal(found[100], stack.max(axis=0))
+    assert np.array_equal(found[50], median(stack.copy()))
+    assert (np.diff(found.astype(int), axis=0) >= 0).all()
+    assert np.array_equal(percentiles(stack[:, :, ::-1].copy(), [25])[0], found[25, :, ::-1])
+
+
+def test_a_percentile_is_interpolated_by_the_rule():
+    cells = np.array([[10, 20, 40, 0, 0], [7, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 5, 0, 0, 6]], np.uint16).T.copy()
+    found = percentiles(cells.reshape(5, 1, 4), [0, 25, 30, 90, 100])[:, 0].T.tolist()
+    # Places 0.5, 0.6 and 1.8 of three values; 0.25, 0.3 and 0.9 of two.
+    assert found[0] == [10, 15, 16, 20 + round(0.8 * 20), 40]
+    assert found[1] == [7] * 5 and found[2] == [0] * 5
+    assert found[3] == [5, 5, 5, 6, 6]
+
+
+def test_percentiles_of_no_scene_are_no_data():
+    assert not percentiles(np.zeros((0, 3, 4), np.uint16), [0, 50]).any()
 
 
 def test_median_of_no_scene_is_no_data():
@@ -252,13 +307,41 @@ def test_a_feature_has_all_metadata_of_files_and_maps():
         "Medoid of B8A, reflectance x 10000",
         "surface reflectance, B8A_medoid",
     )
-    for name in ("B12_p50", "B12_p50_summer", "B04_one", "ndvi"):
+    for name in ("B12_p50", "B12_p50_summer", "B12_max_summer", "NDVI_p10", "B04_one", "ndvi"):
         assert Feature.parse(name).name == name
+    ndvi = Feature.parse("NDVI_p90")
+    assert (ndvi.title, ndvi.semantic_label) == ("Percentile 90 of NDVI, (NDVI + 1) x 10000", "S2_NDVI_p90")
+    assert (ndvi.variable.bands, ndvi.variable.offset) == (("B8A", "B04"), -1)
+    assert [Feature.parse(f"B04_{s}").title.split(",")[0] for s in ("p50", "min", "max")] == [
+        "Median of B04", "Minimum of B04", "Maximum of B04",
+    ]  # fmt: skip
 
 
 def test_features_come_in_the_order_of_the_model():
     names = ["B02_p50", "B04_p50", "B11_p50", "B12_best", "B12_p50"]
     assert in_order(names) == ("B12_best", "B12_p50", "B11_p50", "B04_p50", "B02_p50")
+    names = [f"{variable}_{s}" for variable in ("B04", "B12", "NDVI") for s in ("max", "min", "p10", "p50", "p9")]
+    assert in_order(names) == tuple(
+        f"{variable}_{s}" for s in ("p50", "min", "p9", "p10", "max") for variable in ("B12", "B04", "NDVI")
+    )
+
+
+def test_ndvi_of_cells_worked_out_by_hand():
+    ndvi = find_variable("NDVI")
+    near = np.array([[3000, 1000, 2500, 0, 700, 0, 1, 65535, 1]], np.uint16)
+    red = np.array([[1000, 3000, 2500, 900, 0, 0, 65535, 1, 65534]], np.uint16)
+    stored = ndvi.compute([near, red])
+    assert stored.dtype == np.uint16
+    # 0.5, -0.5 and 0; no data in one band or both; -1 is stored as the smallest number that is not no data; 1.
+    assert stored.tolist() == [[15000, 5000, 10000, 0, 0, 0, 1, 20000, 1]]
+    assert ndvi.values(stored[:, :3]).ravel().tolist() == pytest.approx([0.5, -0.5, 0], abs=1e-7)
+
+
+def test_ndvi_equals_the_formula():
+    rng = np.random.default_rng(4)
+    near, red = rng.integers(1, 12000, (2, 200, 50)).astype(np.uint16)
+    exact = (near.astype(float) - red) / (near.astype(float) + red)
+    assert np.abs(find_variable("NDVI").values(find_variable("NDVI").compute([near, red])) - exact).max() < 0.501e-4
 
 
 def test_values_and_stored_numbers_convert_both_ways():
@@ -277,6 +360,39 @@ def test_layers_of_a_recipe(method):
     assert names[:3] == [f"B12_{statistic}", f"B04_{statistic}", "count"]
     assert names[3:] == ([] if method == "largest" else ["spread", "quality"])
     assert ("mask" in recipe.settings) == (method != "largest") and recipe.bands == ("B12", "B04")
+
+
+def test_statistics_are_features_beside_the_median():
+    recipe = Recipe(variables=("B12", "NDVI"), statistics=("max", "min"))
+    assert [layer.name for layer in recipe.layers] == [
+        "B12_p50", "B12_max", "B12_min", "NDVI_p50", "NDVI_max", "NDVI_min", "count",
+    ]  # fmt: skip
+    labels = [layer.semantic_label for layer in recipe.layers if layer.semantic_label]
+    assert len(set(labels)) == 6 and labels[0] == "S2_12" and recipe.bands == ("B12", "B8A", "B04")
+    # The same statistics in another order make the same cells. Without statistics the record is that of earlier versions.
+    assert recipe.settings["statistics"] == "min,max"
+    assert Recipe().settings == {"method": "median", "mask": "dates", "dilate": 1, "tiles": "common"}
+
+
+def test_statistics_of_observations_are_those_of_each_variable():
+    made = _observations([(10, 5, 9), (0, 0, 0), (14, 2, 30), (12, 3, 30)])
+    found = Recipe(statistics=("min", "p25", "max")).compose(made)[:, 0, 0].reshape(3, 4).tolist()
+    assert found == [[12, 10, 11, 14], [3, 2, 3, 5], [30, 9, 20, 30]]
+    made = _observations([(10, 5, 9), (0, 0, 0)])
+    assert Recipe().compose(made)[:, 0, 0].tolist() == [10, 5, 9]
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "median"])
+def test_other_methods_make_no_statistics(method):
+    with pytest.raises(InputError, match=f"Option <statistics> cannot be used with method={method}"):
+        Recipe(method, statistics=("min",))
+
+
+@pytest.mark.parametrize("statistic", ["p0", "p50", "p100", "p05", "mean", "MAX"])
+def test_unknown_statistics_are_refused(statistic):
+    assert statistic not in STATISTICS
+    with pytest.raises(InputError, match=f"Option <statistics>: found '{statistic}', expected min, max or percentiles"):
+        Recipe(statistics=("min", statistic))
 
 
 @pytest.mark.parametrize(

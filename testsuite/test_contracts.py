@@ -106,9 +106,9 @@ def test_unknown_ties_do_not_become_balanced():
 
 prefixes = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.]{0,12}", fullmatch=True)
 parts = st.one_of(st.just(""), st.sampled_from(["01", "12", "summer", "leaf", "w2"]))
-layers = st.sampled_from(
-    ["B12_p50", "B8A_max", "NDVI_p90", "count", "spread", "quality", "class", "p_artificial", "consistent"]
-)
+layers = st.sampled_from([
+    "B12_p50", "B8A_max", "NDVI_p90", "count", "spread", "quality", "class", "p_artificial", "p_sealed", "series", "consistent",
+])  # fmt: skip
 
 
 @given(prefixes, st.integers(1000, 9999), parts, layers)
@@ -120,7 +120,7 @@ def test_a_name_is_parsed_into_its_parts(prefix, year, part, layer):
 
 @pytest.mark.parametrize(
     "name",
-    ["s2_2018", "s2_2018_", "s3_2018_count", "s2_18_count", "s2_2018_2019_count", "s2_2018_2019_gain", "s2_2018_b12_p50", "s2_2018_count_x"],
+    ["s2_2018", "s2_2018_", "s3_2018_count", "s2_18_count", "s2_2018_2019_count", "s2_2018_2019_gain", "s2_2018_b12_p50", "s2_2018_2019_p_gain", "s2_2018_count_x"],
 )  # fmt: skip
 def test_other_names_are_no_maps_of_a_period(name):
     assert PeriodMap.parse(name, "s2") is None

@@ -20,7 +20,7 @@ from imperviouslib.edge import engine, unet
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.engine import Engine, engines, resolve_engine
 from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
-from imperviouslib.stage.predict import infer_period
+from imperviouslib.stage.predict.yearly import infer_period
 from testsuite import TOP
 from testsuite.unet_ground import FEATURES, grid_at, make_card, make_classes, make_features, write_ard
 

@@ -112,7 +112,7 @@ def test_training_learns_the_classes_and_prints_the_accuracy(trained):
     assert figures["overall_accuracy"] > 0.8
     assert figures["cells"] == printed["split"]["test"]
     assert sorted(path.name for path in folder.iterdir()) == [
-        "card.json", "confusion.csv", "curves.png", "history.csv", "unet.keras",
+        "card.json", "confusion.csv", "curves.png", "history.csv", "series.keras", "unet.keras",
     ]  # fmt: skip
 
 

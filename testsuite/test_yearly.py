@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from imperviouslib.core import feature
 from imperviouslib.core.errors import InputError
-from imperviouslib.core.feature import Variable
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.periods import parse_periods, resolve_periods
 from imperviouslib.core.recipe import Recipe
@@ -114,6 +112,7 @@ def test_the_tiles_of_an_overpass_are_one_date_of_the_mask(tmp_path):
     "options",
     [
         {"method": "median", "mask": "scl"},
+        {"statistics": ("min", "p20", "max")},
         {"method": "medoid"},
         {"method": "best", "quality": True},
         {"method": "latest", "dilate": 3, "quality": True},
@@ -198,6 +197,43 @@ def test_life_of_a_composite(grass, tmp_path):
     assert "_part" not in grass("g.list", "type=raster").stdout
 
 
+def test_statistics_and_an_index_from_scenes_to_the_file_of_features(grass, tmp_path):
+    from imperviouslib.edge.ardfile import ArdFile
+    from imperviouslib.edge.grass import read_provenance
+
+    archive = _green_scenes(tmp_path / "archive", GRID)
+    command = ("r.s2.yearly", f"input={archive}", "output=s2", "period=year,season", "bands=B12,NDVI")
+    grass(*command)
+    # A run without statistics continues; the same prefix with statistics is refused without --overwrite.
+    assert "Composite of 2018 already exists." in grass(*command).said
+    assert "already exists, made from other" in grass(*command, "statistics=min,max", ok=False).said
+    grass(*command, "statistics=min,max", "--overwrite")
+    assert "Composite of 2018 already exists." in grass(*command, "statistics=max,min").said
+
+    assert [_cells(f"s2_2018_B12_{s}").ravel()[1] for s in ("p50", "min", "max")] == [1200, 1000, 1500]
+    found = [_cells(f"s2_2018_NDVI_{s}").ravel()[1] for s in ("p50", "min", "max")]
+    assert found == [_ndvi(near, 1000) for near in (2000, 500, 3000)]
+    # In the first column July does not count, in no feature.
+    assert [_cells(f"s2_2018_{f}").ravel()[0] for f in ("B12_p50", "NDVI_min", "count")] == [1250, _ndvi(2000, 1000), 2]
+
+    record = read_provenance("s2_2018_B12_max")
+    assert record.feature == "B12_max" and record.settings["statistics"] == "min,max"
+    info = grass("r.info", "map=s2_2018_NDVI_min").stdout
+    assert "Minimum of NDVI" in info and "(NDVI + 1) x 10000" in info and "S2_NDVI_min" in info
+    assert "statistics=min,max" in info
+    group = grass("i.group", "-l", "-g", "group=s2_2018_summer").stdout.split()
+    features = [f"{variable}_{s}" for variable in ("B12", "NDVI") for s in ("p50", "min", "max")]
+    assert {name.partition("@")[0] for name in group} == {f"s2_2018_summer_{name}" for name in features}
+
+    ard = tmp_path / "place.h5"
+    grass("r.s2.ard", "input=s2", f"output={ard}", "stack=year,summer")
+    order = [f"{variable}_{s}" for s in ("p50", "min", "max") for variable in ("B12", "NDVI")]
+    with ArdFile.open(ard) as data:
+        assert list(data.features) == [*order, *(f"{name}_summer" for name in order)]
+        assert data.read("2018", GRID)[:, 0, 1].tolist() == 2 * [1200, found[0], 1000, found[1], 1500, found[2]]
+    assert "0 findings" in grass("r.s2.ard", "-c", f"input={ard}").stdout
+
+
 def test_common_tiles_leave_holes_out_and_say_so(grass, tmp_path):
     archive = _two_years(tmp_path / "archive")
     report = tmp_path / "report.json"
@@ -212,22 +248,28 @@ def test_common_tiles_leave_holes_out_and_say_so(grass, tmp_path):
     assert sorted(table.split()) == ["32UPD|1|4|2018,2019|", "33UUU|0|3|2018|2019"]
 
 
-def test_an_index_is_one_row_of_the_table(tmp_path, monkeypatch):
+def _green_scenes(folder, grid):
+    """Three months in which B12 rises and B8A changes; B8A lacks data in the first column in July."""
+    for month, near, b12 in ((6, 3000, 1000), (7, 500, 1200), (8, 2000, 1500)):
+        planes = {"B12": b12, "B8A": near, "B04": 1000, "SCL": 5}
+        planes = {band: np.full(grid.shape, value) for band, value in planes.items()}
+        planes["B8A"][:, 0] *= month != 7
+        write_scene(folder, "32UPD", f"2018-{month:02d}-01", grid, planes)
+    return folder
+
+
+def _ndvi(near, red):
+    return 10000 + round(1e4 * (near - red) / (near + red))
+
+
+def test_an_index_is_computed_from_each_scene(tmp_path):
     """NDVI of each scene, then its median; stored as (NDVI + 1) x 10000, so that values below 0 can be stored."""
-
-    def compute(planes):
-        near, red = (plane.astype(float) for plane in planes)
-        valid = (near > 0) & (red > 0)
-        return np.where(valid, np.rint((1 + (near - red) / np.where(valid, near + red, 1)) * 1e4), 0).astype(np.uint16)
-
-    ndvi = Variable("NDVI", ("B8A", "B04"), "vegetation index", "(NDVI + 1) x 10000", offset=-1, compute=compute)
-    monkeypatch.setattr(feature, "INDICES", (ndvi,))
-    for month, near in ((5, 3000), (6, 500), (7, 2000)):
-        planes = {"B8A": np.full(WEST.shape, near), "B04": np.full(WEST.shape, 1000), "SCL": np.full(WEST.shape, 5)}
-        write_scene(tmp_path, "32UPD", f"2018-{month:02d}-01", WEST, planes)
-    made = _composed(tmp_path, WEST, variables=("NDVI", "B04"))
+    made = _composed(_green_scenes(tmp_path, WEST), WEST, variables=("NDVI", "B04"))
     assert list(made) == ["NDVI_p50", "B04_p50", "count"] and (made["B04_p50"] == 1000).all()
-    assert (made["NDVI_p50"] == 10000 + round(1e4 * (2000 - 1000) / (2000 + 1000))).all()
+    assert (made["NDVI_p50"][:, 1:] == _ndvi(2000, 1000)).all() and (made["count"][:, 1:] == 3).all()
+    # Without B8A there is no NDVI, so the observation is not clear: half of 0.5 + 1/3 remains.
+    assert (made["NDVI_p50"][:, 0] == (_ndvi(3000, 1000) + _ndvi(2000, 1000) + 1) // 2).all()
+    assert (made["count"][:, 0] == 2).all()
     with pytest.raises(InputError, match="cannot compute the index NDVI"):
         YearlySettings(tmp_path, "s2", recipe=Recipe("largest", variables=("NDVI",)))
 
@@ -235,7 +277,7 @@ def test_an_index_is_one_row_of_the_table(tmp_path, monkeypatch):
 def _options(**changes):
     """What g.parser gives of a call with the defaults."""
     given = {
-        "input": "scenes", "output": "s2", "years": "", "period": "year", "bands": "B12,B11,B04", "tiles": "common", "method": "median",
+        "input": "scenes", "output": "s2", "years": "", "period": "year", "bands": "B12,B11,B04", "tiles": "common", "method": "median", "statistics": "",
         "mask": "dates", "dilate": "1", "report": "", "tilemap": "", "nprocs": "1", "format": "plain",
     }  # fmt: skip
     return {**given, **changes}
@@ -261,6 +303,8 @@ def test_options_are_parsed_once():
     )  # fmt: skip
     assert parsed.recipe.settings == {"method": "best", "mask": "scl", "dilate": 2, "tiles": "31UDS,31UES"}
     assert YearlySettings.parse(_options(output=""), _flags("c")).check_only
+    given = YearlySettings.parse(_options(statistics="min, p10,max,min", bands="b12,ndvi"), _flags())
+    assert given.recipe == Recipe(statistics=("min", "p10", "max"), variables=("B12", "NDVI"))
 
 
 @pytest.mark.parametrize(
@@ -270,6 +314,9 @@ def test_options_are_parsed_once():
         ({"bands": ""}, "", "Option <bands>"),
         ({"bands": "B04,SCL"}, "", "Option <bands>"),
         ({"method": "largest"}, "q", "Flag -q"),
+        ({"method": "largest", "bands": "NDVI"}, "", "cannot compute the index NDVI"),
+        ({"method": "medoid", "statistics": "min"}, "", "Option <statistics> cannot be used with method=medoid"),
+        ({"statistics": "p50"}, "", "Option <statistics>: found 'p50'"),
         ({"years": "2018,2017"}, "", "Option <years>"),
         ({"period": "leaf:05-01/05-09,leaf:06-01/06-09"}, "", "two windows named leaf"),
     ],
@@ -294,6 +341,8 @@ def test_bad_input_is_one_clear_line(grass, tmp_path):
         (["period=week"], "Option <period>: found 'week'"),
         (["bands=SCL"], "Option <bands>"),
         (["method=largest", "-q"], "Flag -q"),
+        (["bands=NDVI"], "has no scene with all of B8A, B04, SCL"),
+        (["method=best", "statistics=min"], "Leave out statistics=, or use method=median."),
         ([f"input={tmp_path / 'none'}"], "has no complete scene of r.s2.fetch"),
     ]:  # fmt: skip
         done = grass(

@@ -42,17 +42,22 @@ def schema_with(tmp_path, **facts):
     return path
 
 
-@pytest.fixture
-def surveyed_folder(own_folder):
-    """A table in which `surveyed` has the figures of mapped_consistent times two."""
-    path = own_folder / "impervious_nuts.parquet"
+def add_method(folder, code):
+    """Add a method that has the figures of mapped_consistent times two."""
+    path = folder / "impervious_nuts.parquet"
     rows = pq.read_table(path).to_pylist()
     rows += [
-        {**row, "method": "surveyed", "OBS_VALUE": row["OBS_VALUE"] and 2 * row["OBS_VALUE"]}
+        {**row, "method": code, "OBS_VALUE": row["OBS_VALUE"] and 2 * row["OBS_VALUE"]}
         for row in rows
         if row["method"] == "mapped_consistent"
     ]
     pq.write_table(arrow("impervious_nuts", rows), path)
+
+
+@pytest.fixture
+def surveyed_folder(own_folder):
+    """A table in which `surveyed` has the figures of mapped_consistent times two."""
+    add_method(own_folder, "surveyed")
     return own_folder
 
 
@@ -75,6 +80,17 @@ def test_added_method_is_in_list_address_headline_and_texts(surveyed_folder, tmp
     stock = parse_query("i=stk&u=pc", table).measure
     assert texts.unit_explained(table, stock) == "Per cent of the region's area."
     assert exports.select(table, exports.parse_filters([("method", "surveyed")], table)).num_rows > 0
+
+
+def test_series_is_the_headline_of_the_mapped_methods(own_folder):
+    add_method(own_folder, "mapped_series")
+    table = read_table(own_folder)
+    assert list(choices(table)["method"]) == ["estimated", "mapped_series", "mapped_consistent", "mapped_raw"]
+    assert "Solid line: series map. Dashed line: raw map counts" in html(chart(table, parse_query("m=ser", table)))
+    path = own_folder / "impervious_nuts.parquet"
+    mapped = [row for row in pq.read_table(path).to_pylist() if row["method"] != "estimated"]
+    pq.write_table(arrow("impervious_nuts", mapped), path)
+    assert read_table(own_folder).headline_method.code == "mapped_series"
 
 
 def test_addresses_of_the_other_methods_stay(surveyed_folder, tmp_path):

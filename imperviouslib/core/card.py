@@ -100,6 +100,24 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True)
+class SeriesRecord:
+    """The series model: how it was fitted. It maps the histories of cells from all years of a file together."""
+
+    sha256: str
+    """SHA-256 of the series net's file."""
+    years: tuple[int, ...]
+    """Years of the series that were spliced."""
+    shares: tuple[float, ...]
+    """Shares of the net's outputs in its training data, in their order; they are taken out of the evidence."""
+    kept: float
+    """Share of the labels that the mean probability of all years does not contradict; only these were used."""
+    steps: int
+    """Batches."""
+    threshold: float = 0.5
+    """Mean probability from which a label should be artificial."""
+
+
+@dataclass(frozen=True)
 class Card:
     """The content of card.json."""
 
@@ -136,6 +154,8 @@ class Card:
     settings: TrainingRecord
     model_sha256: str = ""
     """SHA-256 of the network's file."""
+    series: SeriesRecord | None = None
+    """The series model; None where the file had one year only."""
     classes: Mapping[str, int] = field(default_factory=lambda: {c.key: c.code for c in CLASSES})
     """Class key to code."""
     contract: int = CONTRACT
@@ -189,7 +209,7 @@ def parse_card(text: str, name: str) -> Card:
 
 def _card(values: Mapping[str, Any]) -> Card:
     """Build a card from its stored form; raise AttributeError, KeyError or TypeError if something is missing or of another type."""
-    split, metrics = values["split"], values["metrics"]
+    split, metrics, series = values["split"], values["metrics"], values.get("series")
     return _record(
         Card,
         {
@@ -206,6 +226,7 @@ def _card(values: Mapping[str, Any]) -> Card:
             "metrics": Metrics(_accuracies(metrics["validation"]), _accuracies(metrics["test"])),
             "calibration": _record(Calibration, values["calibration"]),
             "settings": _record(TrainingRecord, _tuples(values["settings"], "periods", "absent_classes")),
+            "series": _record(SeriesRecord, _tuples(series, "years", "shares")) if series else None,
         },
     )
 

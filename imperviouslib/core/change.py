@@ -135,6 +135,31 @@ def scaled_expression(out: str, share: str, scale: int) -> str:
     return f"{quoted(out)} = double({quoted(share)}) / {scale}.0"
 
 
+def change_year(chances: np.ndarray, years: Sequence[int]) -> np.ndarray:
+    """Return the most likely year of a change where it is more likely than not that it happened; the earlier one of two equal years.
+
+    chances : array (year, row, col), float32, probability that it happened in each year; NaN no data
+    years : in the order of the array
+    Returns: array (row, col), int32, year; 0 where the change is unlikely or no data
+    """
+    likely = chances.sum(axis=0) >= 0.5
+    return np.where(likely, np.take(np.asarray(years, "int32"), chances.argmax(axis=0)), 0)
+
+
+def change_year_expression(out: str, chances: Sequence[str], years: Sequence[int]) -> str:
+    """Write change_year() for r.mapcalc, NULL where that is 0; a sum is NULL where any map is NULL."""
+    names = [quoted(name) for name in chances]
+    year = str(years[-1])
+    for name, earlier in zip(reversed(names[:-1]), reversed(years[:-1]), strict=True):
+        year = f"if({name} == greatest, {earlier}, {year})"
+    return f"{quoted(out)} = eval(greatest = max({', '.join(names)}), if({' + '.join(names)} >= 0.5, {year}, null()))"
+
+
+def sum_expression(out: str, names: Sequence[str]) -> str:
+    """Write the sum of maps for r.mapcalc."""
+    return f"{quoted(out)} = {' + '.join(map(quoted, names))}"
+
+
 def quoted(name: str) -> str:
     """Quote a map's name for r.mapcalc, because it may contain operators.
 

@@ -1,12 +1,13 @@
 """Composites of the clear observations of a period.
 
-`METHODS` is the one table of methods. To add a method, write its function and add a row.
+`METHODS` is the one table of methods. To add a method, write its function and add a row. `STATISTICS` are those that a run can make
+beside the median.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,11 +106,13 @@ def network(n: int) -> tuple[tuple[int, int], ...]:
     return tuple(pairs)
 
 
-@functools.lru_cache(maxsize=64)
-def middle_network(n: int) -> tuple[tuple[int, int, bool, bool], ...]:
-    """Return the part of `network` that the two middle values, at (n - 1) // 2 and the next place, depend on.
+Step = tuple[int, int, bool, bool]
+"""(i, j, low, high): compare layers i and j, and keep the smaller at i if `low`, the larger at j if `high`."""
 
-    Returns: (i, j, low, high) each: compare i and j, and keep the smaller at i if `low`, the larger at j if `high`
+
+@functools.lru_cache(maxsize=64)
+def middle_network(n: int) -> tuple[Step, ...]:
+    """Return the part of `network` that the two middle values, at (n - 1) // 2 and the next place, depend on.
 
     >>> middle_network(3)
     ((0, 2, True, True), (0, 1, False, True), (1, 2, True, True))
@@ -120,6 +123,21 @@ def middle_network(n: int) -> tuple[tuple[int, int, bool, bool], ...]:
             steps.append((i, j, i in wanted, j in wanted))
             wanted |= {i, j}
     return tuple(reversed(steps))
+
+
+def _compare(layers: list[np.ndarray], steps: Iterable[Step]) -> None:
+    """Compare layers cell by cell, in place."""
+    spare = np.empty_like(layers[0])
+    for i, j, low, high in steps:
+        a, b = layers[i], layers[j]
+        if low and high:
+            np.minimum(a, b, out=spare)
+            np.maximum(a, b, out=b)
+            layers[i], spare = spare, a
+        elif low:
+            np.minimum(a, b, out=a)
+        else:
+            np.maximum(a, b, out=b)
 
 
 def median(stack: np.ndarray) -> np.ndarray:
@@ -142,17 +160,7 @@ def median(stack: np.ndarray) -> np.ndarray:
             missing = (layer == 0).astype(np.uint16)
             layer -= missing & turn  # 0 - 1 is 65535
             turn ^= missing
-        spare = np.empty(shape, np.uint16)
-        for i, j, low, high in middle_network(n):
-            a, b = layers[i], layers[j]
-            if low and high:
-                np.minimum(a, b, out=spare)
-                np.maximum(a, b, out=b)
-                layers[i], spare = spare, a
-            elif low:
-                np.minimum(a, b, out=a)
-            else:
-                np.maximum(a, b, out=b)
+        _compare(layers, middle_network(n))
         first = layers[(n - 1) // 2]
         if n > 1:
             # Where nothing is clear this is 65535 - 0 + 1, which is 0.
@@ -161,6 +169,42 @@ def median(stack: np.ndarray) -> np.ndarray:
             half *= turn
             first = first + half
         out[start : start + _ROWS] = first
+    return out
+
+
+def percentiles(stack: np.ndarray, percents: Sequence[int]) -> np.ndarray:
+    """Return several percentiles of the valid values of each cell, from one sort.
+
+    stack : array (scene, row, col), uint16, 0 = not clear; its content is destroyed, because it serves as working memory
+    percents : 0-100 each; 0 is the smallest value, 50 the median, 100 the largest
+    Returns: array (percent, row, col), uint16, 0 = no valid value
+
+    Percentile p of n sorted values lies at place p (n - 1) / 100, counted from 0: NumPy's method "linear". Between two places it is
+    interpolated and rounded, halves up, in whole numbers and therefore exactly.
+
+    >>> percentiles(np.array([30, 0, 10, 20], np.uint16).reshape(4, 1, 1), [0, 10, 50, 100]).ravel().tolist()
+    [10, 12, 20, 30]
+    """
+    n, height, width = stack.shape
+    out = np.zeros((len(percents), height, width), np.uint16)
+    for start in range(0, height, _ROWS) if n else ():
+        rows = slice(start, start + _ROWS)
+        # Values that are not clear are 0 and come first. Where nothing is clear, the largest value is 0 too.
+        last = (stack[:, rows] > 0).sum(axis=0, dtype=np.int32)
+        np.subtract(last, 1, out=last, where=last > 0)
+        layers = list(stack[:, rows])
+        _compare(layers, [(i, j, True, True) for i, j in network(n)])
+        ordered, cells = np.stack(layers).ravel(), last.size
+        top = (n - 1) * cells + np.arange(cells).reshape(last.shape)
+        for plane, percent in zip(out[:, rows], percents, strict=True):
+            place = last * percent // 100
+            at = top - (last - place) * cells
+            plane[:] = ordered.take(at)
+            if 0 < percent < 100:
+                rest = last * percent - place * 100
+                at += cells * (rest > 0)
+                rise = ordered.take(at).astype(np.int32) - plane
+                plane += ((rise * rest + 50) // 100).astype(np.uint16)
     return out
 
 
@@ -242,3 +286,12 @@ METHODS = {
         Method("largest", "one", "{} of the largest scenes", None),
     )
 }
+STATISTICS = {"min": 0, **{f"p{percent}": percent for percent in range(1, 100) if percent != 50}, "max": 100}
+"""Values of option <statistics>, each with its percent: what a run can make of each variable beside its median."""
+TITLES = {
+    **{statistic: f"Percentile {percent} of {{}}" for statistic, percent in STATISTICS.items()},
+    "min": "Minimum of {}",
+    "max": "Maximum of {}",
+    **{method.statistic: method.title for method in METHODS.values()},
+}
+"""Titles of features' maps by statistic, with {} for the band or index."""

@@ -13,13 +13,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from imperviouslib.core.bands import DEFAULT_BANDS, semantic_label
-from imperviouslib.core.composite import METHODS
-
-_TITLES = {method.statistic: method.title for method in METHODS.values()}
+from imperviouslib.core.composite import STATISTICS, TITLES
 
 
 def _first(planes: Sequence[np.ndarray]) -> np.ndarray:
     return planes[0]
+
+
+def normalized_difference(planes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return 10000 (1 + (a - b) / (a + b)) of two bands, rounded, halves up.
+
+    planes : two arrays a, b (row, col), uint16, 0 = no data
+    Returns: array (row, col), uint16, 1-20000, 0 where either band has no data
+
+    >>> normalized_difference(np.array([[3000, 1000, 0, 1], [1000, 3000, 1000, 65535]], np.uint16)).tolist()
+    [15000, 5000, 0, 1]
+    """
+    a, b = (plane.astype(np.uint32) for plane in planes)
+    total = np.maximum(a + b, 1)
+    # 1 + (a - b) / (a + b) = 2 a / (a + b). The smallest ratios would be rounded to 0, which means no data.
+    stored = np.maximum((20000 * a + total // 2) // total, 1)
+    return np.where((a > 0) & (b > 0), stored, 0).astype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,12 @@ class Variable:
         return np.where(valid, np.rint(np.where(valid, steps, 0)), 0).astype(np.uint16)
 
 
-INDICES: tuple[Variable, ...] = ()
+INDICES: tuple[Variable, ...] = (
+    Variable(
+        "NDVI", ("B8A", "B04"), "normalized difference vegetation index", "(NDVI + 1) x 10000",
+        offset=-1, semantic_label="S2_NDVI", compute=normalized_difference,
+    ),
+)  # fmt: skip
 """Indices that option <bands> of r.s2.yearly accepts beside bands."""
 
 
@@ -86,7 +105,7 @@ class Feature:
 
     variable: Variable
     statistic: str
-    """As in core/composite.METHODS: p50, medoid, ..."""
+    """As in METHODS or STATISTICS of core/composite: p50, medoid, min, ..."""
     part: str = ""
     """Season, month or window, where a year's features are stacked from several composites; empty = the whole period."""
 
@@ -98,13 +117,23 @@ class Feature:
     @property
     def title(self) -> str:
         """Title for people, with units: Median of B12, reflectance x 10000."""
-        words = _TITLES.get(self.statistic, "{} " + self.statistic).format(self.variable.name)
+        words = TITLES.get(self.statistic, "{} " + self.statistic).format(self.variable.name)
         return f"{words}, {self.variable.units}"
 
     @property
     def long_name(self) -> str:
         """Description by the CF conventions."""
         return f"{self.variable.quantity}, {self.name}"
+
+    @property
+    def semantic_label(self) -> str | None:
+        """Label of its GRASS map: the variable's, followed by the statistic where a run makes several, so that labels of a group differ.
+
+        >>> Feature.parse("B12_p50").semantic_label, Feature.parse("B12_min").semantic_label
+        ('S2_12', 'S2_12_min')
+        """
+        label = self.variable.semantic_label
+        return f"{label}_{self.statistic}" if label and self.statistic in STATISTICS else label
 
     def in_part(self, part: str) -> Feature:
         """Return the same feature of a part of the year; features of the whole year carry no part in their name.
@@ -130,8 +159,17 @@ def needed_bands(variables: Iterable[Variable]) -> tuple[str, ...]:
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Sort names of features into the order of a model's input: the default bands in their order, then the others by name.
 
+    What the method made comes first, then one statistic after the other, from the smallest to the largest.
+
     >>> in_order(["B04_p50", "B08_p50", "B12_p50"])
     ('B12_p50', 'B04_p50', 'B08_p50')
+    >>> in_order(["B12_max", "B12_min", "B12_p50", "B12_p9", "NDVI_p50", "B11_min"])
+    ('B12_p50', 'NDVI_p50', 'B12_min', 'B11_min', 'B12_p9', 'B12_max')
     """
     first = {band: place for place, band in enumerate(DEFAULT_BANDS)}
-    return tuple(sorted(names, key=lambda name: (first.get(Feature.parse(name).variable.name, len(first)), name)))
+
+    def place(name: str) -> tuple[int, int, str]:
+        feature = Feature.parse(name)
+        return STATISTICS.get(feature.statistic, -1), first.get(feature.variable.name, len(first)), name
+
+    return tuple(sorted(names, key=place))

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from imperviouslib.core.table import Flow, Stock, flow_of, stock_of
 
-Counts = Mapping[int, Mapping[int, int]]
-"""Category of a region to code to number of cells."""
+Counts = Mapping[int, Mapping[int, float]]
+"""Category of a region to code to number of cells; a fraction where it is the sum of probabilities."""
 Sums = Mapping[int, tuple[int, float]]
 """Category of a region to (cells that are not NULL, sum of their values)."""
 YearPair = tuple[int, int]

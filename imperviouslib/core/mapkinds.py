@@ -1,4 +1,4 @@
-"""The kinds of yearly maps that change is computed from: class maps, and maps of the share of sealed land.
+"""The kinds of yearly maps that change is computed from: class maps, with or without maps of histories, and maps of the share of sealed land.
 
 A kind defines the layers that two years of its maps give, how r.mapcalc computes them, and how figures come from them. `Work` is what a
 kind or a method may use to compute with maps; the stage implements it with GRASS.
@@ -7,16 +7,18 @@ kind or a method may use to compute with maps; the stage implements it with GRAS
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
 import numpy as np
 
-from imperviouslib.core import change, mapnames
+from imperviouslib.core import change, legend, mapnames
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.figures import ClassFigures, Counts, Figures, ShareFigures, Sums, YearPair
-from imperviouslib.core.legend import DEFAULT_DEFINITION, GREEN
+from imperviouslib.core.legend import ARTIFICIAL, DEFAULT_DEFINITION, GREEN
 from imperviouslib.core.mapnames import PeriodMap
 
 
@@ -31,6 +33,10 @@ class Content(Enum):
     """1 true, 0 false."""
     SHARES = auto()
     """Shares 0-1."""
+    PROBABILITIES = auto()
+    """Probabilities 0-1."""
+    YEARS = auto()
+    """Years in which something happened."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,13 @@ class Layer:
     """Title for people, without the years."""
     content: Content
     colour: str = ""
-    """Colour of true cells, red:green:blue; for TRUTH only."""
+    """Colour of true or certain cells, red:green:blue; for TRUTH and PROBABILITIES only."""
     of_definition: bool = False
     """Whether the cells depend on the definition of impervious."""
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """Colours from the first to the last year; for YEARS only."""
+    source: str = ""
+    """Kind of the maps between neighbouring years that it is made from, SEALING or UNSEALING; empty: the yearly maps."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,68 @@ class OutputMap:
         return mapnames.change_map(prefix, (self.first, self.last), self.layer.name)
 
 
+@dataclass(frozen=True)
+class HistoryMaps:
+    """The maps of when cells were sealed and unsealed, which r.unet.predict makes from all years together."""
+
+    years: tuple[int, ...]
+    """Years of the prediction from the first to the last year of the run, ascending; they may be more than those of the run."""
+    sealed: Mapping[int, str]
+    """Year to the probability that a cell is sealed."""
+    sealing: Mapping[YearPair, str]
+    """Pair of neighbouring years to the probability that a cell was sealed between them."""
+    unsealing: Mapping[YearPair, str]
+    """Pair of neighbouring years to the probability that a cell was unsealed between them."""
+    classes: Mapping[int, tuple[str, ...]]
+    """Class, other than artificial, to its probability in each year of the whole prediction, x 10000."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All maps."""
+        between = (*self.sealed.values(), *self.sealing.values(), *self.unsealing.values())
+        return (*between, *(name for names in self.classes.values() for name in names))
+
+    def between(self, kind: str) -> Mapping[YearPair, str]:
+        """Return the maps between neighbouring years of one kind, SEALING or UNSEALING."""
+        return {mapnames.SEALING: self.sealing, mapnames.UNSEALING: self.unsealing}[kind]
+
+
+def resolve_histories(listed: Iterable[str], prefix: str, years: Sequence[int]) -> HistoryMaps:
+    """Choose the maps of histories under a prefix that the years of a run need; raise InputError where one is missing.
+
+    Years that are neighbours in the run need not be neighbours in the prediction; the maps are those between all years of the prediction.
+
+    listed : names of all maps
+    """
+    listed = set(listed)
+    found = mapnames.parse_period_maps(listed, prefix, layer=mapnames.SEALED)
+    # A year of the run without a map is in the list too, so that its map is found to be missing.
+    predicted = sorted({int(one.period) for one in found if one.period.isdigit()} | set(years))
+    within = tuple(year for year in predicted if years[0] <= year <= years[-1])
+
+    def between(kind: str) -> dict[YearPair, str]:
+        return {pair: mapnames.change_map(prefix, pair, kind) for pair in pairwise(within)}
+
+    def yearly(layer: str, years: Sequence[int]) -> dict[int, str]:
+        return {year: PeriodMap(prefix, str(year), layer).name for year in years}
+
+    classes = {
+        land.code: tuple(yearly(mapnames.probability_layer(land.key), predicted).values())
+        for land in legend.CLASSES
+        if land.code != ARTIFICIAL
+    }
+    maps = HistoryMaps(
+        within, yearly(mapnames.SEALED, within), between(mapnames.SEALING), between(mapnames.UNSEALING), classes
+    )
+    missing = next((name for name in maps.names if name not in listed), None)
+    if missing:
+        raise InputError(
+            _("Map <{}> does not exist").format(missing),
+            then=_("Run r.unet.predict with all years and a model that has a series model."),
+        )
+    return maps
+
+
 class Work(Protocol):
     """What a kind or a method may use to compute with maps. All names are of maps in the current mapset or given by the user."""
 
@@ -81,6 +153,8 @@ class Work(Protocol):
     """Pairs of years between which change is counted."""
     maps: Mapping[int, str]
     """Year to the yearly map as it was given."""
+    histories: HistoryMaps | None
+    """The maps of histories; None where there are none, or no method of the run needs them."""
     zone_maps: Mapping[int, str]
     """Level to the raster of its regions' categories."""
 
@@ -100,10 +174,10 @@ class Work(Protocol):
         """Run expressions of r.mapcalc, by the map that each makes, in one call and in their order."""
         ...
 
-    def blocks(self, names: Sequence[str]) -> Iterator[np.ndarray]:
-        """Yield the cells of integer maps in strips, from north to south.
+    def blocks(self, codes: Sequence[str], values: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the cells of integer maps and of floating-point maps side by side, in strips from north to south.
 
-        Yields: array (map, row, col), int32, 0 where a map is NULL
+        Yields: array (map, row, col), int32, 0 where a map is NULL; array (map, row, col), float32, NaN where a map is NULL
         """
         ...
 
@@ -233,5 +307,11 @@ class ShareMaps(MapKind):
         )
 
 
-CLASSES, SHARES = ClassMaps(), ShareMaps()
-KINDS: dict[str, MapKind] = {kind.name: kind for kind in (CLASSES, SHARES)}
+class PredictedMaps(ClassMaps):
+    """Class maps of r.unet.predict with the maps of the cells' histories beside them."""
+
+    name = "input"
+
+
+CLASSES, SHARES, PREDICTED = ClassMaps(), ShareMaps(), PredictedMaps()
+KINDS: dict[str, MapKind] = {kind.name: kind for kind in (CLASSES, SHARES, PREDICTED)}

@@ -4,7 +4,7 @@
 one regular form, so that period and layer can be parsed:
 
     <prefix>_<period>_<layer>             composites (s2_2018_summer_B12_p50, s2_2018_count), predictions (lc_2018_class)
-    <prefix>_<from>_<to>_<kind>           change between two years (change_2017_2018_gain)
+    <prefix>_<from>_<to>_<kind>           change between two years (change_2017_2018_gain, lc_2017_2018_p_gain)
     <prefix>_<tile>_<time>_<id>_<band>    scenes (scenes_31UDS_20180601T105619_A1B2C3_B12)
 """
 
@@ -20,13 +20,17 @@ COUNT, SPREAD, QUALITY = "count", "spread", "quality"
 """Layers of a composite beside its features: clear observations, days between the first and the last of them, quality 0-100."""
 CLASS = "class"
 """Layer of a prediction that holds the class codes."""
+SEALED, SERIES = "p_sealed", "series"
+"""Layers of a prediction of all years together: the probability that a cell is sealed in the year, and the class that belongs to it."""
+SEALING, UNSEALING = "p_gain", "p_loss"
+"""Kinds of maps of such a prediction between two years: the probability that a cell was sealed, or unsealed."""
 TEMPORARY = "impervious_"
 """How the names of temporary maps of r.impervious.change begin."""
 
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _FEATURE = r"[A-Z][A-Z0-9]*_[a-z0-9]+"
 """A band or index in capitals and its statistic: B12_p50."""
-_LAYER = rf"{_FEATURE}|{COUNT}|{SPREAD}|{QUALITY}|{CLASS}|p_[a-z]+|consistent"
+_LAYER = rf"{_FEATURE}|{COUNT}|{SPREAD}|{QUALITY}|{CLASS}|{SERIES}|p_[a-z]+|consistent"
 _PERIOD = r"(?P<year>\d{4})(?:_(?P<part>\d\d|[a-z][a-z0-9]*))?"
 
 
@@ -73,7 +77,7 @@ class PeriodMap:
     period: str
     """2018, 2018-06, 2018-summer or 2018- and the name of a window."""
     layer: str
-    """A feature, or count, spread, quality, class, p_<class key>, consistent."""
+    """A feature, or count, spread, quality, class, p_<class key>, p_sealed, series, consistent."""
 
     @property
     def name(self) -> str:
@@ -125,7 +129,7 @@ def scene_map(prefix: str, tile: str, sensed_utc: str, scene_id: str, band: str)
 
 
 def change_map(prefix: str, years: tuple[int, int], kind: str) -> str:
-    """Return the name of a map of change between two years; kind is fromto, gain, loss or greengain.
+    """Return the name of a map of change between two years; kind is fromto, gain, loss, greengain, p_gain ...
 
     >>> change_map("change", (2017, 2018), "gain")
     'change_2017_2018_gain'

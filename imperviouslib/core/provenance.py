@@ -115,14 +115,48 @@ class PredictionProvenance:
 
 
 @dataclass(frozen=True)
+class SeriesProvenance:
+    """Provenance of a map that r.unet.predict makes from all years together."""
+
+    years: tuple[int, ...]
+    """Years of the series, ascending."""
+    series: str
+    """SHA-256 of the series net."""
+    model: str
+    """SHA-256 of the net that made the yearly maps."""
+    data: Mapping[str, str]
+    """Year to the digest of its features."""
+    bounds: tuple[int, int, int, int]
+    """Extent: west, south, east, north in metres."""
+    version: str
+    rates: Mapping[str, Any] | None = None
+    """Shares of land that are sealed always, sealed in one year, unsealed in one year, and where these numbers come from."""
+
+    def to_json(self) -> Json:
+        """Return the stored form."""
+        return _sorted({**_fields(self), "years": list(self.years), "bounds": list(self.bounds)})
+
+    def difference(self, other: SeriesProvenance) -> str | None:
+        """Name the first field that makes two maps of one name different results; None if they are the same."""
+        parts = {"series": "model", "model": "model", "bounds": "region", "data": "features", "years": "years"}
+        return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
+
+    def extends(self, other: SeriesProvenance) -> bool:
+        """Return whether this is the same series with more years: histories of the earlier years are then revised."""
+        known = {year: digest for year, digest in self.data.items() if int(year) in other.years}
+        same = (self.series, self.model, self.bounds) == (other.series, other.model, other.bounds)
+        return same and known == other.data and len(self.years) > len(other.years)
+
+
+@dataclass(frozen=True)
 class ChangeProvenance:
     """Provenance of a map of r.impervious.change."""
 
     kind: str
-    """fromto, gain, loss, greengain, or the method whose classes it holds."""
+    """Layer of the map: fromto, gain, loss, greengain, consistent ..."""
     years: tuple[int, ...]
     sources: Mapping[str, str]
-    """Year to the map it was made from."""
+    """Year, or pair of years as 2017-2018, to the map it was made from."""
     version: str
     definition: str | None = None
     """Which classes count as impervious, where that matters."""
@@ -135,7 +169,7 @@ class ChangeProvenance:
         return _sorted(content)
 
 
-Provenance = CompositeProvenance | PredictionProvenance | ChangeProvenance
+Provenance = CompositeProvenance | PredictionProvenance | SeriesProvenance | ChangeProvenance
 
 
 def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
@@ -148,6 +182,12 @@ def parse_provenance(content: Mapping[str, Any]) -> Provenance | None:
                 content["period"], content["feature"], content["method"], content["settings"], parse_scenes(content["scenes"]),
                 Grid.from_bounds(content["grid"]["bounds"], content["grid"]["res_m"]), content["version"], MaskScenes(**mask) if mask else None,
             )  # fmt: skip
+        if "series" in content:
+            return SeriesProvenance(
+                **_known(
+                    SeriesProvenance, {**content, "years": tuple(content["years"]), "bounds": tuple(content["bounds"])}
+                )
+            )
         if "model" in content:
             parts = {**content, "bounds": tuple(content["bounds"]), "scenes": parse_scenes(content["scenes"])}
             return PredictionProvenance(**_known(PredictionProvenance, parts))
@@ -166,7 +206,7 @@ def _known(kind: type, content: Mapping[str, Any]) -> Json:
     return {field.name: content[field.name] for field in fields(kind) if field.name in content}
 
 
-def _fields(record: PredictionProvenance | ChangeProvenance) -> Json:
+def _fields(record: PredictionProvenance | SeriesProvenance | ChangeProvenance) -> Json:
     """Return the fields by name, without converting nested dataclasses."""
     return dict(vars(record))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from imperviouslib.core.bands import DEFAULT_BANDS
 from imperviouslib.core.cloudmask import MASKS
-from imperviouslib.core.composite import METHODS, NO_SCENE, Method
+from imperviouslib.core.composite import METHODS, NO_SCENE, STATISTICS, Method, Observations, percentiles
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.feature import Feature, Variable, find_variable, needed_bands
 from imperviouslib.core.mapnames import COUNT, QUALITY, SPREAD
 from imperviouslib.core.options import check_choice
@@ -49,13 +52,30 @@ class Recipe:
     """Cells by which clouds and their shadows are dilated."""
     tiles: TileChoice = "common"
     variables: tuple[str, ...] = DEFAULT_BANDS
-    """Names of bands and indices, each a feature, in the order of the model's input."""
+    """Names of bands and indices, in the order of the model's input."""
+    statistics: tuple[str, ...] = ()
+    """Keys of core/composite.STATISTICS: features of each variable beside its median."""
     quality: bool = False
     """Whether to map the spread of dates and the quality too."""
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
         check_choice("mask", self.mask, MASKS)
+        unknown = next((statistic for statistic in self.statistics if statistic not in STATISTICS), None)
+        if unknown is not None:
+            raise InputError(
+                _("Option <statistics>"),
+                found=f"'{unknown}'",
+                expected=_("min, max or percentiles p1 to p99, except p50, which is the median itself"),
+                then=_("Correct the list."),
+            )
+        if self.statistics and self.method != "median":
+            raise InputError(
+                _("Option <statistics> cannot be used with method={}, which does not sort the observations").format(
+                    self.method
+                ),
+                then=_("Leave out statistics=, or use method=median."),
+            )
 
     @property
     def how(self) -> Method:
@@ -79,20 +99,32 @@ class Recipe:
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """One feature for each variable, in their order."""
-        return tuple(Feature(variable, self.how.statistic) for variable in self.observed)
+        """The features of each variable: first what the method makes, then the statistics."""
+        statistics = (self.how.statistic, *self.statistics)
+        return tuple(Feature(variable, statistic) for variable in self.observed for statistic in statistics)
+
+    def compose(self, observations: Observations) -> np.ndarray:
+        """Make the features: array (feature, row, col), uint16, 0 = never clear. Destroys the observations."""
+        if self.statistics:
+            percents = (50, *(STATISTICS[statistic] for statistic in self.statistics))
+            return np.concatenate([percentiles(stack, percents) for stack in observations.cube])
+        if self.how.compose is None:
+            raise ValueError(f"method {self.method} joins whole scenes")
+        return self.how.compose(observations)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All maps of a period: the features, the count and, if wanted, spread and quality."""
         features = (
-            Layer(f.name, f.title, units=f.variable.units, semantic_label=f.variable.semantic_label)
-            for f in self.features
+            Layer(f.name, f.title, units=f.variable.units, semantic_label=f.semantic_label) for f in self.features
         )
         return (*features, _COUNT, *(_QUALITY if self.quality else ()))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that provenance records; mask and dilation do not apply to whole scenes."""
+        """The settings that provenance records; those that do not apply are left out, as mask and dilation for whole scenes."""
         masking = {} if self.how.joins_scenes else {"mask": self.mask, "dilate": self.dilate}
-        return {"method": self.method, **masking, "tiles": format_tiles(self.tiles)}
+        statistics = (
+            {"statistics": ",".join(sorted(self.statistics, key=STATISTICS.__getitem__))} if self.statistics else {}
+        )
+        return {"method": self.method, **statistics, **masking, "tiles": format_tiles(self.tiles)}

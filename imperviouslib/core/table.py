@@ -39,7 +39,7 @@ class Stock:
     counted: int
     """Cells that `cover` sums; more than `seen` where the method fills unseen cells."""
     cover: Mapping[str, float]
-    """Land cover to cells; fractions where shares were summed."""
+    """Land cover to cells; fractions where shares or probabilities were summed."""
     interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Land cover to the limits of its 95 % interval in cells; empty without a reference sample."""
 
@@ -78,27 +78,29 @@ class Run:
     """Area of a cell."""
 
 
-def stock_of(classes: Mapping[int, int], definition: str) -> Stock:
+def stock_of(classes: Mapping[int, float], definition: str) -> Stock:
     """Sum the cells of each class to land covers; the cells counted are those seen.
 
-    classes : class 1-4 to cells
+    classes : class 1-4 to cells; the probabilities of one cell add up to 1, so that all cells together are a whole number
     """
     cover = {c: sum(classes.get(code, 0) for code in codes) for c, codes in landcover_codes(definition).items()}
-    counted = sum(cover.values())
+    counted = round(sum(cover.values()))
     return Stock(counted, counted, cover)
 
 
-def flow_of(pairs: Mapping[int, int], definition: str) -> Flow:
+def flow_of(pairs: Mapping[int, float], definition: str) -> Flow:
     """Sum the cells of each pair of classes to flows between land covers; the cells counted are those seen.
 
-    pairs : pair code 10 * from + to, to cells
+    pairs : pair code 10 * from + to, to cells; probabilities as in `stock_of`
     """
     covers = {code: cover for cover, codes in landcover_codes(definition).items() for code in codes}
-    moves = {(a, b): 0 for a in landcover_codes(definition) for b in landcover_codes(definition)}
+    moves: dict[tuple[str, str], float] = {
+        (a, b): 0 for a in landcover_codes(definition) for b in landcover_codes(definition)
+    }
     for pair, cells in pairs.items():
         before, now = split_pair(pair)
         moves[covers[before], covers[now]] += cells
-    counted = sum(moves.values())
+    counted = round(sum(moves.values()))
     changed = {(a, b): cells for (a, b), cells in moves.items() if a != b}
     return Flow(
         seen=counted,

@@ -12,7 +12,9 @@ from imperviouslib.core.errors import InputError, ModelError, _
 from imperviouslib.core.training import Epoch
 from imperviouslib.edge.files import atomic_folder, sha256_file, write_json
 
-NET, CARD, HISTORY, CONFUSION, CURVES = "unet.keras", "card.json", "history.csv", "confusion.csv", "curves.png"
+NET, SERIES, CARD, HISTORY, CONFUSION, CURVES = (
+    "unet.keras", "series.keras", "card.json", "history.csv", "confusion.csv", "curves.png"
+)  # fmt: skip
 
 
 def check_model_free(folder: Path, *, overwrite: bool) -> None:
@@ -38,13 +40,18 @@ def write_model(
     save_curves: Callable[[Path], None],
     history: Sequence[Epoch],
     confusion: Sequence[Sequence[str]],
+    save_series: Callable[[Path], None] | None = None,
 ) -> Card:
     """Write a model folder; an older one of that name is replaced at the very end.
 
-    Returns: the card with the checksum of the network
+    save_series : writes the series net, if the card describes one
+    Returns: the card with the checksums of the networks
     """
     with atomic_folder(folder) as part:
         save_net(part / NET)
+        if card.series and save_series:
+            save_series(part / SERIES)
+            card = replace(card, series=replace(card.series, sha256=sha256_file(part / SERIES)))
         save_curves(part / CURVES)
         with (part / HISTORY).open("w", newline="", encoding="utf-8") as handle:
             table = csv.DictWriter(handle, list(asdict(history[0])), lineterminator="\n")
@@ -65,12 +72,15 @@ def read_model(folder: Path) -> Card:
             _("There is no model folder '{}'").format(folder),
             then=_("Check the name."),
         )
-    for name in (CARD, NET):
+    if not (folder / CARD).is_file():
+        raise ModelError(_("Model '{}' has no {}").format(folder, CARD), then=copy)
+    card = parse_card((folder / CARD).read_text(encoding="utf-8", errors="replace"), str(folder / CARD))
+    expected = {NET: card.model_sha256, **({SERIES: card.series.sha256} if card.series else {})}
+    for name, digest in expected.items():
         if not (folder / name).is_file():
             raise ModelError(_("Model '{}' has no {}").format(folder, name), then=copy)
-    card = parse_card((folder / CARD).read_text(encoding="utf-8", errors="replace"), str(folder / CARD))
-    if sha256_file(folder / NET) != card.model_sha256:
-        raise ModelError(
-            _("Model '{}': the checksum of {} differs from the one in {}").format(folder, NET, CARD), then=copy
-        )
+        if sha256_file(folder / name) != digest:
+            raise ModelError(
+                _("Model '{}': the checksum of {} differs from the one in {}").format(folder, name, CARD), then=copy
+            )
     return card

@@ -83,6 +83,19 @@ def build_unet(spec: NetSpec) -> Any:
     """
     keras = import_keras()
     layers, ops = keras.layers, keras.ops
+    stored = keras.Input((None, None, spec.features), dtype="uint16", name="stored")
+    known = ops.cast(ops.all(ops.not_equal(stored, 0), axis=-1, keepdims=True), "float32")
+    variance = [deviation**2 for deviation in spec.deviation]
+    scaled = layers.Normalization(mean=list(spec.mean), variance=variance, name="scaling")(ops.cast(stored, "float32"))
+    x = layers.Concatenate(name="input")([scaled * known, known])
+    x = connect_levels(x, spec.filters, spec.depth)
+    logits = layers.Conv2D(len(CLASSES), 1, name="logits")(x)
+    return keras.Model(stored, logits, name="unet")
+
+
+def connect_levels(x: Any, filters: int, depth: int) -> Any:
+    """Add the levels of a U-Net: `depth` poolings, twice the filters at each, and back with skip connections. x : Keras tensor, float32."""
+    layers = import_keras().layers
 
     def block(x: Any, filters: int, name: str) -> Any:
         for step in range(CONVOLUTIONS):
@@ -92,24 +105,18 @@ def build_unet(spec: NetSpec) -> Any:
             x = layers.ReLU(name=f"{name}_relu{step}")(x)
         return x
 
-    stored = keras.Input((None, None, spec.features), dtype="uint16", name="stored")
-    known = ops.cast(ops.all(ops.not_equal(stored, 0), axis=-1, keepdims=True), "float32")
-    variance = [deviation**2 for deviation in spec.deviation]
-    scaled = layers.Normalization(mean=list(spec.mean), variance=variance, name="scaling")(ops.cast(stored, "float32"))
-    x = layers.Concatenate(name="input")([scaled * known, known])
     skips = []
-    for level in range(spec.depth):
-        x = block(x, spec.filters * 2**level, f"down{level}")
+    for level in range(depth):
+        x = block(x, filters * 2**level, f"down{level}")
         skips.append(x)
         x = layers.MaxPooling2D(2, name=f"pool{level}")(x)
-    x = block(x, spec.filters * 2**spec.depth, "bottom")
-    for level in reversed(range(spec.depth)):
-        filters = spec.filters * 2**level
-        x = layers.Conv2DTranspose(filters, 2, strides=2, name=f"rise{level}")(x)
+    x = block(x, filters * 2**depth, "bottom")
+    for level in reversed(range(depth)):
+        wide = filters * 2**level
+        x = layers.Conv2DTranspose(wide, 2, strides=2, name=f"rise{level}")(x)
         x = layers.Concatenate(name=f"join{level}")([skips[level], x])
-        x = block(x, filters, f"up{level}")
-    logits = layers.Conv2D(len(CLASSES), 1, name="logits")(x)
-    return keras.Model(stored, logits, name="unet")
+        x = block(x, wide, f"up{level}")
+    return x
 
 
 def with_probabilities(net: Any, temperature: float) -> Any:
@@ -185,7 +192,7 @@ def fit(
         jit_compile=False,
     )
     stop = keras.callbacks.EarlyStopping("val_loss", patience=max(5, plan.epochs // 4), restore_best_weights=True)
-    with _interrupt_between_batches() as raise_if_interrupted:
+    with interruptible() as raise_if_interrupted:
         curves = net.fit(
             Drawn(), epochs=plan.epochs, validation_data=Fixed(), callbacks=[stop, Progress()], verbose=0, shuffle=False
         ).history
@@ -196,7 +203,7 @@ def fit(
 
 
 @contextlib.contextmanager
-def _interrupt_between_batches() -> Iterator[Callable[[], None]]:
+def interruptible() -> Iterator[Callable[[], None]]:
     """Delay Ctrl-C and SIGTERM until the function that this yields is called: KeyboardInterrupt within TensorFlow crashes Python."""
     received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

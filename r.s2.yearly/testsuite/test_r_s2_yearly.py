@@ -50,7 +50,7 @@ class TestYearly(TestCase):
     def tearDownClass(cls):
         cls.runModule("g.remove", flags="f", type="raster", pattern="s2_*,part")
         cls.runModule("g.remove", flags="f", type="group", pattern="s2_*")
-        cls.runModule("t.remove", flags="f", type="strds", inputs="s2")
+        cls.runModule("t.remove", flags="f", type="strds", inputs="s2,s2_all")
         cls.del_temp_region()
         shutil.rmtree(cls.folder)
 
@@ -61,6 +61,22 @@ class TestYearly(TestCase):
         self.assertRasterMinMax("s2_2018_B12_p50", 150, 200)
         self.assertRasterFitsUnivar("s2_2018_B12_p50", {"mean": (15 * 150 + 15 * 200) / 30, "n": 1200}, precision=1e-9)
         self.assertRasterFitsUnivar("s2_2018_count", {"mean": (15 * 2 + 15 * 3) / 30, "n": 1200}, precision=1e-9)
+
+    def test_statistics_beside_the_median(self):
+        self.assertModule(
+            "r.s2.yearly",
+            input=self.folder,
+            output="s2_all",
+            bands="B12",
+            statistics="min,p75,max",
+            dilate=0,
+            mask="scl",
+            overwrite=True,
+        )
+        for statistic, north, south in (("p50", 150, 200), ("min", 100, 100), ("p75", 175, 300), ("max", 200, 400)):
+            self.assertRasterFitsUnivar(
+                f"s2_all_2018_B12_{statistic}", {"mean": (north + south) / 2, "n": 1200}, precision=1e-9
+            )
 
     def test_check_passes(self):
         self.assertModule("r.s2.yearly", flags="c", input=self.folder)

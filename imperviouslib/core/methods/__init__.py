@@ -9,15 +9,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from imperviouslib.core.mapkinds import MapKind
 from imperviouslib.core.methods.base import METHODS, ClassRule, Method, register
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 
-def methods_for(kind: str) -> tuple[Method, ...]:
+def methods_for(kind: MapKind) -> tuple[Method, ...]:
     """Return the methods that can work from a kind of yearly maps, the least preferred first."""
-    return tuple(method for method in known_methods() if kind in method.needs)
+    return tuple(method for method in known_methods() if isinstance(kind, method.needs))
 
 
 def known_methods() -> tuple[Method, ...]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from imperviouslib.core.figures import Figures
-from imperviouslib.core.mapkinds import CLASSES, Content, Layer, OutputMap, Work
+from imperviouslib.core.mapkinds import ClassMaps, Content, Layer, MapKind, OutputMap, Work
 from imperviouslib.core.tableschema import MethodFacts, method_facts
 
 
@@ -22,8 +22,8 @@ class Method(ABC):
 
     code: ClassVar[str]
     """Code in the table and its schema."""
-    needs: ClassVar[frozenset[str]]
-    """Names of the kinds of yearly maps that it can work from."""
+    needs: ClassVar[tuple[type[MapKind], ...]]
+    """The kinds of yearly maps that it can work from."""
     notes: ClassVar[tuple[str, ...]]
     """How its figures are made, for the metadata of the table."""
 
@@ -44,7 +44,7 @@ class Method(ABC):
 class ClassRule(Method):
     """A method that gives each cell a class in each year, by a rule over the years, and counts these."""
 
-    needs = frozenset({CLASSES.name})
+    needs = (ClassMaps,)
     layer: ClassVar[str]
     """Last part of the names of its yearly class maps."""
     title: ClassVar[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imperviouslib.core.figures import Figures
-from imperviouslib.core.mapkinds import CLASSES, SHARES, Work
+from imperviouslib.core.mapkinds import ClassMaps, ShareMaps, Work
 from imperviouslib.core.methods.base import Method, register
 
 
@@ -12,7 +12,7 @@ class Raw(Method):
     """Counts of the cells seen: in the year for a stock, in both years for a flow."""
 
     code = "mapped_raw"
-    needs = frozenset({CLASSES.name, SHARES.name})
+    needs = (ClassMaps, ShareMaps)
     notes = ("mapped_raw counts the cells seen (flows: seen in both years). Nothing is filled, smoothed or expanded.",)
 
     def figures(self, work: Work) -> Figures:

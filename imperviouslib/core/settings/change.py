@@ -9,7 +9,7 @@ from pathlib import Path
 from imperviouslib.core import mapnames
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.legend import DEFINITIONS
-from imperviouslib.core.mapkinds import CLASSES, SHARES, MapKind
+from imperviouslib.core.mapkinds import CLASSES, PREDICTED, SHARES, MapKind
 from imperviouslib.core.methods import METHODS, Method, known_methods, methods_for
 from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
 
@@ -43,7 +43,7 @@ class ChangeSettings:
     definitions: tuple[str, ...] = ()
     """What counts as impervious; maps and columns follow the first. Default: that of the kind of maps."""
     methods: tuple[Method, ...] = ()
-    """How figures are made, the least preferred first. Default: all that the maps allow."""
+    """How figures are made, the least preferred first. Empty: all that the maps allow."""
     write_columns: bool = True
     """Whether to write sums into the table of the zones map."""
     format: str = "plain"
@@ -93,8 +93,7 @@ class ChangeSettings:
             )
 
     def _check_methods(self) -> None:
-        usable = methods_for(self.kind.name)
-        object.__setattr__(self, "methods", self.methods or usable)
+        usable = methods_for(self.kind)
         unfit = [method.code for method in self.methods if method not in usable]
         if unfit:
             raise InputError(
@@ -104,8 +103,8 @@ class ChangeSettings:
 
     @property
     def kind(self) -> MapKind:
-        """Kind of the yearly maps."""
-        return SHARES if self.shares else CLASSES
+        """Kind of the yearly maps; those of `input` may turn out to be plain class maps."""
+        return SHARES if self.shares else PREDICTED if self.input else CLASSES
 
     @property
     def maps(self) -> tuple[str, ...]:

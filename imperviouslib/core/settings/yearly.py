@@ -80,6 +80,7 @@ class YearlySettings:
                 dilate=int(options["dilate"]),
                 tiles=parse_tiles(options["tiles"]),
                 variables=split_words(options["bands"].upper()),
+                statistics=split_words(options["statistics"]),
                 quality=flags["q"],
             ),
             report=Path(options["report"]) if options["report"] else None,

@@ -64,8 +64,10 @@ def read_bytes(tool: str, grid: Grid, **parameters: Any) -> bytes:
     process = gs.pipe_command(tool, quiet=True, env=environment(grid), **parameters)
     raw = process.communicate()[0]
     if process.returncode:
-        raise InputError(
-            _("Map <{}> has cells that cannot be read").format(parameters.get("input")),
-            then=_("Check it with r.info."),
-        )
+        raise unreadable(parameters["input"])
     return raw
+
+
+def unreadable(name: str) -> InputError:
+    """Return the error of a map that exists but has cells that cannot be read."""
+    return InputError(_("Map <{}> has cells that cannot be read").format(name), then=_("Check it with r.info."))

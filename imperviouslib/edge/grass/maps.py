@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import grass.script as gs
 import numpy as np
@@ -17,7 +18,7 @@ from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.provenance import Provenance, parse_provenance
-from imperviouslib.edge.grass.calls import overwrite, read_bytes, run
+from imperviouslib.edge.grass.calls import environment, overwrite, read_bytes, run, unreadable
 from imperviouslib.edge.grass.region import check_projection
 from imperviouslib.edge.grass.workspace import (
     exists,
@@ -87,6 +88,51 @@ def read_cells(name: str, grid: Grid, nodata: int = 0) -> np.ndarray:
     """
     raw = read_bytes("r.out.bin", grid, flags="i", input=name, output="-", bytes=4, null=nodata)
     return np.frombuffer(raw, dtype="<i4").reshape(grid.shape)
+
+
+def read_strips(
+    codes: Sequence[str], values: Sequence[str], grid: Grid, rows: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Read maps side by side in strips of at most `rows` rows, from north to south. Each map is read by one process, which waits for the next strip.
+
+    codes, values : integer maps, and maps of any type to read as floating-point
+    Yields: array (map, row, col), int32, 0 = NULL; array (map, row, col), float32, NaN = NULL
+    """
+    # A linked map is read by GDAL, whose cache would otherwise grow to a share of the memory for each map. A row of its tiles must fit.
+    env = {**environment(grid), "GDAL_CACHEMAX": str(16 + grid.width // 500)}
+    kinds = [("i", "<i4", "0", codes), ("f", "<f4", "nan", values)]
+    with contextlib.ExitStack() as stack:
+        opened = [
+            (dtype, [(name, stack.enter_context(_open_cells(name, env, flag, null))) for name in names])
+            for flag, dtype, null, names in kinds
+        ]
+        for strip in grid.parts(rows):
+            first, second = (
+                np.array([_next_cells(name, stream, strip, dtype) for name, stream in streams], dtype).reshape(
+                    len(streams), *strip.shape
+                )
+                for dtype, streams in opened
+            )
+            yield first, second
+
+
+@contextlib.contextmanager
+def _open_cells(name: str, env: Mapping[str, str], flag: str, null: str) -> Iterator[IO[bytes]]:
+    """Start to write the cells of a map, four bytes each, to a pipe."""
+    process = gs.pipe_command("r.out.bin", quiet=True, env=env, flags=flag, input=name, output="-", bytes=4, null=null)
+    try:
+        yield process.stdout
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _next_cells(name: str, stream: IO[bytes], strip: Grid, dtype: str) -> np.ndarray:
+    size = strip.height * strip.width
+    raw = stream.read(4 * size)
+    if len(raw) < 4 * size:
+        raise unreadable(name)
+    return np.frombuffer(raw, dtype)
 
 
 def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = False) -> None:

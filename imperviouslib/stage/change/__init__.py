@@ -9,10 +9,12 @@ fails before changes nothing.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from imperviouslib.core import change, mapnames, tablecheck
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.mapkinds import OutputMap
+from imperviouslib.core.methods import methods_for
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.table import Run
@@ -37,6 +39,7 @@ def run(settings: ChangeSettings) -> int:
         grass.remove_abandoned(mapnames.TEMPORARY)
         stack.callback(scratch.remove)
         series = inputs.resolve_series(settings, grid, scratch)
+        settings = replace(settings, methods=settings.methods or methods_for(series.kind))
         pairs = change.resolve_pairs(series.years)
         if not pairs:
             grass.message(_("There is one year only, {}: the table has stocks and no change.").format(series.years[0]))

@@ -16,8 +16,8 @@ from imperviouslib.edge import grass, zones
 from imperviouslib.stage.change.inputs import Series
 from imperviouslib.stage.change.maps import Scratch, import_codes, mapcalc
 
-_BLOCK_CELLS = 2**24
-"""Cells of all maps together that a strip may hold: 64 MiB of int32."""
+_BLOCK_CELLS = 2**22
+"""Cells of all maps together that a strip may hold: 16 MiB."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Computation:
         self.kind, self.years = series.kind, series.years
         self.pairs = change.resolve_pairs(series.years)
         self.maps: Mapping[int, str] = dict(zip(series.years, series.maps, strict=True))
+        self.histories = series.histories
         self.zone_maps = zone_maps
         self._definition = definition
         self._impervious = landcover_codes(definition)["IMP"]
@@ -73,13 +74,13 @@ class Computation:
         """Run expressions in one call of r.mapcalc."""
         mapcalc(expressions, self._grid)
 
-    def blocks(self, names: Sequence[str]) -> Iterator[np.ndarray]:
-        """Yield the cells of integer maps in strips, from north to south: array (map, row, col), int32, 0 where NULL.
+    def blocks(self, codes: Sequence[str], values: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the cells of integer and of floating-point maps in strips, as `Work` says.
 
         Memory is bounded by `_BLOCK_CELLS`, or by one row of all maps.
         """
-        for strip in self._grid.parts(max(1, _BLOCK_CELLS // (self._grid.width * len(names)))):
-            yield np.stack([grass.read_cells(name, strip) for name in names])
+        rows = max(1, _BLOCK_CELLS // (self._grid.width * (len(codes) + len(values))))
+        return grass.read_strips(codes, values, self._grid, rows)
 
     def apply(self, rule: Callable[[np.ndarray], np.ndarray], outs: Sequence[str]) -> None:
         """Compute class maps of all years with a NumPy rule, strip by strip."""
@@ -88,7 +89,7 @@ class Computation:
         for file in files:
             file.unlink(missing_ok=True)
         try:
-            for block in self.blocks(list(self.maps.values())):
+            for block, _ in self.blocks(list(self.maps.values())):
                 for file, cells in zip(files, rule(block), strict=True):
                     with file.open("ab") as handle:
                         handle.write(cells.astype("uint8").tobytes())

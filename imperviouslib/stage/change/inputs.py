@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imperviouslib.core import change, mapnames
+from imperviouslib.core import change, mapkinds, mapnames
 from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES, Legend
-from imperviouslib.core.mapkinds import SHARES, MapKind
+from imperviouslib.core.mapkinds import SHARES, HistoryMaps, MapKind, OutputMap, resolve_histories
 from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.methods import methods_for
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.edge import grass, zones
 from imperviouslib.edge.legendfile import read_legend
@@ -28,6 +29,17 @@ class Series:
     """Maps to compute with, one a year: classes 1-4, or shares 0-1."""
     sources: tuple[str, ...]
     """Full names of the maps that the user named, one a year."""
+    histories: HistoryMaps | None = None
+    """The maps of histories, where there are some and a method needs them."""
+
+    def sources_of(self, one: OutputMap) -> dict[str, str]:
+        """Return the maps that an output is made from: year, or pair of years as 2017-2018, to full name."""
+        if not one.layer.source:
+            source = dict(zip(self.years, self.sources, strict=True))
+            return {str(year): source[year] for year in one.made_from}
+        assert self.histories is not None
+        between = self.histories.between(one.layer.source)
+        return {f"{a}-{b}": grass.find_map(name) for (a, b), name in between.items()}
 
 
 def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Series:
@@ -49,7 +61,28 @@ def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Se
             outs = [scratch.raster("class", year) for year in years]
             maps = tuple(_reclass(name, legend, grid, out) for name, out in zip(sources, outs, strict=True))
         _check_classes(maps, sources, grid)
-    return Series(settings.kind, years, maps, sources)
+    histories = _find_histories(settings, years) if settings.input else None
+    # Without maps of histories, those of r.unet.predict are class maps as any other.
+    kind = mapkinds.CLASSES if settings.input and histories is None else settings.kind
+    return Series(kind, years, maps, sources, histories)
+
+
+def _find_histories(settings: ChangeSettings, years: tuple[int, ...]) -> HistoryMaps | None:
+    """Return the maps of histories; None where no method of the run needs them, or where some are missing and no method was named."""
+    plain = methods_for(mapkinds.CLASSES)
+    needing = [method for method in settings.methods or methods_for(settings.kind) if method not in plain]
+    if not needing:
+        return None
+    try:
+        histories = resolve_histories(grass.search_rasters(mapnames.pattern(settings.input)), settings.input, years)
+    except InputError as err:
+        if settings.methods:
+            raise
+        grass.message(_("Figures of {} are left out. {}").format(", ".join(method.code for method in needing), err))
+        return None
+    for name in histories.names:
+        grass.map_grid(name)
+    return histories
 
 
 def _find_predicted(prefix: str, years: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core import change, mapnames
@@ -91,14 +93,12 @@ def publishing(names: Mapping[str, str], scratch: Scratch) -> Iterator[None]:
 
 def describe(names: Mapping[OutputMap, str], series: Series, definition: str) -> None:
     """Write title, history, provenance, categories and colours of the maps."""
-    source = dict(zip(series.years, series.sources, strict=True))
     for one, name in names.items():
         layer = one.layer
-        made_from = {year: source[year] for year in one.made_from}
+        made_from = series.sources_of(one)
         provenance = ChangeProvenance(
-            layer.name, one.made_from, {str(year): map_ for year, map_ in made_from.items()}, __version__,
-            definition if layer.of_definition else None,
-        )  # fmt: skip
+            layer.name, one.made_from, made_from, __version__, definition if layer.of_definition else None
+        )
         if layer.content is Content.CLASSES:
             grass.style_classes(name)
         elif layer.content is Content.PAIRS:
@@ -106,14 +106,32 @@ def describe(names: Mapping[OutputMap, str], series: Series, definition: str) ->
         elif layer.content is Content.TRUTH:
             _write_categories(name, {0: "No", 1: layer.title})
             grass.run("r.colors", map=name, rules="-", stdin=f"0 235:235:235\n1 {layer.colour}\n")
+        elif layer.content is Content.PROBABILITIES:
+            grass.run("r.colors", map=name, rules="-", stdin=f"0 255:255:255\n1 {layer.colour}\n")
+        elif layer.content is Content.YEARS:
+            years = [int(key.rpartition("-")[2]) for key in made_from]
+            _write_categories(name, {year: str(year) for year in years})
+            grass.run("r.colors", map=name, rules="-", stdin=year_colours(years, layer.palette))
         # After the categories, because r.category removes the title.
         grass.describe(
             name,
             title=one.title,
+            units="probability" if layer.content is Content.PROBABILITIES else None,
             history=f"r.impervious.change: {layer.title.lower()} of {', '.join(made_from.values())}",
             provenance=provenance,
             sources=list(made_from.values()),
         )
+
+
+def year_colours(years: Sequence[int], palette: Sequence[tuple[int, int, int]]) -> str:
+    """Write the rules of r.colors that spread a palette evenly over the time between the first and the last year.
+
+    >>> year_colours((2018, 2019, 2022), [(255, 255, 0), (55, 55, 0), (15, 15, 0)])
+    '2018 255:255:0\\n2019 155:155:0\\n2022 15:15:0\\n'
+    """
+    stops = np.linspace(years[0], years[-1], len(palette))
+    bands = [np.interp(years, stops, band).round().astype(int) for band in np.transpose(palette)]
+    return "".join(f"{year} {red}:{green}:{blue}\n" for year, red, green, blue in zip(years, *bands, strict=True))
 
 
 def _write_categories(name: str, titles: Mapping[int, str]) -> None:

@@ -102,6 +102,7 @@ def describe_package(
         "provenance": {
             str(year): _describe_source(name) for year, name in zip(series.years, series.sources, strict=True)
         },
+        **_describe_histories(series),
         "parameters": {
             **_given(settings),
             "definition": list(settings.definitions),
@@ -120,6 +121,14 @@ def _describe_source(name: str) -> dict[str, Any]:
     known = grass.read_provenance(name)
     counted = {"scene_count": len(known.scenes)} if isinstance(known, PredictionProvenance) else {}
     return {"map": name, **counted, **(known.to_json() if known else {})}
+
+
+def _describe_histories(series: Series) -> dict[str, Any]:
+    """Return what is recorded of the maps of histories, by pair of years; nothing where no method used them."""
+    if series.histories is None:
+        return {}
+    found = {f"{a}-{b}": _describe_source(grass.find_map(name)) for (a, b), name in series.histories.sealing.items()}
+    return {"provenance_between_years": found}
 
 
 def _given(settings: ChangeSettings) -> dict[str, str]:

@@ -60,10 +60,8 @@ def _compose_part(part: Grid, task: PeriodTask, rasters: OpenRasters) -> dict[st
         planes[SPREAD] = observations.spread([days[name] for name in observations.overpasses])
         planes[QUALITY] = observations.quality()
     # At the end, because it destroys the observations.
-    compose = recipe.how.compose
-    if compose is None:
-        raise ValueError(f"method {recipe.method} joins whole scenes")
-    return planes | dict(zip((feature.name for feature in recipe.features), compose(observations), strict=True))
+    made = recipe.compose(observations)
+    return planes | dict(zip((feature.name for feature in recipe.features), made, strict=True))
 
 
 def _read_variables(scene: SceneFiles, part: Grid, task: PeriodTask, rasters: OpenRasters) -> list[np.ndarray]:

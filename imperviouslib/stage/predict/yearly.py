@@ -1,4 +1,4 @@
-"""r.unet.predict: map land cover classes and their probabilities, period by period.
+"""The maps of one period: map land cover classes and their probabilities, period by period.
 
 The recipe: check that the model fits the data, then for each period compute window by window into GeoTIFFs, import these under temporary
 names, and rename the maps at the end, the class map last. So a period whose class map exists is complete, and a run that was stopped
@@ -8,7 +8,6 @@ continues with the next period.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,20 +15,17 @@ from pathlib import Path
 
 from imperviouslib import __version__
 from imperviouslib.core import mapnames
-from imperviouslib.core.card import Card, check_fit
+from imperviouslib.core.card import Card
 from imperviouslib.core.errors import ArdError, InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.mapnames import PeriodMap
-from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.probability import encode_prediction
 from imperviouslib.core.provenance import PredictionProvenance, SceneRecord, parse_scenes
-from imperviouslib.core.settings.predict import PredictSettings
-from imperviouslib.core.windows import WINDOW, resolve_part, windows
+from imperviouslib.core.windows import WINDOW, windows
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import Infer, resolve_engine
-from imperviouslib.edge.modelfile import read_model
+from imperviouslib.edge.engine import Infer
 from imperviouslib.edge.rasterfile import TiffWriter
 
 _LAYERS = (*(mapnames.probability_layer(c.key) for c in CLASSES), mapnames.CLASS)
@@ -48,48 +44,7 @@ class Prediction:
     """Cells read around a window."""
 
 
-def main(options: Options, flags: Flags) -> int:
-    """Run the tool."""
-    return run(PredictSettings.parse(options, flags))
-
-
-def run(settings: PredictSettings) -> int:
-    """Map all periods that are not mapped yet; return the exit status."""
-    card = read_model(settings.model)
-    engine = resolve_engine(settings.engine)
-    with grass.lock_maps(settings.output), ArdFile.open(settings.input) as ard:
-        check_fit(card, name=str(settings.model), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))
-        part = resolve_part(ard.grid, grass.region_grid(ard.grid.res_m), name=str(ard.path))
-        grass.remove_abandoned(mapnames.joined(settings.output, ""))
-        periods = _resolve_periods(ard, settings.years)
-        todo = _unfinished([_plan(ard, period, card, part, settings.output) for period in periods])
-        if not todo:
-            return 0
-        infer = engine.open(settings.model, settings.threads)
-        step = _progress(len(todo) * sum(1 for _window in windows(part, halo=card.halo)))
-        for prediction in todo:
-            _predict(ard, prediction, part, infer, link=settings.link, step=step)
-    written = ", ".join(f"<{prediction.names[mapnames.CLASS]}>" for prediction in todo)
-    grass.message(_("Mapped {}, and the probability of each class.").format(written))
-    return 0
-
-
-def _resolve_periods(ard: ArdFile, years: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the periods of these years, or all of the file."""
-    if not years:
-        return ard.periods
-    missing = sorted(set(years) - set(ard.years))
-    if missing:
-        raise InputError(
-            _("Option <years>"),
-            found=str(missing[0]),
-            expected=_("years of the file, {}").format(", ".join(map(str, sorted(set(ard.years))))),
-            then=_("Choose some of these, or write the file again with r.s2.ard."),
-        )
-    return tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in years)
-
-
-def _plan(ard: ArdFile, period: str, card: Card, part: Grid, prefix: str) -> Prediction:
+def plan(ard: ArdFile, period: str, card: Card, part: Grid, prefix: str) -> Prediction:
     """Name the maps of a period, and say what they will be made from."""
     names = {layer: PeriodMap(prefix, period, layer).name for layer in _LAYERS}
     provenance = PredictionProvenance(
@@ -119,7 +74,7 @@ def _scenes(ard: ArdFile, period: str) -> tuple[SceneRecord, ...]:
         ) from err
 
 
-def _unfinished(predictions: list[Prediction]) -> list[Prediction]:
+def unfinished(predictions: list[Prediction]) -> list[Prediction]:
     """Return the predictions that must be computed, and tell the user about those that exist."""
     todo = []
     for prediction in predictions:
@@ -149,13 +104,7 @@ def _is_finished(prediction: Prediction) -> bool:
     return len(present) == len(prediction.names)
 
 
-def _progress(total: int) -> Callable[[], None]:
-    """Return a function that counts one window each time it is called, and shows the progress."""
-    done = itertools.count(1)
-    return lambda: grass.percent(next(done), total)
-
-
-def _predict(
+def predict(
     ard: ArdFile, prediction: Prediction, part: Grid, infer: Infer, *, link: bool, step: Callable[[], None]
 ) -> None:
     """Compute one period and put its maps into the mapset; remove all of it on failure."""

@@ -1,7 +1,8 @@
 """r.unet.train: train a U-Net to classify the land cover of the label year from analysis-ready data.
 
 The recipe: read the ground into memory, split it into blocks, fit on random patches, calibrate on validation ground, measure the accuracy
-on test ground, write the model folder. All checks of the input run before TensorFlow is imported.
+on test ground, fit the series model if there are two years or more, write the model folder. All checks of the input run before TensorFlow is
+imported.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
 from imperviouslib.edge.split import split_blocks
+from imperviouslib.stage.train.series import fit_series
 
 _CALIBRATION_CELLS = 400_000
 """Most validation cells to which the temperature is fitted: one number needs no more."""
@@ -114,7 +116,9 @@ def run(settings: TrainSettings) -> int:
     calibration = Calibration(
         temperature, error_before, error_after=evaluation.metrics.validation[data.periods[0]].calibration_error
     )
+    series = fit_series(unet.run_net(calibrated), data.ground, data.periods, sample.scaling, settings)
     card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, unet.versions())
+    card = replace(card, series=series.record if series else None)
 
     from imperviouslib.edge.plot import plot_training
 
@@ -122,6 +126,7 @@ def run(settings: TrainSettings) -> int:
     card = write_model(
         settings.output, card, history=fitted.history, confusion=confusion_table(evaluation.confusion),
         save_net=lambda path: unet.save_net(calibrated, path),
+        save_series=(lambda path: unet.save_net(series.net, path)) if series else None,
         save_curves=lambda path: plot_training(path, fitted.history, best_epoch=fitted.best.epoch, title=title),
     )  # fmt: skip
     _report(card, settings)

@@ -1,0 +1,204 @@
+"""The history of a cell: when it was sealed or unsealed, judged from all years together.
+
+With the years y0 < y1 < ... < yn a cell has one of 2 + 2n *histories*: never sealed, always sealed, sealed from year yk on, or unsealed
+from year yk on (k = 1..n). More than one change of a cell is not modelled: in long series, compute windows of years. *Evidence* is how well
+each history explains what was observed, as a log likelihood; it comes from the step test below, and from the series net (edge/seriesnet.py).
+*Rates* are how often each history occurs. They are estimated from the region's own evidence by expectation-maximisation, because the shares
+in the training data are not those of the land. Evidence and rates give the probability of each history, and sums of these give stocks, gains
+and losses that agree with each other in every cell.
+
+Arrays of evidence and of probabilities have the shape (history, ...), in the order of `Histories`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+NEVER, ALWAYS = 0, 1
+"""Index of the two histories without a change."""
+STEP_FREEDOM, STEP_SCATTER = 12.0, 4.0
+"""Parameters of the step test: weight of the fit, and scatter of the log-odds that is expected of any cell."""
+DAMPING = 0.85
+"""Factor on the sum of the two kinds of evidence, which share their observations and so are not independent."""
+DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
+"""Default rates: land sealed and unsealed in a year, as shares of the sealed land. Copernicus imperviousness: the EU sealed 0.27 % a year."""
+LEAST_GAIN, MOST_CHANGE = 1e-6, 0.03
+"""Yearly rates beyond these, as shares of all land, are not believed."""
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The histories that a cell can have in a series of years.
+
+    >>> len(Histories((2017, 2018, 2019))), Histories((2017, 2018, 2019)).pairs
+    (6, ((2017, 2018), (2018, 2019)))
+    """
+
+    years: tuple[int, ...]
+    """Two or more, ascending."""
+
+    def __post_init__(self) -> None:
+        if len(self.years) < 2:
+            raise ValueError(f"histories need two years or more, got {self.years}")
+
+    def __len__(self) -> int:
+        return 2 + 2 * self.changes
+
+    @property
+    def changes(self) -> int:
+        """Number of pairs of neighbouring years, between which a cell can change."""
+        return len(self.years) - 1
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of neighbouring years."""
+        return tuple(pairwise(self.years))
+
+    @property
+    def gains(self) -> slice:
+        """The histories sealed from a year on, one a pair."""
+        return slice(2, 2 + self.changes)
+
+    @property
+    def losses(self) -> slice:
+        """The histories unsealed from a year on, one a pair."""
+        return slice(2 + self.changes, len(self))
+
+    def sealed(self) -> np.ndarray:
+        """Return in which years each history is sealed: array (history, year), bool.
+
+        >>> Histories((2017, 2018)).sealed().astype(int).tolist()
+        [[0, 0], [1, 1], [0, 1], [1, 0]]
+        """
+        year, change = np.arange(len(self.years)), np.arange(1, len(self.years))[:, np.newaxis]
+        stable = np.zeros((1, len(year)), bool)
+        return np.concatenate([stable, ~stable, year >= change, year < change])
+
+    def stocks(self, probability: np.ndarray) -> np.ndarray:
+        """Return the probability that a cell is sealed in each year: array (year, ...), from array (history, ...)."""
+        return np.tensordot(self.sealed().T.astype(probability.dtype), probability, axes=1)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often each history occurs, as shares of all land; a change is equally likely in every year."""
+
+    always: float
+    """Share of land that is sealed in all years."""
+    gain: float
+    """Share of land that is sealed in one year."""
+    loss: float
+    """Share of land that is unsealed in one year."""
+    source: str = "region"
+    """region: estimated from the region's own evidence; default: the estimate was not believable."""
+
+    def shares(self, histories: Histories) -> np.ndarray:
+        """Return the share of each history: array (history,), sum 1."""
+        n = histories.changes
+        never = 1 - self.always - n * (self.gain + self.loss)
+        return np.concatenate([[never, self.always], np.full(n, self.gain), np.full(n, self.loss)])
+
+
+def step_evidence(logit: np.ndarray, prior: float) -> np.ndarray:
+    """Compare constant log-odds with log-odds that step up or down once: evidence (history, ...), float32.
+
+    A cell is judged against its own level, because the errors of yearly maps repeat: a cell that is mapped wrongly in one year is mapped
+    wrongly in most. The evidence for a step is (nu / 2) ln((S0 + c) / (Sk + c)) - 1, where S0 and Sk are the sums of squares about one
+    mean and about the means before and after, plus the log probabilities that these means give to the states before and after.
+
+    logit : array (year, ...), log-odds that the cell is sealed, NaN = not seen. Where nothing was seen before (or after) a change, the
+    change cannot be told from a stable history and has the evidence of that.
+    prior : share of sealed land that the log-odds assume; it is taken out, because rates take its place
+    """
+    seen = ~np.isnan(logit)
+    value = np.where(seen, logit - np.log(prior / (1 - prior)), 0).astype(np.float32)
+    count, total = seen.sum(axis=0, dtype=np.float32), value.sum(axis=0)
+    mean = total / np.maximum(count, 1)
+    constant = np.square(np.where(seen, value - mean, 0)).sum(axis=0)
+    n = len(logit) - 1
+    evidence = np.empty((2 + 2 * n, *logit.shape[1:]), np.float32)
+    evidence[NEVER], evidence[ALWAYS] = _log_probability(-mean), _log_probability(mean)
+    number, before = np.zeros_like(count), np.zeros_like(total)
+    for k in range(n):
+        number, before = number + seen[k], before + value[k]
+        rest, after = count - number, total - before
+        low, high = before / np.maximum(number, 1), after / np.maximum(rest, 1)
+        split = np.maximum(constant - number * rest / np.maximum(count, 1) * np.square(high - low), 0)
+        fit = STEP_FREEDOM / 2 * np.log((constant + STEP_SCATTER) / (split + STEP_SCATTER)) - 1
+        evidence[2 + k] = fit + _log_probability(-low) + _log_probability(high)
+        evidence[2 + n + k] = fit + _log_probability(low) + _log_probability(-high)
+        _equate(evidence, k, unseen_before=number == 0, unseen_after=rest == 0)
+    return evidence
+
+
+def pair_evidence(logits: np.ndarray, shares: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Turn the output of the series net into evidence (history, ...), float32.
+
+    logits : array (pair, 4, ...), for each pair of neighbouring years: unsealed, sealed, sealed at this pair, unsealed at this pair
+    shares : array (4,), shares of these in the training data, those of changes for one pair; they are taken out
+    seen : array (year, ...), bool
+    """
+    n = len(logits)
+    stable = logits[:, :2].mean(axis=0) - np.log(shares[:2]).reshape(2, *[1] * (logits.ndim - 2))
+    changed = np.moveaxis(logits[:, 2:], 1, 0) - np.log(shares[2:]).reshape(2, *[1] * (logits.ndim - 1))
+    evidence = np.concatenate([stable, changed[0], changed[1]]).astype(np.float32)
+    before = np.logical_or.accumulate(seen)[:-1]
+    after = np.logical_or.accumulate(seen[::-1])[::-1][1:]
+    for k in range(n):
+        _equate(evidence, k, unseen_before=~before[k], unseen_after=~after[k])
+    return evidence
+
+
+def _equate(evidence: np.ndarray, k: int, *, unseen_before: np.ndarray, unseen_after: np.ndarray) -> None:
+    """Give a change that cannot be told from a stable history the evidence of that."""
+    n = len(evidence) // 2 - 1
+    for changed, first, last in ((2 + k, NEVER, ALWAYS), (2 + n + k, ALWAYS, NEVER)):
+        evidence[changed] = np.where(unseen_before, evidence[last], np.where(unseen_after, evidence[first], evidence[changed]))
+
+
+def _log_probability(logit: np.ndarray) -> np.ndarray:
+    return -np.logaddexp(0, -logit)
+
+
+def combine(evidence: Sequence[np.ndarray]) -> np.ndarray:
+    """Add evidence of several kinds, damped, because it comes from the same observations."""
+    return DAMPING * np.sum(evidence, axis=0, dtype=np.float32)
+
+
+def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) -> Rates:
+    """Estimate how often each history occurs, by expectation-maximisation with one rate of gain and one of loss for all years.
+
+    Where a rate collapses or is beyond belief, both are replaced by the default rates, and `source` says so: new land is rare, and an
+    estimate of zero would deny all of it.
+
+    evidence : array (history, cell)
+    """
+    likelihood = np.exp(evidence - evidence.max(axis=0)).astype(np.float64)
+    gains, losses = histories.gains, histories.losses
+    rates = default_rates(0.1)
+    for _round in range(rounds):
+        share = rates.shares(histories)
+        weight = likelihood * share[:, np.newaxis]
+        found = (weight / weight.sum(axis=0)).mean(axis=1)
+        last, rates = rates, Rates(float(found[ALWAYS]), float(found[gains].mean()), float(found[losses].mean()))
+        if abs(rates.gain - last.gain) < 1e-4 * last.gain and abs(rates.loss - last.loss) < 1e-3 * last.loss:
+            break
+    if rates.gain < LEAST_GAIN or max(rates.gain, rates.loss) > MOST_CHANGE:
+        return default_rates(rates.always)
+    return rates
+
+
+def default_rates(always: float) -> Rates:
+    """Return the default rates of land of which this share is sealed."""
+    return Rates(always, DEFAULT_GAIN * always, DEFAULT_LOSS * always, source="default")
+
+
+def posterior(evidence: np.ndarray, rates: Rates, histories: Histories) -> np.ndarray:
+    """Return the probability of each history: array (history, ...), float32, sum 1 over the histories."""
+    share = rates.shares(histories).astype(np.float32).reshape(-1, *[1] * (evidence.ndim - 1))
+    weight = np.exp(evidence - evidence.max(axis=0)) * share
+    return weight / weight.sum(axis=0)

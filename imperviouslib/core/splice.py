@@ -1,0 +1,203 @@
+"""Training examples of lasting change, spliced from one year of labels.
+
+Real change is rare and unlabelled. But the labels of one year say which places are sealed and which are not, and almost all of them stay so.
+So a change is made by *splicing*: from some year on, a small piece of the series of one place is laid over the series of another. Laid over
+green land, a piece of a town is land that was sealed in that year; the reverse is unsealed land; a piece of the same class is a change that
+must not count, such as a new crop or a new roof. Sources are all cells with a label, not those that a model recognises: new halls look like
+nothing that it knows. Splices are far more frequent than change, so their shares never set the rates (core/series.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, uniform_filter
+
+UNKNOWN = -1
+"""Label of cells that nothing is learnt from."""
+CONTEXT = (3, 9)
+"""Sides in cells of the surroundings whose means are features."""
+HALO = max(CONTEXT) // 2
+"""Cells around a cell that its features depend on."""
+PATCH, STABLE = 64, 400
+"""Side of a patch that is spliced, and how many of its cells that do not change become examples."""
+_TRIES = 24.0
+"""Mean number of splices that are tried in a patch."""
+_CHANGES = 0.65
+"""Share of splices whose source is of the other class."""
+_LEAST_CELLS, _MOST_CELLS = 1.2, 14.0
+"""Sides of the spliced pieces."""
+_POINTS = 4
+"""Points along a side of a cell from which its cover is counted."""
+_MOST_SOURCES = 500_000
+
+
+@dataclass(frozen=True)
+class Series:
+    """The series of an area, in memory."""
+
+    features: tuple[np.ndarray, ...]
+    """One array per year: (row, col, feature), uint16, 0 = no data."""
+    label: np.ndarray
+    """Array (row, col), int8: 1 sealed, 0 not sealed, UNKNOWN, as all cells outside the ground are made to be."""
+    ground: np.ndarray
+    """Array (row, col), bool: where patches and sources may come from."""
+    mean: np.ndarray
+    """Mean of each feature in stored units."""
+    deviation: np.ndarray
+    """Standard deviation of each feature."""
+    sources: tuple[np.ndarray, np.ndarray] = field(init=False)
+    """Positions (row, col) of cells that are not sealed, and of cells that are."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", np.where(self.ground, self.label, np.int8(UNKNOWN)))
+        cells = [np.argwhere(self.label == kind) for kind in (0, 1)]
+        object.__setattr__(self, "sources", tuple(c[:: max(1, len(c) // _MOST_SOURCES)] for c in cells))
+
+    def values(self, rows: slice, cols: slice, first: int = 0) -> np.ndarray:
+        """Return scaled features from a year on: array (year, row, col, feature), float32, NaN = no data."""
+        return scaled([plane[rows, cols] for plane in self.features[first:]], self.mean, self.deviation)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Cells of one patch whose history is known."""
+
+    features: np.ndarray
+    """Array (pair, cell, plane), float32, as `pair_features` gives it."""
+    history: np.ndarray
+    """Array (cell,), int, index as in core/series.Histories."""
+
+
+def scaled(stored_planes: Sequence[np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Scale stored features: array (year, row, col, feature), float32, NaN where any feature of the year has no data."""
+    stored = np.stack(stored_planes)
+    values = (stored - mean.astype(np.float32)) / deviation.astype(np.float32)
+    values[(stored == 0).any(axis=-1)] = np.nan
+    return values
+
+
+def planes(features: int) -> int:
+    """Return how many numbers the series net sees of a cell and a pair, for a number of features."""
+    return 4 * features * (1 + len(CONTEXT)) + 2
+
+
+def surroundings(values: np.ndarray) -> np.ndarray:
+    """Add to each cell the means of its surroundings, without cells of no data.
+
+    values : array (year, row, col, feature), float32, NaN = no data
+    Returns: array (year, row, col, 3 x feature), float32: the cell, and the means of 3 x 3 and 9 x 9 cells; NaN where the cell has no data
+    """
+    seen = ~np.isnan(values[..., :1])
+    known, share = np.where(seen, values, np.float32(0)), seen.astype(np.float32)
+    parts = [values]
+    for side in CONTEXT:
+        size = (1, side, side, 1)
+        near = uniform_filter(known, size, mode="constant")
+        near /= np.maximum(uniform_filter(share, size, mode="constant"), np.float32(1e-6))
+        parts.append(np.where(seen, near, np.nan))
+    return np.concatenate(parts, axis=-1)
+
+
+def pair_features(values: np.ndarray) -> np.ndarray:
+    """Return what the series net sees of each pair of neighbouring years.
+
+    values : array (year, ..., feature), float32, NaN = no data
+    Returns: array (pair, ..., 4 x feature + 2), float32: the means of the years before and after, the last year seen before, the first seen
+    after, and the numbers of years seen before and after (as shares of the years); 0 where nothing was seen
+    """
+    seen = ~np.isnan(values[..., :1])
+    known = np.where(seen, values, np.float32(0))
+    number, total = np.cumsum(seen, axis=0, dtype=np.float32), np.cumsum(known, axis=0)
+    last, following = known.copy(), known.copy()
+    for year in range(1, len(values)):
+        np.copyto(last[year], last[year - 1], where=~seen[year])
+        np.copyto(following[-1 - year], following[-year], where=~seen[-1 - year])
+    before, after = number[:-1], number[-1] - number[:-1]
+    low, high = total[:-1] / np.maximum(before, 1), (total[-1] - total[:-1]) / np.maximum(after, 1)
+    years = np.float32(len(values))
+    return np.concatenate([low, high, last[:-1], following[1:], before / years, after / years], axis=-1)
+
+
+def draw_examples(series: Series, rng: np.random.Generator, *, patch: int = PATCH) -> Examples:
+    """Cut a patch from the ground, splice pieces of other places into it, and take all changed cells and some of the others."""
+    rows, cols = _choose_patch(series, rng, patch)
+    values, label = series.values(rows, cols), series.label[rows, cols]
+    changes = len(values) - 1
+    now, since = label.copy(), np.zeros(label.shape, np.int64)
+    touched = np.zeros(label.shape, bool)
+    for _try in range(rng.poisson(_TRIES)):
+        piece = draw_cover(rng)
+        row, col = (int(at) for at in rng.integers(0, patch, 2))
+        kind = int(label[row, col])
+        year = int(rng.integers(1, changes + 1))
+        if kind == UNKNOWN:
+            continue
+        sources = series.sources[1 - kind if rng.random() < _CHANGES else kind]
+        if not len(sources):
+            continue
+        source = sources[rng.integers(len(sources))]
+        reach = len(piece) // 2
+        top, left = max(0, row - reach), max(0, col - reach)
+        place = slice(top, min(patch, row + reach + 1)), slice(left, min(patch, col + reach + 1))
+        cover = piece[
+            tuple(slice(p.start - at + reach, p.stop - at + reach) for p, at in zip(place, (row, col), strict=True))
+        ]
+        origin = tuple(
+            slice(p.start - at + s, p.stop - at + s)
+            for p, at, s in zip(place, (row, col), source.tolist(), strict=True)
+        )
+        outside = any(o.start < 0 or o.stop > n for o, n in zip(origin, series.label.shape, strict=True))
+        if outside or touched[place][cover > 0].any():
+            continue
+        share = cover[..., np.newaxis]
+        target = values[year:, *place]
+        # Edge cells see both kinds of land. NaN of either stays NaN.
+        target += np.where(share > 0, series.values(*origin, first=year) - target, 0) * share
+        most = cover >= 0.5
+        now[place][most] = series.label[origin][most]
+        since[place][most] = year
+        touched[place] |= cover > 0
+    history = np.where(label == 1, 1, 0)
+    changed = (since > 0) & (now != label)
+    history[changed & (label == 0)] = 1 + since[changed & (label == 0)]
+    history[changed & (label == 1)] = 1 + changes + since[changed & (label == 1)]
+    counts = (label != UNKNOWN) & (now != UNKNOWN) & ~np.isnan(values[..., 0]).all(axis=0)
+    # Cells at the border of the patch do not see their surroundings.
+    counts[:HALO] = counts[-HALO:] = counts[:, :HALO] = counts[:, -HALO:] = False
+    stable = np.flatnonzero(counts & (history < 2))
+    cells = np.concatenate([np.flatnonzero(counts & (history > 1)), rng.permutation(stable)[:STABLE]])
+    around = surroundings(values).reshape(len(values), label.size, -1)[:, cells]
+    return Examples(pair_features(around), history.ravel()[cells])
+
+
+def _choose_patch(series: Series, rng: np.random.Generator, patch: int) -> tuple[slice, slice]:
+    """Choose a patch around a cell of the ground; half of them around sealed cells, which are rare."""
+    cells = series.sources[int(rng.random() < 0.5)]
+    if not len(cells):
+        cells = max(series.sources, key=len)
+    at = cells[rng.integers(len(cells))]
+    first = [int(np.clip(a - rng.integers(patch), 0, n - patch)) for a, n in zip(at, series.label.shape, strict=True)]
+    return slice(first[0], first[0] + patch), slice(first[1], first[1] + patch)
+
+
+def draw_cover(rng: np.random.Generator) -> np.ndarray:
+    """Draw the share of each cell that a turned rectangle or ellipse covers: array (row, col), float32, 0-1, odd sides, centred."""
+    size, stretch = np.exp(rng.uniform(np.log(_LEAST_CELLS), np.log(_MOST_CELLS))), np.exp(rng.normal(0, 0.25))
+    half = size / 2 * np.array([stretch, 1 / stretch])
+    reach = int(np.ceil(half.max() * np.sqrt(2))) + 2
+    turn, (down, right) = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5, 2)
+    along = (np.arange((2 * reach + 1) * _POINTS) + 0.5) / _POINTS - reach - 0.5
+    y, x = (along - down)[:, np.newaxis], (along - right)[np.newaxis, :]
+    u, v = (x * np.cos(turn) + y * np.sin(turn)) / half[0], (y * np.cos(turn) - x * np.sin(turn)) / half[1]
+    # An ellipse of the same area as the rectangle.
+    inside = np.maximum(np.abs(u), np.abs(v)) < 1 if rng.random() < 0.6 else u * u + v * v < 4 / np.pi
+    side = 2 * reach + 1
+    cover = inside.reshape(side, _POINTS, side, _POINTS).mean(axis=(1, 3)).astype(np.float32)
+    if rng.random() < 0.7:
+        # Neighbouring cells share light.
+        cover = gaussian_filter(cover, 0.45)
+        cover[cover < 0.02] = 0
+    return cover

@@ -1,0 +1,102 @@
+"""The series net: for each pair of neighbouring years it compares what a cell and its surroundings were before and after.
+
+One net serves all pairs, so a model fits series of any length, and a new year needs no new model. Its four outputs for a pair are log-odds
+of: unsealed, sealed, sealed at this pair, unsealed at this pair. The first two are averaged over the pairs; together they give one logit for
+each history of core/series.py, and training compares all histories of a cell at once, so the net also learns to tell years apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imperviouslib.core import splice
+from imperviouslib.core.splice import Series
+from imperviouslib.edge.unet import import_keras, interruptible, load_net, seed_everything
+
+OUTPUTS = 4
+WIDTHS = (64, 64, 32)
+"""Units of the hidden layers."""
+RATE = 2e-3
+"""Learning rate at the start; it falls to a hundredth of it along a cosine."""
+
+
+def build_net(planes: int) -> Any:
+    """Build the net: (cell, plane) float32, as `splice.pair_features` gives it for one pair, to (cell, 4) logits."""
+    keras = import_keras()
+    layers = keras.layers
+    seen = keras.Input((planes,), name="pair")
+    x = seen
+    for number, width in enumerate(WIDTHS):
+        x = layers.Dense(width, activation="relu", name=f"hidden{number}")(x)
+    return keras.Model(seen, layers.Dense(OUTPUTS, name="logits")(x), name="series")
+
+
+def fit(
+    series: Series,
+    *,
+    seed: int,
+    steps: int,
+    patches: int = 8,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Any, np.ndarray]:
+    """Fit a net to spliced series.
+
+    steps, patches : number of batches, and of patches that each is drawn from
+    progress : called after each batch with the number of batches done and their total
+    Returns: the net; and the shares in the training data, array (4,), in the order of its outputs
+    """
+    keras = import_keras()
+    import tensorflow as tf
+
+    seed_everything(seed)
+    pairs = len(series.features) - 1
+    net = build_net(splice.planes(len(series.mean)))
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps, alpha=0.01))
+    counts = np.zeros(2 + 2 * pairs)
+
+    @tf.function(reduce_retracing=True)
+    def learn(seen: Any, history: Any) -> None:
+        with tf.GradientTape() as tape:
+            logits = tf.reshape(net(tf.reshape(seen, (-1, seen.shape[-1])), training=True), (pairs, -1, OUTPUTS))
+            stable = tf.reduce_mean(logits[..., :2], axis=0)
+            changed = tf.reshape(tf.transpose(logits[..., 2:], (1, 2, 0)), (-1, 2 * pairs))
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(history, tf.concat([stable, changed], -1))
+            loss = tf.reduce_mean(loss)
+        optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
+
+    with interruptible() as raise_if_interrupted:
+        for step in range(steps):
+            rng = np.random.default_rng([seed, step])
+            drawn = [splice.draw_examples(series, rng) for _patch in range(patches)]
+            history = np.concatenate([one.history for one in drawn])
+            counts += np.bincount(history, minlength=len(counts))
+            learn(tf.constant(np.concatenate([one.features for one in drawn], axis=1)), tf.constant(history))
+            progress(step + 1, steps)
+            raise_if_interrupted()
+    shares = counts / counts.sum()
+    return net, np.array([shares[0], shares[1], shares[2 : 2 + pairs].mean(), shares[2 + pairs :].mean()])
+
+
+def open_net(path: Path, *, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """Read a net for `run_net`."""
+    return run_net(load_net(path, threads=threads))
+
+
+def run_net(net: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Compile a net for prediction: from array (pair, row, col, plane), float32, to logits (pair, 4, row, col), float32."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, net.input.shape[-1]), tf.float32)])
+    def graph(seen: Any) -> Any:
+        return net(seen, training=False)
+
+    def logits(seen: np.ndarray) -> np.ndarray:
+        pairs, rows, cols, planes = seen.shape
+        found = graph(tf.constant(seen.reshape(-1, planes))).numpy().reshape(pairs, rows, cols, OUTPUTS)
+        return np.moveaxis(found, -1, 1)
+
+    return logits

@@ -1,0 +1,289 @@
+"""The maps of the histories of cells, made from all years together: when each cell was sealed or unsealed, and how probable that is.
+
+Evidence from the yearly maps (step test) and from the features (series net) is computed strip by strip and kept in a file. Then the region's
+rates are estimated from it, and the probabilities of all maps are computed in a second pass. Maps get their names at the end, so a run that
+was stopped leaves none, and the next run begins with the histories again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from imperviouslib import __version__
+from imperviouslib.core import mapnames, series, splice
+from imperviouslib.core.card import Card, SeriesRecord
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.legend import ARTIFICIAL, CLASSES
+from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.provenance import SeriesProvenance
+from imperviouslib.core.series import Histories, Rates
+from imperviouslib.core.settings.predict import PredictSettings
+from imperviouslib.edge import grass
+from imperviouslib.edge.ardfile import ArdFile
+from imperviouslib.edge.modelfile import SERIES
+from imperviouslib.edge.rasterfile import TiffWriter
+
+_ROWS, _COLUMNS = 256, 256
+"""Rows of a strip, and columns of it whose pairs of years are in memory at once."""
+_SAMPLE = 2_000_000
+"""About how many cells the rates are estimated from."""
+_OTHERS = tuple(c for c in CLASSES if c.code != ARTIFICIAL)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A map of the histories."""
+
+    name: str
+    """Name in the GRASS database."""
+    kind: str
+    """SEALED, SERIES, SEALING or UNSEALING of core/mapnames.py."""
+    first: int
+    last: int
+    """Years; equal for a map of one year."""
+
+    @property
+    def title(self) -> str:
+        """Title for people."""
+        words = {
+            mapnames.SEALED: _("Probability of sealed land"), mapnames.SERIES: _("Land cover class by the series"),
+            mapnames.SEALING: _("Probability of sealing"), mapnames.UNSEALING: _("Probability of unsealing"),
+        }  # fmt: skip
+        span = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
+        return f"{words[self.kind]}, {span}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """The histories of one region."""
+
+    ard: ArdFile
+    card: Card
+    record: SeriesRecord
+    histories: Histories
+    part: Grid
+    prefix: str
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The maps to write."""
+        years, pairs = self.histories.years, list(self.histories.pairs)
+        if len(years) > 2:
+            pairs.append((years[0], years[-1]))
+        kinds = (mapnames.SEALED, mapnames.SERIES), (mapnames.SEALING, mapnames.UNSEALING)
+        return (
+            *(Layer(PeriodMap(self.prefix, str(y), kind).name, kind, y, y) for y in years for kind in kinds[0]),
+            *(Layer(mapnames.change_map(self.prefix, p, kind), kind, *p) for p in pairs for kind in kinds[1]),
+        )
+
+    @property
+    def provenance(self) -> SeriesProvenance:
+        """What the maps are made from; without rates, which are estimated later."""
+        digests = {year: self.ard.digests[self.ard.periods.index(str(year))] for year in self.histories.years}
+        return SeriesProvenance(
+            years=self.histories.years, series=self.record.sha256, model=self.card.model_sha256,
+            data={str(year): digest for year, digest in digests.items()}, bounds=self.part.bounds, version=__version__,
+        )  # fmt: skip
+
+    def yearly(self, class_key: str) -> list[str]:
+        """Return the names of the yearly probability maps of a class."""
+        layer = mapnames.probability_layer(class_key)
+        return [PeriodMap(self.prefix, str(year), layer).name for year in self.histories.years]
+
+
+def predict(ard: ArdFile, card: Card, years: tuple[int, ...], part: Grid, settings: PredictSettings) -> None:
+    """Map the histories, unless these maps exist."""
+    if card.series is None:
+        return
+    task = Task(ard, card, card.series, Histories(years), part, settings.output)
+    names = [layer.name for layer in task.layers]
+    outdated = _check_existing(task)
+    if outdated is None:
+        grass.message(
+            _("Histories of {}-{} exist already, from this model and these data.").format(years[0], years[-1])
+        )
+        grass.remove_superseded(names)
+        return
+    grass.message(_("Judging the histories of cells in {} years...").format(len(years)))
+    mark = uuid.uuid4().hex[:8]
+    folder = grass.linked_folder() if settings.link else grass.temporary_folder()
+    files = {layer: folder / f"{layer.name}.{mark}.tif" for layer in task.layers}
+    temporary = {layer: grass.temporary_name(layer.name) for layer in task.layers}
+    finished = False
+    try:
+        with _scratch(len(task.histories), part.shape, mark) as evidence:
+            _gather(task, evidence, settings)
+            rates = resolve_rates(evidence, task.histories)
+            _write(task, evidence, rates, files)
+        provenance = replace(task.provenance, rates=asdict(rates))
+        for layer, name in temporary.items():
+            grass.import_tiff(files[layer], name, link=settings.link)
+            _describe(name, layer, provenance, ard)
+        grass.remove([*names, *outdated])
+        grass.rename({temporary[layer]: layer.name for layer in task.layers})
+        finished = True
+    finally:
+        grass.remove(temporary.values())
+        if not (settings.link and finished):
+            for path in files.values():
+                path.unlink(missing_ok=True)
+        grass.remove_superseded(names)
+    grass.message(
+        _("Histories of {}-{}: {:.2f} % of the land is sealed in all years, {:.4f} % is sealed and {:.4f} % unsealed in a year ({}).").format(
+            years[0], years[-1], 100 * rates.always, 100 * rates.gain, 100 * rates.loss,
+            _("estimated from this region") if rates.source == "region" else _("default rates of change"),
+        )
+    )  # fmt: skip
+
+
+def _check_existing(task: Task) -> list[str] | None:
+    """Return the maps to remove beside those to be written; None if nothing is to be done.
+
+    Maps of fewer years of the same series are replaced, since a new year revises the histories of the earlier ones. Raises InputError if
+    maps of these names come from something else.
+    """
+    names = [layer.name for layer in task.layers]
+    present = [name for name in names if grass.exists(name)]
+    if grass.overwrite():
+        return []
+    earlier: set[str] = set()
+    current = 0
+    for name in present:
+        found = grass.read_provenance(name)
+        known = isinstance(found, SeriesProvenance)
+        difference = task.provenance.difference(found) if known else "origin"
+        if difference and known and task.provenance.extends(found):
+            earlier.update(layer.name for layer in replace(task, histories=Histories(found.years)).layers)
+        elif difference:
+            raise InputError(
+                _("Map <{}> already exists, but was not made by this command (different: {})").format(name, difference),
+                then=_("Use --overwrite to replace it, or choose another output=."),
+            )
+        else:
+            current += 1
+    if current == len(names):
+        return None
+    if earlier:
+        grass.message(_("The histories of earlier years are revised with the new ones."))
+    return [name for name in sorted(earlier - set(names)) if grass.exists(name)]
+
+
+@contextlib.contextmanager
+def _scratch(histories: int, shape: tuple[int, int], mark: str) -> Iterator[np.ndarray]:
+    """Give room on the disk for the evidence: array (history, row, col), float16, NaN = never seen."""
+    path = grass.temporary_folder() / f"evidence.{mark}.bin"
+    try:
+        yield np.memmap(path, np.float16, "w+", shape=(histories, *shape))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _gather(task: Task, evidence: np.ndarray, settings: PredictSettings) -> None:
+    """Compute the evidence of all cells."""
+    from imperviouslib.edge import seriesnet  # It imports TensorFlow when it is used.
+
+    net = seriesnet.open_net(settings.model / SERIES, threads=settings.threads)
+    shares, prior = np.array(task.record.shares), task.card.prior[CLASSES[0].key]
+    strips = list(task.part.parts(_ROWS))
+    maps = grass.read_strips(task.yearly(CLASSES[0].key), [], task.part, _ROWS)
+    for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logit = np.where(scaled > 0, np.log(scaled / (10_000 - scaled)), np.nan)
+        for window in strip.parts(_ROWS, _COLUMNS):
+            rows, cols = window.slices_in(strip)
+            near, seen = _evidence_of_features(task, window, net, shares)
+            both = series.combine([near, series.step_evidence(logit[:, rows, cols], prior)])
+            # A cell is seen in a year if it has a yearly map there; features and maps agree in this.
+            both[:, ~seen] = np.nan
+            evidence[(slice(None), *window.slices_in(task.part))] = both
+        grass.percent(number + 1, 2 * len(strips))
+
+
+def _evidence_of_features(task: Task, window: Grid, net, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the evidence of the series net: array (history, row, col); and which cells were seen in some year: array (row, col), bool."""
+    around = window.grown(splice.HALO)
+    planes = [np.moveaxis(task.ard.read(str(year), around), 0, -1) for year in task.histories.years]
+    values = splice.scaled(planes, np.array(task.card.scaling.mean), np.array(task.card.scaling.deviation))
+    inner = (slice(None), *window.slices_in(around))
+    seen = ~np.isnan(values[inner][..., 0])
+    logits = net(splice.pair_features(splice.surroundings(values)[inner]))
+    return series.pair_evidence(logits, shares, seen), seen.any(axis=0)
+
+
+def resolve_rates(evidence: np.ndarray, histories: Histories) -> Rates:
+    """Estimate the rates from cells at regular distances, and tell the user where they are not believed."""
+    stride = max(1, round((evidence[0].size / _SAMPLE) ** 0.5))
+    sample = np.asarray(evidence[:, ::stride, ::stride], np.float32).reshape(len(evidence), -1)
+    sample = sample[:, ~np.isnan(sample[0])]
+    if not sample.size:
+        return series.default_rates(0.1)
+    rates = series.fit_rates(sample, histories)
+    if rates.source != "region":
+        grass.warning(
+            _(
+                "The region does not show how often land is sealed or unsealed. Default rates are used: {} and {} of the sealed land in a year."
+            ).format(f"{100 * series.DEFAULT_GAIN:g} %", f"{100 * series.DEFAULT_LOSS:g} %")
+        )
+    return rates
+
+
+def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer, Path]) -> None:
+    """Compute all maps strip by strip and write them to GeoTIFFs on the region."""
+    histories = task.histories
+    others = [name for land in _OTHERS for name in task.yearly(land.key)]
+    strips = list(task.part.parts(_ROWS))
+    with contextlib.ExitStack() as stack:
+        out = {
+            layer: stack.enter_context(
+                TiffWriter(path, task.part, "uint8", nodata=0)
+                if layer.kind == mapnames.SERIES
+                else TiffWriter(path, task.part, "float32", nodata=float("nan"))
+            )
+            for layer, path in files.items()
+        }
+        maps = grass.read_strips(others, [], task.part, _ROWS)
+        for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
+            where = strip.slices_in(task.part)
+            found = series.posterior(np.asarray(evidence[(slice(None), *where)], np.float32), rates, histories)
+            total = scaled.reshape(len(_OTHERS), len(histories.years), *strip.shape).sum(axis=1)
+            other = np.array([land.code for land in _OTHERS], np.uint8)[total.argmax(axis=0)]
+            stocks = histories.stocks(found)
+            change = {mapnames.SEALING: found[histories.gains], mapnames.UNSEALING: found[histories.losses]}
+            for layer, writer in out.items():
+                first, last = histories.years.index(layer.first), histories.years.index(layer.last)
+                if layer.kind == mapnames.SEALED:
+                    plane = stocks[first]
+                elif layer.kind == mapnames.SERIES:
+                    classes = np.where(stocks[first] >= 0.5, np.uint8(ARTIFICIAL), other)
+                    plane = np.where(np.isnan(stocks[first]), np.uint8(0), classes)
+                else:
+                    plane = change[layer.kind][first:last].sum(axis=0)
+                writer.write(plane, strip)
+            grass.percent(len(strips) + number + 1, 2 * len(strips))
+
+
+_COLOURS = {mapnames.SEALED: "178:24:43", mapnames.SEALING: "178:24:43", mapnames.UNSEALING: "33:102:172"}
+
+
+def _describe(name: str, layer: Layer, provenance: SeriesProvenance, ard: ArdFile) -> None:
+    """Write colours, categories, title, history and provenance of a map."""
+    if layer.kind == mapnames.SERIES:
+        grass.style_classes(name)
+    else:
+        grass.run("r.colors", map=name, rules="-", stdin=f"0 255:255:255\n1 {_COLOURS[layer.kind]}\n")
+    years = provenance.years
+    grass.describe(
+        name,
+        title=layer.title,
+        units=None if layer.kind == mapnames.SERIES else "probability",
+        history=f"r.unet.predict: series net {provenance.series[:12]} on {ard.path.name}, {years[0]}-{years[-1]}",
+        provenance=provenance,
+        sources=(str(ard.path),),
+    )

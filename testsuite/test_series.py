@@ -1,0 +1,262 @@
+"""The histories of cells: evidence, rates, probabilities, and the spliced examples that the series net learns from."""
+
+import numpy as np
+import pytest
+
+from imperviouslib.core import series, splice
+from imperviouslib.core.series import ALWAYS, NEVER, Histories, Rates
+from imperviouslib.core.splice import UNKNOWN, Series
+
+YEARS = Histories((2017, 2018, 2019, 2020))
+
+
+def test_the_histories_of_four_years():
+    assert len(YEARS) == 8 and YEARS.pairs == ((2017, 2018), (2018, 2019), (2019, 2020))
+    assert YEARS.sealed().astype(int).tolist() == [
+        [0, 0, 0, 0], [1, 1, 1, 1],
+        [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1],
+        [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0],
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="two years"):
+        Histories((2017,))
+
+
+def test_stocks_gains_and_losses_agree_in_every_cell():
+    probability = np.random.default_rng(1).dirichlet(np.ones(len(YEARS)), (5, 7)).transpose(2, 0, 1)
+    stocks, gains, losses = YEARS.stocks(probability), probability[YEARS.gains], probability[YEARS.losses]
+    assert np.allclose(np.diff(stocks, axis=0), gains - losses, atol=1e-12)
+    assert np.allclose(stocks[-1] - stocks[0], gains.sum(axis=0) - losses.sum(axis=0), atol=1e-12)
+
+
+# The step test
+
+
+def plain_step_evidence(logit, prior):
+    """The step test of one cell, written as its formula."""
+    nu, c = series.STEP_FREEDOM, series.STEP_SCATTER
+    value = [v - np.log(prior / (1 - prior)) for v in logit]
+    known = [v for v in value if not np.isnan(v)]
+
+    def chance(mean):
+        return np.log(1 / (1 + np.exp(-mean)))
+
+    def scatter(values):
+        return sum((v - np.mean(values)) ** 2 for v in values)
+
+    never, always = chance(-np.mean(known)), chance(np.mean(known))
+    gains, losses = [], []
+    for k in range(1, len(value)):
+        before, after = ([v for v in part if not np.isnan(v)] for part in (value[:k], value[k:]))
+        if not before or not after:
+            gains.append(never if before else always)
+            losses.append(always if before else never)
+            continue
+        fit = nu / 2 * np.log((scatter(known) + c) / (scatter(before) + scatter(after) + c)) - 1
+        gains.append(fit + chance(-np.mean(before)) + chance(np.mean(after)))
+        losses.append(fit + chance(np.mean(before)) + chance(-np.mean(after)))
+    return [never, always, *gains, *losses]
+
+
+def test_the_step_test_is_its_formula_also_with_unseen_years():
+    rng = np.random.default_rng(2)
+    logit = rng.normal(0, 3, (6, 40))
+    logit[rng.random(logit.shape) < 0.3] = np.nan
+    logit[0, :4], logit[-2:, 4:8] = np.nan, np.nan
+    logit[2, np.isnan(logit).all(axis=0)] = 1.0
+    expected = np.array([plain_step_evidence(cell, 0.2) for cell in logit.T]).T
+    assert np.allclose(series.step_evidence(logit, 0.2), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("logit", "best"),
+    [
+        ([-4, -4.2, -3.9, -4], NEVER), ([3, 2.8, 3.1, 3], ALWAYS), ([-4, -4, 1, 1.2], 3), ([-4, -4, -4, 1.5], 4),
+        ([3, 0.5 - 3, -3, -3], 5), ([3, 3, 3.2, -2], 7),
+        # A cell that always looks half sealed has not changed.
+        ([-0.4, 0.3, -0.5, 0.2], NEVER),
+    ],
+)  # fmt: skip
+def test_a_cell_is_judged_against_its_own_level(logit, best):
+    evidence = series.step_evidence(np.array(logit, float), 0.5)
+    shares = Rates(0.1, 0.002, 0.001).shares(YEARS)
+    assert np.argmax(evidence + np.log(shares)) == best
+
+
+# The evidence of the series net
+
+
+def test_evidence_of_the_net_takes_out_the_shares_of_its_training():
+    logits = np.log(np.array([[0.6, 0.3, 0.08, 0.02], [0.5, 0.4, 0.06, 0.04]]))
+    shares = np.array([0.5, 0.4, 0.05, 0.05])
+    evidence = series.pair_evidence(logits[..., np.newaxis], shares, np.ones((3, 1), bool))[:, 0]
+    stable = np.log([0.6 * 0.5, 0.3 * 0.4]) / 2 - np.log([0.5, 0.4])
+    assert np.allclose(evidence, [*stable, *np.log([0.08 / 0.05, 0.06 / 0.05, 0.02 / 0.05, 0.04 / 0.05])], atol=1e-6)
+
+
+def test_a_change_before_which_nothing_was_seen_cannot_be_told_from_no_change():
+    logits = np.random.default_rng(3).normal(size=(3, 4, 1))
+    seen = np.array([False, True, True, False])[:, np.newaxis]
+    evidence = series.pair_evidence(logits, np.full(4, 0.25), seen)[:, 0]
+    gains, losses = evidence[YEARS.gains], evidence[YEARS.losses]
+    assert gains[0] == evidence[ALWAYS] and losses[0] == evidence[NEVER]
+    assert gains[2] == evidence[NEVER] and losses[2] == evidence[ALWAYS]
+    assert gains[1] not in (evidence[NEVER], evidence[ALWAYS])
+
+
+# Rates and probabilities
+
+
+def drawn_evidence(rates, cells, strength, seed=1):
+    """Evidence of cells whose histories are drawn by these rates: noise of this many nats, and as much more for the true history."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(len(YEARS), cells, p=rates.shares(YEARS))
+    # A Gaussian of variance s about s/2 (or -s/2) is a log likelihood ratio that means what it says.
+    evidence = rng.normal(-strength / 2, strength**0.5, (len(YEARS), cells))
+    evidence[truth, np.arange(cells)] += strength
+    return evidence.astype(np.float32), truth
+
+
+@pytest.mark.parametrize("gain", [0.0004, 0.004])
+def test_rates_are_found_in_the_regions_own_evidence(gain):
+    rates = Rates(0.12, gain, gain / 4)
+    evidence, truth = drawn_evidence(rates, 200_000, 25.0)
+    found = series.fit_rates(evidence, YEARS)
+    share = np.bincount(truth, minlength=len(YEARS)) / truth.size
+    assert found.source == "region"
+    assert found.always == pytest.approx(share[ALWAYS], rel=0.02)
+    assert found.gain == pytest.approx(share[YEARS.gains].mean(), rel=0.1)
+    expected = series.posterior(evidence, found, YEARS)[YEARS.gains].sum()
+    assert expected == pytest.approx(np.isin(truth, (2, 3, 4)).sum(), rel=0.1)
+
+
+def test_rates_that_collapse_or_explode_are_replaced_and_say_so():
+    rng = np.random.default_rng(4)
+    stable = rng.normal(0, 0.1, (len(YEARS), 5000)).astype(np.float32)
+    stable[2:] -= 12
+    stable[ALWAYS, :500] += 8
+    stable[NEVER, 500:] += 8
+    found = series.fit_rates(stable, YEARS)
+    assert found.source == "default" and found.always == pytest.approx(0.1, abs=0.01)
+    assert (found.gain, found.loss) == (series.DEFAULT_GAIN * found.always, series.DEFAULT_LOSS * found.always)
+    wild = stable.copy()
+    wild[2:4] += 30
+    assert series.fit_rates(wild, YEARS).source == "default"
+
+
+def test_probabilities_follow_evidence_and_rates():
+    rates = Rates(0.2, 0.01, 0.001)
+    flat = series.posterior(np.zeros((len(YEARS), 1), np.float32), rates, YEARS)[:, 0]
+    assert np.allclose(flat, rates.shares(YEARS))
+    evidence = np.zeros((len(YEARS), 1), np.float32)
+    evidence[3] = np.log(7.0)
+    found = series.posterior(evidence, rates, YEARS)[:, 0]
+    assert found[3] / found[NEVER] == pytest.approx(7 * 0.01 / rates.shares(YEARS)[NEVER], rel=1e-5)
+    assert found.sum() == pytest.approx(1, abs=1e-6)
+
+
+# What the net sees
+
+
+def test_features_of_a_pair_are_means_and_nearest_years_of_what_was_seen():
+    values = np.array([[1.0, 10], [3, 30], [np.nan, np.nan], [8, 80]], np.float32)[:, np.newaxis]
+    first, second, third = splice.pair_features(values)[:, 0]
+    assert first.tolist() == pytest.approx([1, 10, 5.5, 55, 1, 10, 3, 30, 0.25, 0.5])
+    assert second.tolist() == pytest.approx([2, 20, 8, 80, 3, 30, 8, 80, 0.5, 0.25])
+    assert third.tolist() == pytest.approx([2, 20, 8, 80, 3, 30, 8, 80, 0.5, 0.25])
+
+
+def test_surroundings_leave_out_cells_without_data():
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(2, 12, 11, 2)).astype(np.float32)
+    values[0, 3:6, 4] = np.nan
+    found = splice.surroundings(values)
+    assert found.shape == (2, 12, 11, 6) and np.isnan(found[0, 3:6, 4]).all()
+    for row, col in ((6, 5), (2, 4), (5, 5)):
+        for side, planes in ((3, slice(2, 4)), (9, slice(4, 6))):
+            reach = side // 2
+            near = values[0, max(0, row - reach) : row + reach + 1, max(0, col - reach) : col + reach + 1]
+            assert np.allclose(found[0, row, col, planes], np.nanmean(near, axis=(0, 1)), atol=1e-5)
+    assert splice.planes(2) == splice.pair_features(found).shape[-1]
+
+
+def test_covers_are_shares_of_pieces_of_every_size():
+    rng = np.random.default_rng(6)
+    covers = [splice.draw_cover(rng) for _piece in range(400)]
+    areas = [cover.sum() for cover in covers]
+    assert all(cover.shape[0] == cover.shape[1] and cover.shape[0] % 2 for cover in covers)
+    assert all(cover.min() >= 0 and cover.max() <= 1 for cover in covers)
+    # Nothing is cut off at the border.
+    assert max(cover[0].max() for cover in covers) == 0
+    assert min(areas) < 4 and max(areas) > 100
+
+
+# Spliced examples
+
+SEALED, GREEN = 9000, 1000
+
+
+@pytest.fixture
+def ground():
+    """Land of 120 x 120 cells, half of it sealed, in five years; the value tells the class, a few hundred more the year. A stripe is
+    foreign: it is not part of the ground and has values of its own."""
+    label = np.zeros((120, 120), np.int8)
+    label[:, 60:] = 1
+    label[50:54, :] = UNKNOWN
+    inside = np.ones(label.shape, bool)
+    inside[:, :30] = False
+    features = []
+    for year in range(5):
+        plane = np.where(label == 1, SEALED, GREEN) + 100 * year
+        plane[~inside] = 30_000
+        features.append(plane[..., np.newaxis].astype(np.uint16))
+    return Series(tuple(features), label, inside, np.array([0.0]), np.array([1.0]))
+
+
+def test_spliced_cells_look_like_their_history(ground):
+    rng = np.random.default_rng(7)
+    drawn = [splice.draw_examples(ground, rng) for _patch in range(60)]
+    histories = Histories((0, 1, 2, 3, 4))
+    count = np.zeros(len(histories), int)
+    for examples in drawn:
+        # Of the cell itself: the last year before and the first year after, without the years' own share.
+        pairs = len(examples.features)
+        before, after = examples.features[..., 6] % 30_000, examples.features[..., 9] % 30_000
+        before = before - 100 * np.arange(pairs)[:, np.newaxis]
+        after = after - 100 * np.arange(1, pairs + 1)[:, np.newaxis]
+        count += np.bincount(examples.history, minlength=len(histories))
+        for pair in range(pairs):
+            gained, lost = examples.history == 2 + pair, examples.history == 2 + pairs + pair
+            assert (before[pair, gained] == GREEN).all() and (after[pair, gained] >= (SEALED + GREEN) / 2 - 1).all()
+            assert (before[pair, lost] == SEALED).all() and (after[pair, lost] <= (SEALED + GREEN) / 2 + 1).all()
+        assert (before[0, examples.history == NEVER] == GREEN).all()
+    # All histories occur, each year about as often.
+    assert count.min() > 0.02 * count.sum() / len(histories) and count[histories.gains].min() > 0.3 * count[histories.gains].max()
+
+
+def test_no_example_comes_from_outside_the_ground_or_from_unknown_labels(ground):
+    rng = np.random.default_rng(8)
+    for _patch in range(40):
+        examples = splice.draw_examples(ground, rng)
+        own = examples.features[..., 6]
+        assert own.size and own.max() < 20_000
+    unknown = Series(ground.features, np.full_like(ground.label, UNKNOWN), ground.ground, ground.mean, ground.deviation)
+    assert [len(cells) for cells in unknown.sources] == [0, 0]
+
+
+def test_equal_generators_draw_equal_examples(ground):
+    one, two = (splice.draw_examples(ground, np.random.default_rng(9)) for _again in range(2))
+    assert (one.history == two.history).all() and np.array_equal(one.features, two.features)
+
+
+def test_the_net_learns_to_find_and_to_date_spliced_change(ground):
+    """Easy land: change is found where it is, in its year, and nothing else changes."""
+    from imperviouslib.edge import seriesnet
+
+    scaled = Series(ground.features, ground.label, ground.ground, np.array([5000.0]), np.array([4000.0]))
+    net, shares = seriesnet.fit(scaled, seed=1, steps=60)
+    assert shares.min() > 0 and shares[:2].sum() + 4 * shares[2:].sum() == pytest.approx(1)
+    examples = splice.draw_examples(scaled, np.random.default_rng(10))
+    logits = seriesnet.run_net(net)(examples.features[:, :, np.newaxis])[..., 0]
+    seen = np.ones((5, logits.shape[-1]), bool)
+    evidence = series.pair_evidence(logits, shares, seen)
+    assert (evidence.argmax(axis=0) == examples.history).mean() > 0.95
