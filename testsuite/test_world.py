@@ -33,16 +33,18 @@ from testsuite.world.faults import Fault
 from testsuite.world.fields import Warp
 from testsuite.world.files import write_csv
 from testsuite.world.labels import make_labels
-from testsuite.world.land import make_land
+from testsuite.world.land import NEVER, make_land
 from testsuite.world.make import main as make_main
 from testsuite.world.make import make_world
-from testsuite.world.materials import CLASS
+from testsuite.world.materials import CLASS, CODE, CROPS
 from testsuite.world.passes import BASELINES, passes
+from testsuite.world.plan import LandPlan
 from testsuite.world.processes import is_listening
 from testsuite.world.products import digital_numbers, write_jp2
 from testsuite.world.regions import make_regions
 from testsuite.world.serve import serve
 from testsuite.world.spec import TILES, Spec, parse_years
+from testsuite.world.surfaces import surface_reflectance
 from testsuite.world.truth import Truth
 from testsuite.world.view import View, Window, slope_towards_sun, tile_window
 
@@ -391,6 +393,116 @@ def test_towns_grow_at_the_rate_asked_for():
 def test_no_growth_is_no_change():
     land = make_land(Spec(seed=2, years=(2017, 2018), size_km=2, growth=0))
     assert (land.material(2017) == land.material(2018)).all()
+    assert (land.site_from == NEVER).all() and (land.since == NEVER).all()
+
+
+def test_towns_can_grow_ten_times_as_fast_as_by_default():
+    spec = Spec(seed=3, years=tuple(range(2017, 2024)), size_km=5, growth=0.03)
+    land = make_land(spec)
+    area = np.bincount(land.surface.ravel(), minlength=len(land.before))
+    sealed = [area[CLASS[land.material(y)] == 1].sum() for y in spec.years]
+    assert np.diff(sealed) / sealed[0] == pytest.approx(0.03, rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def growing():
+    """Plan and land of 6 x 6 km that grow for four years."""
+    spec = Spec(seed=4, years=(2017, 2018, 2019, 2020), size_km=6, growth=0.01)
+    return LandPlan(spec), make_land(spec)
+
+
+def test_building_ground_is_bare_for_half_a_year_to_two_years_and_not_sealed(growing):
+    _, land = growing
+    new = (CLASS[land.before] != 1) & (CLASS[land.after] == 1)
+    bare = land.since - land.site_from
+    assert new.any() and (land.site_until[new] == land.since[new]).all()
+    assert bare[new].min() >= 0.5 - 1e-3 and bare[new].max() <= 2 and np.ptp(bare[new]) > 1
+    for year in (2018, 2019, 2020):
+        built = new & (land.since == year)
+        assert (land.on_day(year - 1, 360)[0][built] == CODE["bare_soil"]).all()
+        assert (CLASS[land.material(year - 1)][built] != 1).all()
+        assert (land.on_day(year, 1)[0][built] == land.after[built]).all()
+
+
+def test_site_that_is_not_yet_dug_looks_like_the_rest_of_its_field(growing):
+    _, land = growing
+    later = land.site_from > 2018
+    assert later.any() and (land.on_day(2017, 200)[1] == land.parcel)[later].all()
+    fields = np.unique(land.parcel[later & np.isin(land.before, CROPS)])
+    assert np.isin(fields, land.parcel[land.since == NEVER]).mean() > 0.8
+
+
+def test_ground_is_dug_in_the_last_year_as_in_others(growing):
+    _, land = growing
+    area = np.bincount(land.surface.ravel(), minlength=len(land.before))
+    dug = [
+        area[(land.on_day(y, 200)[0] == CODE["bare_soil"]) & (CLASS[land.before] != 1)].sum() for y in range(2017, 2021)
+    ]
+    assert min(dug) > 0.4 * max(dug)
+
+
+def test_cleared_ground_is_not_sealed_from_its_year_on_and_bare_before_it_is_green(growing):
+    _, land = growing
+    gone = (CLASS[land.before] == 1) & (CLASS[land.after] != 1)
+    for year in (2018, 2019, 2020):
+        at = gone & (land.since == year)
+        assert (
+            at.any() and (CLASS[land.material(year)][at] == 3).all() and (CLASS[land.material(year - 1)][at] == 1).all()
+        )
+        assert (land.on_day(year, 100)[0][at] == CODE["bare_soil"]).all()
+        assert (land.on_day(year + 1, 200)[0][at] == land.after[at]).all()
+
+
+def test_rebuilt_ground_stays_sealed_on_every_day(growing):
+    _, land = growing
+    rebuilt = (CLASS[land.before] == 1) & (CLASS[land.after] == 1) & (land.since < NEVER)
+    area = np.bincount(land.surface.ravel(), minlength=len(land.before))
+    new = (CLASS[land.before] != 1) & (CLASS[land.after] == 1) & (land.since <= 2020)
+    assert 0.15 < area[rebuilt].sum() / area[new].sum() < 0.6
+    assert (land.before != land.after)[rebuilt].mean() > 0.8
+    for year, day in itertools.product(range(2017, 2021), (10, 130, 250)):
+        assert (CLASS[land.on_day(year, day)[0]][rebuilt] == 1).all()
+
+
+def test_towns_grow_at_their_edges_and_beside_roads_with_materials_of_their_own(growing):
+    plan, land = growing
+    new = ((CLASS[land.before] != 1) & (CLASS[land.material(2020)] == 1))[land.surface]
+    step = plan.shape[0] / plan.town.shape[0]
+    row, col = np.nonzero(new)
+    depth = plan.town[(row / step).astype(int), (col / step).astype(int)]
+    # 0 is the edge of a town, 1 its centre.
+    assert ((depth > -1) & (depth < 0.3)).mean() > 0.6
+    road = np.zeros(plan.shape, bool)
+    for line in plan.roads:
+        road[line.cells(plan.shape)] = True
+    to_road = ndimage.distance_transform_edt(~road) * 5
+    built_up = plan.town > 0
+    town_cells = ndimage.zoom(built_up, step, order=0)[: plan.shape[0], : plan.shape[1]]
+    outside = new & ~town_cells
+    assert np.median(to_road[outside]) < 0.3 * np.median(to_road[~town_cells])
+    added = set(land.after[(land.since <= 2020) & (CLASS[land.after] == 1)])
+    assert {CODE["asphalt_new"], CODE["roof_membrane"], CODE["pavers"]} <= added - set(land.before)
+
+
+def test_estates_fill_over_several_years(growing):
+    _, land = growing
+    hall = np.isin(land.after, [CODE["roof_membrane"], CODE["roof_gravel"], CODE["asphalt_new"]]) & (land.since <= 2020)
+    year = np.where(hall, land.since, 0)[land.surface]
+    groups, n = ndimage.label(ndimage.binary_dilation(year > 0, iterations=6))
+    years = [len(set(year[groups == k]) - {0}) for k in range(1, n + 1)]
+    assert max(years) >= 3
+
+
+def test_a_further_year_does_not_change_what_earlier_years_show():
+    short, long = (make_land(Spec(seed=4, years=tuple(range(2017, y)), size_km=3, growth=0.02)) for y in (2019, 2020))
+    for year in (2017, 2018):
+        a, b = ((land.on_day(year, 200), land) for land in (short, long))
+        assert (a[0][0][short.surface] == b[0][0][long.surface]).all()
+    spec = Spec(seed=4, years=(2017, 2018), size_km=3)
+    when = passes(spec)[0]
+    a, b = (surface_reflectance(spec, land, when)[land.surface] for land in (short, long))
+    same = (short.since[short.surface] == NEVER) & (long.since[long.surface] == NEVER)
+    assert (a[same] == b[same]).all()
 
 
 def test_labels_are_86_per_cent_right_and_have_the_real_codes(small):
@@ -1011,6 +1123,31 @@ def test_every_town_finds_its_place_and_worlds_are_built_up_alike():
         area = np.bincount(land.surface.ravel(), minlength=len(land.before))
         shares.append(area[CLASS[land.before] == 1].sum() / area.sum())
     assert max(shares) < 1.1 * min(shares)
+
+
+def test_blocks_of_a_town_lie_on_several_lattices_and_their_streets_bend():
+    plan = LandPlan(Spec(seed=3, years=(2018,), size_km=6))
+    town = int(plan.towns[:, 2].argmax())
+    own = np.flatnonzero(plan.district_town == town)
+    turns = plan.district_turn[own]
+    assert len(own) > 3 and np.ptp(turns) > 0.5 and np.ptp(plan.pitch[:, own], axis=1).min() > 5
+    x, y, radius = plan.towns[town]
+    row, col = (int(v / 5) for v in (plan.north - y, x - plan.west))
+    reach = int(0.8 * radius / 5)
+    rows, cols = (a.ravel() for a in np.mgrid[row - reach : row + reach, col - reach : col + reach])
+    blocks = plan.blocks(rows, cols)
+    there = blocks.number // (64 * 64)
+    assert len(set(there)) > 3 and set(there) <= set(own)
+    # The axes of the first district, where it is straight; streets leave them by tens of metres.
+    at = there == own[0]
+    u = (cols[at] + 0.5) * 5 + plan.west - plan.district_at[own[0], 0]
+    v = plan.north - (rows[at] + 0.5) * 5 - plan.district_at[own[0], 1]
+    along = u * np.cos(turns[0]) + v * np.sin(turns[0])
+    shift = (blocks.u[at] - along) % plan.pitch[0, own[0]] / plan.pitch[0, own[0]] * 2 * np.pi
+    # The resultant of the phases is 1 for straight streets.
+    assert np.hypot(np.cos(shift).mean(), np.sin(shift).mean()) < 0.95
+    # Between two districts there is a street.
+    assert blocks.street[blocks.border < 4].all() and (blocks.border < 4).any() and blocks.border.min() > -1e-6
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 9])

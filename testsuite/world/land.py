@@ -2,7 +2,8 @@
 
 The model is a lattice of 5 m cells. Each cell belongs to a *surface*: a piece of one material within one object (a parcel, or a quarter
 of a block in a town). So neighbours in one field or block look alike, and fields differ. A surface that is built upon carries the
-material before the change, the material after it, and the year of the change; therefore one lattice serves all years.
+material before the change, the material after it, the year of the change, and how long it is a building site; therefore one lattice serves
+all years.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from testsuite.world.growth import grow
+from testsuite.world.materials import MATERIALS
 from testsuite.world.plan import LandPlan
 from testsuite.world.spec import FINE_M, MARGIN_M, Spec
 
@@ -35,13 +37,17 @@ class Land:
     since: np.ndarray
     """(surface) int16, first year of the new state, NEVER where nothing changes."""
     parcel: np.ndarray
-    """(surface) int32, number of the object that the surface belongs to."""
-    dug: np.ndarray
-    """(surface) bool, bare soil from July of the year before the change."""
+    """(surface) int32, number of the object that the surface belongs to until the change."""
+    lot: np.ndarray
+    """(surface) int32, number of the object that it belongs to from the change on, and as a building site; equal to `parcel` without a change."""
+    site: np.ndarray
+    """(surface) uint8, material of the building site."""
+    site_from: np.ndarray
+    """(surface) float32, when the building site begins, in years: 2019.5 is July 2019; NEVER where there is none."""
+    site_until: np.ndarray
+    """(surface) float32, when it ends."""
     height: np.ndarray
     """(row, col) float32 on 40 m cells, metres above sea level."""
-    roads: np.ndarray
-    """(row, col) bool on 40 m cells, a main road is near, so that halls may be built."""
     towns: np.ndarray
     """(town, 3) float32: x, y, radius in metres."""
 
@@ -52,8 +58,15 @@ class Land:
         return self.surface[cut:-cut, cut:-cut]
 
     def material(self, year: int) -> np.ndarray:
-        """Return the material of each surface in a year, (surface) uint8."""
+        """Return the material of each surface in a year, (surface) uint8. A building site counts as what was there before, or what comes after."""
         return np.where(self.since <= year, self.after, self.before)
+
+    def on_day(self, year: int, day: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what lies there on a day of the year. Returns: material, object; arrays (surface)."""
+        now = year + (day - 0.5) / 366
+        dug = (self.site_from <= now) & (now < self.site_until)
+        material = np.where(dug, self.site, self.material(year))
+        return material, np.where(dug | (self.since <= year), self.lot, self.parcel)
 
     def save(self, folder: Path) -> None:
         """Write the arrays, for the processes that make the scenes."""
@@ -85,24 +98,28 @@ def make_land(spec: Spec) -> Land:
     there[objects] = True
     number = (np.cumsum(there) - 1).astype(np.int32)
     key = number[objects]
-    key *= 32
+    key *= len(MATERIALS)
     key += material
-    there = np.zeros(int(number[-1] + 1) * 32, bool)
+    there = np.zeros(int(number[-1] + 1) * len(MATERIALS), bool)
     there[key] = True
     keys = np.flatnonzero(there)
     number = (np.cumsum(there) - 1).astype(np.int32)
     surface = number[key]
-    before = (keys % 32).astype(np.uint8)
+    before = (keys % len(MATERIALS)).astype(np.uint8)
+    parcel = (keys // len(MATERIALS)).astype(np.int32)
+    never = np.full(len(keys), NEVER, np.float32)
     land = Land(
-        surface,
-        before,
-        before.copy(),
-        np.full(len(keys), NEVER, np.int16),
-        (keys // 32).astype(np.int32),
-        np.zeros(len(keys), bool),
-        plan.height,
-        plan.near_road,
-        plan.towns,
+        surface=surface,
+        before=before,
+        after=before.copy(),
+        since=never.astype(np.int16),
+        parcel=parcel,
+        lot=parcel.copy(),
+        site=before.copy(),
+        site_from=never,
+        site_until=never.copy(),
+        height=plan.height,
+        towns=plan.towns,
     )
     grow(land, spec, plan)
     return land

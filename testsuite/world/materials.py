@@ -73,6 +73,14 @@ MATERIALS: tuple[Material, ...] = (
     Material("peatbog", 106, (0.078, 0.102, 0.060, 0.145), (0.066, 0.090, 0.046, 0.185), (115, 170, 250, 290), 0.12, 0.10, 0.35),
     Material("water", 162, (0.035, 0.014, 0.010, 0.022), None, None, 0.22, 0.05),
     Material("bare_soil", 73, SOIL, None, None, 0.15, 0.08, 0.30),
+    # Only new buildings and building sites have these. They lie near the library's white roofs, light grey roof, black tile, asphalt 1-3,
+    # concrete 2 and 3; rubble lies between concrete 2 and soil.
+    Material("roof_membrane", 62, (0.230, 0.285, 0.240, 0.240), spread=0.28, texture=0.06),
+    Material("roof_gravel", 62, (0.180, 0.225, 0.200, 0.197), spread=0.20, texture=0.08),
+    Material("roof_solar", 62, (0.062, 0.072, 0.066, 0.064), spread=0.22, texture=0.06),
+    Material("asphalt_new", 62, (0.064, 0.084, 0.081, 0.069), spread=0.15, texture=0.06),
+    Material("pavers", 62, (0.205, 0.262, 0.206, 0.222), spread=0.25, texture=0.08),
+    Material("rubble", 62, (0.180, 0.275, 0.245, 0.195), spread=0.20, texture=0.12),
 )  # fmt: skip
 CODE = {m.name: i for i, m in enumerate(MATERIALS)}
 FIELD = ("cereal", "rape", "maize", "beet", "fallow")

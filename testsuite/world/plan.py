@@ -18,7 +18,9 @@ from testsuite.world.spec import FINE_M, Spec
 
 COARSE_M = 40
 STEP = COARSE_M // FINE_M
-PARCEL_KEYS, BLOCK_KEYS = 64 * 64, 128 * 128
+PARCEL_KEYS, BLOCK_KEYS = 64 * 64, 64 * 64
+NEAR_DISTRICTS = 4
+"""So many districts of towns are compared to find the nearest one of a cell."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,59 @@ class Mix:
         """Choose materials by their shares. chance : array, 0-1, uniformly distributed. Returns: codes, same shape."""
         codes = np.array([CODE[n] for n in self.names], np.uint8)
         return codes[np.minimum(np.searchsorted(np.cumsum(self.shares), chance, "right"), len(codes) - 1)]
+
+
+@dataclass(frozen=True)
+class Road:
+    """The middle line of a road, with a point every 2.5 m or a little more."""
+
+    x: np.ndarray
+    """(point) metres east of the land's north-west corner."""
+    y: np.ndarray
+    """(point) metres south of it."""
+    half_m: float
+
+    def cells(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Find the 5 m cells of the road. shape : rows and columns of the land. Returns: rows, columns; a cell may occur several times."""
+        reach = int(np.ceil(self.half_m / FINE_M))
+        rows, cols = [], []
+        for dr in range(-reach, reach + 1):
+            for dc in range(-reach, reach + 1):
+                row, col = np.floor(self.y / FINE_M).astype(int) + dr, np.floor(self.x / FINE_M).astype(int) + dc
+                ok = (col >= 0) & (row >= 0) & (col < shape[1]) & (row < shape[0])
+                ok &= np.hypot((col + 0.5) * FINE_M - self.x, (row + 0.5) * FINE_M - self.y) <= self.half_m
+                rows.append(row[ok])
+                cols.append(col[ok])
+        return np.concatenate(rows), np.concatenate(cols)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Where cells of a town lie in its blocks of houses. All fields: array (cell)."""
+
+    big: np.ndarray
+    """bool, the block belongs to a town, not to a village."""
+    number: np.ndarray
+    """int64, key of the block."""
+    u: np.ndarray
+    """Metres from the block's edge, along its first axis; the street lies at the edge."""
+    v: np.ndarray
+    """The same along its second axis."""
+    pitch_u: np.ndarray
+    """Metres, length of the block with its street."""
+    pitch_v: np.ndarray
+    border: np.ndarray
+    """Metres to the border of the district."""
+
+    @property
+    def street(self) -> np.ndarray:
+        """(cell) bool, the cell lies in a street: between two blocks, or between two districts."""
+        return (self.u < 7) | (self.v < 6) | (self.border < 4)
+
+    @property
+    def quarter(self) -> np.ndarray:
+        """(cell) int64, key of the quarter of the block."""
+        return self.number * 4 + 2 * (self.u > self.pitch_u / 2) + (self.v > self.pitch_v / 2)
 
 
 HOUSE_ROOFS = Mix(
@@ -50,6 +105,7 @@ class LandPlan:
         self.shape = (north - south) // FINE_M, (east - west) // FINE_M
         coarse = -(-self.shape[0] // STEP), -(-self.shape[1] // STEP)
         rng = spec.rng("plan")
+        self.spec = spec
         self.height = (
             55
             + 28 * fractal_noise(rng, coarse, COARSE_M, 7000, 3.4)
@@ -133,7 +189,8 @@ class LandPlan:
             inside[near] = np.maximum(inside[near], d)
         self.town = inside + 0.33 * self.ragged * np.clip(1 - np.abs(inside), 0, 1)
         self.which = which
-        self.town_turn = rng.uniform(0, np.pi / 2, len(placed))
+        town_turn = rng.uniform(0, np.pi / 2, len(placed))
+        self._districts(gx, gy, town_turn, 400 * scale)
         # Roads: the shortest tree that connects all towns, and some more.
         p = self.towns[:, :2].astype(float)
         d = np.hypot(*(p[:, None] - p[None]).transpose(2, 0, 1))
@@ -151,9 +208,9 @@ class LandPlan:
             j = int(np.argsort(d[i])[min(2, len(p) - 1)])
             if j != i and rng.random() < 0.5:
                 pairs.append((i, j))
-        near = np.zeros(gx.shape, bool)
+        self.roads: list[Road] = []
         for i, j in pairs:
-            self._draw_road(rng, p[i], p[j], 5.5 if max(self.towns[[i, j], 2]) > 900 else 3.6, 1, near)
+            self._draw_road(rng, p[i], p[j], 5.5 if max(self.towns[[i, j], 2]) > 900 else 3.6, 1)
         edge = np.array(
             [
                 [gx.min() - 20, gy.min() + rng.random() * np.ptp(gy)],
@@ -161,12 +218,11 @@ class LandPlan:
             ]
         )
         for end in edge:
-            self._draw_road(rng, p[0], end, 6.5, 1, near)
-            self._draw_road(rng, p[0] + 150, end + np.array([0, 1500]), 5.0, 2, None)
-        self.near_road = ndimage.binary_dilation(near, iterations=2)
+            self._draw_road(rng, p[0], end, 6.5, 1)
+            self._draw_road(rng, p[0] + 150, end + np.array([0, 1500]), 5.0, 2)
 
-    def _draw_road(self, rng, start, end, half_m: float, code: int, near: np.ndarray | None) -> None:
-        """Stamp a winding road or railway of half width `half_m` with `code` into the 5 m lattice, and mark it in `near`."""
+    def _draw_road(self, rng, start, end, half_m: float, code: int) -> None:
+        """Stamp a winding road (code 1, also kept in `roads`) or railway (2) of half width `half_m` into the 5 m lattice."""
         length = float(np.hypot(*(end - start)))
         t = np.linspace(0, 1, max(8, int(length / 2.5)))
         knots = np.linspace(0, 1, 9)
@@ -175,19 +231,10 @@ class LandPlan:
         ahead = (end - start) / max(length, 1)
         x = start[0] + t * (end[0] - start[0]) - ahead[1] * sway
         y = start[1] + t * (end[1] - start[1]) + ahead[0] * sway
-        reach = int(np.ceil(half_m / FINE_M))
-        for dr in range(-reach, reach + 1):
-            for dc in range(-reach, reach + 1):
-                col = np.floor((x - self.west) / FINE_M).astype(int) + dc
-                row = np.floor((self.north - y) / FINE_M).astype(int) + dr
-                ok = (col >= 0) & (row >= 0) & (col < self.shape[1]) & (row < self.shape[0])
-                cx, cy = self.west + (col + 0.5) * FINE_M, self.north - (row + 0.5) * FINE_M
-                ok &= np.hypot(cx - x, cy - y) <= half_m
-                self.stamps[row[ok], col[ok]] = code
-        if near is not None:
-            col, row = ((x - self.west) / COARSE_M).astype(int), ((self.north - y) / COARSE_M).astype(int)
-            ok = (col >= 0) & (row >= 0) & (col < near.shape[1]) & (row < near.shape[0])
-            near[row[ok], col[ok]] = True
+        road = Road(x - self.west, self.north - y, half_m)
+        self.stamps[road.cells(self.shape)] = code
+        if code == 1:
+            self.roads.append(road)
 
     def _dig_pits_and_lakes(self, rng: np.random.Generator) -> None:
         """Stamp quarries (3, some with water, 4) and lakes (4) into the 5 m lattice."""
@@ -240,10 +287,10 @@ class LandPlan:
         self.width = rng.uniform(75, 210, n)
         self.length = rng.uniform(140, 400, n)
         self.n_parcels = n * PARCEL_KEYS
-        self.n_keys = self.n_parcels + len(self.towns) * BLOCK_KEYS * 4
+        self.n_keys = self.n_parcels + len(self.district_at) * BLOCK_KEYS * 4
         self.crop = rng.choice(CROPS, self.n_parcels, p=CROP_SHARES).astype(np.uint8)
         self.luck = rng.random(self.n_parcels, np.float32)
-        self.block = rng.random((4, len(self.towns) * BLOCK_KEYS), np.float32)
+        self.block = rng.random((4, len(self.district_at) * BLOCK_KEYS), np.float32)
         self.house = rng.random(1 << 16, np.float32)
 
     def strip(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -271,7 +318,7 @@ class LandPlan:
         edge = np.minimum(u - pc * width, v - pr * length)
         material = self._open_land(rows, parcel, edge)
         del u, v, pc, pr, width, length, edge, district
-        key = self._town(rows, x + mx, y + my, parcel, material)
+        key = self._town(rows, parcel, material)
         self._apply_stamps(rows, material)
         return key, material
 
@@ -304,7 +351,72 @@ class LandPlan:
         material[river < 0] = CODE["water"]
         return material
 
-    def _town(self, rows: slice, x: np.ndarray, y: np.ndarray, parcel: np.ndarray, material: np.ndarray) -> np.ndarray:
+    def _districts(self, gx: np.ndarray, gy: np.ndarray, town_turn: np.ndarray, village_m: float) -> None:
+        """Divide the towns into districts, each with blocks of its own direction and size, and draw how streets bend.
+
+        village_m : greatest radius of a place that is built like a village
+        """
+        rng = self.spec.rng("districts")
+        radius = self.towns[:, 2].astype(float)
+        self.is_town = radius > village_m
+        number = np.where(self.is_town, np.maximum(1, np.rint((radius / 420) ** 2)), 1).astype(int)
+        town = np.repeat(np.arange(len(radius)), number)
+        # The first district of each town lies in its centre, the others around it.
+        first = np.r_[True, town[1:] != town[:-1]]
+        away, angle = radius[town] * np.sqrt(rng.uniform(0.02, 1.1, len(town))), rng.uniform(0, 2 * np.pi, len(town))
+        away[first] = 0
+        self.district_town = town
+        self.district_at = self.towns[town, :2] + away[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+        self.district_turn = town_turn[town] + np.where(first, 0, rng.normal(0, 0.45, len(town)))
+        size = rng.uniform(0.8, 1.25, (2, len(town)))
+        self.pitch = np.where(self.is_town[town], [[96.0], [66.0]], [[120.0], [74.0]]) * size
+        # Streets bend by some tens of metres over some hundreds.
+        self.bend = [22 * fractal_noise(rng, gx.shape, COARSE_M, 900, 4.0) for _ in range(2)]
+        # The nearest districts of each coarse cell, of its own town.
+        self.near_district = np.zeros((NEAR_DISTRICTS, *gx.shape), np.int32)
+        for number in range(len(radius)):
+            own, at = np.flatnonzero(town == number), self.which == number
+            nearest = cKDTree(self.district_at[own]).query(
+                np.column_stack([gx[at], gy[at]]), list(range(1, NEAR_DISTRICTS + 1))
+            )[1]
+            # Where a town has fewer districts, its last one is repeated.
+            self.near_district[:, at] = own[np.minimum(nearest, len(own) - 1)].T
+
+    def blocks(self, row: np.ndarray, col: np.ndarray) -> Blocks:
+        """Find the blocks of houses of the nearest town at 5 m cells. row, col : array (cell), int."""
+        shape = self.which.shape
+        coarse = np.minimum(row // STEP, shape[0] - 1), np.minimum(col // STEP, shape[1] - 1)
+        place = np.stack([(row + 0.5) / STEP - 0.5, (col + 0.5) / STEP - 0.5])
+        bend = [ndimage.map_coordinates(b, place, order=1, mode="nearest") for b in self.bend]
+        x = self.west + (col + 0.5) * FINE_M + bend[0]
+        y = self.north - (row + 0.5) * FINE_M + bend[1]
+        near = self.near_district[:, *coarse]
+        away = np.hypot(x - self.district_at[near, 0], y - self.district_at[near, 1])
+        order = away.argmin(axis=0)[None]
+        district = np.take_along_axis(near, order, 0)[0]
+        least = np.take_along_axis(away, order, 0)[0]
+        others = np.where(near == district, np.inf, away)
+        nearest = others.argmin(axis=0)[None]
+        other = np.take_along_axis(near, nearest, 0)[0]
+        # The border between two districts is the line at equal distances.
+        apart = np.hypot(*(self.district_at[district] - self.district_at[other]).T)
+        second = np.take_along_axis(others, nearest, 0)[0]
+        border = np.where(np.isinf(second), np.inf, (second**2 - least**2) / np.maximum(2 * apart, 1))
+        dx, dy = x - self.district_at[district, 0], y - self.district_at[district, 1]
+        cos, sin = np.cos(self.district_turn)[district], np.sin(self.district_turn)[district]
+        u, v = dx * cos + dy * sin, dy * cos - dx * sin
+        pitch_u, pitch_v = self.pitch[:, district]
+        bc, br = np.floor(u / pitch_u), np.floor(v / pitch_v)
+        number = district * BLOCK_KEYS + (np.clip(bc + 32, 0, 63) * 64 + np.clip(br + 32, 0, 63)).astype(np.int64)
+        big = self.is_town[self.district_town[district]]
+        return Blocks(big, number, u - bc * pitch_u, v - br * pitch_v, pitch_u, pitch_v, border)
+
+    def turn_at(self, x: float, y: float) -> float:
+        """Return the angle from east to the first axis of the blocks, towards south, at a point. x, y : metres from the north-west corner."""
+        row, col = (np.array([int(n / FINE_M)]) for n in (y, x))
+        return -float(self.district_turn[self.blocks(row, col).number // BLOCK_KEYS][0])
+
+    def _town(self, rows: slice, parcel: np.ndarray, material: np.ndarray) -> np.ndarray:
         """Build the towns over the open land; changes `material`. Returns: object key (row, col) int32."""
         cols = self.shape[1]
         town = interpolate_rows(self.town, rows, STEP, cols)
@@ -314,19 +426,8 @@ class LandPlan:
         if not len(r):
             return key
         depth = town[r, c]
-        which = self.which[
-            np.minimum((rows.start + r) // STEP, self.which.shape[0] - 1),
-            np.minimum(c // STEP, self.which.shape[1] - 1),
-        ]
-        centre = self.towns[which]
-        dx, dy = x[c] - centre[:, 0], y[r] - centre[:, 1]
-        cos, sin = np.cos(self.town_turn[which]), np.sin(self.town_turn[which])
-        u, v = dx * cos + dy * sin, dy * cos - dx * sin
-        big = centre[:, 2] > 700 * min(1.0, centre[:, 2].max() / 900)
-        pitch_u, pitch_v = np.where(big, 96.0, 120.0), np.where(big, 66.0, 74.0)
-        bc, br = np.floor(u / pitch_u), np.floor(v / pitch_v)
-        bu, bv = u - bc * pitch_u, v - br * pitch_v
-        block = which * BLOCK_KEYS + (np.clip(bc + 64, 0, 127) * 128 + np.clip(br + 64, 0, 127)).astype(np.int64)
+        blocks = self.blocks(rows.start + r, c)
+        big, block, bu, bv = blocks.big, blocks.number, blocks.u, blocks.v
         kind, second, third, fourth = self.block[:, block]
         # Kinds of blocks: dense in the centre, works (industry), parks, car parks; all others have houses with gardens.
         dense = big & (depth > 0.62 + 0.15 * second)
@@ -373,13 +474,12 @@ class LandPlan:
         out[court] = CODE["court"]
         # Some blocks at the edge stay fields.
         gap = (depth < 0.16) & (fourth < 0.30)
-        street = ((bu < 7) | (bv < 6)) & ~gap
+        street = blocks.street & ~gap
         out[street] = np.where(tint[street] < 0.8, CODE["asphalt"], CODE["paving"])
         out[gap] = old[gap]
         material[r, c] = out
         # Each quarter of a block is an object of its own, even if a roof lies in two of them. Fields keep their parcel.
-        quarter = block * 4 + 2 * (bu > pitch_u / 2) + (bv > pitch_v / 2)
-        key[r[~gap], c[~gap]] = (self.n_parcels + quarter[~gap]).astype(np.int32)
+        key[r[~gap], c[~gap]] = (self.n_parcels + blocks.quarter[~gap]).astype(np.int32)
         return key
 
     def _apply_stamps(self, rows: slice, material: np.ndarray) -> None:

@@ -204,7 +204,8 @@ class MadeWorld:
         self.land = make_land(self.spec)
         self.view = View.make(self.spec, self.land, tile_window(self.spec, TILES[1]))
         self.view.load_land(self.land, textures(self.spec))
-        material = rotate_crops(self.spec, self.land.material(2018), self.land.parcel, 2018)
+        # The building sites of the summer count as what they are.
+        material = rotate_crops(self.spec, *self.land.on_day(2018, 270), 2018)
         groups = {
             "fields": np.isin(material, CROPS), "maize": material == CODE["maize"], "grass": material == CODE["meadow"], "built": CLASS[material] == 1,
             "forest": np.isin(material, [CODE["broadleaf"], CODE["conifer"]]),
@@ -255,9 +256,9 @@ class MadeWorld:
         # The spectra of the library are from a whole summer, so it has green and dry grass.
         spectra, names = [], []
         for year, month in ((2017, 6), (2018, 7)):
-            day = Pass(datetime(year, month, 20, 10, 10, 31, tzinfo=UTC), "A", 22, 1, 0.0, None)
-            spectra.append(surface_reflectance(self.spec, self.land, day)[:, (0, 1, 2, 8)].T)
-            material = rotate_crops(self.spec, self.land.material(year), self.land.parcel, year)
+            when = Pass(datetime(year, month, 20, 10, 10, 31, tzinfo=UTC), "A", 22, 1, 0.0, None)
+            spectra.append(surface_reflectance(self.spec, self.land, when)[:, (0, 1, 2, 8)].T)
+            material = rotate_crops(self.spec, *self.land.on_day(year, when.day), year)
             names.append(np.array([m.name for m in MATERIALS])[material])
         surface, names = np.concatenate(spectra, axis=1), np.concatenate(names)
         area = np.tile(np.bincount(self.land.surface.ravel()), 2)

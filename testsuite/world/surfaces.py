@@ -26,13 +26,11 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     """
     year = when.sensed.year
     dry = drought(spec, year)
-    material = land.material(year).copy()
-    digging = land.dug & (land.since == year + 1) & (when.day > 182)
-    material[digging] = CODE["bare_soil"]
-    n_parcels = int(land.parcel.max()) + 1
-    always = spec.rng("parcels").standard_normal((n_parcels, 4)).astype(np.float32)[land.parcel]
-    this_year = spec.rng("parcels", year).standard_normal((n_parcels, 3)).astype(np.float32)[land.parcel]
-    material = rotate_crops(spec, material, land.parcel, year)
+    material, parcel = land.on_day(year, when.day)
+    n_parcels = int(land.lot.max()) + 1
+    always = spec.rng("parcels").standard_normal((n_parcels, 4)).astype(np.float32)[parcel]
+    this_year = spec.rng("parcels", year).standard_normal((n_parcels, 3)).astype(np.float32)[parcel]
+    material = rotate_crops(spec, material, parcel, year)
     rain = spec.rng("rain", f"{when.sensed:%Y%m%d}").random()
     wet = np.clip((1 - dry) * 1.2 * rain + 0.12 * this_year[:, 0], 0, 1)
     habit = np.clip(0.5 + 0.35 * always[:, 2], 0, 1)
@@ -45,11 +43,9 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     # Brightness differs between objects of one kind. One part of the difference is permanent; crops and meadows also differ from year to year.
     kind_spread = np.array([m.spread for m in MATERIALS], np.float32)[material]
     # Materials of one block differ too: its roofs and its street are drawn separately.
-    own = (
-        spec.rng("materials")
-        .standard_normal((n_parcels * 2, 4))
-        .astype(np.float32)[(land.parcel * 7 + material * 13) % (n_parcels * 2)]
-    )
+    # The table has the size that the first year asks for, so that more years do not change what earlier ones show.
+    table = spec.rng("materials").standard_normal((2 * int(land.parcel.max()) + 2, 4)).astype(np.float32)
+    own = table[(parcel * 7 + material * 13) % len(table)]
     living = np.isin(CLASS[material], (3,)).astype(np.float32)[:, None]
     # The permanent part is small in towns, where a block has many roofs, and large in fields, which have one farmer.
     lasting = np.where(living > 0, 0.60, 0.15) * always[:, :1] * np.array([1.0, 0.9, 0.95])
@@ -77,7 +73,7 @@ def surface_reflectance(spec: Spec, land: Land, when: Pass) -> np.ndarray:
     out[:, 5] = material == CODE["water"]
     out[:, 6] = material == CODE["roof_dark"]
     # Plants and soil vary within an object: a field more than a street or a forest, and more before leaves cover the soil.
-    growth = np.where(np.isin(material, CROPS), 3.15 - 2 * leaf, 1.7)
+    growth = np.where(np.isin(material, CROPS), 3.36 - 2.26 * leaf, 1.7)
     out[:, 7] = out[:, 3] * np.where(tree, 0.40, np.where(living[:, 0] > 0, growth, 0.35))
     return out
 
