@@ -168,7 +168,7 @@ def _log_probability(logit: np.ndarray) -> np.ndarray:
 
 def combine(evidence: Sequence[np.ndarray]) -> np.ndarray:
     """Add evidence of several kinds, damped, because it comes from the same observations."""
-    return DAMPING * np.sum(evidence, axis=0, dtype=np.float32)
+    return np.asarray(DAMPING * np.sum(evidence, axis=0, dtype=np.float32))
 
 
 def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) -> Rates:

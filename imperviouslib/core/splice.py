@@ -155,7 +155,7 @@ def draw_examples(series: Series, rng: np.random.Generator, *, patch: int = PATC
         share = cover[..., np.newaxis]
         target = values[year:, *place]
         # Edge cells see both kinds of land. NaN of either stays NaN.
-        target += np.where(share > 0, series.values(*origin, first=year) - target, 0) * share
+        target += np.where(share > 0, series.values(origin[0], origin[1], first=year) - target, 0) * share
         most = cover >= 0.5
         now[place][most] = series.label[origin][most]
         since[place][most] = year
