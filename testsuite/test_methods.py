@@ -13,7 +13,8 @@ from imperviouslib.core.errors import InputError
 from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, KINDS, PREDICTED, SHARES, MapKind, resolve_histories
 from imperviouslib.core.methods import METHODS, ClassRule, known_methods, methods_for
-from imperviouslib.core.methods.mapped_series import expected_pairs, history_chances, sealed_states
+from imperviouslib.core.methods.mapped_series import expected_pairs, history_chances
+from imperviouslib.core.series import Histories
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.table import Run
 from imperviouslib.core.tablecheck import check_table
@@ -414,5 +415,5 @@ def test_probabilities_of_histories_keep_their_limits_whatever_the_rounding():
 
 def test_pairs_of_classes_come_from_the_state_of_a_history_in_both_years():
     # Never, always, sealed, unsealed; two classes.
-    counts, states = np.array([[1, 2], [4, 8], [16, 32], [64, 128]]), sealed_states(1)
+    counts, states = np.array([[1, 2], [4, 8], [16, 32], [64, 128]]), Histories((2017, 2018)).sealed()
     assert expected_pairs(counts, (2, 3), *states.T) == {22: 1, 33: 2, 11: 4 + 8, 21: 16, 31: 32, 12: 64, 13: 128}

@@ -39,11 +39,7 @@ class Histories:
     """
 
     years: tuple[int, ...]
-    """Two or more, ascending."""
-
-    def __post_init__(self) -> None:
-        if len(self.years) < 2:
-            raise ValueError(f"histories need two years or more, got {self.years}")
+    """Ascending; of one year alone there is no change."""
 
     def __len__(self) -> int:
         return 2 + 2 * self.changes

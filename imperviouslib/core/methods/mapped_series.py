@@ -25,6 +25,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from imperviouslib.core import series
 from imperviouslib.core.change import PAIR_BASE, change_year_expression, split_pair, sum_expression
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.figures import ClassFigures
@@ -43,20 +44,6 @@ _LAYERS = (
     Layer("lossyear", "Year of unsealing", Content.YEARS, palette=_BLUE, source=UNSEALING),
     Layer("lossp", "Probability of unsealing", Content.PROBABILITIES, "33:102:172", source=UNSEALING),
 )
-
-
-def sealed_states(steps: int) -> np.ndarray:
-    """Return in which years each history is sealed.
-
-    steps : number of pairs of neighbouring years
-    Returns: array (history, year), bool; histories are never, always, sealed from year 1, 2 ... on, unsealed from year 1, 2 ... on
-
-    >>> sealed_states(1).astype(int).tolist()
-    [[0, 0], [1, 1], [0, 1], [1, 0]]
-    """
-    years = np.arange(steps + 1)
-    later = years >= years[1:, np.newaxis]
-    return np.vstack([np.zeros_like(years, bool), np.ones_like(years, bool), later, ~later])
 
 
 def history_chances(first: np.ndarray, sealing: np.ndarray, unsealing: np.ndarray) -> np.ndarray:
@@ -108,7 +95,7 @@ class Histories(Method):
         maps = work.histories
         assert maps is not None
         self._write_maps(work, maps)
-        states, classes = sealed_states(len(maps.years) - 1), tuple(maps.classes)
+        states, classes = series.Histories(maps.years).sealed(), tuple(maps.classes)
         sealed = dict(zip(maps.years, states.T, strict=True))
         cells = _expected_cells(work, maps, states)
 
