@@ -49,7 +49,7 @@ def ards(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(session, ards, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "model"
-    small = ("patch=32", "depth=1", "filters=8", "epochs=12", "batch=4")
+    small = ("patch=32", "depth=1", "filters=8", "epochs=8", "batch=4")
     session("r.unet.train", f"input={ards[4]}", f"output={folder}", *small)
     return folder
 

@@ -36,7 +36,7 @@ from testsuite.world.labels import make_labels
 from testsuite.world.land import NEVER, make_land
 from testsuite.world.make import main as make_main
 from testsuite.world.make import make_world
-from testsuite.world.materials import CLASS, CODE, CROPS
+from testsuite.world.materials import BANDS, CLASS, CODE, CROPS
 from testsuite.world.passes import BASELINES, passes
 from testsuite.world.plan import LandPlan
 from testsuite.world.processes import is_listening
@@ -135,8 +135,8 @@ def test_items_have_the_keys_that_the_real_catalogue_gives(small):
         assert p["grid:code"] in ("MGRS-32UPD", "MGRS-33UUU")
         assert item["id"].split("_")[3] == "N" + p["processing:version"].replace(".", "")
         assert {"eopf:datatake_id", "eopf:datastrip_id", "statistics", "eo:cloud_cover", "sat:relative_orbit"} <= set(p)
-        assert {"B12_20m", "B11_20m", "B04_20m", "SCL_20m", "product_metadata", "Product"} == set(item["assets"])
-        for band in ("B12", "B11", "B04"):
+        assert {f"{b}_20m" for b in (*BANDS, "SCL")} | {"product_metadata", "Product"} == set(item["assets"])
+        for band in BANDS:
             asset = item["assets"][f"{band}_20m"]
             assert (asset["raster:scale"], asset["raster:offset"], asset["nodata"]) == (0.0001, -0.1, 0)
             assert asset["bands"][0]["name"] == band
@@ -188,7 +188,7 @@ def test_no_data_share_and_footprint_agree_with_the_pixels(small):
         scl = read(small, item, "SCL")
         share = 100 * float((scl == 0).mean())
         assert item["properties"]["statistics"]["nodata"] == pytest.approx(share, abs=1e-5)
-        bands = [read(small, item, b) for b in ("B12", "B11", "B04")]
+        bands = [read(small, item, b) for b in BANDS]
         assert all(((b == 0) == (scl == 0)).all() for b in bands)
         asset = item["assets"]["SCL_20m"]
         to = Transformer.from_crs(4326, int(asset["proj:code"].split(":")[1]), always_xy=True)

@@ -34,7 +34,7 @@ BAND_FACTS = {
     "B04": ("red", 0.665, 0.342, "Red (band 4) - 20m", "downsampled"),
     "B11": ("swir16", 1.61, 1.42, "SWIR 1 (band 11) - 20m", "original"),
     "B12": ("swir22", 2.186, 1.16, "SWIR 2 (band 12) - 20m", "original"),
-    "B8A": ("nir08", 0.865, 0.033, "NIR 2 (band 8A) - 20m", "original"),
+    "B8A": ("nir08", 0.865, 0.441, "NIR 2 (band 8A) - 20m", "original"),
 }
 EXTENSIONS = (
     "eo/v2.0.0", "raster/v2.0.0", "sat/v1.0.0", "projection/v2.0.0", "grid/v1.1.0", "view/v1.0.0", "file/v2.1.0", "processing/v1.2.0",
