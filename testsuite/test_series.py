@@ -5,7 +5,7 @@ import pytest
 
 from imperviouslib.core import series, splice
 from imperviouslib.core.series import ALWAYS, NEVER, Histories, Rates
-from imperviouslib.core.splice import UNKNOWN, Series
+from imperviouslib.core.splice import UNKNOWN, LabelledSeries
 
 YEARS = Histories((2017, 2018, 2019, 2020))
 
@@ -208,7 +208,7 @@ def ground():
         plane = np.where(label == 1, SEALED, GREEN) + 100 * year
         plane[~inside] = 30_000
         features.append(plane[..., np.newaxis].astype(np.uint16))
-    return Series(tuple(features), label, inside, np.array([0.0]), np.array([1.0]))
+    return LabelledSeries(tuple(features), label, inside, np.array([0.0]), np.array([1.0]))
 
 
 def test_spliced_cells_look_like_their_history(ground):
@@ -241,7 +241,9 @@ def test_no_example_comes_from_outside_the_ground_or_from_unknown_labels(ground)
         examples = splice.draw_examples(ground, rng)
         own = examples.features[..., 6]
         assert own.size and own.max() < 20_000
-    unknown = Series(ground.features, np.full_like(ground.label, UNKNOWN), ground.ground, ground.mean, ground.deviation)
+    unknown = LabelledSeries(
+        ground.features, np.full_like(ground.label, UNKNOWN), ground.ground, ground.mean, ground.deviation
+    )
     assert [len(cells) for cells in unknown.sources] == [0, 0]
 
 
@@ -254,7 +256,7 @@ def test_the_net_learns_to_find_and_to_date_spliced_change(ground):
     """Easy land: change is found where it is, in its year, and nothing else changes."""
     from imperviouslib.edge import seriesnet
 
-    scaled = Series(ground.features, ground.label, ground.ground, np.array([5000.0]), np.array([4000.0]))
+    scaled = LabelledSeries(ground.features, ground.label, ground.ground, np.array([5000.0]), np.array([4000.0]))
     net, shares = seriesnet.fit(scaled, seed=1, steps=60)
     assert shares.min() > 0 and shares[:2].sum() + 4 * shares[2:].sum() == pytest.approx(1)
     examples = splice.draw_examples(scaled, np.random.default_rng(10))

@@ -358,7 +358,7 @@ def test_the_card_has_the_keys_of_the_contract():
     content = make_card().to_json()
     assert set(content) == {
         "anchor", "ard_digest", "calibration", "classes", "contract", "depth", "features", "filters", "halo", "label_year",
-        "legend", "metrics", "model_sha256", "patch", "prior", "res_m", "scaling", "seed", "settings", "split", "version", "years",
+        "legend", "metrics", "model_sha256", "patch", "prior", "res_m", "scaling", "seed", "series", "settings", "split", "version", "years",
     }  # fmt: skip
     assert set(content["scaling"]) == {"mean", "deviation", "nodata", "where"}
     assert set(content["split"]) == {"block", "gap", "test", "seed", "blocks", "cells"}

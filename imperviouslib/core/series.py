@@ -12,7 +12,6 @@ Arrays of evidence and of probabilities have the shape (history, ...), in the or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,8 +21,8 @@ NEVER, ALWAYS = 0, 1
 """Index of the two histories without a change."""
 STEP_FREEDOM, STEP_SCATTER = 12.0, 4.0
 """Parameters of the step test: weight of the fit, and scatter of the log-odds that is expected of any cell."""
-DAMPING = 0.85
-"""Factor on the sum of the two kinds of evidence, which share their observations and so are not independent."""
+STEP_WEIGHT = 0.5
+"""Weight of the step test beside the series net: both see the same observations, so their evidence is not independent."""
 DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
 """Default rates: land sealed and unsealed in a year, as shares of the sealed land. Copernicus imperviousness: the EU sealed 0.27 % a year."""
 LEAST_GAIN, MOST_CHANGE = 1e-6, 0.03
@@ -162,9 +161,9 @@ def _log_probability(logit: np.ndarray) -> np.ndarray:
     return -np.logaddexp(0, -logit)
 
 
-def combine(evidence: Sequence[np.ndarray]) -> np.ndarray:
-    """Add evidence of several kinds, damped, because it comes from the same observations."""
-    return np.asarray(DAMPING * np.sum(evidence, axis=0, dtype=np.float32))
+def combine(net: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Add the evidence of the series net and of the step test: arrays (history, ...)."""
+    return net + np.float32(STEP_WEIGHT) * step
 
 
 def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) -> Rates:

@@ -35,7 +35,7 @@ _MOST_SOURCES = 500_000
 
 
 @dataclass(frozen=True)
-class Series:
+class LabelledSeries:
     """The series of an area, in memory."""
 
     features: tuple[np.ndarray, ...]
@@ -121,7 +121,7 @@ def pair_features(values: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high, last[:-1], following[1:], before / years, after / years], axis=-1)
 
 
-def draw_examples(series: Series, rng: np.random.Generator, *, patch: int = PATCH) -> Examples:
+def draw_examples(series: LabelledSeries, rng: np.random.Generator, *, patch: int = PATCH) -> Examples:
     """Cut a patch from the ground, splice pieces of other places into it, and take all changed cells and some of the others."""
     rows, cols = _choose_patch(series, rng, patch)
     values, label = series.values(rows, cols), series.label[rows, cols]
@@ -173,7 +173,7 @@ def draw_examples(series: Series, rng: np.random.Generator, *, patch: int = PATC
     return Examples(pair_features(around), history.ravel()[cells])
 
 
-def _choose_patch(series: Series, rng: np.random.Generator, patch: int) -> tuple[slice, slice]:
+def _choose_patch(series: LabelledSeries, rng: np.random.Generator, patch: int) -> tuple[slice, slice]:
     """Choose a patch around a cell of the ground; half of them around sealed cells, which are rare."""
     cells = series.sources[int(rng.random() < 0.5)]
     if not len(cells):

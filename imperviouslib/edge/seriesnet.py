@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from imperviouslib.core import splice
-from imperviouslib.core.splice import Series
+from imperviouslib.core.splice import LabelledSeries
 from imperviouslib.edge.unet import import_keras, interruptible, load_net, seed_everything
 
 OUTPUTS = 4
@@ -36,7 +36,7 @@ def build_net(planes: int) -> Any:
 
 
 def fit(
-    series: Series,
+    series: LabelledSeries,
     *,
     seed: int,
     steps: int,

@@ -199,7 +199,7 @@ def _gather(task: Task, evidence: np.ndarray, settings: PredictSettings) -> None
         for window in strip.parts(_ROWS, _COLUMNS):
             rows, cols = window.slices_in(strip)
             near, seen = _evidence_of_features(task, window, net, shares)
-            both = series.combine([near, series.step_evidence(logit[:, rows, cols], prior)])
+            both = series.combine(near, series.step_evidence(logit[:, rows, cols], prior))
             # A cell is seen in a year if it has a yearly map there; features and maps agree in this.
             both[:, ~seen] = np.nan
             evidence[(slice(None), *window.slices_in(task.part))] = both

@@ -87,7 +87,7 @@ def fit_series(
         return None
     mean = mean_probability(probability_of, ground, years, size=settings.window, halo=settings.halo)
     label, kept = prune_labels(np.where(ground.roles == TRAIN, ground.label, 0), mean)
-    series = splice.Series(
+    series = splice.LabelledSeries(
         tuple(ground.features[index] for index in years),
         label,
         ground.roles == TRAIN,
