@@ -365,7 +365,7 @@ def test_the_card_has_the_keys_of_the_contract():
     assert set(content["calibration"]) == {"temperature", "error_before", "error_after", "ground"}
     assert set(content["settings"]) == {
         "periods", "epochs", "epochs_run", "epoch_kept", "batch", "steps", "learning_rate", "absent_classes", "keras", "tensorflow",
-        "threads",
+        "pixel_kept", "threads",
     }  # fmt: skip
     assert set(content["metrics"]) == {"validation", "test"}
     assert set(content["metrics"]["test"]["2017"]) == {

@@ -91,6 +91,8 @@ class TrainingRecord:
     """Learning rate at the start."""
     absent_classes: tuple[str, ...]
     """Titles of the classes without a training cell."""
+    pixel_kept: float
+    """Share of the training labels that the pixel net of the first fit does not contradict; its second fit used only these."""
     keras: str
     """Version."""
     tensorflow: str
@@ -113,8 +115,6 @@ class SeriesRecord:
     """Share of the labels that the mean probability of all years does not contradict; only these were used."""
     steps: int
     """Batches."""
-    threshold: float = 0.5
-    """Mean probability from which a label should be artificial."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,10 @@ def versions() -> dict[str, str]:
     return {"keras": keras.version(), "tensorflow": tf.__version__, "threads": str(threads)}
 
 
+_PIXEL_WIDTHS = (64, 32)
+"""Units of the hidden layers of the pixel net."""
+
+
 def build_unet(spec: NetSpec) -> Any:
     """Build a small U-Net from stored values to one logit per class.
 
@@ -82,15 +86,43 @@ def build_unet(spec: NetSpec) -> Any:
     Output (batch, row, col, class) float32, logits in the order of CLASSES.
     """
     keras = import_keras()
+    stored, values, known = _scaled_input(spec)
+    x = connect_levels(keras.layers.Concatenate(name="input")([values, known]), spec.filters, spec.depth)
+    logits = keras.layers.Conv2D(len(CLASSES), 1, name="logits")(x)
+    return keras.Model(stored, logits, name="unet")
+
+
+def build_pixel_net(spec: NetSpec) -> Any:
+    """Build a classifier of single cells, which sees a cell and the mean of 3 x 3 cells; input and output as those of `build_unet`.
+
+    It cannot learn the shapes in which labels are wrong, as the U-Net does, and errs elsewhere than that.
+    """
+    keras = import_keras()
     layers, ops = keras.layers, keras.ops
+    stored, values, known = _scaled_input(spec)
+    near, share = (layers.AveragePooling2D(3, 1, "same")(x) for x in (values, known))
+    x = layers.Concatenate(name="input")([values, near / ops.maximum(share, 1 / 9), known])
+    for number, width in enumerate(_PIXEL_WIDTHS):
+        x = layers.Conv2D(width, 1, activation="relu", name=f"hidden{number}")(x)
+    return keras.Model(stored, layers.Conv2D(len(CLASSES), 1, name="logits")(x), name="pixel")
+
+
+def _scaled_input(spec: NetSpec) -> tuple[Any, Any, Any]:
+    """Return the input of stored values, the scaled values (0 where unknown), and a plane of 1 where all features are known."""
+    keras = import_keras()
+    ops = keras.ops
     stored = keras.Input((None, None, spec.features), dtype="uint16", name="stored")
     known = ops.cast(ops.all(ops.not_equal(stored, 0), axis=-1, keepdims=True), "float32")
     variance = [deviation**2 for deviation in spec.deviation]
-    scaled = layers.Normalization(mean=list(spec.mean), variance=variance, name="scaling")(ops.cast(stored, "float32"))
-    x = layers.Concatenate(name="input")([scaled * known, known])
-    x = connect_levels(x, spec.filters, spec.depth)
-    logits = layers.Conv2D(len(CLASSES), 1, name="logits")(x)
-    return keras.Model(stored, logits, name="unet")
+    scaling = keras.layers.Normalization(mean=list(spec.mean), variance=variance, name="scaling")
+    return stored, scaling(ops.cast(stored, "float32")) * known, known
+
+
+def average_nets(nets: Sequence[Any]) -> Any:
+    """Return a network whose logits are the mean of those of several networks of one input."""
+    keras = import_keras()
+    stored = keras.Input(nets[0].input.shape[1:], dtype="uint16", name="stored")
+    return keras.Model(stored, keras.layers.Average(name="logits")([net(stored) for net in nets]), name="average")
 
 
 def connect_levels(x: Any, filters: int, depth: int) -> Any:

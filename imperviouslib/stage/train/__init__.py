@@ -8,7 +8,7 @@ imported.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -34,10 +34,13 @@ from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
 from imperviouslib.edge.split import split_blocks
+from imperviouslib.stage.train.labels import believed, mean_probability
 from imperviouslib.stage.train.series import fit_series
 
 _CALIBRATION_CELLS = 400_000
 """Most validation cells to which the temperature is fitted: one number needs no more."""
+_PIXEL_EPOCHS, _LEAST_EPOCHS = 4, 5
+"""Epochs of the U-Net for each epoch of the pixel net, and the least number of these."""
 Net = Callable[[np.ndarray], np.ndarray]
 """Array (patch, row, col, feature) uint16 -> (patch, row, col, class) float32."""
 
@@ -110,14 +113,17 @@ def run(settings: TrainSettings) -> int:
 
     validation = list(_windows(data.ground, VALIDATION, settings, periods=range(len(data.periods))))
     fitted = fit(data, sample, validation, settings)
-    temperature, error_before = calibrate(unet.run_net(fitted.net), validation)
-    calibrated = unet.with_probabilities(fitted.net, temperature)
+    pixel, kept = fit_pixel_net(data, sample, validation, settings)
+    net = unet.average_nets([fitted.net, pixel])
+    temperature, error_before = calibrate(unet.run_net(net), validation)
+    calibrated = unet.with_probabilities(net, temperature)
     evaluation = evaluate(unet.run_net(calibrated), data, settings)
     calibration = Calibration(
         temperature, error_before, error_after=evaluation.metrics.validation[data.periods[0]].calibration_error
     )
     series = fit_series(unet.run_net(calibrated), data.ground, data.periods, sample.scaling, settings)
-    card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, unet.versions())
+    facts = {"pixel_kept": round(kept, 6), **unet.versions()}
+    card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, facts)
     card = replace(card, series=series.record if series else None)
 
     from imperviouslib.edge.plot import plot_training
@@ -237,18 +243,51 @@ def _announce(data: Data, split: Split, sample: Sample) -> None:
 
 
 def fit(data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings) -> Fitted:
-    """Build the network and fit it."""
+    """Build the U-Net and fit it."""
     from imperviouslib.edge import unet
 
-    scaling, ground = sample.scaling, data.ground
     # Seeding comes before building, which draws the first weights.
     unet.seed_everything(settings.seed)
-    net = unet.build_unet(
-        NetSpec(len(data.features), scaling.mean, scaling.deviation, settings.depth, settings.filters)
-    )
+    net = unet.build_unet(_net_spec(data, sample, settings))
+    return _fit(net, data, sample, validation, settings, epochs=settings.epochs)
+
+
+def fit_pixel_net(
+    data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings
+) -> tuple[Any, float]:
+    """Build the pixel net and fit it twice: the second time without the labels that the first one contradicts.
+
+    Returns: the net, and the share of labels that the second fit used
+    """
+    from imperviouslib.edge import unet
+
+    def fitted(data: Data) -> Any:
+        unet.seed_everything(settings.seed)
+        net = unet.build_pixel_net(_net_spec(data, sample, settings))
+        epochs = max(_LEAST_EPOCHS, settings.epochs // _PIXEL_EPOCHS)
+        return _fit(net, data, sample, validation, settings, epochs=epochs).net
+
+    probability_of = unet.run_net(unet.with_probabilities(fitted(data), 1.0))
+    periods = range(len(data.periods))
+    mean = mean_probability(probability_of, data.ground, periods, size=settings.window, halo=settings.halo)
+    label, kept = believed(data.ground.label, mean)
+    return fitted(replace(data, ground=replace(data.ground, label=label))), kept
+
+
+def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
+    scaling = sample.scaling
+    return NetSpec(len(data.features), scaling.mean, scaling.deviation, settings.depth, settings.filters)
+
+
+def _fit(
+    net: Any, data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, *, epochs: int
+) -> Fitted:
+    from imperviouslib.edge import unet
+
+    ground = data.ground
     cells = sum(ground.cells(TRAIN, index) for index in range(len(data.periods)))
     steps = training.resolve_steps(cells, periods=len(data.periods), patch=settings.patch, batch=settings.batch)
-    plan = FitPlan(settings.epochs, steps, settings.seed)
+    plan = FitPlan(epochs, steps, settings.seed)
 
     def draw(rng: np.random.Generator) -> Batch:
         return patches.cut_batch(ground, sample.draw, rng, batch=settings.batch, patch=settings.patch)
@@ -298,11 +337,11 @@ def make_card(
     fitted: Fitted,
     calibration: Calibration,
     metrics: Metrics,
-    versions: dict[str, str],
+    facts: Mapping[str, Any],
 ) -> Card:
     """Describe the model; the checksum of its network is added when it is written.
 
-    versions : as `unet.versions` returns them
+    facts : what `unet.versions` returns, and the share of labels that the pixel net used
     """
     return Card(
         version=__version__, features=data.features, scaling=sample.scaling, res_m=data.res_m, patch=settings.patch,
@@ -313,7 +352,7 @@ def make_card(
         settings=TrainingRecord(
             periods=data.periods, epochs=settings.epochs, epochs_run=len(fitted.history), epoch_kept=fitted.best.epoch,
             batch=settings.batch, steps=fitted.plan.steps, learning_rate=fitted.plan.rate, absent_classes=sample.absent,
-            **versions,
+            **facts,
         ),
     )  # fmt: skip
 
