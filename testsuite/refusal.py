@@ -11,7 +11,8 @@ STEPS = (
 _COMPARISON = re.compile(
     r"(?P<thing>[A-Z0-9].*?): found (?P<found>.+?), expected (?P<expected>.+?)\. (?P<then>[A-Z][a-z]+ .+\.)"
 )
-_STATEMENT = re.compile(r"(?P<thing>[A-Z0-9].*?)\. (?P<then>[A-Z][a-z]+ .+\.)")
+# A statement may be several sentences.
+_STATEMENT = re.compile(rf"(?P<thing>[A-Z0-9].*?)\. (?P<then>(?:{'|'.join(STEPS)}) .+\.)")
 
 
 @dataclass(frozen=True)
