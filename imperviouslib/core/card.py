@@ -91,14 +91,14 @@ class TrainingRecord:
     """Learning rate at the start."""
     absent_classes: tuple[str, ...]
     """Titles of the classes without a training cell."""
-    pixel_kept: float
-    """Share of the training labels that the pixel net of the first fit does not contradict; its second fit used only these."""
     keras: str
     """Version."""
     tensorflow: str
     """Version."""
     threads: str
     """Number of threads; with seed and versions it determines the weights."""
+    pixel_kept: float = 1.0
+    """Share of the training labels that the pixel net of the first fit does not contradict; its second fit used only these."""
 
 
 @dataclass(frozen=True)
