@@ -7,7 +7,7 @@ import pytest
 import rasterio
 
 from imperviouslib.edge.modelfile import read_model
-from testsuite.test_unet_tools import Session
+from testsuite.grass_session import Session
 from testsuite.unet_ground import grid_at, make_classes, write_ard
 
 GRID = grid_at(150_003, 200_005, 161, 174)
@@ -115,7 +115,9 @@ def test_maps_have_title_colours_history_and_provenance(session, mapped, model):
     assert "1\tArtificial surfaces" in session("r.category", "map=lc_2018_series").stdout
     stored = json.loads((session.mapset / "cell_misc" / "lc_2018_p_sealed" / "impervious.json").read_text())
     assert stored["series"] == read_model(model).series.sha256 and stored["years"] == list(YEARS)
-    assert set(stored["rates"]) == {"always", "gain", "loss", "source"} and set(stored["data"]) == set(map(str, YEARS))
+    assert set(stored["rates"]) == {"always", "gain", "loss", "defaults"} and set(stored["data"]) == set(
+        map(str, YEARS)
+    )
     assert "is sealed in all years" in mapped.said
 
 
@@ -125,7 +127,7 @@ def test_histories_that_exist_are_kept_and_a_stopped_run_continues(session, ards
     stamp = session.mapset / "cell" / "lc_2017_class"
     before = stamp.stat().st_mtime_ns
     session("g.remove", "-f", "type=raster", "name=lc_2017_2020_p_gain", "--q")
-    assert "Judging the histories" in session(*predict).said
+    assert "Computing the histories" in session(*predict).said
     assert "lc_2017_2020_p_gain" in session.maps() and stamp.stat().st_mtime_ns == before
 
 
@@ -144,6 +146,45 @@ def test_a_new_year_revises_the_histories(session, ards, model, mapped, tmp_path
     # The other way round would lose a year.
     done = session(*predict, f"input={ards[3]}", ok=False)
     assert "different: features" in done.said or "different: years" in done.said
+
+
+def test_fewer_years_replace_a_longer_series_whole(session, ards, model, mapped):
+    predict = ("r.unet.predict", f"model={model}", "output=less", f"input={ards[4]}")
+    session(*predict)
+    done = session(*predict, "years=2017,2018,2019", ok=False)
+    assert "different: years" in done.said
+    session(*predict, "years=2017,2018,2019", "--overwrite")
+    left = {name for name in session.maps() if name.startswith("less")}
+    assert "less_2020_class" in left and "less_2017_2019_p_gain" in left
+    # Nothing of the longer series may stay beside the shorter one.
+    assert not left & {"less_2020_p_sealed", "less_2020_series", "less_2019_2020_p_gain", "less_2017_2020_p_loss"}
+
+
+def test_a_year_made_again_by_itself_does_not_pass_as_part_of_the_series(session, ards, model, mapped, tmp_path):
+    """The yearly map of 2018 comes from other data than the histories."""
+    predict = ("r.unet.predict", f"model={model}", "output=mixed")
+    session(*predict, f"input={ards[4]}")
+    write_ard(tmp_path / "other.h5", GRID, years=YEARS, classes={year: classes_of(2017) for year in YEARS})
+    session(*predict, f"input={tmp_path / 'other.h5'}", "years=2018", "--overwrite")
+    session("v.in.region", "output=part", "--o", "--q")
+    change = ("r.impervious.change", "-n", "input=mixed", "zones=part", f"output={tmp_path / 'table'}")
+    done = session(*change, ok=False)
+    assert "<mixed_2018_p_sealed> was not computed from <mixed_2018_class>" in done.said and "--overwrite" in done.said
+    session(*predict, f"input={ards[4]}", "--overwrite")
+    session("v.db.addtable", "map=part", "columns=NUTS_ID varchar(5)", "--q")
+    session("v.db.update", "map=part", "column=NUTS_ID", "value=XX", "--q")
+    assert "mapped_series" in session(*change).stdout
+
+
+def test_a_region_where_nothing_was_seen_has_no_histories(session, ards, model, mapped):
+    rows, cols = HOLE
+    try:
+        session.region(grid_at(GRID.first_row + rows.start, GRID.first_col + cols.start, 10, 20))
+        done = session("r.unet.predict", f"input={ards[4]}", f"model={model}", "output=blind")
+        assert "No cell of the region was seen" in done.said
+        assert not {name for name in session.maps() if name.startswith("blind") and "p_sealed" in name}
+    finally:
+        session.region(GRID)
 
 
 def test_two_years_are_enough_and_one_has_no_history(session, ards, model):

@@ -121,25 +121,45 @@ def test_rates_are_found_in_the_regions_own_evidence(gain):
     evidence, truth = drawn_evidence(rates, 200_000, 25.0)
     found = series.fit_rates(evidence, YEARS)
     share = np.bincount(truth, minlength=len(YEARS)) / truth.size
-    assert found.source == "region"
+    assert found.defaults == ()
     assert found.always == pytest.approx(share[ALWAYS], rel=0.02)
     assert found.gain == pytest.approx(share[YEARS.gains].mean(), rel=0.1)
     expected = series.posterior(evidence, found, YEARS)[YEARS.gains].sum()
     assert expected == pytest.approx(np.isin(truth, (2, 3, 4)).sum(), rel=0.1)
 
 
+def stable_evidence(cells=5000):
+    """Evidence of cells of which a tenth is sealed, and none changes."""
+    evidence = np.random.default_rng(4).normal(0, 0.1, (len(YEARS), cells)).astype(np.float32)
+    evidence[2:] -= 12
+    evidence[ALWAYS, : cells // 10] += 8
+    evidence[NEVER, cells // 10 :] += 8
+    return evidence
+
+
 def test_rates_that_collapse_or_explode_are_replaced_and_say_so():
-    rng = np.random.default_rng(4)
-    stable = rng.normal(0, 0.1, (len(YEARS), 5000)).astype(np.float32)
-    stable[2:] -= 12
-    stable[ALWAYS, :500] += 8
-    stable[NEVER, 500:] += 8
-    found = series.fit_rates(stable, YEARS)
-    assert found.source == "default" and found.always == pytest.approx(0.1, abs=0.01)
+    found = series.fit_rates(stable_evidence(), YEARS)
+    assert found.defaults == ("gain", "loss") and found.always == pytest.approx(0.1, abs=0.01)
     assert (found.gain, found.loss) == (series.DEFAULT_GAIN * found.always, series.DEFAULT_LOSS * found.always)
-    wild = stable.copy()
+    wild = stable_evidence()
     wild[2:4] += 30
-    assert series.fit_rates(wild, YEARS).source == "default"
+    assert series.fit_rates(wild, YEARS).defaults == ("gain", "loss")
+
+
+def test_only_the_rate_that_collapses_is_replaced():
+    evidence = stable_evidence()
+    evidence[3, 1000:1100] += 40
+    found = series.fit_rates(evidence, YEARS)
+    assert found.defaults == ("loss",) and found.loss == series.DEFAULT_LOSS * found.always
+    assert 3 * found.gain == pytest.approx(100 / 5000, rel=0.1)
+
+
+def test_shares_and_priors_of_zero_give_finite_evidence():
+    """A training without any unsealed example, and labels with almost no sealed land."""
+    evidence = series.pair_evidence(np.zeros((3, 4, 1)), np.array([0.7, 0.3, 0.0, 0.0]), np.ones((4, 1), bool))
+    assert np.isfinite(evidence).all()
+    for prior in (0.0, 1.0):
+        assert np.isfinite(series.step_evidence(np.full((4, 1), 0.5), prior)).all()
 
 
 def test_probabilities_follow_evidence_and_rates():
@@ -245,6 +265,15 @@ def test_no_example_comes_from_outside_the_ground_or_from_unknown_labels(ground)
         ground.features, np.full_like(ground.label, UNKNOWN), ground.ground, ground.mean, ground.deviation
     )
     assert [len(cells) for cells in unknown.sources] == [0, 0]
+
+
+def test_a_net_whose_loss_is_not_a_number_is_refused(ground, monkeypatch):
+    from imperviouslib.core.errors import TrainingError
+    from imperviouslib.edge import seriesnet
+
+    monkeypatch.setattr(seriesnet, "RATE", float("nan"))
+    with pytest.raises(TrainingError, match="not a number"):
+        seriesnet.fit(ground, seed=1, steps=4, patches=1)
 
 
 def test_equal_generators_draw_equal_examples(ground):

@@ -4,68 +4,22 @@ import html
 import json
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict
 
 import numpy as np
 import pytest
-import rasterio
 
 from imperviouslib.core.network import net_halo
 from imperviouslib.edge.modelfile import read_model
 from testsuite import TOP
+from testsuite.grass_session import Session
 from testsuite.unet_ground import grid_at, make_classes, scene_of, write_ard
 
 GRID = grid_at(150_003, 200_005, 161, 174)
 HOLE = (slice(20, 30), slice(40, 60))
 SMALL = ("patch=32", "depth=1", "filters=8", "epochs=12", "batch=4")
 KEYS = ("class", "p_artificial", "p_natural", "p_green", "p_other")
-
-
-class Session:
-    """Runs commands by `grass --exec` in one mapset that stays."""
-
-    def __init__(self, mapset, env):
-        self.mapset, self.env = mapset, env
-        subprocess.run(["grass", "-c", mapset, "-e"], check=True, capture_output=True)
-
-    def __call__(self, *command, ok=True, **env):
-        done = subprocess.run(
-            ["grass", self.mapset, "--exec", *map(str, command)],
-            env={**self.env, **env}, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        # GRASS folds long messages; one space a gap lets a test look for a sentence.
-        done.said = " ".join(done.stderr.split())
-        assert (done.returncode == 0) == ok, done.stderr
-        return done
-
-    def region(self, grid):
-        west, south, east, north = grid.bounds
-        self("g.region", f"w={west}", f"s={south}", f"e={east}", f"n={north}", "res=20")
-
-    def cells(self, name, grid, path):
-        """Cells of a map, 0 = NULL."""
-        west, south, east, north = grid.bounds
-        region = f"proj: 99; zone: 0; north: {north}; south: {south}; east: {east}; west: {west}; "
-        region += f"cols: {grid.width}; rows: {grid.height}; e-w resol: 20; n-s resol: 20;"
-        self(
-            "r.out.gdal",
-            f"input={name}",
-            f"output={path}",
-            "format=GTiff",
-            "type=UInt16",
-            "nodata=0",
-            "--o",
-            "--q",
-            GRASS_REGION=region,
-        )
-        with rasterio.open(path) as dataset:
-            assert dataset.shape == grid.shape
-            return dataset.read(1)
-
-    def maps(self):
-        return self("g.list", "type=raster", "mapset=.").stdout.split()
 
 
 @pytest.fixture(scope="module")

@@ -141,6 +141,11 @@ class SeriesProvenance:
         parts = {"series": "model", "model": "model", "bounds": "region", "data": "features", "years": "years"}
         return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
 
+    def contains(self, yearly: PredictionProvenance) -> bool:
+        """Return whether the series was computed from a yearly prediction."""
+        made = (yearly.model, yearly.data, yearly.bounds)
+        return (self.model, self.data.get(yearly.period), self.bounds) == made
+
     def extends(self, other: SeriesProvenance) -> bool:
         """Return whether this is the same series with more years: histories of the earlier years are then revised."""
         known = {year: digest for year, digest in self.data.items() if int(year) in other.years}

@@ -25,8 +25,10 @@ STEP_WEIGHT = 0.5
 """Weight of the step test beside the series net: both see the same observations, so their evidence is not independent."""
 DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
 """Default rates: land sealed and unsealed in a year, as shares of the sealed land. Copernicus imperviousness: the EU sealed 0.27 % a year."""
-LEAST_GAIN, MOST_CHANGE = 1e-6, 0.03
+LEAST_GAIN, LEAST_LOSS, MOST_CHANGE = 1e-6, 1e-7, 0.03
 """Yearly rates beyond these, as shares of all land, are not believed."""
+_LEAST_SHARE = 1e-6
+"""Shares below this are taken as this, so that logarithms are finite."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class Rates:
     """Share of land that is sealed in one year."""
     loss: float
     """Share of land that is unsealed in one year."""
-    source: str = "region"
-    """region: estimated from the region's own evidence; default: the estimate was not believable."""
+    defaults: tuple[str, ...] = ()
+    """Which of `gain` and `loss` are default rates, because the region's own evidence gave no believable ones."""
 
     def shares(self, histories: Histories) -> np.ndarray:
         """Return the share of each history: array (history,), sum 1."""
@@ -110,6 +112,7 @@ def step_evidence(logit: np.ndarray, prior: float) -> np.ndarray:
     prior : share of sealed land that the log-odds assume; it is taken out, because rates take its place
     """
     seen = ~np.isnan(logit)
+    prior = min(max(prior, _LEAST_SHARE), 1 - _LEAST_SHARE)
     value = np.where(seen, logit - np.log(prior / (1 - prior)), 0).astype(np.float32)
     count, total = seen.sum(axis=0, dtype=np.float32), value.sum(axis=0)
     mean = total / np.maximum(count, 1)
@@ -138,8 +141,9 @@ def pair_evidence(logits: np.ndarray, shares: np.ndarray, seen: np.ndarray) -> n
     seen : array (year, ...), bool
     """
     n = len(logits)
-    stable = logits[:, :2].mean(axis=0) - np.log(shares[:2]).reshape(2, *[1] * (logits.ndim - 2))
-    changed = np.moveaxis(logits[:, 2:], 1, 0) - np.log(shares[2:]).reshape(2, *[1] * (logits.ndim - 1))
+    assumed = np.log(np.maximum(shares, _LEAST_SHARE))
+    stable = logits[:, :2].mean(axis=0) - assumed[:2].reshape(2, *[1] * (logits.ndim - 2))
+    changed = np.moveaxis(logits[:, 2:], 1, 0) - assumed[2:].reshape(2, *[1] * (logits.ndim - 1))
     evidence = np.concatenate([stable, changed[0], changed[1]]).astype(np.float32)
     before = np.logical_or.accumulate(seen)[:-1]
     after = np.logical_or.accumulate(seen[::-1])[::-1][1:]
@@ -169,29 +173,31 @@ def combine(net: np.ndarray, step: np.ndarray) -> np.ndarray:
 def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) -> Rates:
     """Estimate how often each history occurs, by expectation-maximisation with one rate of gain and one of loss for all years.
 
-    Where a rate collapses or is beyond belief, both are replaced by the default rates, and `source` says so: new land is rare, and an
-    estimate of zero would deny all of it.
+    A rate that collapses or is beyond belief is replaced by its default rate, and `defaults` names it: change is rare, and an estimate of
+    zero would deny all of it.
 
     evidence : array (history, cell)
     """
     likelihood = np.exp(evidence - evidence.max(axis=0)).astype(np.float64)
-    gains, losses = histories.gains, histories.losses
-    rates = default_rates(0.1)
+    rates = _default_rates(0.1)
     for _round in range(rounds):
-        share = rates.shares(histories)
-        weight = likelihood * share[:, np.newaxis]
+        weight = likelihood * rates.shares(histories)[:, np.newaxis]
         found = (weight / weight.sum(axis=0)).mean(axis=1)
-        last, rates = rates, Rates(float(found[ALWAYS]), float(found[gains].mean()), float(found[losses].mean()))
-        if abs(rates.gain - last.gain) < 1e-4 * last.gain and abs(rates.loss - last.loss) < 1e-3 * last.loss:
+        last = rates
+        gain, loss = (float(found[part].mean()) for part in (histories.gains, histories.losses))
+        rates = Rates(float(found[ALWAYS]), gain, loss)
+        if abs(rates.gain - last.gain) <= 1e-4 * last.gain and abs(rates.loss - last.loss) <= 1e-3 * last.loss:
             break
-    if rates.gain < LEAST_GAIN or max(rates.gain, rates.loss) > MOST_CHANGE:
-        return default_rates(rates.always)
-    return rates
+    default = _default_rates(rates.always)
+    least = {"gain": LEAST_GAIN, "loss": LEAST_LOSS}
+    odd = tuple(key for key in least if not least[key] <= getattr(rates, key) <= MOST_CHANGE)
+    believed = {key: getattr(default if key in odd else rates, key) for key in least}
+    return Rates(rates.always, **believed, defaults=odd)
 
 
-def default_rates(always: float) -> Rates:
+def _default_rates(always: float) -> Rates:
     """Return the default rates of land of which this share is sealed."""
-    return Rates(always, DEFAULT_GAIN * always, DEFAULT_LOSS * always, source="default")
+    return Rates(always, DEFAULT_GAIN * always, DEFAULT_LOSS * always, defaults=("gain", "loss"))
 
 
 def posterior(evidence: np.ndarray, rates: Rates, histories: Histories) -> np.ndarray:

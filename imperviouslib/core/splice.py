@@ -34,9 +34,13 @@ _POINTS = 4
 _MOST_SOURCES = 500_000
 
 
+Place = tuple[slice, slice]
+"""Rows and columns."""
+
+
 @dataclass(frozen=True)
 class LabelledSeries:
-    """The series of an area, in memory."""
+    """The series of an area of at least PATCH cells a side, in memory."""
 
     features: tuple[np.ndarray, ...]
     """One array per year: (row, col, feature), uint16, 0 = no data."""
@@ -56,9 +60,13 @@ class LabelledSeries:
         cells = [np.argwhere(self.label == kind) for kind in (0, 1)]
         object.__setattr__(self, "sources", tuple(c[:: max(1, len(c) // _MOST_SOURCES)] for c in cells))
 
-    def values(self, rows: slice, cols: slice, first: int = 0) -> np.ndarray:
-        """Return scaled features from a year on: array (year, row, col, feature), float32, NaN = no data."""
-        return scaled([plane[rows, cols] for plane in self.features[first:]], self.mean, self.deviation)
+    def values(self, place: Place, first: int = 0) -> np.ndarray:
+        """Return the scaled features of a place from a year on: array (year, row, col, feature), float32, NaN = no data."""
+        return scaled([plane[place] for plane in self.features[first:]], self.mean, self.deviation)
+
+    def holds(self, place: Place) -> bool:
+        """Return whether a place lies within the area."""
+        return all(part.start >= 0 and part.stop <= n for part, n in zip(place, self.label.shape, strict=True))
 
 
 @dataclass(frozen=True)
@@ -121,66 +129,68 @@ def pair_features(values: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high, last[:-1], following[1:], before / years, after / years], axis=-1)
 
 
-def draw_examples(series: LabelledSeries, rng: np.random.Generator, *, patch: int = PATCH) -> Examples:
+def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:
     """Cut a patch from the ground, splice pieces of other places into it, and take all changed cells and some of the others."""
-    rows, cols = _choose_patch(series, rng, patch)
-    values, label = series.values(rows, cols), series.label[rows, cols]
+    chosen = _choose_patch(series, rng)
+    values, label = series.values(chosen), series.label[chosen]
     changes = len(values) - 1
     now, since = label.copy(), np.zeros(label.shape, np.int64)
     touched = np.zeros(label.shape, bool)
     for _try in range(rng.poisson(_TRIES)):
-        piece = draw_cover(rng)
-        row, col = (int(at) for at in rng.integers(0, patch, 2))
-        kind = int(label[row, col])
-        year = int(rng.integers(1, changes + 1))
-        if kind == UNKNOWN:
-            continue
-        sources = series.sources[1 - kind if rng.random() < _CHANGES else kind]
+        piece, at = draw_cover(rng), rng.integers(0, PATCH, 2)
+        kind, year = int(label[tuple(at)]), int(rng.integers(1, changes + 1))
+        sources = series.sources[1 - kind if rng.random() < _CHANGES else kind] if kind != UNKNOWN else ()
         if not len(sources):
             continue
-        source = sources[rng.integers(len(sources))]
         reach = len(piece) // 2
-        top, left = max(0, row - reach), max(0, col - reach)
-        place = slice(top, min(patch, row + reach + 1)), slice(left, min(patch, col + reach + 1))
-        cover = piece[
-            tuple(slice(p.start - at + reach, p.stop - at + reach) for p, at in zip(place, (row, col), strict=True))
-        ]
-        origin = tuple(
-            slice(p.start - at + s, p.stop - at + s)
-            for p, at, s in zip(place, (row, col), source.tolist(), strict=True)
-        )
-        outside = any(o.start < 0 or o.stop > n for o, n in zip(origin, series.label.shape, strict=True))
-        if outside or touched[place][cover > 0].any():
+        place = _around(at, reach)
+        cover = piece[_shifted(place, reach - at)]
+        origin = _shifted(place, sources[rng.integers(len(sources))] - at)
+        if touched[place][cover > 0].any() or not series.holds(origin):
             continue
         share = cover[..., np.newaxis]
         target = values[year:, *place]
         # Edge cells see both kinds of land. NaN of either stays NaN.
-        target += np.where(share > 0, series.values(origin[0], origin[1], first=year) - target, 0) * share
+        target += np.where(share > 0, series.values(origin, year) - target, 0) * share
         most = cover >= 0.5
         now[place][most] = series.label[origin][most]
         since[place][most] = year
         touched[place] |= cover > 0
-    history = np.where(label == 1, 1, 0)
     changed = (since > 0) & (now != label)
-    history[changed & (label == 0)] = 1 + since[changed & (label == 0)]
-    history[changed & (label == 1)] = 1 + changes + since[changed & (label == 1)]
+    history = np.where(changed, 1 + since + np.where(label == 1, changes, 0), label == 1)
     counts = (label != UNKNOWN) & (now != UNKNOWN) & ~np.isnan(values[..., 0]).all(axis=0)
     # Cells at the border of the patch do not see their surroundings.
     counts[:HALO] = counts[-HALO:] = counts[:, :HALO] = counts[:, -HALO:] = False
-    stable = np.flatnonzero(counts & (history < 2))
-    cells = np.concatenate([np.flatnonzero(counts & (history > 1)), rng.permutation(stable)[:STABLE]])
+    stable = rng.permutation(np.flatnonzero(counts & ~changed))[:STABLE]
+    cells = np.concatenate([np.flatnonzero(counts & changed), stable])
     around = surroundings(values).reshape(len(values), label.size, -1)[:, cells]
     return Examples(pair_features(around), history.ravel()[cells])
 
 
-def _choose_patch(series: LabelledSeries, rng: np.random.Generator, patch: int) -> tuple[slice, slice]:
+def _choose_patch(series: LabelledSeries, rng: np.random.Generator) -> Place:
     """Choose a patch around a cell of the ground; half of them around sealed cells, which are rare."""
     cells = series.sources[int(rng.random() < 0.5)]
     if not len(cells):
         cells = max(series.sources, key=len)
     at = cells[rng.integers(len(cells))]
-    first = [int(np.clip(a - rng.integers(patch), 0, n - patch)) for a, n in zip(at, series.label.shape, strict=True)]
-    return slice(first[0], first[0] + patch), slice(first[1], first[1] + patch)
+    row, col = (
+        int(np.clip(a - rng.integers(PATCH), 0, n - PATCH)) for a, n in zip(at, series.label.shape, strict=True)
+    )
+    return slice(row, row + PATCH), slice(col, col + PATCH)
+
+
+def _around(at: np.ndarray, reach: int) -> Place:
+    """Return the cells around one, as far as they lie in the patch."""
+    row, col = (int(a) for a in at)
+    return slice(max(0, row - reach), min(PATCH, row + reach + 1)), slice(
+        max(0, col - reach), min(PATCH, col + reach + 1)
+    )
+
+
+def _shifted(place: Place, by: np.ndarray) -> Place:
+    """Move a place by rows and columns."""
+    rows, cols = (slice(part.start + int(cells), part.stop + int(cells)) for part, cells in zip(place, by, strict=True))
+    return rows, cols
 
 
 def draw_cover(rng: np.random.Generator) -> np.ndarray:

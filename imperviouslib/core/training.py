@@ -55,8 +55,13 @@ def resolve_steps(cells: int, *, periods: int, patch: int, batch: int) -> int:
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
     """Return the epoch with the least validation loss, whose weights are kept; raise TrainingError if that is not a number."""
     best = min(history, key=lambda epoch: epoch.val_loss)
-    if not math.isfinite(best.val_loss):
+    check_loss(best.val_loss)
+    return best
+
+
+def check_loss(loss: float) -> None:
+    """Raise TrainingError if a loss is not a number."""
+    if not math.isfinite(loss):
         raise TrainingError(
             _("Training failed: the loss is not a number"), then=_("Try another seed=, or fewer filters=.")
         )
-    return best

@@ -15,6 +15,7 @@ import numpy as np
 
 from imperviouslib.core import splice
 from imperviouslib.core.splice import LabelledSeries
+from imperviouslib.core.training import check_loss
 from imperviouslib.edge.unet import import_keras, interruptible, load_net, seed_everything
 
 OUTPUTS = 4
@@ -48,6 +49,7 @@ def fit(
     steps, patches : number of batches, and of patches that each is drawn from
     progress : called after each batch with the number of batches done and their total
     Returns: the net; and the shares in the training data, array (4,), in the order of its outputs
+    Raises TrainingError if the loss is not a number in the end.
     """
     keras = import_keras()
     import tensorflow as tf
@@ -56,10 +58,10 @@ def fit(
     pairs = len(series.features) - 1
     net = build_net(splice.planes(len(series.mean)))
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps, alpha=0.01))
-    counts = np.zeros(2 + 2 * pairs)
+    counts, loss = np.zeros(2 + 2 * pairs), float("nan")
 
     @tf.function(reduce_retracing=True)
-    def learn(seen: Any, history: Any) -> None:
+    def learn(seen: Any, history: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = tf.reshape(net(tf.reshape(seen, (-1, seen.shape[-1])), training=True), (pairs, -1, OUTPUTS))
             stable = tf.reduce_mean(logits[..., :2], axis=0)
@@ -67,16 +69,20 @@ def fit(
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(history, tf.concat([stable, changed], -1))
             loss = tf.reduce_mean(loss)
         optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
+        return loss
 
     with interruptible() as raise_if_interrupted:
         for step in range(steps):
             rng = np.random.default_rng([seed, step])
             drawn = [splice.draw_examples(series, rng) for _patch in range(patches)]
             history = np.concatenate([one.history for one in drawn])
-            counts += np.bincount(history, minlength=len(counts))
-            learn(tf.constant(np.concatenate([one.features for one in drawn], axis=1)), tf.constant(history))
+            if len(history):
+                counts += np.bincount(history, minlength=len(counts))
+                seen = np.concatenate([one.features for one in drawn], axis=1)
+                loss = float(learn(tf.constant(seen), tf.constant(history)))
             progress(step + 1, steps)
             raise_if_interrupted()
+    check_loss(loss)
     shares = counts / counts.sum()
     return net, np.array([shares[0], shares[1], shares[2 : 2 + pairs].mean(), shares[2 + pairs :].mean()])
 

@@ -12,6 +12,7 @@ from imperviouslib.core.legend import CLASSES, Legend
 from imperviouslib.core.mapkinds import SHARES, HistoryMaps, MapKind, OutputMap, resolve_histories
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.methods import methods_for
+from imperviouslib.core.provenance import PredictionProvenance, SeriesProvenance
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.edge import grass, zones
 from imperviouslib.edge.legendfile import read_legend
@@ -82,7 +83,21 @@ def _find_histories(settings: ChangeSettings, years: tuple[int, ...]) -> History
         return None
     for name in histories.names:
         grass.map_grid(name)
+    _check_same_run(histories, settings.input)
     return histories
+
+
+def _check_same_run(histories: HistoryMaps, prefix: str) -> None:
+    """Raise InputError where the history of cells was not computed from the yearly maps that exist now; maps without a record pass."""
+    for year, name in histories.sealed.items():
+        yearly = PeriodMap(prefix, str(year), mapnames.CLASS).name
+        series, made = grass.read_provenance(name), grass.read_provenance(yearly)
+        known = isinstance(series, SeriesProvenance) and isinstance(made, PredictionProvenance)
+        if known and not series.contains(made):
+            raise InputError(
+                _("Map <{}> was not computed from <{}>: one of them was made again later").format(name, yearly),
+                then=_("Run r.unet.predict with all years and --overwrite, so that all maps belong together."),
+            )
 
 
 def _find_predicted(prefix: str, years: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -45,7 +45,7 @@ def run(settings: PredictSettings) -> int:
             written = ", ".join(f"<{prediction.names[mapnames.CLASS]}>" for prediction in todo)
             grass.message(_("Mapped {}, and the probability of each class.").format(written))
         if card.series and len(periods) > 1 and all(period.isdigit() for period in periods):
-            histories.predict(ard, card, tuple(map(int, periods)), part, settings)
+            histories.predict(ard, card, card.series, tuple(map(int, periods)), part, settings)
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,10 +28,10 @@ from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.modelfile import SERIES
-from imperviouslib.edge.rasterfile import TiffWriter
+from imperviouslib.edge.rasterfile import TILE, TiffWriter
 
-_ROWS, _COLUMNS = 256, 256
-"""Rows of a strip, and columns of it whose pairs of years are in memory at once."""
+_STRIP_CELLS, _PAIR_CELLS = 2**20, 2**18
+"""Cells of a strip of all maps, and pairs of years times cells whose features are in memory at once (600 bytes each with 12 features)."""
 _SAMPLE = 2_000_000
 """About how many cells the rates are estimated from."""
 _OTHERS = tuple(c for c in CLASSES if c.code != ARTIFICIAL)
@@ -84,6 +84,11 @@ class Task:
         )
 
     @property
+    def rows(self) -> int:
+        """Rows of a strip: those of a tile of the GeoTIFFs, fewer where the region is very wide."""
+        return max(1, min(TILE, _STRIP_CELLS // self.part.width))
+
+    @property
     def provenance(self) -> SeriesProvenance:
         """What the maps are made from; without rates, which are estimated later."""
         digests = {year: self.ard.digests[self.ard.periods.index(str(year))] for year in self.histories.years}
@@ -98,11 +103,11 @@ class Task:
         return [PeriodMap(self.prefix, str(year), layer).name for year in self.histories.years]
 
 
-def predict(ard: ArdFile, card: Card, years: tuple[int, ...], part: Grid, settings: PredictSettings) -> None:
+def predict(
+    ard: ArdFile, card: Card, record: SeriesRecord, years: tuple[int, ...], part: Grid, settings: PredictSettings
+) -> None:
     """Map the histories, unless these maps exist."""
-    if card.series is None:
-        return
-    task = Task(ard, card, card.series, Histories(years), part, settings.output)
+    task = Task(ard, card, record, Histories(years), part, settings.output)
     names = [layer.name for layer in task.layers]
     outdated = _check_existing(task)
     if outdated is None:
@@ -111,7 +116,7 @@ def predict(ard: ArdFile, card: Card, years: tuple[int, ...], part: Grid, settin
         )
         grass.remove_superseded(names)
         return
-    grass.message(_("Judging the histories of cells in {} years...").format(len(years)))
+    grass.message(_("Computing the histories of cells from {} years...").format(len(years)))
     mark = uuid.uuid4().hex[:8]
     folder = grass.linked_folder() if settings.link else grass.temporary_folder()
     files = {layer: folder / f"{layer.name}.{mark}.tif" for layer in task.layers}
@@ -121,6 +126,9 @@ def predict(ard: ArdFile, card: Card, years: tuple[int, ...], part: Grid, settin
         with _scratch(len(task.histories), part.shape, mark) as evidence:
             _gather(task, evidence, settings)
             rates = resolve_rates(evidence, task.histories)
+            if rates is None:
+                grass.warning(_("No cell of the region was seen in any of the years: there are no maps of histories."))
+                return
             _write(task, evidence, rates, files)
         provenance = replace(task.provenance, rates=asdict(rates))
         for layer, name in temporary.items():
@@ -134,45 +142,38 @@ def predict(ard: ArdFile, card: Card, years: tuple[int, ...], part: Grid, settin
         if not (settings.link and finished):
             for path in files.values():
                 path.unlink(missing_ok=True)
-        grass.remove_superseded(names)
+        grass.remove_superseded([*names, *outdated])
     grass.message(
-        _("Histories of {}-{}: {:.2f} % of the land is sealed in all years, {:.4f} % is sealed and {:.4f} % unsealed in a year ({}).").format(
+        _("Histories of {}-{}: {:.2f} % of the land is sealed in all years; {:.4f} % is sealed and {:.4f} % unsealed in a year.").format(
             years[0], years[-1], 100 * rates.always, 100 * rates.gain, 100 * rates.loss,
-            _("estimated from this region") if rates.source == "region" else _("default rates of change"),
         )
     )  # fmt: skip
 
 
 def _check_existing(task: Task) -> list[str] | None:
-    """Return the maps to remove beside those to be written; None if nothing is to be done.
+    """Return the maps of an earlier series under this prefix, to be removed; None if all maps exist and nothing is to be done.
 
-    Maps of fewer years of the same series are replaced, since a new year revises the histories of the earlier ones. Raises InputError if
-    maps of these names come from something else.
+    A new year revises the histories of the earlier ones, so maps of fewer years of the same series are replaced. Raises InputError if maps
+    of these names come from something else.
     """
     names = [layer.name for layer in task.layers]
-    present = [name for name in names if grass.exists(name)]
-    if grass.overwrite():
-        return []
-    earlier: set[str] = set()
-    current = 0
-    for name in present:
-        found = grass.read_provenance(name)
-        known = isinstance(found, SeriesProvenance)
-        difference = task.provenance.difference(found) if known else "origin"
-        if difference and known and task.provenance.extends(found):
-            earlier.update(layer.name for layer in replace(task, histories=Histories(found.years)).layers)
-        elif difference:
+    series_of = {name: grass.read_provenance(name) for name in names if grass.exists(name)}
+    for name, found in series_of.items():
+        difference = task.provenance.difference(found) if isinstance(found, SeriesProvenance) else "origin"
+        revised = isinstance(found, SeriesProvenance) and task.provenance.extends(found)
+        if difference and not revised and not grass.overwrite():
             raise InputError(
                 _("Map <{}> already exists, but was not made by this command (different: {})").format(name, difference),
                 then=_("Use --overwrite to replace it, or choose another output=."),
             )
-        else:
-            current += 1
-    if current == len(names):
+    earlier = [found for found in series_of.values() if isinstance(found, SeriesProvenance)]
+    other = {found.years for found in earlier if task.provenance.difference(found)}
+    if len(series_of) == len(names) and not other and not grass.overwrite():
         return None
-    if earlier:
-        grass.message(_("The histories of earlier years are revised with the new ones."))
-    return [name for name in sorted(earlier - set(names)) if grass.exists(name)]
+    if other:
+        grass.message(_("The histories of an earlier run are revised."))
+    stale = {layer.name for years in other for layer in replace(task, histories=Histories(years)).layers}
+    return [name for name in sorted(stale - set(names)) if grass.exists(name)]
 
 
 @contextlib.contextmanager
@@ -191,12 +192,13 @@ def _gather(task: Task, evidence: np.ndarray, settings: PredictSettings) -> None
 
     net = seriesnet.open_net(settings.model / SERIES, threads=settings.threads)
     shares, prior = np.array(task.record.shares), task.card.prior[CLASSES[0].key]
-    strips = list(task.part.parts(_ROWS))
-    maps = grass.read_strips(task.yearly(CLASSES[0].key), [], task.part, _ROWS)
+    strips = list(task.part.parts(task.rows))
+    columns = max(1, _PAIR_CELLS // (task.rows * task.histories.changes))
+    maps = grass.read_strips(task.yearly(CLASSES[0].key), [], task.part, task.rows)
     for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
         with np.errstate(divide="ignore", invalid="ignore"):
             logit = np.where(scaled > 0, np.log(scaled / (10_000 - scaled)), np.nan)
-        for window in strip.parts(_ROWS, _COLUMNS):
+        for window in strip.parts(task.rows, columns):
             rows, cols = window.slices_in(strip)
             near, seen = _evidence_of_features(task, window, net, shares)
             both = series.combine(near, series.step_evidence(logit[:, rows, cols], prior))
@@ -206,7 +208,9 @@ def _gather(task: Task, evidence: np.ndarray, settings: PredictSettings) -> None
         grass.percent(number + 1, 2 * len(strips))
 
 
-def _evidence_of_features(task: Task, window: Grid, net, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _evidence_of_features(
+    task: Task, window: Grid, net: Callable[[np.ndarray], np.ndarray], shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the evidence of the series net: array (history, row, col); and which cells were seen in some year: array (row, col), bool."""
     around = window.grown(splice.HALO)
     planes = [np.moveaxis(task.ard.read(str(year), around), 0, -1) for year in task.histories.years]
@@ -217,20 +221,20 @@ def _evidence_of_features(task: Task, window: Grid, net, shares: np.ndarray) -> 
     return series.pair_evidence(logits, shares, seen), seen.any(axis=0)
 
 
-def resolve_rates(evidence: np.ndarray, histories: Histories) -> Rates:
-    """Estimate the rates from cells at regular distances, and tell the user where they are not believed."""
-    stride = max(1, round((evidence[0].size / _SAMPLE) ** 0.5))
+def resolve_rates(evidence: np.ndarray, histories: Histories) -> Rates | None:
+    """Estimate the rates from cells at regular distances, and tell the user where they are not believed; None if no cell was seen."""
+    seen = sum(np.count_nonzero(~np.isnan(row)) for row in evidence[0])
+    if not seen:
+        return None
+    stride = max(1, round((seen / _SAMPLE) ** 0.5))
     sample = np.asarray(evidence[:, ::stride, ::stride], np.float32).reshape(len(evidence), -1)
-    sample = sample[:, ~np.isnan(sample[0])]
-    if not sample.size:
-        return series.default_rates(0.1)
-    rates = series.fit_rates(sample, histories)
-    if rates.source != "region":
+    rates = series.fit_rates(sample[:, ~np.isnan(sample[0])], histories)
+    defaults = {"gain": (_("sealed"), series.DEFAULT_GAIN), "loss": (_("unsealed"), series.DEFAULT_LOSS)}
+    for key in rates.defaults:
+        word, share = defaults[key]
         grass.warning(
-            _(
-                "The region does not show how often land is sealed or unsealed. Default rates are used: {} and {} of the sealed land in a year."
-            ).format(f"{100 * series.DEFAULT_GAIN:g} %", f"{100 * series.DEFAULT_LOSS:g} %")
-        )
+            _("The region does not show how much land is {} in a year. A default rate is used: {:g} % of the sealed land.").format(word, 100 * share)
+        )  # fmt: skip
     return rates
 
 
@@ -238,7 +242,7 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
     """Compute all maps strip by strip and write them to GeoTIFFs on the region."""
     histories = task.histories
     others = [name for land in _OTHERS for name in task.yearly(land.key)]
-    strips = list(task.part.parts(_ROWS))
+    strips = list(task.part.parts(task.rows))
     with contextlib.ExitStack() as stack:
         out = {
             layer: stack.enter_context(
@@ -248,7 +252,7 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
             )
             for layer, path in files.items()
         }
-        maps = grass.read_strips(others, [], task.part, _ROWS)
+        maps = grass.read_strips(others, [], task.part, task.rows)
         for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
             where = strip.slices_in(task.part)
             found = series.posterior(np.asarray(evidence[(slice(None), *where)], np.float32), rates, histories)

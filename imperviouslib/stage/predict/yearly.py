@@ -1,8 +1,7 @@
-"""The maps of one period: map land cover classes and their probabilities, period by period.
+"""The maps of one period: classes, and the probability of each class.
 
-The recipe: check that the model fits the data, then for each period compute window by window into GeoTIFFs, import these under temporary
-names, and rename the maps at the end, the class map last. So a period whose class map exists is complete, and a run that was stopped
-continues with the next period.
+A period is computed window by window into GeoTIFFs; these are imported under temporary names, and the maps are renamed at the end, the class
+map last. So a period whose class map exists is complete, and a run that was stopped continues with the next period.
 """
 
 from __future__ import annotations

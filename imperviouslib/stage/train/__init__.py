@@ -249,6 +249,7 @@ def fit(data: Data, sample: Sample, validation: Sequence[Batch], settings: Train
     # Seeding comes before building, which draws the first weights.
     unet.seed_everything(settings.seed)
     net = unet.build_unet(_net_spec(data, sample, settings))
+    grass.message(_("Fitting the U-Net, at most {} epochs...").format(settings.epochs))
     return _fit(net, data, sample, validation, settings, epochs=settings.epochs)
 
 
@@ -267,6 +268,7 @@ def fit_pixel_net(
         epochs = max(_LEAST_EPOCHS, settings.epochs // _PIXEL_EPOCHS)
         return _fit(net, data, sample, validation, settings, epochs=epochs).net
 
+    grass.message(_("Fitting the net of single cells, twice..."))
     probability_of = unet.run_net(unet.with_probabilities(fitted(data), 1.0))
     periods = range(len(data.periods))
     mean = mean_probability(probability_of, data.ground, periods, size=settings.window, halo=settings.halo)
