@@ -1,7 +1,7 @@
 # g.extension builds the suite from here (it sets MODULE_TOPDIR); for people there are the targets of `make help`.
 # SUBDIRS is the one list of the tools: install.sh, the tests and the documentation read it here.
 TOOLSET = r.impervious
-SUBDIRS = r.s2.fetch r.s2.yearly r.s2.ard r.unet.train r.unet.predict r.impervious.change
+SUBDIRS = r.s2.fetch r.s2.yearly r.s2.ard r.unet.train r.unet.predict r.impervious.sample r.impervious.change
 
 ifdef MODULE_TOPDIR
 

@@ -135,6 +135,25 @@
 # % guisection: Method
 # %end
 
+# %option G_OPT_F_INPUT
+# % key: design
+# % required: no
+# % label: Design file of r.impervious.sample
+# % description: With <sample>: areas estimated from the sample, with intervals
+# % guisection: Sample
+# %end
+
+# %option
+# % key: sample
+# % type: string
+# % required: no
+# % multiple: yes
+# % key_desc: file
+# % label: Readings of the sample, one CSV file or more
+# % description: As the labelling sheet saves them
+# % guisection: Sample
+# %end
+
 # %option
 # % key: vintage
 # % type: string

@@ -11,15 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
 from imperviouslib.core import change, legend, mapnames
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.figures import ClassFigures, Counts, Figures, ShareFigures, Sums, YearPair
+from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import ARTIFICIAL, DEFAULT_DEFINITION, GREEN
 from imperviouslib.core.mapnames import PeriodMap
+
+if TYPE_CHECKING:
+    from imperviouslib.core.survey import MappedLand, Survey
 
 
 class Content(Enum):
@@ -157,6 +161,16 @@ class Work(Protocol):
     """The maps of histories; None where there are none, or no method of the run needs them."""
     zone_maps: Mapping[int, str]
     """Level to the raster of its regions' categories."""
+    last_category: int
+    """The highest category of a region."""
+    grid: Grid
+    """The computational region."""
+    kind: MapKind
+    """Kind of the yearly maps."""
+
+    def survey(self) -> tuple[Survey, MappedLand]:
+        """Return the reference sample of the run, and what the maps say of its land."""
+        ...
 
     def observed(self) -> Figures:
         """Return the figures of the yearly maps as they were given."""

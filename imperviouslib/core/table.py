@@ -10,7 +10,7 @@ How cells become a value depends on what the schema says of the method:
 - ground "region": the whole region. The value is cells * cells of the outline / cells counted, so that land never seen gets the shares of
   the counted cells. Where less than `COVERAGE_MIN` of the region was seen, the value is blank. Values that involve the first or the last
   year of the run are provisional (flag p).
-- interval: without a reference sample a value has no interval and is of low reliability (flag u).
+- interval: a value without an interval is of low reliability (flag u), and so is one whose interval is wide.
 
 A per cent of a stock refers to the cells counted, of a flow to the stock of the same cover at time_from on the cells counted.
 """
@@ -26,6 +26,8 @@ from imperviouslib.core.legend import landcover_codes
 from imperviouslib.core.tableschema import COVERAGE_MIN, SCHEMA, WHOLE_REGION, method_facts
 from imperviouslib.core.zones import Zone
 
+RELIABLE = 0.5
+"""Half-width of an interval, as a share of its value, above which the value is of low reliability."""
 Row = dict[str, Any]
 Table = dict[str, list[Row]]
 
@@ -57,7 +59,7 @@ class Flow:
     gain: Mapping[str, float]
     """Land cover to cells that became it."""
     loss: Mapping[str, float]
-    """Land cover to cells that no longer have it."""
+    """Land cover to cells that no longer have it; a cover of which that is not known is missing."""
     moves: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(from, to), two different covers, to cells; empty where transitions are not known."""
     interval: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
@@ -125,8 +127,9 @@ def flow_rows(zone: Zone, flow: Flow, run: Run, definition: str, method: str, pa
     """Write the rows of a region's gain, loss and net change between two years."""
     scope = _Scope(zone, flow.seen, flow.counted, run, method, pair)
     for cover, before in flow.before.items():
-        gain, loss = flow.gain[cover], flow.loss[cover]
-        for name, cells in (("GAIN", gain), ("LOSS", loss), ("NET", gain - loss)):
+        gain, loss = flow.gain[cover], flow.loss.get(cover)
+        net = None if loss is None else gain - loss
+        for name, cells in (("GAIN", gain), ("LOSS", loss), ("NET", net)):
             amounts = (cells, *flow.interval.get((name, cover), ()))
             for unit, values in scope.units(amounts, before):
                 yield _value_row(scope, name, cover, definition, unit, *pair, values)
@@ -184,10 +187,10 @@ class _Scope:
     def blank(self) -> bool:
         return not self.counted or (self.expanded and self.coverage < COVERAGE_MIN)
 
-    def units(self, amounts: tuple[float, ...], base: float) -> Iterator[tuple[str, tuple[float | None, ...]]]:
+    def units(self, amounts: tuple[float | None, ...], base: float) -> Iterator[tuple[str, tuple[float | None, ...]]]:
         """Yield amounts of cells in each unit; a per cent refers to `base`, in cells."""
-        yield "KM2", tuple(self._km2(cells) for cells in amounts)
-        yield "PC", tuple(self._percent(cells, base) for cells in amounts)
+        yield "KM2", tuple(None if cells is None else self._km2(cells) for cells in amounts)
+        yield "PC", tuple(None if cells is None else self._percent(cells, base) for cells in amounts)
 
     def _km2(self, cells: float) -> float | None:
         if self.blank:
@@ -199,11 +202,11 @@ class _Scope:
     def _percent(self, cells: float, base: float) -> float | None:
         return None if self.blank or not base else 100 * cells / base
 
-    def flags(self, value: float | None) -> str:
+    def flags(self, value: float | None, interval: tuple[float | None, float | None] = (None, None)) -> str:
         if self.blank:
             return "u"
         letters: set[str] = set()
-        if not method_facts(self.method).interval or self.coverage < COVERAGE_MIN:
+        if _is_unreliable(value, *interval) or self.coverage < COVERAGE_MIN:
             letters.add("u")
         if value is None:
             letters.add("m")
@@ -215,6 +218,11 @@ class _Scope:
         return "".join(sorted(letters))
 
 
+def _is_unreliable(value: float | None, low: float | None, high: float | None) -> bool:
+    """Tell whether a value has no interval, or one whose half-width is more than `RELIABLE` of it."""
+    return value is not None and (low is None or high is None or high - low > 2 * RELIABLE * abs(value))
+
+
 def _value_row(
     scope: _Scope, flow: str, cover: str, definition: str, unit: str, time_from: int, year: int,
     values: tuple[float | None, ...],
@@ -224,6 +232,6 @@ def _value_row(
     return {
         "freq": "A", "lc_flow": flow, "landcover": cover, "definition": definition, "method": scope.method, "unit": unit,
         "geo": scope.zone.geo, "nuts_version": scope.run.nuts_version, "time_from": time_from, "TIME_PERIOD": year,
-        "vintage": scope.run.vintage, "OBS_VALUE": value, "OBS_FLAG": scope.flags(value), "CONF_STATUS": "",
+        "vintage": scope.run.vintage, "OBS_VALUE": value, "OBS_FLAG": scope.flags(value, (low, high)), "CONF_STATUS": "",
         "OBS_LCI95": low, "OBS_UCI95": high, "COVERAGE": scope.coverage, "N_PIX": scope.counted,
     }  # fmt: skip

@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -18,14 +19,19 @@ import pyarrow.parquet as pq
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.table import Row, Table
 from imperviouslib.core.tableschema import SCHEMA
-from imperviouslib.edge.files import atomic_folder, sha256_file
+from imperviouslib.edge.files import atomic_folder, sha256_file, write_json
 
 NAME = "impervious-nuts"
 """Name of the data package; a folder whose package has it is a table."""
 _PACKAGE = "datapackage.json"
+DOCUMENTS = {
+    "estimates.json": "Estimates from the reference sample: areas, accuracy of the maps, agreement of interpreters"
+}
+"""Further files that a table can have."""
 _FILES = {f"{name}.{form}" for name in SCHEMA["tables"] for form in ("csv", "parquet")} | {
     SCHEMA["outlines"]["file"],
     _PACKAGE,
+    *DOCUMENTS,
 }
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -35,12 +41,19 @@ VERSION = pa.__version__
 
 
 @contextlib.contextmanager
-def writing_folder(path: Path, table: Table, outlines: Mapping[str, Any], package: Mapping[str, Any]) -> Iterator[None]:
+def writing_folder(
+    path: Path,
+    table: Table,
+    outlines: Mapping[str, Any],
+    package: Mapping[str, Any],
+    documents: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[None]:
     """Write the whole folder under a temporary name; it gets its own name, and replaces an older folder, if the block succeeds.
 
     table : rows by name of table, as in the schema
     outlines : GeoJSON FeatureCollection in EPSG:3035
     package : content of datapackage.json without its resources
+    documents : name in `DOCUMENTS` to content of further JSON files
     """
     with atomic_folder(path) as part:
         resources = []
@@ -61,6 +74,14 @@ def writing_folder(path: Path, table: Table, outlines: Mapping[str, Any], packag
                 "mediatype": "application/geo+json", "bytes": file.stat().st_size, "hash": f"sha256:{sha256_file(file)}",
             }
         )  # fmt: skip
+        for name, content in documents.items():
+            write_json(part / name, content)
+            resources.append(
+                {
+                    "name": Path(name).stem, "path": name, "title": DOCUMENTS[name], "format": "json", "mediatype": "application/json",
+                    "bytes": (part / name).stat().st_size, "hash": f"sha256:{sha256_file(part / name)}",
+                }
+            )  # fmt: skip
         description = {**package, "resources": resources}
         text = json.dumps(description, ensure_ascii=False, indent=1) + "\n"
         (part / _PACKAGE).write_text(text, encoding="utf-8")

@@ -11,14 +11,16 @@ import pkgutil
 
 from imperviouslib.core.mapkinds import MapKind
 from imperviouslib.core.methods.base import METHODS, ClassRule, Method, register
+from imperviouslib.core.methods.sampled import DEFINITION as SAMPLE_DEFINITION
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 
-def methods_for(kind: MapKind) -> tuple[Method, ...]:
-    """Return the methods that can work from a kind of yearly maps, the least preferred first."""
-    return tuple(method for method in known_methods() if isinstance(kind, method.needs))
+def methods_for(kind: MapKind, *, sample: bool = False) -> tuple[Method, ...]:
+    """Return the methods that can work from a kind of yearly maps, with or without a reference sample, the least preferred first."""
+    usable = (method for method in known_methods() if isinstance(kind, method.needs))
+    return tuple(method for method in usable if sample or not method.needs_sample)
 
 
 def known_methods() -> tuple[Method, ...]:
@@ -26,4 +28,4 @@ def known_methods() -> tuple[Method, ...]:
     return tuple(sorted(METHODS.values(), key=lambda method: method.facts.rank, reverse=True))
 
 
-__all__ = ["METHODS", "ClassRule", "Method", "known_methods", "methods_for", "register"]
+__all__ = ["METHODS", "SAMPLE_DEFINITION", "ClassRule", "Method", "known_methods", "methods_for", "register"]

@@ -24,6 +24,8 @@ class Method(ABC):
     """Code in the table and its schema."""
     needs: ClassVar[tuple[type[MapKind], ...]]
     """The kinds of yearly maps that it can work from."""
+    needs_sample: ClassVar[bool] = False
+    """Whether it also needs a reference sample."""
     notes: ClassVar[tuple[str, ...]]
     """How its figures are made, for the metadata of the table."""
 

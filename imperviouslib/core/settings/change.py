@@ -10,7 +10,7 @@ from imperviouslib.core import mapnames
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, PREDICTED, SHARES, MapKind
-from imperviouslib.core.methods import METHODS, Method, known_methods, methods_for
+from imperviouslib.core.methods import METHODS, SAMPLE_DEFINITION, Method, known_methods, methods_for
 from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
 
 
@@ -44,6 +44,10 @@ class ChangeSettings:
     """What counts as impervious; maps and columns follow the first. Default: that of the kind of maps."""
     methods: tuple[Method, ...] = ()
     """How figures are made, the least preferred first. Empty: all that the maps allow."""
+    design: Path | None = None
+    """Design file of r.impervious.sample."""
+    readings: tuple[Path, ...] = ()
+    """Readings of the sample, one CSV file or more; given with `design`."""
     write_columns: bool = True
     """Whether to write sums into the table of the zones map."""
     format: str = "plain"
@@ -70,12 +74,18 @@ class ChangeSettings:
                 then=_("List the year of each map."),
             )
         mapnames.check_prefix(self.prefix, "prefix")
+        if bool(self.design) != bool(self.readings):
+            raise InputError(
+                _("Options <design> and <sample>: only one of them is set"),
+                then=_("Give the design file of r.impervious.sample and the readings of the sample together."),
+            )
         self._check_definitions()
         self._check_methods()
 
     def _check_definitions(self) -> None:
         # A frozen dataclass sets a default that depends on other fields this way.
-        object.__setattr__(self, "definitions", self.definitions or (self.kind.default_definition,))
+        default = (self.kind.default_definition, *((SAMPLE_DEFINITION,) if self.design else ()))
+        object.__setattr__(self, "definitions", self.definitions or tuple(dict.fromkeys(default)))
         unknown = [name for name in self.definitions if name not in DEFINITIONS]
         if unknown:
             raise InputError(
@@ -93,12 +103,20 @@ class ChangeSettings:
             )
 
     def _check_methods(self) -> None:
-        usable = methods_for(self.kind)
+        usable = methods_for(self.kind, sample=self.design is not None)
         unfit = [method.code for method in self.methods if method not in usable]
         if unfit:
             raise InputError(
                 _("Option <method>: {} cannot be computed from the maps of <{}>").format(unfit[0], self.kind.name),
                 then=_("Choose from: {}.").format(", ".join(method.code for method in usable)),
+            )
+        sampled = [method.code for method in self.methods or usable if method.needs_sample]
+        if self.design and self.definitions and SAMPLE_DEFINITION not in self.definitions and sampled:
+            raise InputError(
+                _("Option <definition>: {} speaks of artificial surfaces, which is what people read").format(
+                    sampled[0]
+                ),
+                then=_("Add '{}' to it.").format(SAMPLE_DEFINITION),
             )
 
     @property
@@ -128,6 +146,8 @@ class ChangeSettings:
             prefix=options["prefix"],
             definitions=split_words(options["definition"]),
             methods=_parse_methods(options["method"]),
+            design=Path(options["design"]).expanduser() if options["design"] else None,
+            readings=tuple(Path(name).expanduser() for name in split_words(options["sample"])),
             write_columns=not flags["n"],
             format=options["format"],
         )

@@ -18,6 +18,7 @@ from imperviouslib.edge.grass.maps import (
     cell_size,
     check_free,
     codes,
+    count_codes,
     describe,
     find_map,
     import_polygons,
@@ -34,6 +35,7 @@ from imperviouslib.edge.grass.maps import (
     search_rasters,
     style_classes,
     vector_area,
+    write_geopackage,
 )
 from imperviouslib.edge.grass.region import (
     check_projection,
@@ -74,6 +76,7 @@ __all__ = [
     "check_free",
     "check_projection",
     "codes",
+    "count_codes",
     "describe",
     "environment",
     "exists",
@@ -121,4 +124,5 @@ __all__ = [
     "vector_area",
     "verbose",
     "warning",
+    "write_geopackage",
 ]

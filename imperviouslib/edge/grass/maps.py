@@ -18,7 +18,7 @@ from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.provenance import Provenance, parse_provenance
-from imperviouslib.edge.grass.calls import environment, overwrite, read_bytes, run, unreadable
+from imperviouslib.edge.grass.calls import environment, overwrite, read, read_bytes, run, unreadable
 from imperviouslib.edge.grass.region import check_projection
 from imperviouslib.edge.grass.workspace import (
     exists,
@@ -178,6 +178,31 @@ def import_polygons(features: Sequence[Mapping[str, Any]], name: str) -> None:
         path.unlink()
 
 
+def write_geopackage(path: Path, layers: Mapping[str, Sequence[Mapping[str, Any]]], columns: Mapping[str, str]) -> None:
+    """Write GeoJSON features, with coordinates in metres of EPSG:3035, as the layers of a new GeoPackage.
+
+    columns : name to SQL type of further columns, which are empty
+    """
+    flags = ""
+    for layer, features in layers.items():
+        name = temporary_name(layer)
+        try:
+            import_polygons(features, name)
+            if columns:
+                run(
+                    "v.db.addcolumn", map=name, columns=",".join(f"{column} {kind}" for column, kind in columns.items())
+                )
+            kind = str(features[0]["geometry"]["type"]).lower().replace("polygon", "area")
+            # Without overwrite, the tool refuses to add a layer to a file that exists.
+            run(
+                "v.out.ogr", flags=flags, input=name, type=kind, output=str(path), format="GPKG", output_layer=layer,
+                overwrite=bool(flags) or None,
+            )  # fmt: skip
+        finally:
+            remove([name], "vector")
+        flags = "u"
+
+
 def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     """Return the grid around the areas of a vector map, and a coarse mask of these areas.
 
@@ -279,6 +304,12 @@ def codes(name: str, grid: Grid, *, alternative: str = "") -> list[int]:
     env = os.environ.copy()
     env["GRASS_REGION"] = gs.region_env(align=name, n=grid.north, s=grid.south, e=grid.east, w=grid.west)
     return sorted(int(word) for word in gs.read_command("r.stats", env=env, flags="n", input=name, quiet=True).split())
+
+
+def count_codes(name: str, grid: Grid) -> dict[int, int]:
+    """Count the cells of each code of an integer map within a grid, whatever mask is set."""
+    lines = read("r.stats", grid=grid, masked=False, flags="cn", input=name, separator="comma").splitlines()
+    return {int(code): int(cells) for code, cells in (line.split(",") for line in lines)}
 
 
 def is_aligned(name: str, res_m: int) -> bool:

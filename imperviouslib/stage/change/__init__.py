@@ -17,6 +17,7 @@ from imperviouslib.core.mapkinds import OutputMap
 from imperviouslib.core.methods import methods_for
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.settings.change import ChangeSettings
+from imperviouslib.core.surveyreport import describe_estimates
 from imperviouslib.core.table import Run
 from imperviouslib.edge import grass, tablefile, zones
 from imperviouslib.edge.files import check_place
@@ -39,7 +40,8 @@ def run(settings: ChangeSettings) -> int:
         grass.remove_abandoned(mapnames.TEMPORARY)
         stack.callback(scratch.remove)
         series = inputs.resolve_series(settings, grid, scratch)
-        settings = replace(settings, methods=settings.methods or methods_for(series.kind))
+        survey = inputs.read_survey(settings, series.years, grid)
+        settings = replace(settings, methods=settings.methods or methods_for(series.kind, sample=survey is not None))
         pairs = change.resolve_pairs(series.years)
         if not pairs:
             grass.message(_("There is one year only, {}: the table has stocks and no change.").format(series.years[0]))
@@ -60,7 +62,8 @@ def run(settings: ChangeSettings) -> int:
         grass.message(_("Writing the change maps..."))
         parts = {one: scratch.raster("out", one.layer.name, one.first, one.last) for one in outputs}
         definition = settings.definitions[0]
-        work = Computation(series, definition, parts, rasters, grid, scratch)
+        last = max(zone.cat for zone in source.zones)
+        work = Computation(series, definition, parts, rasters, grid, scratch, survey, last)
         work.compare([layer.name for layer in series.kind.layers], work.maps)
         figures = {method.code: method.figures(work) for method in settings.methods}
         maps.describe(parts, series, definition)
@@ -73,8 +76,13 @@ def run(settings: ChangeSettings) -> int:
         rows = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, pairs)
         tablecheck.check_table(rows, grid.cell_area_m2)
         package = report.describe_package(settings, series, this_run, source, grid)
+        documents = {}
+        if survey is not None:
+            documents["estimates.json"] = describe_estimates(*work.survey(), pairs, grid.cell_area_m2)
         with (
-            tablefile.writing_folder(settings.output, rows, regions.outline_collection(chosen, shapes), package),
+            tablefile.writing_folder(
+                settings.output, rows, regions.outline_collection(chosen, shapes), package, documents
+            ),
             maps.publishing({part: names[one] for one, part in parts.items()}, scratch),
         ):
             if settings.write_columns:

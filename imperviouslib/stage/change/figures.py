@@ -12,6 +12,8 @@ from imperviouslib.core.figures import Counts, Figures, Sums, YearPair
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import landcover_codes
 from imperviouslib.core.mapkinds import OutputMap
+from imperviouslib.core.methods.sampled import measure_land
+from imperviouslib.core.survey import MappedLand, Survey
 from imperviouslib.edge import grass, zones
 from imperviouslib.stage.change.inputs import Series
 from imperviouslib.stage.change.maps import Scratch, import_codes, mapcalc
@@ -43,6 +45,8 @@ class Computation:
         zone_maps: Mapping[int, str],
         grid: Grid,
         scratch: Scratch,
+        survey: Survey | None = None,
+        last_category: int = 0,
     ) -> None:
         self.kind, self.years = series.kind, series.years
         self.pairs = change.resolve_pairs(series.years)
@@ -51,7 +55,10 @@ class Computation:
         self.zone_maps = zone_maps
         self._definition = definition
         self._impervious = landcover_codes(definition)["IMP"]
-        self._outputs, self._grid, self._scratch = outputs, grid, scratch
+        self.grid, self.last_category = grid, last_category
+        self._outputs, self._scratch = outputs, scratch
+        self._survey = survey
+        self._land: MappedLand | None = None
         self._named = {(one.layer.name, one.first, one.last): name for one, name in outputs.items()}
         self._compared: dict[tuple[str, str, str], str] = {}
         self._observed: Figures | None = None
@@ -66,21 +73,28 @@ class Computation:
         """Return the figures of yearly maps of the run's kind."""
         return self.kind.figures(self, maps)
 
+    def survey(self) -> tuple[Survey, MappedLand]:
+        """Return the reference sample, and what the maps say of its land; they are read once."""
+        assert self._survey is not None
+        if self._land is None:
+            self._land = measure_land(self, self._survey)
+        return self._survey, self._land
+
     def output(self, one: OutputMap) -> str:
         """Return the temporary name of a map that the run keeps."""
         return self._outputs[one]
 
     def mapcalc(self, expressions: Mapping[str, str]) -> None:
         """Run expressions in one call of r.mapcalc."""
-        mapcalc(expressions, self._grid)
+        mapcalc(expressions, self.grid)
 
     def blocks(self, codes: Sequence[str], values: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the cells of integer and of floating-point maps in strips, as `Work` says.
 
         Memory is bounded by `_BLOCK_CELLS`, or by one row of all maps.
         """
-        rows = max(1, _BLOCK_CELLS // (self._grid.width * (len(codes) + len(values))))
-        return grass.read_strips(codes, values, self._grid, rows)
+        rows = max(1, _BLOCK_CELLS // (self.grid.width * (len(codes) + len(values))))
+        return grass.read_strips(codes, values, self.grid, rows)
 
     def apply(self, rule: Callable[[np.ndarray], np.ndarray], outs: Sequence[str]) -> None:
         """Compute class maps of all years with a NumPy rule, strip by strip."""
@@ -94,7 +108,7 @@ class Computation:
                     with file.open("ab") as handle:
                         handle.write(cells.astype("uint8").tobytes())
             for out, file in zip(outs, files, strict=True):
-                import_codes(file, out, self._grid)
+                import_codes(file, out, self.grid)
         finally:
             for file in files:
                 file.unlink(missing_ok=True)
@@ -102,12 +116,12 @@ class Computation:
     def count(self, name: str) -> Counts:
         """Count the codes of an integer map by region with r.stats."""
         # A category lies in one level only.
-        counted = (zones.count(raster, [name], self._grid) for raster in self.zone_maps.values())
+        counted = (zones.count(raster, [name], self.grid) for raster in self.zone_maps.values())
         return {cat: {code: n for (code,), n in cells.items()} for part in counted for cat, cells in part.items()}
 
     def total(self, name: str) -> Sums:
         """Sum a map by region with r.univar."""
-        parts = (zones.total(raster, name, self._grid) for raster in self.zone_maps.values())
+        parts = (zones.total(raster, name, self.grid) for raster in self.zone_maps.values())
         return {cat: found for part in parts for cat, found in part.items()}
 
     def compare(self, layers: Sequence[str], maps: Mapping[int, str]) -> dict[tuple[str, YearPair], str]:

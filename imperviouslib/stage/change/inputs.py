@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imperviouslib.core import change, mapkinds, mapnames
+from imperviouslib.core.design import parse_design
 from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import Grid
+from imperviouslib.core.interpreters import settle
 from imperviouslib.core.legend import CLASSES, Legend
 from imperviouslib.core.mapkinds import SHARES, HistoryMaps, MapKind, OutputMap, resolve_histories
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.methods import methods_for
 from imperviouslib.core.provenance import PredictionProvenance, SeriesProvenance
+from imperviouslib.core.readings import parse_readings
 from imperviouslib.core.settings.change import ChangeSettings
+from imperviouslib.core.survey import Survey, check_population
 from imperviouslib.edge import grass, zones
+from imperviouslib.edge.files import read_text
 from imperviouslib.edge.legendfile import read_legend
 from imperviouslib.stage.change.maps import Scratch, mapcalc
 
@@ -68,17 +73,59 @@ def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Se
     return Series(kind, years, maps, sources, histories)
 
 
+def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> Survey | None:
+    """Read and check the sample of a run; None without one. Raises InputError for a sample that does not fit."""
+    if settings.design is None:
+        return None
+    for path in (settings.design, *settings.readings):
+        if not path.is_file():
+            raise InputError(
+                _("There is no file '{}'").format(path),
+                then=_("Check options <design> and <sample>."),
+            )
+    design = parse_design(read_text(settings.design, _("Design file")), str(settings.design))
+    common = [year for year in design.years if year in years]
+    if len(common) < 2:
+        raise InputError(
+            _("Design file '{}'").format(settings.design),
+            found=_("years {}").format(", ".join(map(str, design.years))),
+            expected=_("two years or more of the run, {}").format(", ".join(map(str, years))),
+            then=_("Choose the years with years=, or draw a sample of these years."),
+        )
+    stock_map = grass.find_map(
+        str(design.made_from.get("stock_map")),
+        option="design",
+        then=_("It was made by r.impervious.sample; restore it."),
+    )
+    grass.map_grid(stock_map)
+    check_population(design, grass.count_codes(stock_map, grid), stock_map)
+    readings = [
+        one
+        for path in settings.readings
+        for one in parse_readings(read_text(path, _("File of readings")), design.kinds, design.years, name=str(path))
+    ]
+    survey = Survey(design, settle(design, readings), stock_map)
+    unread = len(design.units) - survey.settled.agreement.units
+    if unread:
+        grass.message(_("{} of {} units of the sample were not read.").format(unread, len(design.units)))
+    return survey
+
+
 def _find_histories(settings: ChangeSettings, years: tuple[int, ...]) -> HistoryMaps | None:
     """Return the maps of histories; None where no method of the run needs them, or where some are missing and no method was named."""
-    plain = methods_for(mapkinds.CLASSES)
+    plain = methods_for(mapkinds.CLASSES, sample=True)
     needing = [method for method in settings.methods or methods_for(settings.kind) if method not in plain]
-    if not needing:
+    # Estimates from a sample use the histories where there are some.
+    wanted = needing or settings.design is not None
+    if not wanted:
         return None
     try:
         histories = resolve_histories(grass.search_rasters(mapnames.pattern(settings.input)), settings.input, years)
     except InputError as err:
-        if settings.methods:
+        if settings.methods and needing:
             raise
+        if not needing:
+            return None
         grass.message(_("Figures of {} are left out. {}").format(", ".join(method.code for method in needing), err))
         return None
     for name in histories.names:

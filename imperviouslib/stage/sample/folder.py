@@ -1,0 +1,165 @@
+"""The folder of a sample: the design, the units for people and for other programs, empty readings, and the labelling sheet."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imperviouslib.core.design import FILE, Design, DesignUnit
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.grid import EPSG, RES_M, Grid
+from imperviouslib.core.readings import SheetUnit, empty_readings
+from imperviouslib.core.sample import WINDOW
+from imperviouslib.core.settings.sample import SampleSettings
+from imperviouslib.edge import grass, warp
+from imperviouslib.edge.files import atomic_folder, write_json
+from imperviouslib.edge.sheet import CONTEXT, write_sheet
+
+UNITS, READINGS, PACKAGE, SHEET = "units.csv", "readings.csv", "sample.gpkg", "sheet.html"
+_DARK, _BRIGHT = 1, 99
+"""Percentiles of the reflectance that become black and white; the same stretch for all years, so that years can be compared."""
+
+
+def is_sample(path: Path) -> bool:
+    """Tell whether a folder holds a sample."""
+    return (path / FILE).is_file()
+
+
+@contextlib.contextmanager
+def writing(
+    settings: SampleSettings, design: Design, grid: Grid, composites: Mapping[int, tuple[str, ...]]
+) -> Iterator[None]:
+    """Write the whole folder under a temporary name; it gets its own name if the block succeeds.
+
+    composites : year to the maps shown as red, green and blue; empty without a labelling sheet
+    """
+    units = sheet_units(design)
+    with atomic_folder(settings.output) as part:
+        write_json(part / FILE, design.to_json())
+        (part / UNITS).write_text(_units_csv(design, units), encoding="utf-8")
+        (part / READINGS).write_text(empty_readings(units, design.years), encoding="utf-8")
+        _write_geopackage(part / PACKAGE, design)
+        if composites:
+            grass.message(_("Writing the labelling sheet..."))
+            chips = read_chips(design, grid, composites)
+            write_sheet(
+                part / SHEET, title=_("Sample of {} units, {}-{}").format(len(units), design.years[0], design.years[-1]),
+                years=design.years, units=units, chips=lambda unit: list(chips[unit.id]), digest=design.digest,
+                layers=(_("false colour ({})").format(", ".join(settings.features)),), wms=settings.services,
+            )  # fmt: skip
+        yield
+
+
+def sheet_units(design: Design) -> list[SheetUnit]:
+    """Return the units as interpreters may know them."""
+    lons, lats = warp.transformer(f"EPSG:{EPSG}", "EPSG:4326").transform(
+        *zip(*(unit.centre for unit in design.units), strict=True)
+    )
+    return [
+        SheetUnit(unit.id, unit.kind, float(lon), float(lat))
+        for unit, lon, lat in zip(design.units, lons, lats, strict=True)
+    ]
+
+
+def _units_csv(design: Design, units: Iterable[SheetUnit]) -> str:
+    """Write all units with area, stratum and weight, for those who estimate; interpreters must not see it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "kind", "area", "purpose", "stratum", "weight", "x", "y", "lon", "lat"])
+    for unit, place in zip(design.units, units, strict=True):
+        stratum = design.areas[unit.area].strata[unit.purpose][unit.stratum]
+        x, y = unit.centre
+        # How many cells, or windows, of its stratum a unit stands for.
+        row = [
+            unit.id, unit.kind, design.areas[unit.area].geo, unit.purpose, stratum.name, f"{stratum.units / stratum.drawn:.6g}",
+            f"{x:.0f}", f"{y:.0f}", f"{place.lon:.6f}", f"{place.lat:.6f}",
+        ]  # fmt: skip
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def _write_geopackage(path: Path, design: Design) -> None:
+    """Write points and windows with empty columns for the readings, as two layers; nothing in it tells score or stratum."""
+    empty = {
+        **{f"y{year}": "integer" for year in design.years},
+        "certainty": "varchar(10)", "interpreter": "varchar(80)", "reading": "integer", "seconds": "integer", "note": "varchar(200)",
+    }  # fmt: skip
+    features = {
+        f"{kind}s": [
+            {"type": "Feature", "properties": {"id": unit.id}, "geometry": _geometry(unit)}
+            for unit in design.units
+            if unit.kind == kind
+        ]
+        for kind in ("point", "window")
+    }
+    grass.write_geopackage(path, {layer: found for layer, found in features.items() if found}, empty)
+
+
+def _geometry(unit: DesignUnit) -> dict[str, Any]:
+    """Return the centre of a point or the outline of a window as GeoJSON, in metres."""
+    if unit.kind == "point":
+        return {"type": "Point", "coordinates": list(unit.centre)}
+    side, west, north = RES_M * WINDOW, unit.col * RES_M, -unit.row * RES_M
+    corners = [(0, 0), (side, 0), (side, -side), (0, -side), (0, 0)]
+    return {"type": "Polygon", "coordinates": [[[west + x, north + y] for x, y in corners]]}
+
+
+def read_chips(design: Design, grid: Grid, composites: Mapping[int, tuple[str, ...]]) -> dict[str, np.ndarray]:
+    """Read the pictures of all units: id to array (year, row, col, band), uint8, black where there is no data.
+
+    Maps are read in one pass of strips; memory holds the pictures, 60 kB a unit of seven years.
+    """
+    sizes = {kind: (1 if kind == "point" else WINDOW) + 2 * around for kind, around in CONTEXT.items()}
+    cells = {
+        unit.id: np.zeros((len(composites), 3, sizes[unit.kind], sizes[unit.kind]), np.uint16) for unit in design.units
+    }
+    maps = [name for names in composites.values() for name in names]
+    rows = max(1, 2**22 // (grid.width * len(maps)))
+    strips = list(grid.parts(rows))
+    for number, (strip, (codes, _values)) in enumerate(
+        zip(strips, grass.read_strips(maps, [], grid, rows), strict=True)
+    ):
+        block = codes.reshape(len(composites), 3, *strip.shape)
+        for unit in design.units:
+            around = CONTEXT[unit.kind]
+            _copy(block, strip, unit.row - around, unit.col - around, cells[unit.id])
+        grass.percent(number + 1, len(strips))
+    return {unit: _stretch(values) for unit, values in zip(cells, _scaled(cells), strict=True)}
+
+
+def _copy(block: np.ndarray, strip: Grid, row: int, col: int, out: np.ndarray) -> None:
+    """Copy what a strip holds of a picture whose first cell has an absolute row and column."""
+    size = out.shape[-1]
+    top, left = row - strip.first_row, col - strip.first_col
+    r0, r1 = max(0, top), min(strip.height, top + size)
+    c0, c1 = max(0, left), min(strip.width, left + size)
+    if r0 < r1 and c0 < c1:
+        out[..., r0 - top : r1 - top, c0 - left : c1 - left] = block[..., r0:r1, c0:c1]
+
+
+def _scaled(cells: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the pictures with each band between its percentiles as 0 to 1, NaN where there is no data."""
+    sample = np.concatenate([values[:, :, ::3, ::3].reshape(len(values), 3, -1) for values in cells.values()], axis=2)
+    bands = [sample[:, band][sample[:, band] > 0] for band in range(3)]
+    if any(not len(band) for band in bands):
+        raise InputError(
+            _("Option <composites>: the maps have no cell near any unit of the sample"),
+            then=_("Check the prefix and the years."),
+        )
+    low, high = (
+        np.array([np.percentile(band, q) for band in bands])[:, np.newaxis, np.newaxis] for q in (_DARK, _BRIGHT)
+    )
+    for values in cells.values():
+        yield np.where(values > 0, (values - low) / np.maximum(high - low, 1), np.nan)
+
+
+def _stretch(values: np.ndarray) -> np.ndarray:
+    """Turn values 0-1 into bytes, brightened as screens need it; array (year, band, row, col) to (year, row, col, band)."""
+    bright = np.sqrt(np.clip(np.nan_to_num(values), 0, 1)) * 254 + 1
+    return np.moveaxis(np.where(np.isnan(values), 0, bright).astype(np.uint8), 1, -1)

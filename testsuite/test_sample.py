@@ -1,0 +1,198 @@
+"""The reference sample in a real GRASS session: drawn, read by script, estimated, and written into the table."""
+
+import csv
+import json
+import sqlite3
+
+import numpy as np
+import pytest
+import rasterio
+
+from imperviouslib.core.design import parse_design
+from imperviouslib.core.readings import format_readings, parse_readings
+from testsuite.grass_session import Session
+from testsuite.sample_ground import GRID, YEARS, composite_maps, make_place, predicted_maps, zones_collection
+from testsuite.world.sampling import Errors, read_sample
+
+pytestmark = pytest.mark.slow
+SIZES = ("points=300", "windows=40", "loss_points=60", "stock=120")
+KM2 = 0.0004
+
+
+@pytest.fixture(scope="module")
+def place():
+    return make_place()
+
+
+@pytest.fixture(scope="module")
+def session(location, grass_env, place, tmp_path_factory):
+    result = Session(location / "sample", grass_env)
+    result.region(GRID)
+    folder = tmp_path_factory.mktemp("maps")
+    lines = []
+    for name, cells in {**predicted_maps(place), **composite_maps(place)}.items():
+        profile = {"driver": "GTiff", "height": GRID.height, "width": GRID.width, "count": 1, "dtype": cells.dtype}
+        with rasterio.open(
+            folder / f"{name}.tif", "w", crs="EPSG:3035", transform=rasterio.Affine(*GRID.transform), **profile
+        ) as out:
+            out.write(cells, 1)
+        lines.append(f"r.in.gdal input={folder / name}.tif output={name} --q")
+    (folder / "zones.geojson").write_text(json.dumps(zones_collection()))
+    lines.append(f"v.in.ogr input={folder / 'zones.geojson'} output=nuts --q")
+    (folder / "import.sh").write_text("set -e\n" + "\n".join(lines) + "\n")
+    result("bash", folder / "import.sh")
+    return result
+
+
+@pytest.fixture(scope="module")
+def drawn(session, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample") / "sample"
+    session("r.impervious.sample", "input=lc", f"output={folder}", *SIZES, "composites=s2", "-s")
+    return folder
+
+
+def read_design(folder):
+    return parse_design((folder / "design.json").read_text(), "design.json")
+
+
+def test_the_folder_has_all_that_people_and_programs_need(session, drawn):
+    design = read_design(drawn)
+    with (drawn / "units.csv").open() as file:
+        units = list(csv.DictReader(file))
+    assert len(units) == len(design.units) == 520
+    # The weights of the points of a purpose add up to its land.
+    for purpose in ("gain", "loss", "stock"):
+        weight = sum(float(unit["weight"]) for unit in units if unit["purpose"] == purpose)
+        land = sum(stratum.cells for stratum in design.areas[0].strata[purpose])
+        assert weight == pytest.approx(land, rel=1e-4)
+    assert parse_readings((drawn / "readings.csv").read_text(), design.kinds, design.years) == []
+    with sqlite3.connect(drawn / "sample.gpkg") as db:
+        assert db.execute("select count(*) from points").fetchone() == (480,)
+        names = [row[1] for row in db.execute("pragma table_info(windows)")]
+    assert {"id", "y2017", "y2020", "certainty", "interpreter", "reading"} <= set(names)
+    page = (drawn / "sheet.html").read_text()
+    assert design.units[0].id in page and "stratum" not in page.split("<script")[-2]
+    assert sorted(name for name in session.maps() if name.startswith("sample_")) == ["sample_stock", "sample_strata"]
+
+
+def test_a_list_writes_nothing(session, tmp_path):
+    done = session(
+        "r.impervious.sample", "input=lc", f"output={tmp_path / 'none'}", *SIZES, "prefix=dry", "-l", "format=json"
+    )
+    assert json.loads(done.stdout)["points"] == 480
+    assert not (tmp_path / "none").exists() and "dry_stock" not in session.maps()
+
+
+@pytest.fixture(scope="module")
+def table(session, place, drawn, tmp_path_factory):
+    design = read_design(drawn)
+    readings = list(read_sample(design, place[0], Errors(), np.random.default_rng(1)))
+    folder = tmp_path_factory.mktemp("table")
+    (folder / "read.csv").write_text(format_readings(readings, design.years))
+    session(
+        "r.impervious.change", "input=lc", "zones=nuts", f"output={folder / 'table'}", f"design={drawn / 'design.json'}",
+        f"sample={folder / 'read.csv'}", "vintage=2026-01-01", "-n",
+    )  # fmt: skip
+    return folder / "table"
+
+
+def rows_of(table):
+    with (table / "impervious_nuts.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def figure(table, **key):
+    found = [row for row in rows_of(table) if all(row[name] == str(value) for name, value in key.items())]
+    assert len(found) == 1, (key, len(found))
+    return found[0]
+
+
+def test_the_table_has_estimates_whose_intervals_hold_the_truth(place, table):
+    truth = place[0]
+    key = {"geo": "XX", "unit": "KM2", "landcover": "IMP", "method": "estimated", "definition": "artificial"}
+    gain = figure(table, lc_flow="GAIN", time_from=2017, TIME_PERIOD=2018, **key)
+    true = (~truth[0] & truth[1]).sum() * KM2
+    assert float(gain["OBS_LCI95"]) <= true <= float(gain["OBS_UCI95"])
+    stock = figure(table, lc_flow="STK", TIME_PERIOD=2020, **key)
+    assert float(stock["OBS_LCI95"]) <= truth[2].sum() * KM2 <= float(stock["OBS_UCI95"])
+    net = figure(table, lc_flow="NET", time_from=2017, TIME_PERIOD=2018, **key)
+    loss = figure(table, lc_flow="LOSS", time_from=2017, TIME_PERIOD=2018, **key)
+    assert float(net["OBS_VALUE"]) == pytest.approx(float(gain["OBS_VALUE"]) - float(loss["OBS_VALUE"]))
+
+
+def test_regions_have_stocks_with_intervals_and_gains_without(place, table):
+    truth = place[0]
+    x, y = GRID.width // 2, GRID.height // 2
+    quarters = {"XX1": truth[2, :y, :x], "XX2": truth[2, :y, x:], "XX3": truth[2, y:, :x], "XX4": truth[2, y:, x:]}
+    gains = 0.0
+    for geo, part in quarters.items():
+        key = {"geo": geo, "unit": "KM2", "landcover": "IMP", "definition": "artificial"}
+        stock = figure(table, lc_flow="STK", TIME_PERIOD=2020, method="assisted", **key)
+        assert float(stock["OBS_LCI95"]) <= part.sum() * KM2 <= float(stock["OBS_UCI95"])
+        gain = figure(table, lc_flow="GAIN", time_from=2018, TIME_PERIOD=2020, method="assisted", **key)
+        assert gain["OBS_LCI95"] == "" and "u" in gain["OBS_FLAG"]
+        gains += float(gain["OBS_VALUE"])
+        assert figure(table, lc_flow="STK", TIME_PERIOD=2020, method="estimated", **key)["OBS_VALUE"] == ""
+    whole = figure(
+        table, geo="XX", unit="KM2", landcover="IMP", definition="artificial", method="estimated", lc_flow="GAIN", time_from=2018, TIME_PERIOD=2020,
+    )  # fmt: skip
+    assert gains == pytest.approx(float(whole["OBS_VALUE"]))
+
+
+def test_estimates_can_be_traced_and_the_map_is_judged(table, drawn):
+    found = json.loads((table / "estimates.json").read_text())
+    assert found["design"]["digest"] == read_design(drawn).digest
+    assert found["interpreters"]["interpreters"] == ["reader 1"]
+    area = found["areas"][0]
+    assert area["units"] == area["read"] == 520
+    span = next(one for one in area["change"] if (one["from"], one["to"]) == (2017, 2020))
+    assert span["gain"]["low"] < span["gain"]["km2"] < span["gain"]["high"] < area["km2"]
+    assert 0.5 < area["stock"][0]["accuracy"]["overall"]["share"] <= 1
+    package = json.loads((table / "datapackage.json").read_text())
+    assert "estimates.json" in [resource["path"] for resource in package["resources"]]
+
+
+def test_a_region_of_its_own_gets_a_sample_of_its_own(session, place, tmp_path):
+    session(
+        "r.impervious.sample", "input=lc", f"output={tmp_path / 'own'}", "points=60", "windows=20", "loss_points=20", "stock=40",
+        "zones=nuts", "level=1", "prefix=own",
+    )  # fmt: skip
+    design = read_design(tmp_path / "own")
+    assert [area.geo for area in design.areas] == ["XX1", "XX2", "XX3", "XX4"]
+    readings = list(read_sample(design, place[0], Errors(), np.random.default_rng(1)))
+    (tmp_path / "read.csv").write_text(format_readings(readings, design.years))
+    session(
+        "r.impervious.change", "input=lc", "zones=nuts", f"output={tmp_path / 'table'}", f"design={tmp_path / 'own' / 'design.json'}",
+        f"sample={tmp_path / 'read.csv'}", "method=estimated", "definition=artificial", "prefix=own", "-n",
+    )  # fmt: skip
+    key = {"unit": "KM2", "landcover": "IMP", "lc_flow": "GAIN", "time_from": 2018, "TIME_PERIOD": 2020}
+    assert all(figure(tmp_path / "table", geo=f"XX{n}", **key)["OBS_LCI95"] for n in (1, 2, 3, 4))
+    assert figure(tmp_path / "table", geo="XX", **key)["OBS_VALUE"] == ""
+
+
+def test_readings_that_disagree_are_refused_by_name(session, place, drawn, tmp_path):
+    design = read_design(drawn)
+    first = list(read_sample(design, place[0], Errors(), np.random.default_rng(1)))
+    second = list(read_sample(design, place[0], Errors(missed=0.5), np.random.default_rng(2), reading=2))
+    (tmp_path / "read.csv").write_text(format_readings([*first, *second], YEARS))
+    done = session(
+        "r.impervious.change", "input=lc", "zones=nuts", f"output={tmp_path / 'table'}", f"design={drawn / 'design.json'}",
+        f"sample={tmp_path / 'read.csv'}", "prefix=no", "-n", ok=False,
+    )  # fmt: skip
+    assert "no third one settles them" in done.said and not (tmp_path / "table").exists()
+
+
+def test_another_region_than_that_of_the_sample_is_refused(session, drawn, table, tmp_path):
+    west, south, east, north = GRID.bounds
+    done = session(
+        "r.impervious.change", "input=lc", "zones=nuts", f"output={tmp_path / 'table'}", f"design={drawn / 'design.json'}",
+        f"sample={table.parent / 'read.csv'}", "prefix=no", "-n", ok=False,
+        GRASS_REGION=f"proj: 99; zone: 0; north: {north}; south: {south}; east: {east - 200}; west: {west}; cols: {GRID.width - 10}; "
+        f"rows: {GRID.height}; e-w resol: 20; n-s resol: 20;",
+    )  # fmt: skip
+    assert "cells that the sample was drawn from" in done.said, done.stderr
+
+
+def test_a_sample_is_not_overwritten_by_chance(session, drawn):
+    done = session("r.impervious.sample", "input=lc", f"output={drawn}", *SIZES, "prefix=again", ok=False)
+    assert "already exists" in done.said and "again_stock" not in session.maps()

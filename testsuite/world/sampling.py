@@ -1,0 +1,273 @@
+"""Judge estimates from reference samples: many samples of one place whose truth is known, drawn, read by script, and estimated.
+
+The scripted interpreter answers from the truth, with errors on demand: it calls stable points changed, marks false patches in windows, and
+misses true changes. Everything else is the code that offices run: core/sample, core/design, core/interpreters, core/survey.
+
+    python -m testsuite.world.sampling FILE.npz [...] [--draws 200] [--points 600 --windows 240 --loss 150 --stock 300] [--json FILE]
+
+FILE.npz holds `years`, `truth` (year, row, col; bool), `gain` and `loss` (row, col; scores), `sealed` (year, row, col; probabilities), `zones` (row, col; 0 outside).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from imperviouslib.core.design import Design, draw
+from imperviouslib.core.errors import InputError
+from imperviouslib.core.estimate import Estimate, regional_stocks
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.interpreters import settle
+from imperviouslib.core.readings import Reading
+from imperviouslib.core.sample import WINDOW, Frame, Scores, Sizes
+from imperviouslib.core.survey import Survey
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place whose truth is known."""
+
+    years: tuple[int, ...]
+    truth: np.ndarray
+    """(year, row, col), bool: truly sealed."""
+    scores: Scores
+    sealed: np.ndarray
+    """(year, row, col), probability of sealing by the map."""
+    zones: np.ndarray
+    """(row, col), number of the region, 0 outside."""
+    grid: Grid
+
+    @classmethod
+    def read(cls, path: Path) -> Place:
+        """Read a place from a file as described above."""
+        with np.load(path) as found:
+            sealed = found["sealed"].astype(np.float32)
+            rows, cols = sealed.shape[1:]
+            grid = Grid(4_000_000, 3_000_000, 4_000_000 + 20 * cols, 3_000_000 + 20 * rows)
+            scores = Scores(found["gain"].astype(np.float32), found["loss"].astype(np.float32), sealed.mean(axis=0))
+            years = tuple(int(year) for year in found["years"])
+            return cls(years, found["truth"].astype(bool), scores, sealed, found["zones"], grid)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How an interpreter errs."""
+
+    false: float = 0.0
+    """Chance that a stable point is called changed."""
+    patches: float = 0.0
+    """False patches of four cells in a window, on average."""
+    missed: float = 0.0
+    """Chance that a true change is not seen: of a point, of a patch of a window."""
+
+
+def read_sample(
+    design: Design, truth: np.ndarray, errors: Errors, rng: np.random.Generator, *, reading: int = 1,
+    only: Iterable[str] | None = None,
+) -> Iterator[Reading]:  # fmt: skip
+    """Answer a sample from the truth. truth : array (year, row, col), bool, on the design's grid; only : ids, all by default."""
+    who = f"reader {reading}"
+    years, top, left = len(design.years), design.grid.first_row, design.grid.first_col
+    wanted = None if only is None else set(only)
+    for unit in design.units:
+        if wanted is not None and unit.id not in wanted:
+            continue
+        row, col = unit.row - top, unit.col - left
+        if unit.kind == "point":
+            seen = truth[:, row, col].astype(int)
+            if seen.min() == seen.max() and rng.random() < errors.false:
+                seen[rng.integers(1, years) :] ^= 1
+            elif seen.min() != seen.max() and rng.random() < errors.missed:
+                seen[:] = seen[0]
+            yield Reading(unit.id, None, tuple(int(s) for s in seen), "sure", who, reading, 30)
+            continue
+        yield Reading(unit.id, None, (None,) * years, "sure", who, reading, 150)
+        for cell, states in _window(truth, row, col, errors, rng).items():
+            yield Reading(unit.id, cell, states, "sure", who, reading)
+
+
+def _window(truth, row, col, errors, rng) -> dict[int, tuple[int, ...]]:
+    """Return the changed cells of a window as an interpreter sees them."""
+    part = np.zeros((len(truth), WINDOW, WINDOW), int)
+    rows, cols = (slice(max(0, -a), min(WINDOW, n - a)) for a, n in zip((row, col), truth.shape[1:], strict=True))
+    part[:, rows, cols] = truth[:, row + rows.start : row + rows.stop, col + cols.start : col + cols.stop]
+    if errors.missed:
+        from scipy.ndimage import label
+
+        patches, number = label((part != part[0]).any(axis=0), np.ones((3, 3)))
+        hidden = np.flatnonzero(rng.random(number) < errors.missed) + 1
+        part = np.where(np.isin(patches, hidden), part[0], part)
+    for _patch in range(rng.poisson(errors.patches) if errors.patches else 0):
+        r, c = rng.integers(0, WINDOW - 2, 2)
+        stable = (part[:, r : r + 2, c : c + 2] == part[0, r : r + 2, c : c + 2]).all(axis=0)
+        part[rng.integers(1, len(truth)) :, r : r + 2, c : c + 2] ^= stable
+    rows, cols = np.nonzero((part != part[0]).any(axis=0))
+    return {int(r * WINDOW + c): tuple(int(s) for s in part[:, r, c]) for r, c in zip(rows, cols, strict=True)}
+
+
+def read_twice(design: Design, truth: np.ndarray, errors: Errors, rng: np.random.Generator) -> list[Reading]:
+    """Read a sample twice with errors of their own, and settle what differs by a third reading without errors."""
+    first, second = (list(read_sample(design, truth, errors, rng, reading=n)) for n in (1, 2))
+    seen: list[dict[str, dict[int | None, tuple]]] = []
+    for readings in (first, second):
+        by: dict[str, dict[int | None, tuple]] = defaultdict(dict)
+        for one in readings:
+            by[one.id][one.cell] = one.states
+        seen.append(by)
+    differing = [unit for unit in seen[0] if seen[0][unit] != seen[1][unit]]
+    return [*first, *second, *read_sample(design, truth, Errors(), rng, reading=3, only=differing)]
+
+
+# ----- many samples
+
+
+@dataclass
+class Tally:
+    """How estimates of one quantity fared over many samples."""
+
+    truth: float
+    found: list[Estimate]
+
+    def line(self) -> dict[str, float | int | None]:
+        """Return coverage, the share missed on each side, and half-width, bias and error as shares of the truth."""
+        low, high, value = (np.array([getattr(one, key) for one in self.found]) for key in ("low", "high", "value"))
+        base = abs(self.truth) or np.nan
+        return {
+            "draws": len(self.found),
+            "coverage": float(np.mean((low <= self.truth) & (self.truth <= high))),
+            "above": float(np.mean(low > self.truth)),
+            "below": float(np.mean(high < self.truth)),
+            "half_width": float(np.median(high - low) / 2 / base),
+            "bias": float((value.mean() - self.truth) / base),
+            "rmse": float(np.sqrt(np.mean(np.square(value - self.truth))) / base),
+            "truth": self.truth,
+        }
+
+
+def simulate(
+    place: Place, sizes: Sizes, draws: int, *, seed: int = 1, errors: Errors = Errors(), twice: bool = False
+) -> dict[str, dict]:
+    """Draw, read and estimate many samples of a place. Returns: quantity to what `Tally.line` gives; `refused`, samples that may not be published."""
+    known = place.scores.known
+    frame = Frame.of(place.scores, np.ones(known.shape, bool), place.grid)
+    land = frame.cells > 0
+    first, last = place.years[0], place.years[-1]
+    middle = place.years[len(place.years) // 2]
+    pairs = {"span": (first, last), "three": (middle - 1, middle + 2), "one": (middle, middle + 1)}
+    state = dict(zip(place.years, place.truth & land, strict=True))
+    cells = np.count_nonzero(land)
+    truth = {}
+    for name, (a, b) in pairs.items():
+        if b not in state or a not in state:
+            continue
+        truth[f"gain {name}"] = float((~state[a] & state[b] & land).sum() / cells)
+        truth[f"loss {name}"] = float((state[a] & ~state[b]).sum() / cells)
+        truth[f"net {name}"] = truth[f"gain {name}"] - truth[f"loss {name}"]
+    truth["stock"] = float(state[middle].sum() / cells)
+    tallies = {name: Tally(value, []) for name, value in truth.items()}
+    stock_code = frame.stock[land].astype(int) - 1
+    zone = place.zones[land]
+    numbers = np.unique(zone[zone > 0])
+    place_of = np.full(int(zone.max()) + 1, -1)
+    place_of[numbers] = np.arange(len(numbers))
+    inside = zone > 0
+    areas = np.zeros((len(numbers), 6))
+    np.add.at(areas, (place_of[zone[inside]], stock_code[inside]), 1)
+    year = place.years.index(middle)
+    mapped_zone = np.bincount(place_of[zone[inside]], place.sealed[year][land][inside]) / areas.sum(axis=1)
+    true_zone = np.bincount(place_of[zone[inside]], state[middle][land][inside]) / areas.sum(axis=1)
+    regions = [Tally(float(value), []) for value in true_zone]
+    rng = np.random.default_rng([seed, 31])
+    refused, failed = 0, 0
+    top, left = place.grid.first_row, place.grid.first_col
+    for number in range(draws):
+        design = draw({"": frame}, place.years, sizes, 1000 * seed + number, made_from={}, version="")
+        readings = (
+            read_twice(design, place.truth, errors, rng)
+            if twice
+            else list(read_sample(design, place.truth, errors, rng))
+        )
+        try:
+            survey = Survey(design, settle(design, readings))
+        except InputError:
+            refused += 1
+            survey = Survey(design, settle(replace(design), [one for one in readings if one.reading != 2]))
+        for name, pair in pairs.items():
+            if f"gain {name}" not in tallies:
+                continue
+            change = survey.change(0, pair)
+            if change is None:
+                failed += 1
+                continue
+            tallies[f"gain {name}"].found.append(change.gain)
+            if change.loss is not None and change.net is not None:
+                tallies[f"loss {name}"].found.append(change.loss)
+                tallies[f"net {name}"].found.append(change.net)
+        mapped = {
+            unit.id: float(place.sealed[year, unit.row - top, unit.col - left])
+            for unit in design.units
+            if unit.purpose == "stock"
+        }
+        tallies["stock"].found.append(survey.stock(0, middle, mapped, float(place.sealed[year][land].mean())))
+        sample, units = survey.stock_sample(0, middle, mapped)
+        at = place_of[[int(place.zones[unit.row - top, unit.col - left]) for unit in units]]
+        kept = at >= 0
+        part = replace(sample, stratum=sample.stratum[kept], error=sample.error[kept])
+        found, _weight = regional_stocks(mapped_zone, areas / cells, part, at[kept])
+        for tally, one in zip(regions, found, strict=True):
+            tally.found.append(one)
+    lines = {name: tally.line() for name, tally in tallies.items() if tally.found}
+    by_region = [tally.line() for tally in regions]
+    lines["regional stock"] = {
+        "draws": draws,
+        "coverage": float(np.mean([line["coverage"] for line in by_region])),
+        "worst": float(min(line["coverage"] for line in by_region)),
+        "half_width": float(np.median([line["half_width"] for line in by_region])),
+    }
+    return {**lines, "refused": refused, "no estimate": failed}
+
+
+def print_lines(name: str, found: Mapping[str, object]) -> None:
+    """Print the figures of a place."""
+    print(name)
+    for quantity, line in found.items():
+        if isinstance(line, dict):
+            shown = "  ".join(f"{key} {value:.3g}" for key, value in line.items() if value is not None)
+            print(f"  {quantity:<15} {shown}")
+        else:
+            print(f"  {quantity:<15} {line}")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m testsuite.world.sampling", description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--draws", type=int, default=200)
+    for field, value in vars(Sizes()).items():
+        parser.add_argument(f"--{field}", type=int, default=value)
+    parser.add_argument("--false", type=float, default=0.0, help="chance that a stable point is called changed")
+    parser.add_argument("--patches", type=float, default=0.0, help="false patches in a window")
+    parser.add_argument("--missed", type=float, default=0.0, help="chance that a change is missed")
+    parser.add_argument("--twice", action="store_true", help="two readings, and a third where they differ")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(words)
+    sizes = Sizes(args.points, args.windows, args.loss, args.stock)
+    errors = Errors(args.false, args.patches, args.missed)
+    found = {}
+    for path in args.files:
+        found[path.name] = simulate(Place.read(path), sizes, args.draws, errors=errors, twice=args.twice)
+        print_lines(path.name, found[path.name])
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
