@@ -298,6 +298,11 @@ function moveCursor(rows, columns, paint) {
   cursor = row * side + column;
   if (paint) act(() => setCell(cursor, false));
   else drawPair();
+  for (const id of ["before", "after"]) {
+    const view = byId(id).parentElement;
+    const at = (index) => (marginOf(unit) + index + 0.5) * pairPx;
+    view.scrollTo(at(column) - view.clientWidth / 2, at(row) - view.clientHeight / 2);
+  }
   sayCell();
 }
 
@@ -382,7 +387,7 @@ function strip(number, which) {
 /** Draw the picture of a year, px screen pixels a cell, with its frame; return the context and the size of a cell in the canvas. */
 function drawChip(canvas, image, k, px) {
   const cells = cellsOf(unit), margin = marginOf(unit);
-  const scale = Math.max(1, Math.round(px * (window.devicePixelRatio || 1)));
+  const scale = Math.max(1, Math.ceil(px * (window.devicePixelRatio || 1)));
   canvas.width = canvas.height = cells * scale;
   canvas.style.width = canvas.style.height = cells * px + "px";
   const paint = canvas.getContext("2d");
@@ -424,7 +429,8 @@ function drawMarks(paint, scale, big) {
     paint.lineWidth = line;
     paint.strokeRect(x + line, y + line, scale - 2 * line, scale - 2 * line);
     if (!big) continue;
-    const sign = kind === "other" ? "±" : k === year ? (kind === GAIN ? "+" : "−") : String(years[k] % 100).padStart(2, "0");
+    const number = scale >= 15 * (window.devicePixelRatio || 1) ? String(years[k] % 100).padStart(2, "0") : "";
+    const sign = kind === "other" ? "±" : k === year ? (kind === GAIN ? "+" : "−") : number;
     paint.lineWidth = Math.max(2, scale / 6);
     paint.strokeStyle = "#000";
     paint.strokeText(sign, x + scale / 2, y + scale / 2);
@@ -435,12 +441,12 @@ function drawMarks(paint, scale, big) {
 
 /** The largest whole number of screen pixels a cell with which all pictures fit beside each other, in as many rows as needed. */
 function fitting(cells, count, width, height) {
-  let best = 3;
+  let best = Math.min(5, Math.floor((width / 3 - 8) / cells));
   for (let columns = 1; columns <= count; columns += 1) {
     const px = Math.floor(Math.min((width / columns - 8) / cells, (height / Math.ceil(count / columns) - 40) / cells));
     best = Math.max(best, px);
   }
-  return Math.max(best, Math.min(5, Math.floor((width / 2 - 8) / cells)));
+  return Math.max(best, 2);
 }
 
 async function drawYears() {
@@ -449,10 +455,11 @@ async function drawYears() {
   if (number !== unit || which !== layer) return;
   const cells = cellsOf(unit);
   const width = byId("years").clientWidth;
-  const room = Math.max(320, window.innerHeight - byId("years").getBoundingClientRect().top - window.scrollY - 60);
-  const px = isPoint(unit) ? fitting(cells, years.length, width, room) : Math.max(2, Math.min(5, Math.floor((width / Math.min(years.length, 7) - 9) / cells)));
+  const room = window.innerHeight - byId("years").getBoundingClientRect().top - window.scrollY - 60;
+  // A point's pictures are for reading; a window's are an overview, in one row, above the two that are marked.
+  const px = isPoint(unit) ? fitting(cells, years.length, width, room) : Math.min(6, Math.max(2.6, (width / years.length - 8) / cells));
   [...byId("years").querySelectorAll("canvas")].forEach((canvas, k) => {
-    const { paint, scale } = drawChip(canvas, image, k, isPoint(unit) ? px : width < 700 ? Math.max(px, Math.floor((width / 3 - 9) / cells)) : px);
+    const { paint, scale } = drawChip(canvas, image, k, px);
     if (!isPoint(unit)) drawMarks(paint, scale, false);
   });
   drawPair();
@@ -471,7 +478,7 @@ async function drawPair() {
   const width = byId("pair").clientWidth;
   const top = byId("pair").getBoundingClientRect().top + window.scrollY;
   const beside = width > 640;
-  const room = Math.max(cells * 9, window.innerHeight - top - 90);
+  const room = Math.max(cells * 9, window.innerHeight - top - 108);
   const fit = Math.floor(Math.min((beside ? (width - 12) / 2 : width) / cells, beside ? room / cells : 99));
   pairPx = Math.max(4, Math.min(26, fit)) * zoom;
   const from = Math.max(0, year - 1);
@@ -506,6 +513,7 @@ function show() {
     if (point) button.removeAttribute("aria-pressed");
     else button.setAttribute("aria-pressed", String(k === year));
     button.disabled = !point && k === 0;
+    if (k > 0) item.querySelector("kbd").hidden = point;
   });
   const text = one.s ? one.s.join("") : "";
   const press = (button, is) => button.setAttribute("aria-pressed", String(is));
@@ -515,8 +523,9 @@ function show() {
   for (const [id, kind] of [["since", GAIN], ["until", LOSS]]) {
     [...byId(id).children].forEach((button, n) => press(button, text === step(kind, n + 1)));
   }
-  for (const [id, kind] of [["gained", GAIN], ["lost", LOSS]]) {
-    [...byId(id).children].forEach((button, n) => press(button, brush === kind && year === n + 1));
+  for (const kind of [GAIN, LOSS]) {
+    press(byId(kind), brush === kind);
+    byId(kind + "-text").textContent = fill(kind === GAIN ? TEXT.gainIn : TEXT.lossIn, { year: years[year] });
   }
   press(byId("nothing"), one.done && !Object.keys(one.cells).length);
   byId("marks").textContent = marksText(one);
@@ -990,12 +999,14 @@ function prepareWords() {
   for (const [value, text] of [["all", TEXT.showAll], ["point", TEXT.showPoints], ["window", TEXT.showWindows]]) make("option", text, "", byId("show")).value = value;
 }
 
+const keyName = (k) => (k < 10 ? String((k + 1) % 10) : "");
+
 function yearButton(parent, k, shift, action) {
   const button = make("button", years[k], "", parent);
   button.type = "button";
   if (k < 10) {
     button.append(" ");
-    make("kbd", (shift ? "⇧" : "") + ((k + 1) % 10), "", button);
+    make("kbd", (shift ? "⇧" : "") + keyName(k), "", button);
   }
   button.addEventListener("click", action);
 }
@@ -1011,14 +1022,13 @@ function prepareControls() {
     make("span", name, "year", button);
     button.append(" ");
     make("span", "", "state", button);
+    if (k > 0) make("kbd", keyName(k), "", button);
     const choose = () => (isPoint(unit) ? turnYear(k) : chooseBrush(brush, k));
     button.addEventListener("click", choose);
     canvas.addEventListener("click", choose);
     if (k === 0) return;
     yearButton(byId("since"), k, false, () => stepPoint(GAIN, k));
     yearButton(byId("until"), k, true, () => stepPoint(LOSS, k));
-    yearButton(byId("gained"), k, false, () => chooseBrush(GAIN, k));
-    yearButton(byId("lost"), k, true, () => chooseBrush(LOSS, k));
   });
   CERTAINTIES.forEach((name) => {
     const button = make("button", TEXT[name], "", byId("certainty"));
@@ -1041,7 +1051,7 @@ function prepareActions() {
   const actions = {
     never: POINT_KEYS.n, always: POINT_KEYS.a, untold, nothing: nothingChanged, clear: clearMarks, done: finishUnit, back: () => go(-1),
     skip: () => go(1), undo, redo, save: saveCsv, load: () => byId("file").click(), "open-list": openList, "open-help": () => byId("help").showModal(),
-    smaller: () => setZoom(zoom - 1), larger: () => setZoom(zoom + 1), hand: toggleHand, copy: copyPlace,
+    gain: () => chooseBrush(GAIN, year), loss: () => chooseBrush(LOSS, year), smaller: () => setZoom(zoom - 1), larger: () => setZoom(zoom + 1), hand: toggleHand, copy: copyPlace,
   };
   for (const [id, action] of Object.entries(actions)) byId(id).addEventListener("click", action);
   for (const node of document.querySelectorAll("[data-close]")) node.addEventListener("click", () => node.closest("dialog").close());
