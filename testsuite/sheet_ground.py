@@ -47,7 +47,9 @@ class SheetGround:
             season = rng.normal(0, 6)
             grey = np.array([105, 140, 150]) + 14 * texture
             site = (self.since[unit.id] - k == 1)[..., None] & (self.since[unit.id] < len(YEARS))[..., None]
-            picture = np.where(sealed[..., None] == 1, grey, np.where(site, [205, 195, 180], green + 8 * texture + season))
+            picture = np.where(
+                sealed[..., None] == 1, grey, np.where(site, [205, 195, 180], green + 8 * texture + season)
+            )
             pictures.append(np.clip(picture + rng.normal(0, 5, picture.shape), 0, 255).astype(np.uint8))
         return pictures
 

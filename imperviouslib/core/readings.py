@@ -119,7 +119,8 @@ def plain_text(text: str) -> str:
     return text[1:] if re.match(f"'+{_FORMULA}", text) else text
 
 
-def _written(rows: Iterable[Sequence[object]]) -> str:
+def written(rows: Iterable[Sequence[object]]) -> str:
+    """Write rows as CSV with the separator comma and the line end LF."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
@@ -135,7 +136,7 @@ def format_readings(readings: Iterable[Reading], years: Sequence[int]) -> str:
         texts = (one.certainty, safe_text(one.interpreter), one.reading)
         seconds = "" if one.seconds is None else one.seconds
         rows.append([safe_text(one.id), *cells, *texts, seconds, safe_text(one.note)])
-    return _written(rows)
+    return written(rows)
 
 
 def empty_readings(units: Iterable[SheetUnit], years: Sequence[int], *, interpreter: str = "", reading: int = 1) -> str:
@@ -145,7 +146,7 @@ def empty_readings(units: Iterable[SheetUnit], years: Sequence[int], *, interpre
     """
     blank = [""] * (len(years) + 2)
     rows = [[safe_text(unit.id), *blank, safe_text(interpreter), reading, "", ""] for unit in units]
-    return _written([columns(years), *rows])
+    return written([columns(years), *rows])
 
 
 class _Place:
@@ -169,8 +170,8 @@ class _Place:
         )
 
 
-def _quoted(text: str) -> str:
-    return f"'{one_line(text)[:60]}'"
+def _quoted(text: str, limit: int = 60) -> str:
+    return f"'{one_line(text)[:limit]}'"
 
 
 def _cells(line: str, mark: str) -> list[str]:
@@ -199,18 +200,17 @@ def _rows(text: str, header: list[str], name: str) -> Iterator[_Row]:
         mark = _mark(lines[start], header)
         reader = csv.reader([line + "\n" for line in lines[start + 1 : end]], delimiter=mark, strict=True)
         while True:
+            line = start + 2 + reader.line_num
             try:
                 cells = next(reader, None)
             except csv.Error as err:
-                place = _Place(name, start + 1 + reader.line_num)
-                raise place.wrong(
+                raise _Place(name, line).wrong(
                     "",
                     found=_("text that is no CSV ({})").format(err),
                     expected=_("cells in plain text, or in quotation marks"),
                 ) from err
             if cells is None:
                 break
-            line = start + 1 + reader.line_num
             cells = [one_line(cell) for cell in cells]
             if not any(cells):
                 continue
@@ -232,7 +232,7 @@ def _bad_header(line: str, header: list[str], place: _Place) -> InputError:
         )
     expected = ",".join(header)
     return place.wrong(
-        _("header"), found=_quoted(line), expected=expected, then=_("Write this header in the first line.")
+        _("header"), found=_quoted(line, 300), expected=expected, then=_("Write this header in the first line.")
     )
 
 
