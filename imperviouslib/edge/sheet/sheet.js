@@ -27,6 +27,7 @@ const unsaved = new Set(); // units that the browser did not save
 let since = 0; // actions since the last CSV file
 let disputed = new Map(); // third reading: unit -> cells on which the first two differ
 let why = ""; // why the browser does not save
+let notice = ""; // what the reader must know until the page is closed
 const strips = new Map(); // "unit/layer" -> promise of an image with all years
 
 function fill(text, values = {}) {
@@ -147,9 +148,9 @@ function keep(number) {
   showWarning();
 }
 
-function showWarning(extra) {
+function showWarning() {
   const box = byId("warning");
-  const text = unsaved.size ? fill(TEXT.warnStorage, { why }) : extra || "";
+  const text = unsaved.size ? fill(TEXT.warnStorage, { why }) : notice;
   if (box.textContent !== text) box.textContent = text;
 }
 
@@ -172,7 +173,9 @@ function readBack() {
 }
 
 window.addEventListener("storage", (event) => {
-  if (reader && event.key && event.key.startsWith(keyOf("")) && event.newValue !== null) showWarning(TEXT.warnOther);
+  if (!reader || !event.key || !event.key.startsWith(keyOf("")) || event.newValue === null) return;
+  notice = TEXT.warnOther;
+  showWarning();
 });
 window.addEventListener("beforeunload", (event) => {
   spend();
@@ -1133,7 +1136,7 @@ function begin() {
   const unread = order.find((number) => !isRead(number)) ?? order[0];
   unit = last !== null && /^[0-9]+$/.test(last) && Number(last) < units.length ? Number(last) : unread;
   open(isRead(unit) ? unread : unit);
-  if (damaged) showWarning(fill(TEXT.warnDamaged, { count: damaged }));
+  if (damaged) notice = fill(TEXT.warnDamaged, { count: damaged });
   if (reading === 3) {
     try {
       disputed = new Map(JSON.parse(stored(keyOf("disputed")) || "[]"));
