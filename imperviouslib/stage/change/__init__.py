@@ -61,7 +61,7 @@ def run(settings: ChangeSettings) -> int:
         parts = {one: scratch.raster("out", one.layer.name, one.first, one.last) for one in outputs}
         definition = settings.definitions[0]
         work = Computation(series, definition, parts, rasters, grid, scratch)
-        work.compare([layer.name for layer in series.kind.layers], work.maps)
+        work.write_changes()
         figures = {method.code: method.figures(work) for method in settings.methods}
         maps.describe(parts, series, definition)
         if settings.write_columns:
@@ -70,7 +70,7 @@ def run(settings: ChangeSettings) -> int:
             values = regions.sum_columns(source, copy, chosen, columns)
 
         this_run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
-        rows = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, pairs)
+        rows = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, work.pairs)
         tablecheck.check_table(rows, grid.cell_area_m2)
         package = report.describe_package(settings, series, this_run, source, grid)
         with (
