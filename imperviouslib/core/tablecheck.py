@@ -256,16 +256,17 @@ def _check_indicators(table: Table) -> None:
             raise _broken(_where(row), f"time_from {row['time_from']}", "one year for land per head, else two")
         if value is None:
             continue
-        expected = value
+        expected: float | None = value
         if indicator == PER_HEAD:
             expected = abs(value)
         elif indicator == LAND_RATE:
-            expected = net[tuple(key)] / (row["TIME_PERIOD"] - row["time_from"])
+            base = net.get(tuple(key))
+            expected = None if base is None else base / (row["TIME_PERIOD"] - row["time_from"])
         elif indicator == RATIO:
-            land, growth = (found[name, *key]["OBS_VALUE"] for name in (LAND_RATE, GROWTH_RATE))
-            expected = land / growth
-        if not _equal(value, expected):
-            raise _broken(_where(row), f"{value:g}", f"{expected:g}")
+            land, growth = (found.get((name, *key), {}).get("OBS_VALUE") for name in (LAND_RATE, GROWTH_RATE))
+            expected = land / growth if land is not None and growth else None
+        if expected is None or not _equal(value, expected):
+            raise _broken(_where(row), f"{value}", f"{expected}")
 
 
 def _check_revisions(table: Table) -> None:

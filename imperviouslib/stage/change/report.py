@@ -86,7 +86,7 @@ def describe_package(
         "name": tablefile.NAME,
         "title": f"Impervious land per region, {run.years[0]}-{run.years[-1]}",
         "version": __version__,
-        "created": run.vintage,
+        "created": f"{run.vintage}T00:00:00Z",
         "status": "experimental",
         "description": "Stocks, gains, losses and transitions of impervious, green and other land per region and year.",
         "method": method_notes(methods),
