@@ -52,12 +52,7 @@ def with_earlier(earlier: Table, table: Table) -> Table:
     """
     before, now = newest_vintage(earlier), newest_vintage(table)
     if now and before >= now:
-        raise InputError(
-            _("Option <previous>"),
-            found=_("a table of vintage {}").format(before),
-            expected=_("one from before {}").format(now),
-            then=_("Set a later date with vintage=, or name an earlier table."),
-        )
+        raise not_earlier(before, now)
     areas = {(row["geo"], row["nuts_version"]): row["area_km2"] for row in table[REGIONS]}
     kept = []
     for row in earlier[REGIONS]:
@@ -76,6 +71,16 @@ def with_earlier(earlier: Table, table: Table) -> Table:
     joined |= {name: list(rows) for name, rows in earlier.items() if name not in table}
     joined |= {REGIONS: [*table[REGIONS], *kept], REVISIONS: [*revised, *earlier.get(REVISIONS, ())]}
     return {name: sort_rows(rows, name) for name, rows in joined.items()}
+
+
+def not_earlier(before: str, now: str) -> InputError:
+    """Return the error that a table of one vintage is not earlier than another."""
+    return InputError(
+        _("Option <previous>"),
+        found=_("a table of vintage {}").format(before),
+        expected=_("one from before {}").format(now),
+        then=_("Set a later date with vintage=, or name an earlier table."),
+    )
 
 
 def summarise(earlier: Table, table: Table, revised: Sequence[Row]) -> str:

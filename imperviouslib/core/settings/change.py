@@ -44,6 +44,10 @@ class ChangeSettings:
     """What counts as impervious; maps and columns follow the first. Default: that of the kind of maps."""
     methods: tuple[Method, ...] = ()
     """How figures are made, the least preferred first. Empty: all that the maps allow."""
+    population: Path | None = None
+    """CSV of the regions' inhabitants, for the indicators."""
+    previous: Path | None = None
+    """Folder of an earlier table, whose rows are kept and compared."""
     write_columns: bool = True
     """Whether to write sums into the table of the zones map."""
     format: str = "plain"
@@ -128,6 +132,8 @@ class ChangeSettings:
             prefix=options["prefix"],
             definitions=split_words(options["definition"]),
             methods=_parse_methods(options["method"]),
+            population=Path(options["population"]).expanduser() if options["population"] else None,
+            previous=Path(options["previous"]).expanduser() if options["previous"] else None,
             write_columns=not flags["n"],
             format=options["format"],
         )

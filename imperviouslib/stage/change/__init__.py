@@ -20,7 +20,7 @@ from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.table import Run
 from imperviouslib.edge import grass, tablefile, zones
 from imperviouslib.edge.files import check_place
-from imperviouslib.stage.change import inputs, maps, regions, report
+from imperviouslib.stage.change import additions, inputs, maps, regions, report
 from imperviouslib.stage.change.figures import Computation
 
 
@@ -33,6 +33,7 @@ def run(settings: ChangeSettings) -> int:
     """Write the change maps, the columns of the zones map and the table; return the exit status."""
     grid = grass.region_grid()
     _check_output(settings)
+    added = additions.read_additions(settings, grid.cell_area_m2)
     scratch = maps.Scratch()
     with contextlib.ExitStack() as stack:
         stack.enter_context(grass.lock_maps(settings.prefix))
@@ -70,16 +71,18 @@ def run(settings: ChangeSettings) -> int:
             values = regions.sum_columns(source, copy, chosen, columns)
 
         this_run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
-        rows = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, work.pairs)
+        made = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, work.pairs)
+        rows = added.add_to(made)
         tablecheck.check_table(rows, grid.cell_area_m2)
-        package = report.describe_package(settings, series, this_run, source, grid)
+        package = {**report.describe_package(settings, series, this_run, source, grid), **added.describe()}
+        outlines = added.add_outlines(regions.outline_collection(chosen, shapes))
         with (
-            tablefile.writing_folder(settings.output, rows, regions.outline_collection(chosen, shapes), package),
+            tablefile.writing_folder(settings.output, rows, outlines, package),
             maps.publishing({part: names[one] for one, part in parts.items()}, scratch),
         ):
             if settings.write_columns:
                 regions.publish_columns(source, copy, settings.prefix, [column.name for column in columns], values)
-    report.print_summary(settings, rows, chosen, list(names.values()))
+    report.print_summary(settings, rows, made, chosen, list(names.values()))
     return 0
 
 
