@@ -136,11 +136,14 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
         contract, listed = int(package.get("contract", 1)), {r["path"]: r["hash"] for r in package["resources"]}
         if contract > CONTRACT:
             raise ValueError(_("contract {}").format(contract))
-        files = {name: path / f"{name}.parquet" for name in SCHEMA["tables"]}
-        files = {name: file for name, file in files.items() if file.name in listed}
+        files = {
+            name: path / f"{name}.parquet"
+            for name, schema in SCHEMA["tables"].items()
+            if f"{name}.parquet" in listed or not schema.get("optional")
+        }
         outlines = path / SCHEMA["outlines"]["file"]
         for file in (*files.values(), outlines):
-            if listed[file.name] != f"sha256:{sha256_file(file)}":
+            if listed.get(file.name) != f"sha256:{sha256_file(file)}":
                 raise ValueError(_("another digest of {} than in {}").format(file.name, _PACKAGE))
         table = {name: pq.read_table(file).to_pylist() for name, file in files.items()}
         if contract == 1:
@@ -149,7 +152,7 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, TableError) as err:
         raise TableError(
             _("Table folder '{}'").format(path),
-            found=str(err).partition(" Report this bug")[0].rstrip("."),
+            found=" ".join(str(err).partition(" Report this bug")[0].split()).rstrip("."),
             expected=_("the table as r.impervious.change wrote it"),
             then=_("Take an intact copy of the folder."),
         ) from err

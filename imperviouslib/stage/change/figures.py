@@ -54,6 +54,7 @@ class Computation:
         self._outputs, self._grid, self._scratch = outputs, grid, scratch
         self._named = {(one.layer.name, one.first, one.last): name for one, name in outputs.items()}
         self._compared: dict[tuple[str, str, str], str] = {}
+        self._made: set[str] = set()
         self._observed: Figures | None = None
 
     def observed(self) -> Figures:
@@ -137,12 +138,13 @@ class Computation:
         for a, b in pairs:
             for layer in layers:
                 key = layer, maps[a], maps[b]
-                if key not in self._compared:
-                    own = self._named.get((layer, a, b)) if maps == self.maps else None
-                    out = own or self._scratch.raster(layer, a, b, len(self._compared))
+                # A map may stand for several years: then two pairs have equal cells and an output each.
+                own = self._named.get((layer, a, b)) if maps == self.maps else None
+                out = own or self._compared.get(key) or self._scratch.raster(layer, a, b, len(self._compared))
+                if out not in self._made:
                     expressions[out] = self.kind.expression(layer, out, maps[b], maps[a], self._impervious)
-                    self._compared[key] = out
-                names[layer, (a, b)] = self._compared[key]
+                    self._made.add(out)
+                self._compared[key] = names[layer, (a, b)] = out
         self.mapcalc(expressions)
         return names
 
