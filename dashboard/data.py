@@ -27,7 +27,8 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
     if not folder.is_dir():
         raise TableFolderError(f"Table folder '{folder}' does not exist.", "Check --data.")
     schema = read_schema(schema_file)
-    files = {name: folder / f"{name}.parquet" for name in schema["tables"]}
+    shown = [name for name, described in schema["tables"].items() if not described.get("optional")]
+    files = {name: folder / f"{name}.parquet" for name in shown}
     tables = {name: read_parquet(path) for name, path in files.items()}
     for name, path in files.items():
         tables[name] = check_table(path, tables[name], schema["tables"][name], schema["codes"])

@@ -87,10 +87,16 @@ def split_rows(rows: pa.Table) -> Iterator[pa.Table]:
         yield decode_dictionaries(rows.slice(start, PART_ROWS))
 
 
-def to_csv(rows: pa.Table) -> Iterator[bytes]:
-    """Write CSV in parts: UTF-8, comma between cells, decimal point, LF at line ends, an empty cell where there is no value."""
+def to_csv(rows: pa.Table, gaps: Mapping[str, str] | None = None) -> Iterator[bytes]:
+    """Write CSV in parts: UTF-8, comma between cells, decimal point, LF at line ends, an empty cell where there is no value.
+
+    gaps : column of numbers to the text that stands for a missing one
+    """
     for number, part in enumerate(split_rows(rows)):
         columns = [_without_formulas(c) if not pa.types.is_primitive(c.type) else c for c in part.columns]
+        for name, text in (gaps or {}).items():
+            at = part.column_names.index(name)
+            columns[at] = pc.fill_null(pc.cast(columns[at], pa.string()), text)
         sink = io.BytesIO()
         options = pyarrow.csv.WriteOptions(include_header=number == 0)
         pyarrow.csv.write_csv(pa.table(columns, names=part.column_names), sink, options)
@@ -98,11 +104,11 @@ def to_csv(rows: pa.Table) -> Iterator[bytes]:
 
 
 def to_sdmx_csv(rows: pa.Table, schema: Mapping[str, Any]) -> Iterator[bytes]:
-    """Write SDMX-CSV 2.0 as Eurostat does: the columns of the structure, then those of the table."""
-    structure = f"R_IMPERVIOUS:IMPERVIOUS_NUTS({schema['contract']}.0)"
-    first = {"STRUCTURE": "dataflow", "STRUCTURE_ID": structure}
+    """Write SDMX-CSV 2.0, as in the table folder: the columns of the structure, then those of the table; NaN where there is no value."""
+    structure = f"R_IMPERVIOUS:{schema['tables']['impervious_nuts']['dataflow']}({schema['contract']}.0)"
+    first = {"STRUCTURE": "dataflow", "STRUCTURE_ID": structure, "ACTION": "I"}
     columns = [pa.array([text] * len(rows), pa.string()).dictionary_encode() for text in first.values()]
-    return to_csv(pa.table([*columns, *rows.columns], names=[*first, *rows.column_names]))
+    return to_csv(pa.table([*columns, *rows.columns], names=[*first, *rows.column_names]), {"OBS_VALUE": "NaN"})
 
 
 def to_parquet(rows: pa.Table) -> bytes:

@@ -15,7 +15,7 @@ from dashboard.files import read_json
 
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "imperviouslib" / "core" / "table_schema.json"
 
-CONTRACT = 1
+CONTRACT = 2
 """The version of the schema that this dashboard can read."""
 
 _CHECK_INSTALLATION = "Check the installation."

@@ -163,6 +163,25 @@
 # % guisection: Output
 # %end
 
+# %option G_OPT_F_INPUT
+# % key: population
+# % required: no
+# % label: Inhabitants of the regions, for land per inhabitant and SDG 11.3.1
+# % description: CSV file with the columns geo, year, persons
+# % guisection: Table
+# %end
+
+# %option
+# % key: previous
+# % type: string
+# % required: no
+# % key_desc: folder
+# % label: Folder of an earlier table, whose figures are kept and compared
+# % description: Its vintage must be earlier than that of the run
+# % gisprompt: old,dir,dir
+# % guisection: Table
+# %end
+
 # %option
 # % key: format
 # % type: string

@@ -504,6 +504,62 @@ def test_other_codes_by_a_legend_and_one_year_only(three_years):
     assert rasters() == before and rows_of(three_years / "raw")
 
 
+def test_spans_indicators_and_an_earlier_table(three_years):
+    out, people = three_years / "table", three_years / "people.csv"
+    people.write_text("geo,year,persons\nXX1,2017,40\nXX1,2021,50\nAA,2017,1\n")
+    # Five years from three maps: what is sealed in 2019 is so in 2020 and 2021 too.
+    words = ["years=2017-2021", "zones=nuts", f"output={out}", f"population={people}", "-n", "method=mapped_raw"]
+    maps = ["lc_2017_class", "lc_2018_class", *["lc_2019_class"] * 3]
+    done = tool(*words, f"classes={','.join(maps)}", "vintage=2026-01-01", "prefix=ch")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 regions of the population are not among those of the table" in " ".join(done.stderr.split())
+    rows, stack = rows_of(out), world()
+    spans = {(int(row["time_from"]), int(row["TIME_PERIOD"])) for row in rows if row["lc_flow"] == "NET"}
+    assert spans == {*itertools.pairwise(range(2017, 2022)), (2017, 2020), (2018, 2021), (2017, 2021)}
+    assert {f"ch_{a}_{b}_gain" for a, b in spans} & rasters() == {
+        f"ch_{a}_{b}_gain" for a, b in spans - {(2017, 2020), (2018, 2021)}
+    }
+    west = np.zeros((10, 10), bool)
+    west[5:, :5] = True
+    for first, now, before in ((2017, stack[2], stack[0]), (2018, stack[2], stack[1])):
+        for flow, cells_ in (("GAIN", change.newly(now, before, (1, 2))), ("LOSS", change.newly(before, now, (1, 2)))):
+            assert cells(rows, "XX1", flow, first + 3, time_from=first) == pytest.approx((cells_[west] == 1).sum())
+    assert {row["MISSING_REASON"] for row in rows if row["geo"] == "XX5"} == {"NOT_SEEN"}
+    heads = {
+        (row["geo"], row["TIME_PERIOD"]): row["OBS_VALUE"] or row["MISSING_REASON"]
+        for row in rows_of(out, "impervious_indicators")
+        if row["indicator"] == "IMP_HAB"
+    }
+    assert heads["XX1", "2017"] == str(4 * 400 / 40) and heads["XX2", "2021"] == "NO_POPULATION"
+
+    # The next vintage knows 2020 otherwise; the earlier figures stay, also where the folder is replaced.
+    words += [f"previous={out}", "prefix=next", "--overwrite"]
+    maps[3] = "lc_2018_class"
+    refused = tool(*words, f"classes={','.join(maps)}", "vintage=2026-01-01")
+    assert refused.returncode == 1 and "expected one from before 2026-01-01" in " ".join(refused.stderr.split())
+    done = tool(*words, f"classes={','.join(maps)}", "vintage=2026-02-01", "format=json")
+    assert done.returncode == 0, done.stderr
+    assert "Against vintage 2026-01-01:" in done.stderr
+    both = rows_of(out)
+    assert [row for row in both if row["vintage"] == "2026-01-01"] == rows
+    (revised,) = [
+        row
+        for row in rows_of(out, "impervious_revisions")
+        if (row["geo"], row["lc_flow"], row["landcover"], row["method"], row["unit"])
+        == ("XX2", "LOSS", "IMP", "mapped_raw", "KM2")
+        if (row["time_from"], row["TIME_PERIOD"]) == ("2018", "2019")
+        or (row["time_from"], row["TIME_PERIOD"]) == ("2020", "2021")
+    ]
+    assert (revised["TIME_PERIOD"], revised["VALUE_FROM"], revised["OBS_VALUE"]) == ("2021", "0.0", "0.0004")
+    package = json.loads((out / "datapackage.json").read_text("utf-8"))
+    assert package["population"]["file"] == "people.csv" and len(package["population"]["sha256"]) == 64
+    assert package["earlier"][0]["vintage"] == "2026-01-01"
+    assert package["earlier"][0]["datapackage"]["provenance"]["2020"]["map"].startswith("lc_2019_class@")
+    printed = json.loads(done.stdout)
+    raw = next(part for part in printed["summary"] if part["method"] == "mapped_raw")
+    assert raw["stock"]["2020"] == raw["stock"]["2018"]
+
+
 def test_only_a_table_folder_is_replaced(three_years):
     out = three_years / "table"
     words = ("input=lc", "zones=nuts", f"output={out}", "prefix=ch", "vintage=2026-01-01", "-n")
@@ -757,7 +813,7 @@ def test_a_method_of_another_file_runs_without_a_change_to_the_stage(three_years
         {
             "input": "lc", "classes": "", "shares": "", "years": "", "legend": "", "zones": "nuts", "column": "NUTS_ID",
             "nuts_version": "2024", "output": str(out), "prefix": "ch", "definition": "", "method": "", "vintage": "2026-01-01",
-            "format": "plain",
+            "format": "plain", "population": "", "previous": "",
         },
         {"n": False},
     )  # fmt: skip

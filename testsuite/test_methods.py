@@ -27,6 +27,7 @@ BASE = {"zones": "nuts", "output": Path("table"), "vintage": date(2026, 1, 1)}
 OPTIONS = {
     "input": "lc", "classes": "", "shares": "", "years": "", "legend": "", "zones": "nuts", "column": "NUTS_ID",
     "nuts_version": "2024", "output": "~/table", "prefix": "change", "definition": "", "method": "", "vintage": "", "format": "plain",
+    "population": "", "previous": "",
 }  # fmt: skip
 
 
@@ -145,7 +146,7 @@ class ArrayWork:
     """What the stage gives a method, on arrays in place of maps, for one level of regions."""
 
     def __init__(self, stack, years, categories, histories=None):
-        self.years, self.pairs, self.categories = years, change.resolve_pairs(years), categories
+        self.years, self.pairs, self.categories = years, change.resolve_spans(years), categories
         self.maps = {year: f"map{year}" for year in years}
         self.zone_maps = {1: "zones"}
         self.cells = {"zones": categories, **dict(zip(self.maps.values(), stack, strict=True))}
@@ -171,13 +172,10 @@ class ArrayWork:
     def apply(self, rule, outs):
         self.cells |= zip(outs, rule(np.stack([self.cells[name] for name in self.maps.values()])), strict=True)
 
-    def compare(self, layers, maps):
-        assert layers == ["fromto"]
-        made = {("fromto", pair): f"fromto of {maps[pair[0]]} and {maps[pair[1]]}" for pair in self.pairs}
-        for (_, (a, b)), name in made.items():
-            pairs = change.fromto(self.cells[maps[b]], self.cells[maps[a]])
-            self.cells[name] = np.where(pairs == change.UNKNOWN, 0, pairs)
-        return made
+    def count_pairs(self, before, now):
+        pairs = change.fromto(self.cells[now], self.cells[before])
+        self.cells["pairs"] = np.where(pairs == change.UNKNOWN, 0, pairs)
+        return self.count("pairs")
 
     def count(self, name):
         found = {}

@@ -179,7 +179,10 @@ def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[in
                                     "freq": "A", "lc_flow": flow, "landcover": landcover, "definition": definition,
                                     "method": method, "unit": unit, "geo": geo, "nuts_version": "2024", "time_from": year_from,
                                     "TIME_PERIOD": year, "vintage": VINTAGE, "OBS_VALUE": shown if np.isfinite(shown) else None,
-                                    "OBS_FLAG": flags, "CONF_STATUS": "",
+                                    "OBS_FLAG": flags,
+                                    "MISSING_REASON": "" if np.isfinite(shown) else "ZERO_BASE" if unit == "PC" and not whole
+                                    else "LOW_COVERAGE",
+                                    "CONF_STATUS": "",
                                     "OBS_LCI95": shown - spread if with_interval else None,
                                     "OBS_UCI95": shown + spread if with_interval else None,
                                     "COVERAGE": coverage, "N_PIX": int(region["area_km2"] / 0.0004 * coverage),
@@ -195,7 +198,8 @@ def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[in
                         moves.append({
                             "freq": "A", "landcover_from": a, "landcover_to": b, "definition": definition, "method": method,
                             "unit": "KM2", "geo": geo, "nuts_version": "2024", "time_from": years[y - 1], "TIME_PERIOD": year,
-                            "vintage": VINTAGE, "OBS_VALUE": float(value), "OBS_FLAG": "u", "COVERAGE": coverage,
+                            "vintage": VINTAGE, "OBS_VALUE": float(value), "OBS_FLAG": "u", "MISSING_REASON": "",
+                            "COVERAGE": coverage,
                         })  # fmt: skip
     return rows, moves
 

@@ -63,11 +63,14 @@ def test_bad_filter_is_refused_and_not_sent_back(table, items):
         assert len(value) < 3 or value not in str(caught.value)
 
 
-def test_sdmx_csv_has_the_structure_first(table):
-    (first, *_) = read_csv(exports.to_sdmx_csv(exports.select(table, {"geo": ["XA"]}), table.schema))
-    assert list(first)[:4] == ["STRUCTURE", "STRUCTURE_ID", "freq", "lc_flow"]
-    assert (first["STRUCTURE"], first["STRUCTURE_ID"]) == ("dataflow", "R_IMPERVIOUS:IMPERVIOUS_NUTS(1.0)")
-    assert "OBS_VALUE" in first and "TIME_PERIOD" in first
+def test_sdmx_csv_has_the_structure_first_and_a_reason_beside_each_gap(table):
+    made = read_csv(exports.to_sdmx_csv(exports.select(table, {}), table.schema))
+    first = made[0]
+    assert list(first)[:5] == ["STRUCTURE", "STRUCTURE_ID", "ACTION", "freq", "lc_flow"]
+    assert [first[name] for name in list(first)[:3]] == ["dataflow", "R_IMPERVIOUS:IMPERVIOUS_NUTS(2.0)", "I"]
+    values = exports.select(table, {})["OBS_VALUE"].to_pylist()
+    assert [None if row["OBS_VALUE"] == "NaN" else float(row["OBS_VALUE"]) for row in made] == values
+    assert {row["MISSING_REASON"] for row in made if row["OBS_VALUE"] == "NaN"} == {"LOW_COVERAGE"}
 
 
 def test_parquet_keeps_types_and_rows(folder, table):

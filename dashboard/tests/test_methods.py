@@ -133,7 +133,7 @@ def test_table_without_a_seen_method_has_no_comparison(own_folder):
         (lambda schema: schema["codes"]["method"].pop("assisted"), "does not list the same methods"),
         (lambda schema: schema["methods"]["assisted"].update(key="raw"), "has two methods with the same key."),
         (lambda schema: schema["methods"]["assisted"].update(rank=1), "has two methods with the same rank."),
-        (lambda schema: schema.update(contract=2), "has contract 2. This dashboard reads contract 1."),
+        (lambda schema: schema.update(contract=1), "has contract 1. This dashboard reads contract 2."),
     ],
 )
 def test_schema_that_contradicts_itself_is_refused(small_folder, tmp_path, spoil, said):

@@ -20,8 +20,12 @@ PAIR_BASE = 10
 """The code of a pair of classes is `PAIR_BASE * from + to`: 31 is from 3 to 1."""
 
 
+SPAN_YEARS = 3
+"""Length of the spans that stand in the table beside single years: change of one year is small beside its error, that of three is less so."""
+
+
 def resolve_pairs(years: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Return the pairs of years between which change is counted: each year with the next, then the first with the last.
+    """Return the pairs of years that have change maps: each year with the next, then the first with the last.
 
     >>> resolve_pairs((2017, 2018, 2020))
     ((2017, 2018), (2018, 2020), (2017, 2020))
@@ -30,6 +34,27 @@ def resolve_pairs(years: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """
     pairs = tuple(pairwise(years))
     return (*pairs, (years[0], years[-1])) if len(years) > 2 else pairs
+
+
+def resolve_spans(years: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of years whose change the table has: those of `resolve_pairs`, and every span of `SPAN_YEARS` years.
+
+    >>> resolve_spans((2017, 2018, 2019, 2020, 2022))[5:]
+    ((2017, 2020), (2019, 2022))
+    >>> resolve_spans((2017, 2018, 2020)) == resolve_pairs((2017, 2018, 2020))
+    True
+    """
+    spans = ((year, year + SPAN_YEARS) for year in years if year + SPAN_YEARS in years)
+    return tuple(dict.fromkeys((*resolve_pairs(years), *spans)))
+
+
+def is_single_year(pair: tuple[int, int]) -> bool:
+    """Tell whether the time between two years is shorter than a span of `SPAN_YEARS` years.
+
+    >>> is_single_year((2017, 2018)), is_single_year((2017, 2020))
+    (True, False)
+    """
+    return pair[1] - pair[0] < SPAN_YEARS
 
 
 def split_pair(code: int) -> tuple[int, int]:

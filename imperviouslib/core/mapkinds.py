@@ -154,7 +154,7 @@ class Work(Protocol):
     years: tuple[int, ...]
     """Years of the run, ascending."""
     pairs: tuple[YearPair, ...]
-    """Pairs of years between which change is counted."""
+    """Pairs of years between which change is counted: neighbours, and spans of several years."""
     maps: Mapping[int, str]
     """Year to the yearly map as it was given."""
     histories: HistoryMaps | None
@@ -211,8 +211,14 @@ class Work(Protocol):
         """Sum a map by region."""
         ...
 
-    def compare(self, layers: Sequence[str], maps: Mapping[int, str]) -> dict[tuple[str, YearPair], str]:
-        """Make layers of change between the years of maps of this kind; return (layer, pair of years) to the map's name."""
+    def count_pairs(self, before: str, now: str) -> Counts:
+        """Count the class pairs of two class maps by region: code 10 * from + to, to cells."""
+        ...
+
+    def compare(
+        self, layers: Sequence[str], maps: Mapping[int, str], pairs: Sequence[YearPair]
+    ) -> dict[tuple[str, YearPair], str]:
+        """Make layers of change between years of maps of this kind; return (layer, pair of years) to the map's name."""
         ...
 
 
@@ -280,10 +286,9 @@ class ClassMaps(MapKind):
 
     def figures(self, work: Work, maps: Mapping[int, str]) -> ClassFigures:
         """Count the classes of each year, and the class pairs of each pair of years."""
-        made = work.compare(["fromto"], maps)
         return ClassFigures(
             {year: work.count(name) for year, name in maps.items()},
-            {pair: work.count(made["fromto", pair]) for pair in work.pairs},
+            {(a, b): work.count_pairs(maps[a], maps[b]) for a, b in work.pairs},
         )
 
 
@@ -314,7 +319,7 @@ class ShareMaps(MapKind):
 
     def figures(self, work: Work, maps: Mapping[int, str]) -> ShareFigures:
         """Sum the shares of each year, and growth and decline of each pair of years."""
-        made = work.compare(["before", "gain", "loss"], maps)
+        made = work.compare(["before", "gain", "loss"], maps, work.pairs)
         return ShareFigures(
             {year: work.total(name) for year, name in maps.items()},
             *({pair: work.total(made[layer, pair]) for pair in work.pairs} for layer in ("before", "gain", "loss")),

@@ -10,7 +10,11 @@ How cells become a value depends on what the schema says of the method:
 - ground "region": the whole region. The value is cells * cells of the outline / cells counted, so that land never seen gets the shares of
   the counted cells. Where less than `COVERAGE_MIN` of the region was seen, the value is blank. Values that involve the first or the last
   year of the run are provisional (flag p).
-- interval: a value without an interval is of low reliability (flag u), and so is one whose interval is wide.
+- interval: a value without an interval is of low reliability (flag u), and so is one whose interval is wide, and change of fewer than three
+  years where it is rare: less than `RARE_SHARE` of the cells counted was gained and lost.
+
+A blank value has a reason in MISSING_REASON: the method has no figure for the region, nothing was seen, too little was seen, or the base
+of a per cent is zero.
 
 A per cent of a stock refers to the cells counted, of a flow to the stock of the same cover at time_from on the cells counted.
 """
@@ -21,15 +25,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from imperviouslib.core.change import split_pair
+from imperviouslib.core.change import is_single_year, split_pair
 from imperviouslib.core.legend import landcover_codes
-from imperviouslib.core.tableschema import COVERAGE_MIN, SCHEMA, WHOLE_REGION, method_facts
+from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, SCHEMA, WHOLE_REGION, method_facts
 from imperviouslib.core.zones import Zone
 
 RELIABLE = 0.5
 """Half-width of an interval, as a share of its value, above which the value is of low reliability."""
 Row = dict[str, Any]
 Table = dict[str, list[Row]]
+LOW_COVERAGE, NOT_SEEN, NO_SAMPLE, ZERO_BASE = "LOW_COVERAGE", "NOT_SEEN", "NO_SAMPLE", "ZERO_BASE"
+"""Why a value is blank; codes of MISSING_REASON."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Stock:
     """Land cover to cells; fractions where shares or probabilities were summed."""
     interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Land cover to the limits of its 95 % interval in cells; empty without a reference sample."""
+    missing: str = ""
+    """Code of MISSING_REASON where the method has no figure for the region: all its values are blank."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class Flow:
     """(from, to), two different covers, to cells; empty where transitions are not known."""
     interval: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     """(GAIN, LOSS or NET; land cover) to the limits of its 95 % interval in cells; empty without a reference sample."""
+    missing: str = ""
+    """Code of MISSING_REASON where the method has no figure for the region: all its values are blank."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ def flow_of(pairs: Mapping[int, float], definition: str) -> Flow:
 
 def stock_rows(zone: Zone, stock: Stock, run: Run, definition: str, method: str, year: int) -> Iterator[Row]:
     """Write the rows of a region's stock."""
-    scope = _Scope(zone, stock.seen, stock.counted, run, method, (year,))
+    scope = _Scope(zone, stock.seen, stock.counted, run, method, (year,), stock.missing)
     for cover, cells in stock.cover.items():
         amounts = (cells, *stock.interval.get(cover, ()))
         for unit, values in scope.units(amounts, stock.counted):
@@ -125,27 +135,30 @@ def stock_rows(zone: Zone, stock: Stock, run: Run, definition: str, method: str,
 
 def flow_rows(zone: Zone, flow: Flow, run: Run, definition: str, method: str, pair: tuple[int, int]) -> Iterator[Row]:
     """Write the rows of a region's gain, loss and net change between two years."""
-    scope = _Scope(zone, flow.seen, flow.counted, run, method, pair)
+    scope = _Scope(zone, flow.seen, flow.counted, run, method, pair, flow.missing)
     for cover, before in flow.before.items():
         gain, loss = flow.gain[cover], flow.loss.get(cover)
         net = None if loss is None else gain - loss
+        rare = scope.is_rare(gain + (loss or 0))
         for name, cells in (("GAIN", gain), ("LOSS", loss), ("NET", net)):
             amounts = (cells, *flow.interval.get((name, cover), ()))
             for unit, values in scope.units(amounts, before):
-                yield _value_row(scope, name, cover, definition, unit, *pair, values)
+                known = cells is not None
+                yield _value_row(scope, name, cover, definition, unit, *pair, values, rare=rare, known=known)
 
 
 def transition_rows(
     zone: Zone, flow: Flow, run: Run, definition: str, method: str, pair: tuple[int, int]
 ) -> Iterator[Row]:
     """Write the rows of the transitions between land covers in a region between two years."""
-    scope = _Scope(zone, flow.seen, flow.counted, run, method, pair)
+    scope = _Scope(zone, flow.seen, flow.counted, run, method, pair, flow.missing)
     for (before, now), cells in flow.moves.items():
         for unit, (value,) in scope.units((cells,), flow.before[before]):
             yield {
                 "freq": "A", "landcover_from": before, "landcover_to": now, "definition": definition, "method": method,
                 "unit": unit, "geo": zone.geo, "nuts_version": run.nuts_version, "time_from": pair[0],
-                "TIME_PERIOD": pair[1], "vintage": run.vintage, "OBS_VALUE": value, "OBS_FLAG": scope.flags(value),
+                "TIME_PERIOD": pair[1], "vintage": run.vintage, "OBS_VALUE": value,
+                "OBS_FLAG": scope.flags(value, rare=scope.is_rare(cells)), "MISSING_REASON": scope.reason(value),
                 "COVERAGE": scope.coverage,
             }  # fmt: skip
 
@@ -174,6 +187,7 @@ class _Scope:
     run: Run
     method: str
     years: tuple[int, ...]
+    missing: str
 
     @property
     def coverage(self) -> float:
@@ -185,7 +199,12 @@ class _Scope:
 
     @property
     def blank(self) -> bool:
-        return not self.counted or (self.expanded and self.coverage < COVERAGE_MIN)
+        return bool(self.missing) or not self.counted or (self.expanded and self.coverage < COVERAGE_MIN)
+
+    def is_rare(self, changed: float) -> bool:
+        """Tell whether a change, in cells, is one of a single year and rare."""
+        first, last = self.years[0], self.years[-1]
+        return first < last and is_single_year((first, last)) and changed < RARE_SHARE * self.counted
 
     def units(self, amounts: tuple[float | None, ...], base: float) -> Iterator[tuple[str, tuple[float | None, ...]]]:
         """Yield amounts of cells in each unit; a per cent refers to `base`, in cells."""
@@ -202,11 +221,19 @@ class _Scope:
     def _percent(self, cells: float, base: float) -> float | None:
         return None if self.blank or not base else 100 * cells / base
 
-    def flags(self, value: float | None, interval: tuple[float | None, float | None] = (None, None)) -> str:
+    def reason(self, value: float | None) -> str:
+        """Return why a value is blank; empty where it is not."""
+        if value is not None:
+            return ""
+        return self.missing or (NOT_SEEN if not self.counted else LOW_COVERAGE if self.blank else ZERO_BASE)
+
+    def flags(
+        self, value: float | None, interval: tuple[float | None, float | None] = (None, None), *, rare: bool
+    ) -> str:
         if self.blank:
             return "u"
         letters: set[str] = set()
-        if _is_unreliable(value, *interval) or self.coverage < COVERAGE_MIN:
+        if _is_unreliable(value, *interval) or self.coverage < COVERAGE_MIN or rare:
             letters.add("u")
         if value is None:
             letters.add("m")
@@ -225,13 +252,14 @@ def _is_unreliable(value: float | None, low: float | None, high: float | None) -
 
 def _value_row(
     scope: _Scope, flow: str, cover: str, definition: str, unit: str, time_from: int, year: int,
-    values: tuple[float | None, ...],
+    values: tuple[float | None, ...], *, rare: bool = False, known: bool = True,
 ) -> Row:  # fmt: skip
     # Without an interval there is one value only.
     value, low, high = values if len(values) == 3 else (*values, None, None)
     return {
         "freq": "A", "lc_flow": flow, "landcover": cover, "definition": definition, "method": scope.method, "unit": unit,
         "geo": scope.zone.geo, "nuts_version": scope.run.nuts_version, "time_from": time_from, "TIME_PERIOD": year,
-        "vintage": scope.run.vintage, "OBS_VALUE": value, "OBS_FLAG": scope.flags(value, (low, high)), "CONF_STATUS": "",
+        "vintage": scope.run.vintage, "OBS_VALUE": value, "OBS_FLAG": scope.flags(value, (low, high), rare=rare),
+        "MISSING_REASON": scope.reason(value) if known or scope.missing else NO_SAMPLE, "CONF_STATUS": "",
         "OBS_LCI95": low, "OBS_UCI95": high, "COVERAGE": scope.coverage, "N_PIX": scope.counted,
     }  # fmt: skip

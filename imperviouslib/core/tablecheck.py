@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imperviouslib.core.errors import TableError, _
-from imperviouslib.core.table import Row, Table
+from imperviouslib.core.indicators import GROWTH_RATE, LAND_RATE, PER_HEAD, RATIO
+from imperviouslib.core.table import LOW_COVERAGE, NOT_SEEN, ZERO_BASE, Row, Table
 from imperviouslib.core.tableschema import (
     CELLS_SEEN,
     COVERAGE_MIN,
+    INDICATORS,
     REGIONS,
+    REVISIONS,
     SCHEMA,
     TRANSITIONS,
     VALUES,
@@ -37,9 +40,12 @@ def check_table(table: Table, cell_area_m2: int) -> None:
     low coverage are blank.
     Methods for the cells seen: the covers of a stock add up to the cells counted; children that together have the parent's area add
     up to the parent's stocks and flows.
+    Every blank value has a reason that fits its row. Rates of land and their ratios follow from the rows of net change. A revision repeats
+    the values of both vintages.
     """
-    for name in SCHEMA["tables"]:
-        _check_schema(name, table[name])
+    for name, schema in SCHEMA["tables"].items():
+        if name in table or not schema.get("optional"):
+            _check_schema(name, table[name])
     _check_references(table)
     for row in table[VALUES]:
         _check_value(row)
@@ -48,6 +54,8 @@ def check_table(table: Table, cell_area_m2: int) -> None:
         if row["landcover_from"] == row["landcover_to"] or row["time_from"] >= row["TIME_PERIOD"]:
             raise _broken("A transition", str(row), "two covers and two ascending years")
     _check_sums(table, cell_area_m2)
+    _check_indicators(table)
+    _check_revisions(table)
 
 
 def _broken(thing: str, found: str, expected: str) -> TableError:
@@ -90,8 +98,8 @@ def _check_schema(name: str, rows: Sequence[Row]) -> None:
 
 def _check_references(table: Table) -> None:
     known = {(row["geo"], row["nuts_version"]) for row in table[REGIONS]}
-    for name in (VALUES, TRANSITIONS):
-        for row in table[name]:
+    for name in (VALUES, TRANSITIONS, INDICATORS, REVISIONS):
+        for row in table.get(name, ()):
             if (row["geo"], row["nuts_version"]) not in known:
                 raise _broken(f"Table {name}", f"region {row['geo']} of {row['nuts_version']}", f"a row of {REGIONS}")
     for row in table[REGIONS]:
@@ -99,7 +107,21 @@ def _check_references(table: Table) -> None:
             raise _broken(f"Table {REGIONS}", f"parent {row['parent']} of {row['geo']}", f"a row of {REGIONS}")
 
 
+def _check_reason(row: Row) -> None:
+    if (row["OBS_VALUE"] is None) != bool(row["MISSING_REASON"]):
+        found = f"value {row['OBS_VALUE']} with reason '{row['MISSING_REASON']}'"
+        raise _broken(_where(row), found, "a reason where the value is empty, and only there")
+
+
 def _check_coverage(row: Row) -> None:
+    _check_reason(row)
+    fits = {
+        LOW_COVERAGE: row["COVERAGE"] < COVERAGE_MIN and _is_whole(row),
+        NOT_SEEN: not row.get("N_PIX", row["COVERAGE"] if _is_whole(row) else 0),
+        ZERO_BASE: row["unit"] == "PC",
+    }
+    if not fits.get(row["MISSING_REASON"], True):
+        raise _broken(_where(row), f"reason {row['MISSING_REASON']}", "the reason why the value is empty")
     if row["COVERAGE"] < COVERAGE_MIN:
         if "u" not in row["OBS_FLAG"]:
             raise _broken(_where(row), f"coverage {row['COVERAGE']:g} without flag u", "flag u")
@@ -137,7 +159,7 @@ def _check_value(row: Row) -> None:
 
 
 def _where(row: Row) -> str:
-    what = row.get("lc_flow") or f"{row['landcover_from']} to {row['landcover_to']}"
+    what = row.get("lc_flow") or row.get("indicator") or f"{row['landcover_from']} to {row['landcover_to']}"
     return f"Region {row['geo']}, {what} {row['time_from']}-{row['TIME_PERIOD']} ({row['method']}, {row['definition']})"
 
 
@@ -161,7 +183,8 @@ def _check_sums(table: Table, cell_area_m2: int) -> None:
     for row in table[REGIONS]:
         children[row["parent"], row["nuts_version"]].append(row)
     for group, rows in values.items():
-        under = children[group[:2]]
+        # A region may have rows of another vintage only.
+        under = [c for c in children[group[:2]] if (c["geo"], *group[1:]) in values]
         if (
             method_facts(group[-1]).ground == CELLS_SEEN
             and under
@@ -212,3 +235,57 @@ def _check_group(rows: Mapping[Cell, Row], moves: Mapping[Cell, float | None], a
         total = sum(row["OBS_VALUE"] for row in covers)
         if not _equal(total, whole, area):
             raise _broken(f"{_where(covers[0])}, all covers of {year}", f"{total} km2", f"{whole} km2")
+
+
+def _check_indicators(table: Table) -> None:
+    """Check that rates of land are those of the table, that ratios are those of the two rates, and that no land per head is negative."""
+    rows = table.get(INDICATORS, ())
+    if not rows:
+        return
+    keys = ("definition", "method", "geo", "nuts_version", "time_from", "TIME_PERIOD", "vintage")
+    net = {
+        tuple(row[key] for key in keys): row["OBS_VALUE"]
+        for row in table[VALUES]
+        if (row["lc_flow"], row["landcover"], row["unit"]) == ("NET", "IMP", "PC")
+    }
+    found = {(row["indicator"], *(row[key] for key in keys)): row for row in rows}
+    for (indicator, *key), row in found.items():
+        _check_reason(row)
+        value, low, high = row["OBS_VALUE"], row["OBS_LCI95"], row["OBS_UCI95"]
+        if None not in (value, low, high) and not low <= value <= high:
+            raise _broken(_where(row), f"{value:g} outside {low:g}-{high:g}", "an interval that contains its value")
+        if (indicator == PER_HEAD) != (row["time_from"] == row["TIME_PERIOD"]) or row["time_from"] > row["TIME_PERIOD"]:
+            raise _broken(_where(row), f"time_from {row['time_from']}", "one year for land per head, else two")
+        if value is None:
+            continue
+        expected: float | None = value
+        if indicator == PER_HEAD:
+            expected = abs(value)
+        elif indicator == LAND_RATE:
+            base = net.get(tuple(key))
+            expected = None if base is None else base / (row["TIME_PERIOD"] - row["time_from"])
+        elif indicator == RATIO:
+            land, growth = (found.get((name, *key), {}).get("OBS_VALUE") for name in (LAND_RATE, GROWTH_RATE))
+            expected = land / growth if land is not None and growth else None
+        if expected is None or not _equal(value, expected):
+            raise _broken(_where(row), f"{value}", f"{expected}")
+
+
+def _check_revisions(table: Table) -> None:
+    """Check that revisions repeat the values of both vintages, where the table has both."""
+    rows = table.get(REVISIONS, ())
+    if not rows:
+        return
+    columns = [column for column in SCHEMA["tables"][VALUES]["primaryKey"] if column != "vintage"]
+    values = {(*(row[column] for column in columns), row["vintage"]): row["OBS_VALUE"] for row in table[VALUES]}
+    for row in rows:
+        key = tuple(row[column] for column in columns)
+        where = f"{_where(row)}, revision of {row['vintage_from']}"
+        if row["vintage_from"] >= row["vintage"]:
+            raise _broken(where, f"vintage {row['vintage']}", "a later one")
+        for vintage, column in ((row["vintage_from"], "VALUE_FROM"), (row["vintage"], "OBS_VALUE")):
+            if row[column] != values.get((*key, vintage)):
+                raise _broken(where, f"{column} {row[column]}", f"{values.get((*key, vintage))}")
+        pair = row["VALUE_FROM"], row["OBS_VALUE"]
+        if row["DIFFERENCE"] != (None if None in pair else pair[1] - pair[0]):
+            raise _broken(where, f"difference {row['DIFFERENCE']}", "OBS_VALUE minus VALUE_FROM")

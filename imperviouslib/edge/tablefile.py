@@ -1,6 +1,6 @@
-"""The table folder: Parquet (typed; the form for programs), CSV, outlines, and a data package that describes them.
+"""The table folder: Parquet (typed; the form for programs), CSV, SDMX-CSV, a workbook, outlines, and a data package that describes them.
 
-The same rows give the same bytes in every CSV.
+The same rows give the same bytes in every CSV and in the workbook.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import contextlib
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,23 +17,34 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imperviouslib.core.errors import InputError, _
+from imperviouslib.core import revisions, tablecheck, workbook
+from imperviouslib.core.errors import InputError, TableError, _
 from imperviouslib.core.table import Row, Table
-from imperviouslib.core.tableschema import SCHEMA
+from imperviouslib.core.tableschema import CONTRACT, SCHEMA, TRANSITIONS, VALUES
 from imperviouslib.edge.files import atomic_folder, sha256_file, write_json
+from imperviouslib.edge.xlsxfile import write_workbook
 
 NAME = "impervious-nuts"
 """Name of the data package; a folder whose package has it is a table."""
-_PACKAGE = "datapackage.json"
+_PACKAGE, _WORKBOOK = "datapackage.json", f"{VALUES}.xlsx"
 DOCUMENTS = {
     "estimates.json": "Estimates from the reference sample: areas, accuracy of the maps, agreement of interpreters"
 }
 """Further files that a table can have."""
-_FILES = {f"{name}.{form}" for name in SCHEMA["tables"] for form in ("csv", "parquet")} | {
+_SDMX = tuple(name for name, schema in SCHEMA["tables"].items() if "dataflow" in schema)
+"""Tables that are also written as SDMX-CSV."""
+_FILES = {
+    *(f"{name}.{form}" for name in SCHEMA["tables"] for form in ("csv", "parquet")),
+    *(f"{name}.sdmx.csv" for name in _SDMX),
     SCHEMA["outlines"]["file"],
+    _WORKBOOK,
     _PACKAGE,
     *DOCUMENTS,
 }
+_SDMX_TYPE = "application/vnd.sdmx.data+csv; version=2.0.0"
+_SDMX_GAP = "NaN"
+"""An observation that is missing on purpose, in SDMX 3.0; a reader cannot turn an empty cell into a number."""
+_XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters at the start of a text that a spreadsheet reads as a formula."""
@@ -58,6 +70,8 @@ def writing_folder(
     with atomic_folder(path) as part:
         resources = []
         for name, schema in SCHEMA["tables"].items():
+            if name not in table:
+                continue
             _write_parquet(part / f"{name}.parquet", table[name], schema)
             _write_csv(part / f"{name}.csv", table[name], schema)
             resources += [
@@ -66,6 +80,13 @@ def writing_folder(
                     part / f"{name}.parquet", f"{name}_parquet", schema, "parquet", "application/vnd.apache.parquet"
                 ),
             ]
+            if name in _SDMX:
+                _write_csv(part / f"{name}.sdmx.csv", table[name], schema, _sdmx_head(schema), _SDMX_GAP)
+                resources.append(_resource(part / f"{name}.sdmx.csv", f"{name}_sdmx", schema, "sdmx.csv", _SDMX_TYPE))
+        write_workbook(part / _WORKBOOK, workbook.sheets(table, package))
+        resources.append(
+            _resource(part / _WORKBOOK, "workbook", {"title": "The newest figures as a workbook"}, "xlsx", _XLSX_TYPE)
+        )
         file = part / SCHEMA["outlines"]["file"]
         file.write_text(json.dumps(outlines, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
         resources.append(
@@ -82,7 +103,7 @@ def writing_folder(
                     "bytes": (part / name).stat().st_size, "hash": f"sha256:{sha256_file(part / name)}",
                 }
             )  # fmt: skip
-        description = {**package, "resources": resources}
+        description = {**package, "contract": CONTRACT, "resources": resources}
         text = json.dumps(description, ensure_ascii=False, indent=1) + "\n"
         (part / _PACKAGE).write_text(text, encoding="utf-8")
         yield
@@ -106,6 +127,74 @@ def check_replaceable(path: Path) -> None:
     )
 
 
+@dataclass(frozen=True)
+class TableFolder:
+    """A table that an earlier run wrote."""
+
+    table: Table
+    outlines: Mapping[str, Any]
+    """GeoJSON FeatureCollection in EPSG:3035."""
+    package: Mapping[str, Any]
+    """Content of datapackage.json."""
+    digest: str
+    """SHA-256 of datapackage.json, which holds those of all other files."""
+
+
+def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
+    """Read a table folder and check it: the digests of its files, its schema and its invariants.
+
+    Raises InputError if the folder holds no table, and TableError if the table is damaged.
+    """
+    if not _is_table(path / _PACKAGE):
+        raise InputError(
+            _("Folder '{}'").format(path),
+            found=_("no {} of a table").format(_PACKAGE),
+            expected=_("a folder that r.impervious.change wrote"),
+            then=_("Check the name."),
+        )
+    package = json.loads((path / _PACKAGE).read_text(encoding="utf-8"))
+    try:
+        contract, listed = int(package.get("contract", 1)), {r["path"]: r["hash"] for r in package["resources"]}
+        if contract > CONTRACT:
+            raise ValueError(_("contract {}").format(contract))
+        files = {
+            name: path / f"{name}.parquet"
+            for name, schema in SCHEMA["tables"].items()
+            if f"{name}.parquet" in listed or not schema.get("optional")
+        }
+        outlines = path / SCHEMA["outlines"]["file"]
+        for file in (*files.values(), outlines):
+            if listed.get(file.name) != f"sha256:{sha256_file(file)}":
+                raise ValueError(_("another digest of {} than in {}").format(file.name, _PACKAGE))
+        table = {name: pq.read_table(file).to_pylist() for name, file in files.items()}
+        if contract == 1:
+            _fill_reasons(table)
+        tablecheck.check_table(table, cell_area_m2)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, TableError) as err:
+        raise TableError(
+            _("Table folder '{}'").format(path),
+            found=" ".join(str(err).partition(" Report this bug")[0].split()).rstrip("."),
+            expected=_("the table as r.impervious.change wrote it"),
+            then=_("Take an intact copy of the folder."),
+        ) from err
+    return TableFolder(table, json.loads(outlines.read_text(encoding="utf-8")), package, sha256_file(path / _PACKAGE))
+
+
+def _fill_reasons(table: Table) -> None:
+    """Add the reasons of blank values to a table of contract 1, which had none."""
+    for name in (VALUES, TRANSITIONS):
+        columns = [field["name"] for field in SCHEMA["tables"][name]["fields"]]
+        for row in table[name]:
+            row["MISSING_REASON"] = revisions.missing_reason(row)
+        table[name] = [{column: row[column] for column in columns} for row in table[name]]
+
+
+def _sdmx_head(schema: Mapping[str, Any]) -> dict[str, str]:
+    """Return the first columns of SDMX-CSV 2.0 and what they hold in each row: I marks information, not an instruction to change data."""
+    structure = f"R_IMPERVIOUS:{schema['dataflow']}({CONTRACT}.0)"
+    return {"STRUCTURE": "dataflow", "STRUCTURE_ID": structure, "ACTION": "I"}
+
+
 def _is_table(package: Path) -> bool:
     try:
         return json.loads(package.read_text(encoding="utf-8"))["name"] == NAME
@@ -122,14 +211,22 @@ def guard_text(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _write_csv(path: Path, rows: Iterable[Row], schema: Mapping[str, Any]) -> None:
-    """Write UTF-8 with commas, decimal points and LF; numbers in full precision, an empty cell where there is no value."""
+def _write_csv(
+    path: Path, rows: Iterable[Row], schema: Mapping[str, Any], head: Mapping[str, str] | None = None, gap: str = ""
+) -> None:
+    """Write UTF-8 with commas, decimal points and LF; numbers in full precision, an empty cell where there is no value.
+
+    head : columns that go before those of the schema, and what they hold in every row
+    gap : what stands for an OBS_VALUE that is missing
+    """
+    head = head or {}
     columns = [field["name"] for field in schema["fields"]]
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow([*head, *columns])
         for row in rows:
-            writer.writerow([guard_text(v) if isinstance(v, str) else v for v in (row[column] for column in columns)])
+            cells = ((gap if row[c] is None and c == "OBS_VALUE" else row[c]) for c in columns)
+            writer.writerow([*head.values(), *(guard_text(v) if isinstance(v, str) else v for v in cells)])
 
 
 def _write_parquet(path: Path, rows: Sequence[Row], schema: Mapping[str, Any]) -> None:
@@ -145,8 +242,11 @@ def _write_parquet(path: Path, rows: Sequence[Row], schema: Mapping[str, Any]) -
 def _resource(path: Path, name: str, schema: Mapping[str, Any], form: str, mediatype: str) -> dict[str, Any]:
     resource = {
         "name": name, "path": path.name, "title": schema["title"], "format": form,
-        "mediatype": mediatype, "bytes": path.stat().st_size, "hash": f"sha256:{sha256_file(path)}",
+        "mediatype": mediatype, "hash": f"sha256:{sha256_file(path)}",
     }  # fmt: skip
+    if form != "parquet":
+        # Frictionless reads Parquet without counting its bytes, and then calls any number of bytes wrong.
+        resource["bytes"] = path.stat().st_size
     if form == "csv":
         resource |= {
             "profile": "tabular-data-resource",

@@ -13,13 +13,13 @@ from imperviouslib.core.mapkinds import ClassMaps, ShareMaps, Work
 from imperviouslib.core.methods.base import Method
 from imperviouslib.core.sample import STOCK_SHARES
 from imperviouslib.core.survey import MappedLand, Survey, split_stock_codes
-from imperviouslib.core.table import Flow, Stock
+from imperviouslib.core.table import NO_SAMPLE, Flow, Stock
 
 DEFINITION = "artificial"
 """What readings tell: whether an artificial surface covers most of a cell."""
 SEALED = "IMP"
-NO_STOCK = Stock(0, 0, {SEALED: 0.0})
-NO_FLOW = Flow(0, 0, {SEALED: 0.0}, {SEALED: 0.0}, {SEALED: 0.0})
+NO_STOCK = Stock(0, 0, {SEALED: 0.0}, missing=NO_SAMPLE)
+NO_FLOW = Flow(0, 0, {SEALED: 0.0}, {SEALED: 0.0}, {SEALED: 0.0}, missing=NO_SAMPLE)
 """Figures of a region about which the sample says nothing; they become blanks."""
 OTHER_STOCK, OTHER_FLOW = Stock(0, 0, {}), Flow(0, 0, {}, {}, {})
 """Figures of another definition, of which there are no rows."""

@@ -48,6 +48,10 @@ class ChangeSettings:
     """Design file of r.impervious.sample."""
     readings: tuple[Path, ...] = ()
     """Readings of the sample, one CSV file or more; given with `design`."""
+    population: Path | None = None
+    """CSV of the regions' inhabitants, for the indicators."""
+    previous: Path | None = None
+    """Folder of an earlier table, whose rows are kept and compared."""
     write_columns: bool = True
     """Whether to write sums into the table of the zones map."""
     format: str = "plain"
@@ -148,6 +152,8 @@ class ChangeSettings:
             methods=_parse_methods(options["method"]),
             design=Path(options["design"]).expanduser() if options["design"] else None,
             readings=tuple(Path(name).expanduser() for name in split_words(options["sample"])),
+            population=Path(options["population"]).expanduser() if options["population"] else None,
+            previous=Path(options["previous"]).expanduser() if options["previous"] else None,
             write_columns=not flags["n"],
             format=options["format"],
         )

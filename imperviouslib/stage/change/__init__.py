@@ -21,7 +21,7 @@ from imperviouslib.core.surveyreport import describe_estimates
 from imperviouslib.core.table import Run
 from imperviouslib.edge import grass, tablefile, zones
 from imperviouslib.edge.files import check_place
-from imperviouslib.stage.change import inputs, maps, regions, report
+from imperviouslib.stage.change import additions, inputs, maps, regions, report
 from imperviouslib.stage.change.figures import Computation
 
 
@@ -34,6 +34,7 @@ def run(settings: ChangeSettings) -> int:
     """Write the change maps, the columns of the zones map and the table; return the exit status."""
     grid = grass.region_grid()
     _check_output(settings)
+    added = additions.read_additions(settings, grid.cell_area_m2)
     scratch = maps.Scratch()
     with contextlib.ExitStack() as stack:
         stack.enter_context(grass.lock_maps(settings.prefix))
@@ -64,7 +65,7 @@ def run(settings: ChangeSettings) -> int:
         definition = settings.definitions[0]
         last = max(zone.cat for zone in source.zones)
         work = Computation(series, definition, parts, rasters, grid, scratch, survey, last)
-        work.compare([layer.name for layer in series.kind.layers], work.maps)
+        work.write_changes()
         figures = {method.code: method.figures(work) for method in settings.methods}
         maps.describe(parts, series, definition)
         if settings.write_columns:
@@ -73,21 +74,21 @@ def run(settings: ChangeSettings) -> int:
             values = regions.sum_columns(source, copy, chosen, columns)
 
         this_run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
-        rows = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, pairs)
+        made = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, work.pairs)
+        rows = added.add_to(made)
         tablecheck.check_table(rows, grid.cell_area_m2)
-        package = report.describe_package(settings, series, this_run, source, grid)
+        package = {**report.describe_package(settings, series, this_run, source, grid), **added.describe()}
+        outlines = added.add_outlines(regions.outline_collection(chosen, shapes))
         documents = {}
         if survey is not None:
-            documents["estimates.json"] = describe_estimates(*work.survey(), pairs, grid.cell_area_m2)
+            documents["estimates.json"] = describe_estimates(*work.survey(), work.pairs, grid.cell_area_m2)
         with (
-            tablefile.writing_folder(
-                settings.output, rows, regions.outline_collection(chosen, shapes), package, documents
-            ),
+            tablefile.writing_folder(settings.output, rows, outlines, package, documents),
             maps.publishing({part: names[one] for one, part in parts.items()}, scratch),
         ):
             if settings.write_columns:
                 regions.publish_columns(source, copy, settings.prefix, [column.name for column in columns], values)
-    report.print_summary(settings, rows, chosen, list(names.values()))
+    report.print_summary(settings, rows, made, chosen, list(names.values()))
     return 0
 
 

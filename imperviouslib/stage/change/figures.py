@@ -49,7 +49,7 @@ class Computation:
         last_category: int = 0,
     ) -> None:
         self.kind, self.years = series.kind, series.years
-        self.pairs = change.resolve_pairs(series.years)
+        self.pairs, self._mapped = change.resolve_spans(series.years), change.resolve_pairs(series.years)
         self.maps: Mapping[int, str] = dict(zip(series.years, series.maps, strict=True))
         self.histories = series.histories
         self.zone_maps = zone_maps
@@ -61,6 +61,7 @@ class Computation:
         self._land: MappedLand | None = None
         self._named = {(one.layer.name, one.first, one.last): name for one, name in outputs.items()}
         self._compared: dict[tuple[str, str, str], str] = {}
+        self._made: set[str] = set()
         self._observed: Figures | None = None
 
     def observed(self) -> Figures:
@@ -119,31 +120,50 @@ class Computation:
         counted = (zones.count(raster, [name], self.grid) for raster in self.zone_maps.values())
         return {cat: {code: n for (code,), n in cells.items()} for part in counted for cat, cells in part.items()}
 
+    def count_pairs(self, before: str, now: str) -> Counts:
+        """Count class pairs by region with r.stats: those of the map where the run has made one, else of the two maps side by side."""
+        made = self._compared.get(("fromto", before, now))
+        if made:
+            return self.count(made)
+        counted = (zones.count(raster, [before, now], self._grid) for raster in self.zone_maps.values())
+        return {
+            cat: {change.PAIR_BASE * a + b: n for (a, b), n in cells.items()}
+            for part in counted
+            for cat, cells in part.items()
+        }
+
     def total(self, name: str) -> Sums:
         """Sum a map by region with r.univar."""
         parts = (zones.total(raster, name, self.grid) for raster in self.zone_maps.values())
         return {cat: found for part in parts for cat, found in part.items()}
 
-    def compare(self, layers: Sequence[str], maps: Mapping[int, str]) -> dict[tuple[str, YearPair], str]:
-        """Make layers of change between the years of maps in one call of r.mapcalc, unless an earlier call made them.
+    def write_changes(self) -> None:
+        """Write the change maps of the run, those of its neighbouring years and of the whole time."""
+        self.compare([layer.name for layer in self.kind.layers], self.maps, self._mapped)
+
+    def compare(
+        self, layers: Sequence[str], maps: Mapping[int, str], pairs: Sequence[YearPair]
+    ) -> dict[tuple[str, YearPair], str]:
+        """Make layers of change between years of maps in one call of r.mapcalc, unless an earlier call made them.
 
         Layers of the run's own maps get the names of its outputs, all others are temporary.
         """
         names, expressions = {}, {}
-        for a, b in self.pairs:
+        for a, b in pairs:
             for layer in layers:
                 key = layer, maps[a], maps[b]
-                if key not in self._compared:
-                    own = self._named.get((layer, a, b)) if maps == self.maps else None
-                    out = own or self._scratch.raster(layer, a, b, len(self._compared))
+                # A map may stand for several years: then two pairs have equal cells and an output each.
+                own = self._named.get((layer, a, b)) if maps == self.maps else None
+                out = own or self._compared.get(key) or self._scratch.raster(layer, a, b, len(self._compared))
+                if out not in self._made:
                     expressions[out] = self.kind.expression(layer, out, maps[b], maps[a], self._impervious)
-                    self._compared[key] = out
-                names[layer, (a, b)] = self._compared[key]
+                    self._made.add(out)
+                self._compared[key] = names[layer, (a, b)] = out
         self.mapcalc(expressions)
         return names
 
     def columns(self) -> list[Column]:
-        """Make the maps whose sums go into the zones map: impervious cells of each year, new and lost ones of each pair of years."""
+        """Make the maps whose sums go into the zones map: impervious cells of each year, new and lost ones of each pair that has maps."""
         stock_maps, expressions = dict(self.maps), {}
         for year, name in self.maps.items():
             out = self._scratch.raster("imp", year)
@@ -153,8 +173,8 @@ class Computation:
                 expressions[out] = expression
         self.mapcalc(expressions)
         columns = [Column(mapnames.column("imp", y, y), name, self._stock_of(y)) for y, name in stock_maps.items()]
-        made = self.compare(["gain", "loss"], self.maps)
-        for pair in self.pairs:
+        made = self.compare(["gain", "loss"], self.maps, self._mapped)
+        for pair in self._mapped:
             columns.append(Column(mapnames.column("new", *pair), made["gain", pair], self._flow_of(pair, "gain")))
             columns.append(Column(mapnames.column("lost", *pair), made["loss", pair], self._flow_of(pair, "loss")))
         return columns

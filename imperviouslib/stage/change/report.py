@@ -20,7 +20,15 @@ from imperviouslib.core.methods import Method
 from imperviouslib.core.provenance import PredictionProvenance
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.table import Row, Run, Table
-from imperviouslib.core.tableschema import COVERAGE_MIN, REGIONS, TRANSITIONS, VALUES, WHOLE_REGION, method_facts
+from imperviouslib.core.tableschema import (
+    COVERAGE_MIN,
+    RARE_SHARE,
+    REGIONS,
+    TRANSITIONS,
+    VALUES,
+    WHOLE_REGION,
+    method_facts,
+)
 from imperviouslib.core.zones import Zone
 from imperviouslib.edge import grass, tablefile
 from imperviouslib.edge.zones import ZonesMap
@@ -86,11 +94,15 @@ def describe_package(
         "name": tablefile.NAME,
         "title": f"Impervious land per region, {run.years[0]}-{run.years[-1]}",
         "version": __version__,
-        "created": run.vintage,
+        "created": f"{run.vintage}T00:00:00Z",
         "status": "experimental",
         "description": "Stocks, gains, losses and transitions of impervious, green and other land per region and year.",
+        "citation": f"Impervious land per region, {run.years[0]}-{run.years[-1]}, vintage {run.vintage}. Made with r.impervious {__version__}.",
         "method": method_notes(methods),
-        "flags": "A value without a reference sample has flag u.",
+        "flags": (
+            "A value without a reference sample has flag u. So has, with one, change of fewer than three years where less than "
+            f"{RARE_SHARE:.0%} of the cells counted were gained and lost: take the spans of three years and of the whole time."
+        ),
         "years": list(run.years),
         "definitions": {
             name: {cover: list(codes) for cover, codes in landcover_codes(name).items()} for name in settings.definitions
@@ -132,17 +144,21 @@ def _describe_histories(series: Series) -> dict[str, Any]:
 
 
 def _given(settings: ChangeSettings) -> dict[str, str]:
-    """Return the options that name maps and regions, those that were given."""
+    """Return the options that name maps, regions and files, those that were given."""
     values = {
         "input": settings.input, "classes": ",".join(settings.classes), "shares": ",".join(settings.shares),
         "legend": settings.legend, "zones": settings.zones, "column": settings.column, "prefix": settings.prefix,
+        "population": str(settings.population or ""), "previous": str(settings.previous or ""),
     }  # fmt: skip
     return {key: value for key, value in values.items() if value}
 
 
-def print_summary(settings: ChangeSettings, rows: Table, chosen: Sequence[Zone], maps: list[str]) -> None:
-    """Print the impervious stock and change of the regions of the highest level, as plain text or JSON."""
-    summary = summarise(rows, chosen, [method.code for method in settings.methods])
+def print_summary(settings: ChangeSettings, rows: Table, made: Table, chosen: Sequence[Zone], maps: list[str]) -> None:
+    """Print the impervious stock and change of the regions of the highest level, as plain text or JSON.
+
+    rows, made : the table as written, and the figures of this run alone
+    """
+    summary = summarise(made, chosen, [method.code for method in settings.methods])
     if settings.format == "json":
         counts = {name: len(part) for name, part in rows.items()}
         content = {"output": str(settings.output), "rows": counts, "maps": maps, "summary": summary}

@@ -1,0 +1,100 @@
+"""The workbook of a table, for people who work in a spreadsheet: which sheets it has, and what stands in them.
+
+The first sheet says what the figures are and how they may be used. The others hold the figures of the newest vintage, a sheet for each
+level of regions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imperviouslib.core.table import Row, Table
+from imperviouslib.core.tableschema import INDICATORS, REGIONS, REVISIONS, SCHEMA, VALUES, method_facts
+
+MOST_ROWS = 1_048_576
+"""Rows that a sheet of this format can have, the names of the columns included."""
+_NOTE_WIDTHS = (22, 26, 120)
+_SHEETS = {INDICATORS: "Indicators", REVISIONS: "Revisions", REGIONS: "Regions"}
+
+Cell = str | float | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of a workbook."""
+
+    name: str
+    """At most 31 characters."""
+    widths: Sequence[float]
+    """Width of each column, in characters."""
+    rows: Iterable[Sequence[Cell]]
+    """Names of the columns, then the rows; None and an empty text are an empty cell."""
+
+
+def sheets(table: Table, package: Mapping[str, Any], most_rows: int = MOST_ROWS) -> Iterator[Sheet]:
+    """Return the sheets of a table: notes, stocks and flows by level, indicators and revisions where there are any, regions.
+
+    package : content of datapackage.json
+    """
+    yield Sheet("Notes", _NOTE_WIDTHS, list(notes(table, package)))
+    newest = max((row["vintage"] for row in table[VALUES]), default="")
+    level = {(row["geo"], row["nuts_version"]): row["level"] for row in table[REGIONS]}
+    levels: dict[int, list[Row]] = {number: [] for number in sorted(set(level.values()))}
+    for row in table[VALUES]:
+        if row["vintage"] == newest:
+            levels[level[row["geo"], row["nuts_version"]]].append(row)
+    for number, rows in levels.items():
+        if rows:
+            yield from _split(f"Figures level {number}", VALUES, rows, most_rows)
+    for name, title in _SHEETS.items():
+        rows = [row for row in table.get(name, ()) if row.get("vintage", newest) == newest]
+        if name in table:
+            yield from _split(title, name, rows, most_rows)
+
+
+def notes(table: Table, package: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Return the rows of the sheet of notes: topic, code or key, text."""
+    yield "Topic", "Key", "Text"
+    for key in ("title", "description", "status", "citation", "version", "created", "flags", "unit_of_area"):
+        if package.get(key):
+            yield "Table", key, str(package[key])
+    for vintage in sorted({row["vintage"] for row in table[VALUES]}, reverse=True):
+        yield "Table", "vintage", vintage
+    for field in SCHEMA["tables"][VALUES]["fields"]:
+        yield "Columns", field["name"], field["description"]
+    for code in sorted({row["method"] for row in table[VALUES]}, key=lambda code: method_facts(code).rank):
+        yield "Methods", code, f"{method_facts(code).title}. {SCHEMA['codes']['method'][code]}."
+    for note in package.get("method", ()):
+        yield "Methods", "", note
+    lists = ["lc_flow", "landcover", "definition", "unit", "OBS_FLAG", "MISSING_REASON"]
+    lists += ["indicator", "indicator_unit"] if INDICATORS in table else []
+    for name in lists:
+        for code, text in SCHEMA["codes"][name].items():
+            yield f"Codes of {name}", code, text
+    for topic in ("regions", "grid", "parameters", "software", "population", "provenance"):
+        for key, value in package.get(topic, {}).items():
+            yield topic.capitalize(), str(key), _text(value)
+
+
+def _text(value: object) -> str:
+    """Write a value of the metadata as a text; of a record of maps only its short values."""
+    if isinstance(value, Mapping):
+        short = {key: one for key, one in value.items() if isinstance(one, str | int | float)}
+        return ", ".join(f"{key} {one}" for key, one in short.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _split(title: str, table: str, rows: Sequence[Row], most_rows: int) -> Iterator[Sheet]:
+    """Return the sheets of rows of a table: more than one where they do not fit."""
+    columns = [field["name"] for field in SCHEMA["tables"][table]["fields"]]
+    widths = [max(9, len(column) + 2) for column in columns]
+    size = most_rows - 1
+    for number, start in enumerate(range(0, max(len(rows), 1), size), start=1):
+        name = title if number == 1 else f"{title} ({number})"
+        part = rows[start : start + size]
+        yield Sheet(name, widths, itertools.chain([columns], ([row[c] for c in columns] for row in part)))

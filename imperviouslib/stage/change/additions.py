@@ -1,0 +1,95 @@
+"""What a run adds to its own figures: indicators from a population, and the rows of an earlier table with the revisions of its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from imperviouslib.core import indicators, revisions
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.indicators import Population
+from imperviouslib.core.settings.change import ChangeSettings
+from imperviouslib.core.table import Table, sort_rows
+from imperviouslib.core.tableschema import INDICATORS, REGIONS, REVISIONS, VALUES
+from imperviouslib.edge import grass, tablefile
+from imperviouslib.edge.files import read_text, sha256_file
+from imperviouslib.edge.tablefile import TableFolder
+
+
+@dataclass(frozen=True)
+class Additions:
+    """The files that a run was given beside its maps; None where an option was not set."""
+
+    population: Population | None = None
+    population_source: dict[str, Any] | None = None
+    """Name, digest and number of lines of the file of inhabitants."""
+    previous: TableFolder | None = None
+
+    def add_to(self, table: Table) -> Table:
+        """Return a table with indicators, with the rows of the earlier table, and with revisions."""
+        if self.population:
+            _check_population(self.population, table)
+            rows = indicators.indicator_rows(table[VALUES], self.population)
+            table = {**table, INDICATORS: sort_rows(rows, INDICATORS)}
+        if self.previous:
+            joined = revisions.with_earlier(self.previous.table, table)
+            grass.message(revisions.summarise(self.previous.table, table, joined[REVISIONS]))
+            return joined
+        return table
+
+    def add_outlines(self, collection: dict[str, Any]) -> dict[str, Any]:
+        """Return outlines with those of regions that only the earlier table has."""
+        if not self.previous:
+            return collection
+        known = {feature["properties"]["geo"] for feature in collection["features"]}
+        earlier = self.previous.outlines["features"]
+        kept = [feature for feature in earlier if feature["properties"]["geo"] not in known]
+        return {**collection, "features": [*collection["features"], *kept]}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the data package says of the additions; of an earlier table all that was said of it."""
+        found: dict[str, Any] = {}
+        if self.population_source:
+            found["population"] = self.population_source
+        if self.previous:
+            package = {**self.previous.package}
+            older = package.pop("earlier", [])
+            package.pop("resources")
+            vintage = revisions.newest_vintage(self.previous.table)
+            record = {"vintage": vintage, "datapackage_sha256": self.previous.digest, "datapackage": package}
+            found["earlier"] = [record, *older]
+        return found
+
+
+def read_additions(settings: ChangeSettings, cell_area_m2: int) -> Additions:
+    """Read and check the files that a run was given beside its maps, before any work is done."""
+    population = source = previous = None
+    if settings.population:
+        path = settings.population
+        if not path.is_file():
+            raise InputError(_("Option <population>: file '{}' does not exist").format(path), then=_("Check the name."))
+        population = indicators.parse_population(read_text(path, "Population"), path.name)
+        source = {"file": path.name, "sha256": sha256_file(path), "numbers": len(population.persons)}
+    if settings.previous:
+        previous = tablefile.read_folder(settings.previous, cell_area_m2)
+        vintage = revisions.newest_vintage(previous.table)
+        if vintage >= settings.vintage.isoformat():
+            raise revisions.not_earlier(vintage, settings.vintage.isoformat())
+    return Additions(population, source, previous)
+
+
+def _check_population(population: Population, table: Table) -> None:
+    """Raise InputError where no region and year of the table has inhabitants; say how many regions of the file the table lacks."""
+    geos = {row["geo"] for row in table[REGIONS]}
+    years = {row["TIME_PERIOD"] for row in table[VALUES]}
+    if not any(geo in geos and year in years for geo, year in population.persons):
+        raise InputError(
+            _("Option <population>"),
+            found=_("no line of a region and a year of the table"),
+            expected=_("codes such as {} and years such as {}").format(min(geos), min(years)),
+            then=_("Check codes and years of the file."),
+        )
+    unknown = population.geos - geos
+    if unknown:
+        text = _("{} of {} regions of the population are not among those of the table and are left out.")
+        grass.message(text.format(len(unknown), len(population.geos)))
