@@ -272,7 +272,6 @@ def test_by_touch_alone_the_file_says_what_was_meant(phone, ground, sheet):
                         (box["x"] + (margin + c + 0.5) * step, box["y"] + (margin + row + 0.5) * step) for c in column
                     ]
                     touch(client, points)
-            page.wait_for_timeout(400)  # the browser takes a tap right after a quick stroke for the end of that stroke
         if not boxes:
             page.get_by_role("button", name="Nothing changed").tap()
         page.get_by_role("button", name="Done").tap()
