@@ -902,6 +902,8 @@ function prepareCells() {
       finish([{ unit, before, after: answerOf(unit) }]);
       sayCell();
     };
+    // Without this the browser takes a quick stroke for a swipe, and drops the tap that follows.
+    canvas.addEventListener("touchstart", (event) => { if (!hand) event.preventDefault(); }, { passive: false });
     canvas.addEventListener("pointerup", end);
     canvas.addEventListener("pointercancel", end);
   }
