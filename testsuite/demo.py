@@ -25,7 +25,7 @@ from testsuite import TOOLS, TOP
 YEARS = tuple(range(2017, 2024))
 SIZE_KM, DATES = 16, 8
 """Side of the world, and acquisitions a year: enough to train on, and done in a few minutes."""
-STAGES = ("fetch", "yearly", "ard", "train", "predict", "change")
+STAGES = ("fetch", "yearly", "ard", "train", "predict", "sample", "change")
 VINTAGE = "2026-01-01"
 """Date of the run, fixed so that the tables of two runs can be compared byte by byte."""
 
@@ -174,6 +174,7 @@ def run(args: argparse.Namespace) -> int:
             "GRASS_ADDON_BASE": str(demo / "addons"),
             "DEMO_RUN": str(TOP / "testsuite" / "demo_run.sh"),
             "SOURCES": sources,
+            "TOP": str(TOP),
             "AGAIN": "1" if args.again else "",
             "WEST": str(west), "SOUTH": str(south), "EAST": str(east), "NORTH": str(north),
             "LABELS": f"world/labels/s2glc_{facts['label_year']}.tif", "OUTLINES": "world/regions/nuts.gpkg",

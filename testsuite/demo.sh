@@ -29,5 +29,11 @@ run ard     r.s2.ard input=s2 years="$YEARS" labels=s2glc label_year="$FIRST" ou
 run train   r.unet.train input=demo.h5 output=model seed=1
 run predict r.unet.predict input=demo.h5 model=model output=lc years="$YEARS" nprocs="$NPROCS"
 
-# Maps of change, and the table of regions. The date of the run is fixed, so that the tables of two runs can be compared.
-run change  r.impervious.change input=lc years="$YEARS" zones=nuts column=NUTS_ID output=table vintage="$VINTAGE"
+# Draw a reference sample in each country, and write the sheet in which people read it (sample/sheet.html).
+run sample  r.impervious.sample input=lc output=sample zones=nuts column=NUTS_ID level=0 points=320 windows=60 loss_points=80 stock=200 composites=s2 -s
+
+# Here a script reads it, from the truth of the world: twice, with errors, and once more where the two readings differ.
+run read    env PYTHONPATH="$TOP" python3 -m testsuite.world.interpreter world sample/design.json readings.csv --false 0.002 --patches 0.005 --missed 0.1
+
+# Maps of change, and the table of regions with estimates from the sample. The date of the run is fixed, so that the tables of two runs can be compared.
+run change  r.impervious.change input=lc years="$YEARS" zones=nuts column=NUTS_ID design=sample/design.json sample=readings.csv output=table vintage="$VINTAGE"

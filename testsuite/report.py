@@ -28,9 +28,10 @@ img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
 figcaption { color: #555; font-size: .92rem; margin-top: .6rem; max-width: 56rem; }
 pre { background: #fff; border: 1px solid #e3e1dc; border-radius: 6px; padding: .9rem 1.1rem; overflow-x: auto; font-size: .8rem; line-height: 1.45; }
 """
-LEAD = """The six tools, run one after another on a small artificial world whose true land cover is known. The scenes come from a STAC
-catalogue and an S3 server on this machine. The tools make a composite for each year, train a U-Net, map every year, and count change
-for each region. The tools never read the truth; it is used on this page only."""
+LEAD = """The seven tools, run one after another on a small artificial world whose true land cover is known. The scenes come from a STAC
+catalogue and an S3 server on this machine. The tools make a composite for each year, train a U-Net, map every year, draw a reference sample, and count
+and estimate change for each region. The tools never read the truth. A script that knows it reads the sample in the place of people, and this page compares the
+results with it."""
 COMMANDS = """Typed inside a GRASS session, in the folder of the demo; testsuite/demo.sh has the same commands with comments."""
 
 
@@ -128,6 +129,8 @@ def draw_all(demo: Path, years: Sequence[int], run: sealing.Sealing, out: Path) 
         out / "regions.png",
     )
 
+    estimated = figures.estimated_periods(demo, years)
+    pictures.draw_estimates(estimated, out / "estimates.png")
     least = f"{100 * COVERAGE_MIN:.0f} %"
     of_method = figures.METHODS[method]["title"]
     return [
@@ -137,6 +140,7 @@ def draw_all(demo: Path, years: Sequence[int], run: sealing.Sealing, out: Path) 
         Picture("classes.png", "Predicted classes", "Each year is predicted by itself. A difference between two years is real change or an error of one of the maps."),
         Picture("change.png", f"Newly impervious land, {first}-{last}", "Left: the difference of the two maps of predicted classes. Middle: the same after the persistence rule. Right: the truth. Cells are drawn larger than they are, so that single ones can be seen."),
         *of_sealing,
+        Picture("estimates.png", "Estimates from the reference sample", "New artificial land a year, for single years, three years and the whole time, in each country that has a sample of its own. Dots with lines: estimates with their 95 % intervals. Squares: sums of the series model. Crosses: the truth."),
         Picture("curves.png", "Training", "Loss and accuracy, on the cells used for training and on separate cells used for validation."),
         Picture("bars.png", "Regions", f"Regions of level 3: the figures of each method beside the truth. Differences of maps count far too much new impervious land. A dash: no value, because less than {least} of the region was seen."),
         Picture("regions.png", "Map of the regions", f"Share of impervious land in {last} (method: {of_method.lower()}). Dashed: the edge of the world. Grey: no value, because less than {least} of the region was seen."),

@@ -7,6 +7,7 @@ the tools never saw it.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -279,6 +280,77 @@ def region_lines(demo: Path, years: Sequence[int]) -> list[str]:
     return [*lines, f"  -  no value: less than {100 * COVERAGE_MIN:.0f} % of the region was seen"]
 
 
+@dataclass(frozen=True)
+class Period:
+    """New artificial land of a region in a period, km2 a year."""
+
+    first: int
+    last: int
+    value: float
+    low: float
+    high: float
+    mapped: float | None
+    """What the best mapped method gives."""
+    true: float
+
+
+def estimated_periods(demo: Path, years: Sequence[int]) -> dict[str, list[Period]]:
+    """Return the estimates of the regions that have intervals of gain, beside the map and the truth: region code to periods."""
+    rows = [
+        row
+        for row in pq.read_table(demo / "table" / "impervious_nuts.parquet").to_pylist()
+        if (row["definition"], row["landcover"], row["lc_flow"], row["unit"]) == ("artificial", "IMP", "GAIN", "KM2")
+    ]
+    best = [method for method in methods_in(rows) if not METHODS[method]["interval"]][-1]
+    mapped = {(r["geo"], r["time_from"], r["TIME_PERIOD"]): r["OBS_VALUE"] for r in rows if r["method"] == best}
+    areas = {geo: float(row["area_km2"]) for geo, row in read_regions(demo / "table").items()}
+    share = _true_gain_shares(demo)
+    headline = methods_in(rows)[-1]
+    out: dict[str, list[Period]] = {}
+    for row in rows:
+        if row["method"] != headline or row["OBS_LCI95"] is None:
+            continue
+        geo, first, last = row["geo"], row["time_from"], row["TIME_PERIOD"]
+        true = areas[geo] * sum(share[geo, year] for year in range(first + 1, last + 1))
+        found = (row["OBS_VALUE"], row["OBS_LCI95"], row["OBS_UCI95"], mapped.get((geo, first, last)), true)
+        values = (None if value is None else value / (last - first) for value in found)
+        out.setdefault(geo, []).append(Period(first, last, *values))
+    return {geo: sorted(found, key=lambda one: (one.last - one.first, one.first)) for geo, found in out.items()}
+
+
+def _true_gain_shares(demo: Path) -> dict[tuple[str, int], float]:
+    """Return what share of a region within the world became artificial in a year: (region code, year) to 0-1."""
+    with (demo / "world" / "truth" / "regions.csv").open(newline="", encoding="utf-8") as file:
+        return {
+            (row["geo"], int(row["year"])): int(row["gain_artificial_m2"] or 0) / int(row["area_m2"])
+            for row in csv.DictReader(file)
+            if row["basis"] == "majority" and int(row["area_m2"])
+        }
+
+
+def estimate_lines(demo: Path, years: Sequence[int]) -> list[str]:
+    """Write the estimates beside the map and the truth, and how many intervals hold it."""
+    found = estimated_periods(demo, years)
+    agreement = json.loads((demo / "table" / "estimates.json").read_text(encoding="utf-8"))["interpreters"]
+    lines = [
+        "Estimates from the reference sample: new artificial land, km2 a year",
+        f"  {'region':<7}{'period':<11}{'estimate':>10}{'95 % interval':>20}{'series':>10}{'truth':>10}",
+    ]
+    for geo, periods in found.items():
+        for one in periods:
+            interval = f"{one.low:.4f} - {one.high:.4f}"
+            mark = "" if one.low <= one.true <= one.high else "  missed"
+            lines.append(
+                f"  {geo:<7}{f'{one.first}-{one.last}':<11}{one.value:>10.4f}{interval:>20}{_number(one.mapped):>10}{one.true:>10.4f}{mark}"
+            )
+    held = [one.low <= one.true <= one.high for periods in found.values() for one in periods]
+    missed = "-" if agreement["missed"] is None else f"{100 * agreement['missed']:.0f} %"
+    return [
+        *lines,
+        f"  {sum(held)} of {len(held)} intervals hold the truth; {agreement['units']} units read, one reading misses {missed} of the changes",
+    ]
+
+
 def sealing_lines(demo: Path, run: sealing.Sealing) -> list[str]:
     """Write what each method says of sealed land and its change in each year, beside the truth."""
     bounds = judge.read_world(demo / "world")[0]["bounds"]
@@ -295,6 +367,8 @@ def summary(demo: Path, years: Sequence[int], run: sealing.Sealing, seconds: Map
         *sealing_lines(demo, run),
         "",
         *region_lines(demo, years),
+        "",
+        *estimate_lines(demo, years),
         "",
         "Time of each stage, seconds",
         f"  {times}  sum {sum(seconds.values()):.0f}",

@@ -21,7 +21,7 @@ from matplotlib.patheffects import withStroke
 from scipy.ndimage import maximum_filter
 
 from imperviouslib.core.legend import CLASSES
-from testsuite.report_figures import CELL_KM2, METHODS, composite_map, read_map
+from testsuite.report_figures import CELL_KM2, METHODS, Period, composite_map, read_map
 from testsuite.world.judge import year_colours
 
 Extent = tuple[float, float, float, float]
@@ -236,6 +236,35 @@ def draw_bars(
     axes[0, 0].legend(frameon=False, ncols=8, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     labels = [f"{geo}\n{textwrap.fill(names[geo], 12)}" for geo in regions]
     axes[-1, 0].set_xticks(range(len(regions)), labels, fontsize=7.5)
+    _save(figure, out)
+
+
+def draw_estimates(found: Mapping[str, Sequence[Period]], out: Path) -> None:
+    """Draw estimates with their intervals, the map and the truth, by period; found : region code to periods."""
+    figure, axes = plt.subplots(len(found), 1, figsize=(11, 3.4 * len(found)), squeeze=False)
+    for axis, (geo, periods) in zip(axes[:, 0], found.items(), strict=True):
+        x = np.arange(len(periods))
+        value = np.array([one.value for one in periods])
+        low, high = (np.array([getattr(one, key) for one in periods]) for key in ("low", "high"))
+        axis.errorbar(
+            x,
+            value,
+            [value - low, high - value],
+            fmt="o",
+            color="#1f5fa8",
+            capsize=4,
+            lw=1.6,
+            label="Estimate, 95 % interval",
+        )
+        axis.plot(x + 0.16, [one.mapped for one in periods], "s", color="#d98014", label="Series model")
+        axis.plot(x - 0.16, [one.true for one in periods], "x", color=TRUTH_COLOUR, mew=2, label="Truth")
+        axis.set_xticks(x, [f"{one.first}-{one.last}" for one in periods], rotation=30, ha="right", fontsize=8)
+        axis.set_title(f"New artificial land, {geo}", loc="left", fontsize=10)
+        axis.set_ylabel("km2 a year")
+        axis.set_ylim(bottom=0)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#e5e5e5")
+    axes[0, 0].legend(frameon=False, ncols=3, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1))
     _save(figure, out)
 
 

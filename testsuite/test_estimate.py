@@ -5,13 +5,17 @@ import pytest
 
 from imperviouslib.core.estimate import (
     GAIN,
+    LOSS,
     Estimate,
     HotPoints,
+    StockSample,
     Windows,
     accuracy,
     combined_change,
+    difference_stock,
     net_change,
     point_change,
+    regional_stocks,
 )
 
 
@@ -56,14 +60,29 @@ def test_accuracy_equals_olofsson_2014():
 
 
 def test_accuracy_equals_stehman_2014():
-    """Stehman 2014, table 2: the strata are not the classes of the map."""
+    """Stehman 2014, doi 10.1080/01431161.2014.930207, table 2: the strata are not the classes of the map. Classes A to D are 1 to 4."""
     rows = [
-        (0, 1, 1, 5), (0, 1, 3, 1), (0, 1, 2, 1), (0, 2, 1, 1), (0, 2, 2, 1), (0, 2, 3, 1),
-        (1, 1, 1, 1), (1, 2, 1, 5), (1, 2, 2, 2), (1, 2, 2, 2),
-        (2, 2, 3, 2), (2, 3, 3, 5), (2, 3, 4, 2), (2, 3, 2, 2), (2, 3, 1, 1),
-        (3, 4, 4, 7), (3, 4, 3, 2), (3, 4, 2, 1),
+        *[(0, 1, 1)] * 5, (0, 1, 3), (0, 1, 2), (0, 2, 1), (0, 2, 2), (0, 2, 3),
+        (1, 1, 1), *[(1, 2, 2)] * 5, *[(1, 2, 1)] * 2, *[(1, 2, 2)] * 2,
+        *[(2, 2, 3)] * 2, *[(2, 3, 3)] * 3, *[(2, 3, 4)] * 2, (2, 3, 2), (2, 2, 2), (2, 2, 1),
+        *[(3, 4, 4)] * 7, *[(3, 4, 3)] * 2, (3, 4, 2),
     ]  # fmt: skip
-    del rows
+    found = accuracy(floats(40_000, 30_000, 20_000, 10_000), *np.array(rows).T)
+
+    def close(pair, value, error):
+        assert [round(n, 4) for n in pair] == [value, error]
+
+    close(found.areas[0], 0.35, 0.0822)
+    close(found.areas[2], 0.2, 0.0643)
+    close(found.overall, 0.63, 0.0846)
+    close(found.users[1], 0.5745, 0.1248)
+    close(found.producers[1], 0.7941, 0.1165)
+
+
+def test_a_class_that_is_not_mapped_has_no_users_accuracy():
+    found = accuracy(floats(10, 10), np.array([0, 0, 1, 1]), np.array([1, 1, 1, 1]), np.array([1, 1, 2, 2]))
+    assert np.isnan(found.users[1][0]) and found.producers[1][0] == 0
+    assert found.matrix.sum() == pytest.approx(1)
 
 
 def test_net_is_gain_less_loss():
@@ -71,3 +90,74 @@ def test_net_is_gain_less_loss():
     assert found.value == 3
     assert found.low == pytest.approx(3 - np.hypot(1, 2))
     assert found.high == pytest.approx(3 + np.hypot(2, 1))
+
+
+def test_the_parts_of_a_span_add_up_to_the_whole():
+    """Ten hits in each of six years: the estimates of the years add up to that of the span, nearly."""
+    n, share = floats(84, 216, 300), floats(0.003, 0.007, 0.03)
+    windows, cells = floats(96, 96, 48), 625 * floats(96, 96, 48)
+    whole = (
+        HotPoints(share, n, floats(42, 18, 6)),
+        Windows(floats(0.15, 0.35, 0.5), windows, cells, floats(36, 6, 6), floats(360, 12, 12)),
+    )
+    year = (
+        HotPoints(share, n, floats(7, 3, 1)),
+        Windows(floats(0.15, 0.35, 0.5), windows, cells, floats(6, 1, 1), floats(60, 2, 2)),
+    )
+    parts = combined_change(*year, GAIN, part=1 / 6, whole=whole)
+    span = combined_change(*whole, GAIN)
+    assert 6 * parts.value == pytest.approx(span.value, rel=0.05)
+    assert 6 * parts.half_width > span.half_width
+
+
+def test_more_windows_and_points_give_a_narrower_interval():
+    def interval(times, direction):
+        points = HotPoints(floats(0.001, 0.004), times * floats(75, 75), times * floats(30, 3))
+        windows = Windows(
+            floats(0.15, 0.35, 0.5), times * floats(96, 96, 48), times * 625 * floats(96, 96, 48), times * floats(9, 3, 1),
+            times * floats(27, 5, 1),
+        )  # fmt: skip
+        return combined_change(points, windows, direction)
+
+    for direction in (GAIN, LOSS):
+        assert interval(4, direction).half_width < 0.7 * interval(1, direction).half_width
+
+
+def test_a_stratum_that_changed_for_the_most_part_is_mirrored():
+    points = HotPoints(floats(0.5, 0.5), floats(100, 100), floats(90, 10))
+    found = point_change(points, floats(0, 0))
+    assert found.value == pytest.approx(0.5, abs=0.005)
+    assert found.low < 0.47 and found.high > 0.53
+
+
+def test_stock_is_the_map_plus_its_mean_error():
+    sample = StockSample(floats(0.8, 0.2), np.array([0, 0, 0, 0, 1, 1]), floats(0.1, 0.1, -0.1, -0.1, 0.2, 0.4))
+    found = difference_stock(0.1, sample)
+    assert found.value == pytest.approx(0.1 + 0.2 * 0.3)
+    variance = 0.64 * (0.04 / 3) / 4 + 0.04 * 0.02 / 2
+    assert found.half_width == pytest.approx(1.959964 * variance**0.5)
+
+
+def test_a_stratum_without_a_seen_error_is_not_certain():
+    sample = StockSample(floats(1), np.zeros(100, int), np.zeros(100))
+    assert difference_stock(0.2, sample).half_width == pytest.approx(1.959964 * 0.01)
+
+
+def test_regional_stocks_of_regions_that_are_alike_stay_synthetic_and_of_odd_ones_do_not():
+    rng = np.random.default_rng(1)
+    region = np.repeat(np.arange(6), 100)
+    stratum = rng.integers(0, 2, 600)
+    land = np.full((6, 2), 1 / 12)
+    alike = StockSample(floats(0.5, 0.5), stratum, rng.normal(0.05, 0.1, 600))
+    found, weight = regional_stocks(np.full(6, 0.2), land, alike, region)
+    assert [one.value for one in found] == pytest.approx([0.25] * 6, abs=0.02)
+    odd = StockSample(alike.share, stratum, alike.error + np.where(region == 5, 0.3, 0))
+    other, more = regional_stocks(np.full(6, 0.2), land, odd, region)
+    assert other[5].value > found[5].value + 0.2 and more[5] > weight[5]
+    assert other[5].low < 0.55 < other[5].high
+
+
+def test_regional_stocks_ignore_points_outside_all_regions():
+    sample = StockSample(floats(1), np.zeros(4, int), floats(0.1, 0.1, 0.1, 0.1))
+    found, _weight = regional_stocks(floats(0.2), np.array([[0.5]]), sample, np.array([0, 0, -1, -1]))
+    assert found[0].value == pytest.approx(0.3)

@@ -12,7 +12,7 @@ from imperviouslib.core.design import parse_design
 from imperviouslib.core.readings import format_readings, parse_readings
 from testsuite.grass_session import Session
 from testsuite.sample_ground import GRID, YEARS, composite_maps, make_place, predicted_maps, zones_collection
-from testsuite.world.sampling import Errors, read_sample
+from testsuite.world.interpreter import Errors, read_sample
 
 pytestmark = pytest.mark.slow
 SIZES = ("points=300", "windows=40", "loss_points=60", "stock=120")

@@ -306,7 +306,7 @@ class Accuracy:
 def accuracy(land: np.ndarray, stratum: np.ndarray, mapped: np.ndarray, reference: np.ndarray) -> Accuracy:
     """Estimate the error matrix of a map; the strata of the sample need not be the classes of the map.
 
-    land : array (stratum), land of each stratum in any unit
+    land : array (stratum), cells of each stratum
     stratum, mapped, reference : arrays (point), number of the stratum, class of the map, class of the reference
     """
     share = land / land.sum()
@@ -319,10 +319,10 @@ def accuracy(land: np.ndarray, stratum: np.ndarray, mapped: np.ndarray, referenc
     return Accuracy(
         classes,
         matrix,
-        _ratio(share, stratum, right.astype(float), ones),
-        tuple(_ratio(share, stratum, (a & right).astype(float), a.astype(float)) for a in is_mapped),
-        tuple(_ratio(share, stratum, (b & right).astype(float), b.astype(float)) for b in is_real),
-        tuple(_ratio(share, stratum, b.astype(float), ones) for b in is_real),
+        _ratio(land, stratum, right.astype(float), ones),
+        tuple(_ratio(land, stratum, (a & right).astype(float), a.astype(float)) for a in is_mapped),
+        tuple(_ratio(land, stratum, (b & right).astype(float), b.astype(float)) for b in is_real),
+        tuple(_ratio(land, stratum, b.astype(float), ones) for b in is_real),
     )
 
 
@@ -331,8 +331,9 @@ def _mean(share: np.ndarray, stratum: np.ndarray, value: np.ndarray) -> float:
     return float(share @ (np.bincount(stratum, value, len(share)) / np.maximum(n, 1)))
 
 
-def _ratio(share: np.ndarray, stratum: np.ndarray, over: np.ndarray, under: np.ndarray) -> tuple[float, float]:
+def _ratio(land: np.ndarray, stratum: np.ndarray, over: np.ndarray, under: np.ndarray) -> tuple[float, float]:
     """Return the ratio of two means, and its standard error by linearisation. over, under : arrays (point)."""
+    share = land / land.sum()
     base = _mean(share, stratum, under)
     if base == 0:
         return math.nan, math.nan
@@ -341,5 +342,6 @@ def _ratio(share: np.ndarray, stratum: np.ndarray, over: np.ndarray, under: np.n
     n = np.bincount(stratum, minlength=len(share))
     mean = np.bincount(stratum, rest, len(share)) / np.maximum(n, 1)
     squares = np.bincount(stratum, np.square(rest - mean[stratum]), len(share))
-    variance = np.square(share) * squares / np.maximum(n - 1, 1) / np.maximum(n, 1)
+    drawn = n / np.maximum(land, 1)
+    variance = np.square(share) * (1 - drawn) * squares / np.maximum(n - 1, 1) / np.maximum(n, 1)
     return ratio, math.sqrt(float(variance.sum())) / base

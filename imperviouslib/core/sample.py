@@ -284,7 +284,7 @@ class Frame:
         by_points: dict[Purpose, tuple[Mapping[str, float], int]] = {"gain": (POINT_SHARES, sizes.points)}
         if sizes.windows:
             by_points = {"gain": (GAIN_SHARES, sizes.points), "loss": (LOSS_SHARES, sizes.loss)}
-        found: dict[str, list[Stratum]] = {}
+        found: dict[str, tuple[Stratum, ...]] = {}
         units: list[Unit] = []
         for purpose, (shares, number) in by_points.items():
             pools = [by_cells[1 + STRATA.index(name)] for name in shares]
@@ -299,7 +299,7 @@ class Frame:
     def _draw_cells(
         self, purpose: Purpose, names: Sequence[str], pools: Sequence[np.ndarray], shares: Sequence[float], number: int,
         rng: np.random.Generator, units: list[Unit],
-    ) -> list[Stratum]:  # fmt: skip
+    ) -> tuple[Stratum, ...]:  # fmt: skip
         """Draw cells at random within strata, without replacement, and append them to `units`."""
         drawn = split_number(number, shares, [len(pool) for pool in pools])
         for index, (pool, n) in enumerate(zip(pools, drawn, strict=True)):
@@ -308,9 +308,9 @@ class Frame:
                 Unit("point", purpose, index, self.grid.first_row + int(row), self.grid.first_col + int(col))
                 for row, col in zip(rows, cols, strict=True)
             ]
-        return [Stratum(name, len(pool), len(pool), n) for name, pool, n in zip(names, pools, drawn, strict=True)]
+        return tuple(Stratum(name, len(pool), len(pool), n) for name, pool, n in zip(names, pools, drawn, strict=True))
 
-    def _draw_windows(self, number: int, rng: np.random.Generator, units: list[Unit]) -> list[Stratum]:
+    def _draw_windows(self, number: int, rng: np.random.Generator, units: list[Unit]) -> tuple[Stratum, ...]:
         """Draw windows at random within strata of suspicion, and append them to `units`; windows without land do not count."""
         places, cells, suspicion = self.windows
         # Windows with equal suspicion come in the order of a hash, as equal scores of cells do.
@@ -324,10 +324,10 @@ class Frame:
                 units.append(
                     Unit("window", "windows", s, (first_row + int(row)) * WINDOW, (first_col + int(col)) * WINDOW)
                 )
-        return [
+        return tuple(
             Stratum(name, int(cells[pool].sum()), len(pool), n)
             for name, pool, n in zip(("high", "middle", "low"), members, drawn, strict=True)
-        ]
+        )
 
 
 def window_index(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

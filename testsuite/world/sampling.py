@@ -1,7 +1,7 @@
 """Judge estimates from reference samples: many samples of one place whose truth is known, drawn, read by script, and estimated.
 
-The scripted interpreter answers from the truth, with errors on demand: it calls stable points changed, marks false patches in windows, and
-misses true changes. Everything else is the code that offices run: core/sample, core/design, core/interpreters, core/survey.
+A scripted interpreter (interpreter.py) reads them. Everything else is the code that offices run: core/sample, core/design, core/interpreters,
+core/survey.
 
     python -m testsuite.world.sampling FILE.npz [...] [--draws 200] [--points 600 --windows 240 --loss 150 --stock 300] [--json FILE]
 
@@ -13,21 +13,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from imperviouslib.core.design import Design, draw
+from imperviouslib.core.design import draw
 from imperviouslib.core.errors import InputError
 from imperviouslib.core.estimate import Estimate, regional_stocks
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.interpreters import settle
-from imperviouslib.core.readings import Reading
-from imperviouslib.core.sample import WINDOW, Frame, Scores, Sizes
+from imperviouslib.core.sample import Frame, Scores, Sizes
 from imperviouslib.core.survey import Survey
+from testsuite.world.interpreter import Errors, read_sample, read_twice
 
 
 @dataclass(frozen=True)
@@ -56,73 +55,7 @@ class Place:
             return cls(years, found["truth"].astype(bool), scores, sealed, found["zones"], grid)
 
 
-@dataclass(frozen=True)
-class Errors:
-    """How an interpreter errs."""
-
-    false: float = 0.0
-    """Chance that a stable point is called changed."""
-    patches: float = 0.0
-    """False patches of four cells in a window, on average."""
-    missed: float = 0.0
-    """Chance that a true change is not seen: of a point, of a patch of a window."""
-
-
-def read_sample(
-    design: Design, truth: np.ndarray, errors: Errors, rng: np.random.Generator, *, reading: int = 1,
-    only: Iterable[str] | None = None,
-) -> Iterator[Reading]:  # fmt: skip
-    """Answer a sample from the truth. truth : array (year, row, col), bool, on the design's grid; only : ids, all by default."""
-    who = f"reader {reading}"
-    years, top, left = len(design.years), design.grid.first_row, design.grid.first_col
-    wanted = None if only is None else set(only)
-    for unit in design.units:
-        if wanted is not None and unit.id not in wanted:
-            continue
-        row, col = unit.row - top, unit.col - left
-        if unit.kind == "point":
-            seen = truth[:, row, col].astype(int)
-            if seen.min() == seen.max() and rng.random() < errors.false:
-                seen[rng.integers(1, years) :] ^= 1
-            elif seen.min() != seen.max() and rng.random() < errors.missed:
-                seen[:] = seen[0]
-            yield Reading(unit.id, None, tuple(int(s) for s in seen), "sure", who, reading, 30)
-            continue
-        yield Reading(unit.id, None, (None,) * years, "sure", who, reading, 150)
-        for cell, states in _window(truth, row, col, errors, rng).items():
-            yield Reading(unit.id, cell, states, "sure", who, reading)
-
-
-def _window(truth, row, col, errors, rng) -> dict[int, tuple[int, ...]]:
-    """Return the changed cells of a window as an interpreter sees them."""
-    part = np.zeros((len(truth), WINDOW, WINDOW), int)
-    rows, cols = (slice(max(0, -a), min(WINDOW, n - a)) for a, n in zip((row, col), truth.shape[1:], strict=True))
-    part[:, rows, cols] = truth[:, row + rows.start : row + rows.stop, col + cols.start : col + cols.stop]
-    if errors.missed:
-        from scipy.ndimage import label
-
-        patches, number = label((part != part[0]).any(axis=0), np.ones((3, 3)))
-        hidden = np.flatnonzero(rng.random(number) < errors.missed) + 1
-        part = np.where(np.isin(patches, hidden), part[0], part)
-    for _patch in range(rng.poisson(errors.patches) if errors.patches else 0):
-        r, c = rng.integers(0, WINDOW - 2, 2)
-        stable = (part[:, r : r + 2, c : c + 2] == part[0, r : r + 2, c : c + 2]).all(axis=0)
-        part[rng.integers(1, len(truth)) :, r : r + 2, c : c + 2] ^= stable
-    rows, cols = np.nonzero((part != part[0]).any(axis=0))
-    return {int(r * WINDOW + c): tuple(int(s) for s in part[:, r, c]) for r, c in zip(rows, cols, strict=True)}
-
-
-def read_twice(design: Design, truth: np.ndarray, errors: Errors, rng: np.random.Generator) -> list[Reading]:
-    """Read a sample twice with errors of their own, and settle what differs by a third reading without errors."""
-    first, second = (list(read_sample(design, truth, errors, rng, reading=n)) for n in (1, 2))
-    seen: list[dict[str, dict[int | None, tuple]]] = []
-    for readings in (first, second):
-        by: dict[str, dict[int | None, tuple]] = defaultdict(dict)
-        for one in readings:
-            by[one.id][one.cell] = one.states
-        seen.append(by)
-    differing = [unit for unit in seen[0] if seen[0][unit] != seen[1][unit]]
-    return [*first, *second, *read_sample(design, truth, Errors(), rng, reading=3, only=differing)]
+NO_ERRORS = Errors()
 
 
 # ----- many samples
@@ -152,7 +85,7 @@ class Tally:
 
 
 def simulate(
-    place: Place, sizes: Sizes, draws: int, *, seed: int = 1, errors: Errors = Errors(), twice: bool = False
+    place: Place, sizes: Sizes, draws: int, *, seed: int = 1, errors: Errors = NO_ERRORS, twice: bool = False
 ) -> dict[str, dict]:
     """Draw, read and estimate many samples of a place. Returns: quantity to what `Tally.line` gives; `refused`, samples that may not be published."""
     known = place.scores.known

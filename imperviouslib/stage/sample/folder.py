@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from imperviouslib.core.ceo import format_ceo_plots
 from imperviouslib.core.design import FILE, Design, DesignUnit
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid
-from imperviouslib.core.readings import SheetUnit, empty_readings
+from imperviouslib.core.readings import KINDS, SheetUnit, empty_readings
 from imperviouslib.core.sample import WINDOW
 from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass, warp
@@ -44,6 +45,8 @@ def writing(
         write_json(part / FILE, design.to_json())
         (part / UNITS).write_text(_units_csv(design, units), encoding="utf-8")
         (part / READINGS).write_text(empty_readings(units, design.years), encoding="utf-8")
+        for kind in KINDS:
+            (part / f"collect_earth_{kind}s.csv").write_text(format_ceo_plots(units, kind), encoding="utf-8")
         _write_geopackage(part / PACKAGE, design)
         if composites:
             grass.message(_("Writing the labelling sheet..."))
