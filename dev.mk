@@ -11,11 +11,11 @@ SIZE ?= 30
 YEARS ?= 2017-2023
 JOBS ?= 2
 
-.PHONY: help demo test check docs pages soak bench real world serve judge dashboard matrix install tools env clean
+.PHONY: help demo test check lint docs pages soak bench real world serve judge dashboard matrix install tools env clean
 
 help:     ## List these targets
 	@echo "r.impervious: sealed land per NUTS region and year, from Sentinel-2"
-	@grep -hE '^[a-z]+: .*## ' dev.mk | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z]+:.*## ' dev.mk | sed -E 's/:[^#]*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 demo:     ## Set up, then run the whole chain on a small made world and show it (DASHBOARD=1 opens the dashboard)
 	@tools/setup.sh demo
@@ -25,7 +25,10 @@ test:     ## Set up, then run every test (JOBS=2 at a time)
 	@tools/setup.sh test
 	@$(PYTHON3) -m pytest -n $(JOBS) --dist loadfile
 
-check:    ## Lint, types, import rules, manual pages, and the tests that need no GRASS session
+check: lint  ## Everything of make lint, and the tests that need no GRASS session
+	@$(PYTHON3) -m pytest -m "not slow"
+
+lint:     ## Lint, types, import rules, manual pages
 	@tools/setup.sh test
 	@$(PYTHON3) -m ruff check .
 	@$(PYTHON3) -m ruff format --check .
@@ -33,7 +36,6 @@ check:    ## Lint, types, import rules, manual pages, and the tests that need no
 	@$(PYTHON3) tools/rules.py
 	@$(PYTHON3) -m mypy
 	@$(PYTHON3) tools/pages.py --check
-	@$(PYTHON3) -m pytest -m "not slow"
 
 docs:     ## Build the documentation site in build/docs; a broken link is an error
 	@tools/setup.sh test
