@@ -276,3 +276,39 @@ def test_a_third_reading_takes_out_most_errors(place, design):
     wrong = [unit for unit, seen in perfect.states.items() if seen != settled.states[unit]]
     assert len(wrong) < 0.03 * len(design.units)
     assert 0 < settled.agreement.missed < 0.3
+
+
+# ----- many samples of places that are hard
+
+
+def covered(place, draws=60, sizes=SIZES, scores=None):
+    """Draw many samples; return the share of intervals of the gain of all years that hold the truth, and their median half-width relative to it."""
+    truth = place[0]
+    frame = Frame.of(scores or scores_of(place), np.ones(GRID.shape, bool), GRID)
+    true, found = (~truth[0] & truth[-1]).mean(), []
+    for seed in range(draws):
+        design = draw({"": frame}, YEARS, sizes, seed, made_from={}, version="1")
+        survey = Survey(design, settle(design, read_sample(design, truth, Errors(), np.random.default_rng(seed))))
+        found.append(survey.change(0, (YEARS[0], YEARS[-1])).gain)
+    width = np.median([one.half_width for one in found]) / true if true else np.median([one.high for one in found])
+    return np.mean([one.low <= true <= one.high for one in found]), width
+
+
+def test_a_score_that_is_noise_gives_wide_intervals_that_hold_the_truth(place):
+    rng = np.random.default_rng(5)
+    noise = replace(scores_of(place), gain=rng.random(GRID.shape, np.float32), loss=rng.random(GRID.shape, np.float32))
+    share, width = covered(place, scores=noise)
+    good_share, good_width = covered(place)
+    assert share >= 0.9 and good_share >= 0.9 and width > 1.3 * good_width
+
+
+def test_a_place_without_change_has_intervals_that_begin_at_zero():
+    still = make_place(rate=0)
+    assert (still[0][0] == still[0][-1]).all()
+    share, highest = covered(still, draws=20)
+    assert share == 1 and highest < 0.005
+
+
+def test_points_alone_hold_the_truth_with_wider_intervals(place):
+    share, width = covered(place, sizes=Sizes(points=300, windows=0, stock=20))
+    assert share >= 0.9 and width < 1

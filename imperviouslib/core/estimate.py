@@ -97,7 +97,7 @@ class Windows:
     """Windows outside the hot strata."""
 
     share: np.ndarray
-    """(stratum), share of the area's land."""
+    """(stratum), share of the area's land; 0 = a small area has no such window."""
     n: np.ndarray
     """(stratum), windows that were read."""
     cells: np.ndarray
@@ -143,28 +143,37 @@ def combined_change(
         / (span_windows.changed.sum() + direction.patch_weight),
     )
 
+    there = windows.share > 0
+    share = windows.share[there]
+
     def moments(caution: float) -> tuple[float, float]:
-        prior = caution * part * np.array(direction.cold_rates) * expected / windows.share
-        successes = 0.5 * part + windows.changed / patch
-        exposure = 0.5 * part / prior + windows.cells / patch
-        mean = hot + float(windows.share @ (successes / exposure))
-        return mean, float(hot_variance.sum() + np.square(windows.share) @ (successes / np.square(exposure)))
+        prior = caution * part * np.array(direction.cold_rates)[there] * expected / share
+        successes = 0.5 * part + windows.changed[there] / patch
+        exposure = 0.5 * part / prior + windows.cells[there] / patch
+        mean = hot + float(share @ (successes / exposure))
+        return mean, float(hot_variance.sum() + np.square(share) @ (successes / np.square(exposure)))
 
     mean, variance = moments(1.0)
     high = max(_gamma_limit(_HIGH, *moments(CAUTION)), _design_limit(hot, hot_variance, points.n, windows))
-    return Estimate(mean, _gamma_limit(_LOW, mean, variance), high)
+    # Where nothing was seen to change, there may be no change.
+    seen = points.hits.sum() + windows.changed.sum() > 0
+    return Estimate(mean, _gamma_limit(_LOW, mean, variance) if seen else 0.0, high)
 
 
 def _design_limit(hot: float, hot_variance: np.ndarray, n: np.ndarray, windows: Windows) -> float:
     """Return the upper limit from the spread between the windows alone, on a logarithmic scale with Satterthwaite's degrees of freedom."""
     from scipy.stats import t
 
-    if (windows.n < 2).any():
+    there = windows.share > 0
+    share, number, cells, changed, squares = (
+        values[there] for values in (windows.share, windows.n, windows.cells, windows.changed, windows.squares)
+    )
+    if (number < 2).any():
         return 0.0
-    value = hot + float(windows.share @ (windows.changed / windows.cells))
-    spread = (windows.squares - np.square(windows.changed) / windows.n) / (windows.n - 1)
-    variance = np.concatenate([hot_variance, np.square(windows.share) * spread * windows.n / np.square(windows.cells)])
-    freedom = np.concatenate([n, windows.n]) - 1
+    value = hot + float(share @ (changed / cells))
+    spread = (squares - np.square(changed) / number) / (number - 1)
+    variance = np.concatenate([hot_variance, np.square(share) * spread * number / np.square(cells)])
+    freedom = np.concatenate([n, number]) - 1
     total = float(variance.sum())
     if total <= 0 or value <= 0:
         return 0.0
@@ -195,7 +204,8 @@ def point_change(points: HotPoints, cold: np.ndarray) -> Estimate:
         return float(points.share @ np.where(mirrored, 1 - rate, rate)), variance
 
     mean, variance = moments(1.0)
-    return Estimate(mean, _gamma_limit(_LOW, mean, variance), _gamma_limit(_HIGH, *moments(CAUTION)))
+    low = _gamma_limit(_LOW, mean, variance) if points.hits.sum() > 0 else 0.0
+    return Estimate(mean, low, _gamma_limit(_HIGH, *moments(CAUTION)))
 
 
 def _gamma_limit(quantile: float, mean: float, variance: float) -> float:

@@ -39,7 +39,7 @@ class Change:
 
     gain: Estimate
     loss: Estimate | None
-    """None where the sample has points alone: intervals of a loss estimated so do not hold what they promise."""
+    """None where the sample has points alone, whose intervals of loss do not hold what they promise, or where it has no hot stratum of loss."""
 
     @property
     def net(self) -> Estimate | None:
@@ -96,7 +96,9 @@ class Survey:
             n[unit.stratum] += 1
             hits[unit.stratum] += (states[0], states[1]) == (before, after)
         there = share > 0
-        return HotPoints(share[there], n[there], hits[there]) if (n[there] >= LEAST).all() else None
+        # Without a hot stratum (of loss, where its score says the same as that of gain) nothing tells what to expect elsewhere.
+        enough = there.any() and (n[there] >= LEAST).all()
+        return HotPoints(share[there], n[there], hits[there]) if enough else None
 
     def _windows(self, area: int, purpose: str, pair: YearPair, before: int, after: int) -> Windows | None:
         share = self.design.areas[area].shares("windows")
@@ -114,10 +116,7 @@ class Survey:
             return None
         stratum, cells, changed_cells = np.array(rows).T
         found = Windows.count(share, stratum, cells, changed_cells)
-        there = share > 0
-        if (found.n[there] < LEAST).any():
-            return None
-        return Windows(share[there], found.n[there], found.cells[there], found.changed[there], found.squares[there])
+        return None if (found.n[share > 0] < LEAST).any() else found
 
     def _read(self, purpose: str, area: int) -> Iterator[DesignUnit]:
         """Yield the units of a purpose that were read."""
