@@ -76,6 +76,23 @@
 # % guisection: Sizes
 # %end
 
+# %option G_OPT_V_INPUT
+# % key: stock_points
+# % required: no
+# % label: Vector map of points, such as those of LUCAS, that are the stock points
+# % description: They must be a random or systematic sample of the land (default: drawn at random)
+# % guisection: Sizes
+# %end
+
+# %option
+# % key: stock_columns
+# % type: string
+# % multiple: yes
+# % key_desc: year=column
+# % description: Columns of <stock_points> that say what is sealed in a year: 1 sealed, 0 not
+# % guisection: Sizes
+# %end
+
 # %option
 # % key: halfwidth
 # % type: double

@@ -170,6 +170,35 @@ def test_a_region_of_its_own_gets_a_sample_of_its_own(session, place, tmp_path):
     assert figure(tmp_path / "table", geo="XX", **key)["OBS_VALUE"] == ""
 
 
+def test_points_of_another_survey_serve_as_stock_points(session, place, tmp_path):
+    truth, rows = place[0], range(6, GRID.height, 12)
+    lines = []
+    for row in rows:
+        for col in range(5, GRID.width, 13):
+            x, y = GRID.west + 20 * col + 7, GRID.north - 20 * row - 3
+            lines.append(f"{x}|{y}|{len(lines) + 1}|{int(truth[1, row, col])}")
+    (tmp_path / "points.txt").write_text("\n".join(lines) + "\n")
+    session(
+        "v.in.ascii",
+        f"input={tmp_path / 'points.txt'}",
+        "output=lucas",
+        "columns=x int, y int, cat int, sealed int",
+        "cat=3",
+        "--q",
+    )
+    session(
+        "r.impervious.sample", "input=lc", f"output={tmp_path / 'sample'}", *SIZES[:3], "stock_points=lucas", "stock_columns=2018=sealed", "prefix=lucas",
+    )  # fmt: skip
+    design = read_design(tmp_path / "sample")
+    assert sum(unit.purpose == "stock" for unit in design.units) == len(lines) == 400
+    readings = parse_readings((tmp_path / "sample" / "readings_stock.csv").read_text(), design.kinds, design.years)
+    by_id = {unit.id: unit for unit in design.units}
+    assert len(readings) == 400
+    for one in readings:
+        unit = by_id[one.id]
+        assert one.states == (None, int(truth[1, unit.row - GRID.first_row, unit.col - GRID.first_col]), None)
+
+
 def test_readings_that_disagree_are_refused_by_name(session, place, drawn, tmp_path):
     design = read_design(drawn)
     first = list(read_sample(design, place[0], Errors(), np.random.default_rng(1)))

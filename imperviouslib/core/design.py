@@ -218,16 +218,18 @@ def draw(
     *,
     made_from: Mapping[str, Any],
     version: str,
+    stock_cells: np.ndarray | None = None,
 ) -> Design:
     """Draw a sample for each area. Its units get random ids, so that an id says nothing of area, purpose or stratum.
 
     frames : code of an area to its land; all on one grid, and areas do not overlap
+    stock_cells : flat indices of cells that are the stock points of all areas; drawn at random where it is None
     """
     rng = np.random.default_rng([seed, 20])
     areas: list[Area] = []
     loose: list[tuple[int, Unit, dict[str, str]]] = []
     for number, (geo, frame) in enumerate(frames.items()):
-        sample = frame.draw(sizes, rng)
+        sample = frame.draw(sizes, rng, stock_cells)
         areas.append(Area(geo, int(np.count_nonzero(frame.cells)), sample.strata))
         loose += [(number, unit, _masks(unit, frame)) for unit in sample.units]
     counters = {"point": 0, "window": 0}

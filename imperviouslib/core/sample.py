@@ -278,8 +278,11 @@ class Frame:
         there = np.flatnonzero(cells)
         return np.stack(np.divmod(there, across), axis=1), cells[there], weight[there]
 
-    def draw(self, sizes: Sizes, rng: np.random.Generator) -> AreaSample:
-        """Draw points and windows."""
+    def draw(self, sizes: Sizes, rng: np.random.Generator, stock_cells: np.ndarray | None = None) -> AreaSample:
+        """Draw points and windows.
+
+        stock_cells : flat indices of cells that are the stock points, instead of cells drawn here; a random or systematic sample of the land
+        """
         by_cells, by_stock = self.places
         by_points: dict[Purpose, tuple[Mapping[str, float], int]] = {"gain": (POINT_SHARES, sizes.points)}
         if sizes.windows:
@@ -293,8 +296,24 @@ class Frame:
             found["windows"] = self._draw_windows(sizes.windows, rng, units)
         limits = (0.0, *STOCK_CUTS, 1.0)
         names = [f"{a:g}-{b:g}" for a, b in pairwise(limits)]
-        found["stock"] = self._draw_cells("stock", names, by_stock[1:], STOCK_SHARES, sizes.stock, rng, units)
+        if stock_cells is None:
+            found["stock"] = self._draw_cells("stock", names, by_stock[1:], STOCK_SHARES, sizes.stock, rng, units)
+        else:
+            found["stock"] = self._take_cells(names, by_stock[1:], stock_cells, units)
         return AreaSample(found, units)
+
+    def _take_cells(
+        self, names: Sequence[str], pools: Sequence[np.ndarray], cells: np.ndarray, units: list[Unit]
+    ) -> tuple[Stratum, ...]:
+        """Take given cells of this area as stock points, sorted into their strata."""
+        codes = self.stock.ravel()[cells].astype(int)
+        for cell, code in zip(cells[codes > 0], codes[codes > 0], strict=True):
+            row, col = divmod(int(cell), self.grid.width)
+            units.append(Unit("point", "stock", int(code) - 1, self.grid.first_row + row, self.grid.first_col + col))
+        drawn = np.bincount(codes, minlength=len(pools) + 1)[1:]
+        return tuple(
+            Stratum(name, len(pool), len(pool), int(n)) for name, pool, n in zip(names, pools, drawn, strict=True)
+        )
 
     def _draw_cells(
         self, purpose: Purpose, names: Sequence[str], pools: Sequence[np.ndarray], shares: Sequence[float], number: int,

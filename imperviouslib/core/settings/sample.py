@@ -40,6 +40,10 @@ class SampleSettings:
     column: str = "NUTS_ID"
     level: int = 0
     """Level of these regions."""
+    stock_points: str = ""
+    """Vector map of points, such as those of LUCAS, that are the stock points; empty = drawn at random."""
+    stock_columns: Mapping[int, str] = field(default_factory=dict)
+    """Year to its column of 1 sealed, 0 not sealed."""
     seed: int = 1
     composites: str = ""
     """Prefix of r.s2.yearly, whose composites are shown in the labelling sheet."""
@@ -72,6 +76,11 @@ class SampleSettings:
             raise InputError(
                 _("Flag -s: the labelling sheet shows composites, and option <composites> is not set"),
                 then=_("Give the prefix of r.s2.yearly."),
+            )
+        if self.stock_columns and not self.stock_points:
+            raise InputError(
+                _("Option <stock_columns> is set and <stock_points> is not"),
+                then=_("Give the vector map that has these columns."),
             )
         if len(self.features) != 3:
             raise InputError(
@@ -109,6 +118,8 @@ class SampleSettings:
             zones=options["zones"],
             column=options["column"],
             level=int(options["level"]),
+            stock_points=options["stock_points"],
+            stock_columns=_parse_columns(options["stock_columns"]),
             seed=int(options["seed"]),
             composites=options["composites"],
             features=split_words(options["features"]),
@@ -124,6 +135,26 @@ def _parse_sizes(options: Options) -> Sizes:
     if options["halfwidth"]:
         points, windows = sizes_for(float(options["halfwidth"]))
     return Sizes(points, windows, int(options["loss_points"]), int(options["stock"]))
+
+
+def _parse_columns(text: str) -> dict[int, str]:
+    """Parse year=column of states.
+
+    >>> _parse_columns("2018=lc_2018,2022=lc_2022")
+    {2018: 'lc_2018', 2022: 'lc_2022'}
+    """
+    found = {}
+    for word in split_words(text):
+        match = re.fullmatch(r"(\d{4})=([A-Za-z]\w*)", word)
+        if not match:
+            raise InputError(
+                _("Option <stock_columns>"),
+                found=f"'{word}'",
+                expected=_("YEAR=COLUMN, such as 2018=sealed_2018"),
+                then=_("Correct it."),
+            )
+        found[int(match[1])] = match[2]
+    return found
 
 
 def _parse_services(text: str) -> dict[str, str]:

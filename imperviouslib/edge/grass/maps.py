@@ -203,6 +203,29 @@ def write_geopackage(path: Path, layers: Mapping[str, Sequence[Mapping[str, Any]
         flags = "u"
 
 
+def read_points(name: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield x, y in metres, and the texts of columns, of each point of a vector map; raise InputError where it has no such column."""
+    have = (
+        {line.split("|")[1] for line in read("v.info", map=name, flags="c").splitlines() if "|" in line}
+        if columns
+        else set()
+    )
+    missing = [column for column in columns if column not in have]
+    if missing:
+        raise InputError(
+            _("Vector map <{}>").format(name),
+            found=_("no column {}").format(missing[0]),
+            expected=_("one of {}").format(", ".join(sorted(have))),
+            then=_("Correct option <stock_columns>."),
+        )
+    given = {"columns": ",".join(columns)} if columns else {}
+    text = read("v.out.ascii", input=name, type="point", format="point", separator="pipe", **given)
+    for line in text.splitlines():
+        x, y, *words = line.split("|")
+        # The category comes before the columns.
+        yield float(x), float(y), *(words[1:] if columns else ())
+
+
 def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     """Return the grid around the areas of a vector map, and a coarse mask of these areas.
 

@@ -41,10 +41,16 @@ def run(settings: SampleSettings) -> int:
     frames = {geo: Frame.of(scores, area, grid) for geo, area in areas.items()}
     # The full name of the map of stock strata is kept, because r.impervious.change reads it.
     made_from = {**source.described, "stock_map": f"{names['stock']}@{grass.mapset_folder().name}"}
-    design = draw(frames, source.years, settings.sizes, settings.seed, made_from=made_from, version=__version__)
+    given = inputs.read_stock_points(settings, source.years, grid)
+    if given is not None:
+        made_from["stock_points"] = settings.stock_points
+    design = draw(
+        frames, source.years, settings.sizes, settings.seed, made_from=made_from, version=__version__,
+        stock_cells=None if given is None else given.cells,
+    )  # fmt: skip
     if not settings.list_only:
         with (
-            folder.writing(settings, design, grid, composites),
+            folder.writing(settings, design, composites, given.states if given else {}),
             grass.lock_maps(settings.prefix),
         ):
             maps.write(frames, names, design)

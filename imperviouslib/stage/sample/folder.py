@@ -15,7 +15,7 @@ from imperviouslib.core.ceo import format_ceo_plots
 from imperviouslib.core.design import FILE, Design, DesignUnit
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid
-from imperviouslib.core.readings import KINDS, SheetUnit, empty_readings
+from imperviouslib.core.readings import KINDS, Reading, SheetUnit, empty_readings, format_readings
 from imperviouslib.core.sample import WINDOW
 from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass, warp
@@ -23,6 +23,7 @@ from imperviouslib.edge.files import atomic_folder, write_json
 from imperviouslib.edge.sheet import CONTEXT, write_sheet
 
 UNITS, READINGS, PACKAGE, SHEET = "units.csv", "readings.csv", "sample.gpkg", "sheet.html"
+STOCK_READINGS = "readings_stock.csv"
 _DARK, _BRIGHT = 1, 99
 """Percentiles of the reflectance that become black and white; the same stretch for all years, so that years can be compared."""
 
@@ -34,23 +35,29 @@ def is_sample(path: Path) -> bool:
 
 @contextlib.contextmanager
 def writing(
-    settings: SampleSettings, design: Design, grid: Grid, composites: Mapping[int, tuple[str, ...]]
+    settings: SampleSettings,
+    design: Design,
+    composites: Mapping[int, tuple[str, ...]],
+    known: Mapping[int, tuple[int | None, ...]],
 ) -> Iterator[None]:
     """Write the whole folder under a temporary name; it gets its own name if the block succeeds.
 
     composites : year to the maps shown as red, green and blue; empty without a labelling sheet
+    known : flat index of a cell to what the user's stock points say of it; empty without
     """
     units = sheet_units(design)
     with atomic_folder(settings.output) as part:
         write_json(part / FILE, design.to_json())
         (part / UNITS).write_text(_units_csv(design, units), encoding="utf-8")
         (part / READINGS).write_text(empty_readings(units, design.years), encoding="utf-8")
+        if known:
+            (part / STOCK_READINGS).write_text(_known_readings(design, known, settings.stock_points), encoding="utf-8")
         for kind in KINDS:
             (part / f"collect_earth_{kind}s.csv").write_text(format_ceo_plots(units, kind), encoding="utf-8")
         _write_geopackage(part / PACKAGE, design)
         if composites:
             grass.message(_("Writing the labelling sheet..."))
-            chips = read_chips(design, grid, composites)
+            chips = read_chips(design, composites)
             write_sheet(
                 part / SHEET, title=_("Sample of {} units, {}-{}").format(len(units), design.years[0], design.years[-1]),
                 years=design.years, units=units, chips=lambda unit: list(chips[unit.id]), digest=design.digest,
@@ -87,6 +94,17 @@ def _units_csv(design: Design, units: Iterable[SheetUnit]) -> str:
     return text.getvalue()
 
 
+def _known_readings(design: Design, known: Mapping[int, tuple[int | None, ...]], name: str) -> str:
+    """Write what the user's stock points say as a first reading by their map."""
+    grid = design.grid
+    readings = []
+    for unit in design.units:
+        states = known.get((unit.row - grid.first_row) * grid.width + unit.col - grid.first_col)
+        if unit.purpose == "stock" and states is not None and any(state is not None for state in states):
+            readings.append(Reading(unit.id, None, states, "sure", name, 1))
+    return format_readings(readings, design.years)
+
+
 def _write_geopackage(path: Path, design: Design) -> None:
     """Write points and windows with empty columns for the readings, as two layers; nothing in it tells score or stratum."""
     empty = {
@@ -113,7 +131,7 @@ def _geometry(unit: DesignUnit) -> dict[str, Any]:
     return {"type": "Polygon", "coordinates": [[[west + x, north + y] for x, y in corners]]}
 
 
-def read_chips(design: Design, grid: Grid, composites: Mapping[int, tuple[str, ...]]) -> dict[str, np.ndarray]:
+def read_chips(design: Design, composites: Mapping[int, tuple[str, ...]]) -> dict[str, np.ndarray]:
     """Read the pictures of all units: id to array (year, row, col, band), uint8, black where there is no data.
 
     Maps are read in one pass of strips; memory holds the pictures, 60 kB a unit of seven years.
@@ -122,6 +140,7 @@ def read_chips(design: Design, grid: Grid, composites: Mapping[int, tuple[str, .
     cells = {
         unit.id: np.zeros((len(composites), 3, sizes[unit.kind], sizes[unit.kind]), np.uint16) for unit in design.units
     }
+    grid = design.grid
     maps = [name for names in composites.values() for name in names]
     rows = max(1, 2**22 // (grid.width * len(maps)))
     strips = list(grid.parts(rows))

@@ -129,6 +129,50 @@ def find_areas(settings: SampleSettings, grid: Grid) -> dict[str, np.ndarray]:
     return {geo: area for geo, area in areas.items() if area.any()}
 
 
+@dataclass(frozen=True)
+class StockPoints:
+    """Points of a user that are the stock points."""
+
+    cells: np.ndarray
+    """Flat indices of their cells in the region, ascending, each once."""
+    states: Mapping[int, tuple[int | None, ...]]
+    """Flat index to 1 sealed, 0 not sealed, None not known, a value a year; empty where the map has no such columns."""
+
+
+def read_stock_points(settings: SampleSettings, years: tuple[int, ...], grid: Grid) -> StockPoints | None:
+    """Read the points that the user names; None without. Of several points in a cell the first counts."""
+    if not settings.stock_points:
+        return None
+    name = grass.find_map(settings.stock_points, option="stock_points", element="vector")
+    columns = [settings.stock_columns[year] for year in years if year in settings.stock_columns]
+    states: dict[int, tuple[int | None, ...]] = {}
+    for x, y, *words in grass.read_points(name, columns):
+        row, col = int((grid.north - y) // grid.res_m), int((x - grid.west) // grid.res_m)
+        if 0 <= row < grid.height and 0 <= col < grid.width:
+            told = dict(zip(columns, (_state(word, name) for word in words), strict=True))
+            seen = tuple(told.get(settings.stock_columns.get(year, "")) for year in years)
+            states.setdefault(row * grid.width + col, seen)
+    if not states:
+        raise InputError(
+            _("Vector map <{}> has no point in the current region").format(name),
+            then=_("Check option <stock_points> and the region."),
+        )
+    return StockPoints(np.array(sorted(states)), states if columns else {})
+
+
+def _state(word: str, name: str) -> int | None:
+    if word.strip() in ("", "*"):
+        return None
+    if word.strip() not in ("0", "1"):
+        raise InputError(
+            _("Vector map <{}>").format(name),
+            found=_("'{}' in a column of <stock_columns>").format(word),
+            expected=_("1 sealed, 0 not sealed, or nothing"),
+            then=_("Make such a column with v.db.update."),
+        )
+    return int(word)
+
+
 def find_composites(settings: SampleSettings, years: tuple[int, ...]) -> Mapping[int, tuple[str, ...]]:
     """Return the maps to show as red, green and blue, by year."""
     return {
