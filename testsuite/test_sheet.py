@@ -218,7 +218,10 @@ def test_by_keys_alone_the_file_says_what_was_meant_and_reload_loses_nothing(sit
             start(open_sheet(page, sheet), "Ann")
     expect(page.locator("#left")).to_contain_text("12 of 12 read. Left: 0 points, 0 windows.")
     assert untimed(saved(page, ground)) == untimed(meant)
-    print(f"\nkeys a window, and cells that changed: {counts}")
+    print(
+        "\nby keys alone, a window: "
+        + ", ".join(f"{n} keys ({0.28 * n:.0f} s of hands) for {c} cells" for n, c in counts)
+    )
 
 
 @pytest.fixture
@@ -339,6 +342,27 @@ def test_undo_goes_back_to_the_unit_and_redo_forward(site, ground, sheet):
         first: (0, "likely"),
         second: (1, "sure"),
     }
+
+
+@browser_test
+def test_a_note_is_saved_letter_by_letter_and_is_one_step_of_undo(site, ground, sheet):
+    page = site(sheet)
+    page.keyboard.press("a")
+    page.keyboard.press("m")
+    page.keyboard.type("new  hall,  d n z")
+    start(open_sheet(page, sheet), "Ann")
+    [one] = saved(page, ground)
+    assert one.note == "new hall, d n z" and one.states == (1,) * 7
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    page.get_by_role("button", name="All units").click()
+    page.get_by_role("button", name=re.compile(f"^{one.id} ")).click()
+    page.keyboard.press("m")
+    page.keyboard.type(" 2")
+    page.keyboard.press("Enter")
+    assert saved(page, ground)[0].note == "new hall, d n z 2"
+    page.keyboard.press("z")
+    assert saved(page, ground)[0].note == "new hall, d n z"
 
 
 @browser_test

@@ -917,7 +917,7 @@ const PLAIN_KEYS = {
   m: () => byId("note").focus(),
 };
 const POINT_KEYS = {
-  n: () => stepPoint(LOSS, 0), a: () => stepPoint(GAIN, 0), u: untold, t: () => turnYear(year),
+  n: () => stepPoint(LOSS, 0), a: () => stepPoint(GAIN, 0), u: untold, t: () => turnYear(year), Enter: finishUnit,
   ArrowLeft: () => chooseYear(year - 1), ArrowRight: () => chooseYear(year + 1),
 };
 const WINDOW_KEYS = { n: nothingChanged, x: clearMarks, Enter: () => markCell(cursor), " ": () => markCell(cursor) };
@@ -1065,7 +1065,15 @@ function prepareActions() {
     if (event.detail > 0 && event.target.closest(".work button, #years canvas")) byId("unit").focus({ preventScroll: true });
   });
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  byId("note").addEventListener("change", () => act((one) => { one.n = oneLine(byId("note").value); }));
+  // Each letter is saved; the whole note is one step of undo.
+  let before = "";
+  byId("note").addEventListener("focus", () => { before = answerOf(unit); });
+  byId("note").addEventListener("input", () => {
+    record(unit).n = oneLine(byId("note").value);
+    since += 1;
+    keep(unit);
+  });
+  byId("note").addEventListener("change", () => finish([{ unit, before, after: answerOf(unit) }]));
   byId("note").addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === "Escape") byId("unit").focus({ preventScroll: true });
   });
