@@ -440,7 +440,7 @@ def test_damaged_records_are_said_and_the_rest_is_kept(site, ground, sheet):
     for key in ("a", "d", "n", "d"):
         page.keyboard.press(key)
     page.evaluate("""() => {
-        const keys = Object.keys(localStorage).filter((key) => /Ann.1.[0-9]+$/.test(key) && localStorage[key].includes('true'));
+        const keys = Object.keys(localStorage).filter((key) => /Ann.1.unit/.test(key) && localStorage[key].includes('true'));
         localStorage[keys[0]] = '{"s": [0, 1]}';
     }""")
     start(open_sheet(page, sheet), "Ann")
@@ -469,6 +469,17 @@ def test_readers_readings_and_designs_are_kept_apart(site, ground, sheet, tmp_pa
     assert len({tuple(ids) for ids in order}) == 3 and len({tuple(sorted(ids)) for ids in order}) == 1
     start(open_sheet(page, write(tmp_path / "other.html", ground, digest="fedc")), "Ann")
     expect(page.locator("#left")).to_contain_text("0 of 12 read")
+
+
+@browser_test
+def test_another_sheet_of_the_same_sample_keeps_the_answers_of_its_units(site, ground, sheet, tmp_path):
+    page = site(sheet)
+    for key in ("a", "d", "n", "d", "3", "d"):
+        page.keyboard.press(key)
+    rows = saved(page, ground)
+    some = [unit for unit in reversed(ground.units) if unit.id != rows[0].id]
+    start(open_sheet(page, write(tmp_path / "some.html", ground, units=some)), "Ann")
+    assert untimed(saved(page, ground)) == untimed(rows[1:])
 
 
 def button_ids(page):
