@@ -216,7 +216,7 @@ def test_by_keys_alone_the_file_says_what_was_meant_and_reload_loses_nothing(sit
             counts.append((keys.pressed - before, len(rows) - 1))
         if number in (3, 9):
             start(open_sheet(page, sheet), "Ann")
-    expect(page.locator("#left")).to_contain_text("12 of 12 read. Left: 0 points, 0 windows.")
+    expect(page.locator("#left")).to_contain_text("12 of 12 read. Points left: 0, windows left: 0.")
     assert untimed(saved(page, ground)) == untimed(meant)
     print(
         "\nby keys alone, a window: "
@@ -374,7 +374,7 @@ def test_an_unfinished_window_is_not_in_the_file_and_the_page_says_so(site, grou
         page.keyboard.press(key)
     assert saved(page, ground) == []
     expect(page.locator("#say")).to_contain_text(
-        f"1 windows are begun but not finished, and are not in the file: {unit}."
+        f"Units: 0. Begun but not finished, and not in the file: {unit}."
     )
     start(open_sheet(page, sheet), "Ann")
     expect(page.locator("#marks")).to_have_text("Marked: 1 sealed since 2018.")
@@ -444,7 +444,7 @@ def test_damaged_records_are_said_and_the_rest_is_kept(site, ground, sheet):
         localStorage[keys[0]] = '{"s": [0, 1]}';
     }""")
     start(open_sheet(page, sheet), "Ann")
-    expect(page.locator("#warning")).to_contain_text("1 saved units could not be read")
+    expect(page.locator("#warning")).to_contain_text("Saved units that are damaged and must be read again: 1.")
     assert len(saved(page, ground)) == 1
 
 
@@ -501,7 +501,7 @@ def test_a_loaded_file_goes_on_where_it_ended_and_is_one_step_of_undo(site, grou
     text = format_readings([*rows, *others], YEARS)
     load(page, "\ufeff" + text.replace(",", ";").replace("\n", "\r\n"))
     expect(page.locator("#say")).to_have_text(
-        "Loaded 8 units of Ann, first reading. Left out: 2 rows of other readers or readings."
+        "Loaded of Ann, first reading. Units: 8. Rows of other readers or readings, left out: 2."
     )
     expect(page.locator("#left")).to_contain_text("8 of 12 read")
     found = saved(page, ground)
@@ -541,7 +541,7 @@ def test_the_third_reading_sees_where_the_first_two_differ_and_not_how(site, gro
     text = "".join(format_readings([row for rows in one.values() for row in rows], YEARS) for one in (first, second))
     load(page, text)
     expect(page.locator("#say")).to_have_text(
-        "The first two readings differ in 2 units. Only these are shown; how they were read is not."
+        "Units in which the first two readings differ: 2. Only these are shown; how they were read is not."
     )
     assert button_ids(page) == ["P0002", "W0003"]
     expect(page.locator("#status")).to_have_text("not read")
@@ -668,6 +668,8 @@ def test_axe_finds_nothing(page, site, sheet, width, scheme):
     page.keyboard.press("Enter")
     found["window"] = violations(axe, page)
     if "start" in found:
+        page.locator("#larger").click()
+        found["larger"] = violations(axe, page)
         page.keyboard.press("?")
         found["help"] = violations(axe, page)
         page.keyboard.press("Escape")

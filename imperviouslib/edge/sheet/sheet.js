@@ -489,10 +489,12 @@ async function drawPair() {
   const room = Math.max(cells * 9, window.innerHeight - top - 108);
   const fit = Math.floor(Math.min((beside ? (width - 12) / 2 : width) / cells, beside ? room / cells : 99));
   pairPx = Math.max(4, Math.min(26, fit)) * zoom;
+  byId("cells").classList.toggle("beside", beside);
   const from = Math.max(0, year - 1);
   for (const [id, k] of [["before", from], ["after", year]]) {
     const { paint, scale } = drawChip(byId(id), image, k, pairPx);
     drawMarks(paint, scale, true);
+    byId(id).parentElement.style.maxHeight = zoom > 1 ? Math.max(320, window.innerHeight - top - 110) + "px" : "";
     const margin = marginOf(unit);
     const line = Math.max(1, scale / 8);
     const x = (margin + (cursor % side)) * scale, y = (margin + Math.floor(cursor / side)) * scale;
@@ -588,6 +590,7 @@ function open(number) {
   year = isPoint(unit) ? 0 : 1;
   brush = GAIN;
   zoom = 1;
+  showZoom();
   cursor = Math.floor(side / 2) * (side + 1);
   store(keyOf("last"), units[unit].id);
   const one = units[unit];
@@ -910,6 +913,9 @@ function prepareCells() {
     // Without this the browser takes a quick stroke for a swipe, and drops the tap that follows.
     canvas.addEventListener("touchstart", (event) => { if (!hand) event.preventDefault(); }, { passive: false });
     canvas.addEventListener("pointerup", end);
+    // Both pictures show the same ground when they are larger than their place.
+    const [view, other] = [canvas.parentElement, byId(canvas.id === "before" ? "after" : "before").parentElement];
+    view.addEventListener("scroll", () => other.scrollTo(view.scrollLeft, view.scrollTop));
     canvas.addEventListener("pointercancel", end);
   }
 }
@@ -1097,7 +1103,18 @@ function prepareActions() {
 
 function setZoom(next) {
   zoom = Math.min(4, Math.max(1, next));
+  showZoom();
   drawPair();
+}
+
+/** Pictures larger than their place scroll; then the keyboard must reach them. */
+function showZoom() {
+  for (const id of ["before", "after"]) {
+    const view = byId(id).parentElement;
+    view.tabIndex = zoom > 1 ? 0 : -1;
+    view.setAttribute("role", "group");
+    view.setAttribute("aria-labelledby", id + "-year");
+  }
 }
 
 function toggleHand() {
