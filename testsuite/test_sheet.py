@@ -373,9 +373,7 @@ def test_an_unfinished_window_is_not_in_the_file_and_the_page_says_so(site, grou
     for key in ("2", "Enter"):
         page.keyboard.press(key)
     assert saved(page, ground) == []
-    expect(page.locator("#say")).to_contain_text(
-        f"Units: 0. Begun but not finished, and not in the file: {unit}."
-    )
+    expect(page.locator("#say")).to_contain_text(f"Units: 0. Begun but not finished, and not in the file: {unit}.")
     start(open_sheet(page, sheet), "Ann")
     expect(page.locator("#marks")).to_have_text("Marked: 1 sealed since 2018.")
 
