@@ -1,11 +1,14 @@
 """The format of readings: what is accepted, what is refused and with which words, and that writing and reading are inverse."""
 
+from xml.etree import ElementTree
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imperviouslib.core.ceo import format_ceo_plots
 from imperviouslib.core.errors import InputError
+from imperviouslib.core.qgisform import format_qgis_form
 from imperviouslib.core.readings import (
     CERTAINTIES,
     SIDE,
@@ -239,3 +242,21 @@ def test_plots_of_collect_earth_online_begin_with_its_columns_and_hold_one_kind(
 def test_a_unit_refuses_nonsense(wrong):
     with pytest.raises(ValueError, match="unit"):
         SheetUnit(**{"id": "P0001", "kind": "point", "lon": 14, "lat": 50, **wrong})
+
+
+# QGIS
+
+
+def test_the_form_of_qgis_offers_what_the_file_may_hold():
+    form = ElementTree.fromstring(format_qgis_form(YEARS))
+    fields = {}
+    for field in form.iter("field"):
+        assert field.find("editWidget").get("type") == "ValueMap"
+        fields[field.get("name")] = [option.get("value") for option in field.iter("Option") if option.get("value")]
+    assert list(fields) == [*map(str, YEARS), "certainty", "reading"] and set(fields) <= set(columns(YEARS))
+    null = fields["2017"][0]
+    assert (
+        fields["2017"] == [null, "0", "1"]
+        and fields["certainty"] == [null, *CERTAINTIES]
+        and fields["reading"] == ["1", "2", "3"]
+    )

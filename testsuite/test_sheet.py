@@ -216,9 +216,12 @@ def test_by_keys_alone_the_file_says_what_was_meant_and_reload_loses_nothing(sit
             counts.append((keys.pressed - before, len(rows) - 1))
         if number in (3, 9):
             start(open_sheet(page, sheet), "Ann")
-    expect(page.locator("#left")).to_contain_text("12 of 12 read. Left: 0 points, 0 windows.")
+    expect(page.locator("#left")).to_contain_text("12 of 12 read. Points left: 0, windows left: 0.")
     assert untimed(saved(page, ground)) == untimed(meant)
-    print(f"\nkeys a window, and cells that changed: {counts}")
+    print(
+        "\nby keys alone, a window: "
+        + ", ".join(f"{n} keys ({0.28 * n:.0f} s of hands) for {c} cells" for n, c in counts)
+    )
 
 
 @pytest.fixture
@@ -342,6 +345,27 @@ def test_undo_goes_back_to_the_unit_and_redo_forward(site, ground, sheet):
 
 
 @browser_test
+def test_a_note_is_saved_letter_by_letter_and_is_one_step_of_undo(site, ground, sheet):
+    page = site(sheet)
+    page.keyboard.press("a")
+    page.keyboard.press("m")
+    page.keyboard.type("new  hall,  d n z")
+    start(open_sheet(page, sheet), "Ann")
+    [one] = saved(page, ground)
+    assert one.note == "new hall, d n z" and one.states == (1,) * 7
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    page.get_by_role("button", name="All units").click()
+    page.get_by_role("button", name=re.compile(f"^{one.id} ")).click()
+    page.keyboard.press("m")
+    page.keyboard.type(" 2")
+    page.keyboard.press("Enter")
+    assert saved(page, ground)[0].note == "new hall, d n z 2"
+    page.keyboard.press("z")
+    assert saved(page, ground)[0].note == "new hall, d n z"
+
+
+@browser_test
 def test_an_unfinished_window_is_not_in_the_file_and_the_page_says_so(site, ground, sheet):
     page = site(sheet)
     page.locator("#show").select_option("window")
@@ -349,9 +373,7 @@ def test_an_unfinished_window_is_not_in_the_file_and_the_page_says_so(site, grou
     for key in ("2", "Enter"):
         page.keyboard.press(key)
     assert saved(page, ground) == []
-    expect(page.locator("#say")).to_contain_text(
-        f"1 windows are begun but not finished, and are not in the file: {unit}."
-    )
+    expect(page.locator("#say")).to_contain_text(f"Units: 0. Begun but not finished, and not in the file: {unit}.")
     start(open_sheet(page, sheet), "Ann")
     expect(page.locator("#marks")).to_have_text("Marked: 1 sealed since 2018.")
 
@@ -416,11 +438,11 @@ def test_damaged_records_are_said_and_the_rest_is_kept(site, ground, sheet):
     for key in ("a", "d", "n", "d"):
         page.keyboard.press(key)
     page.evaluate("""() => {
-        const keys = Object.keys(localStorage).filter((key) => /Ann.1.[0-9]+$/.test(key) && localStorage[key].includes('true'));
+        const keys = Object.keys(localStorage).filter((key) => /Ann.1.unit/.test(key) && localStorage[key].includes('true'));
         localStorage[keys[0]] = '{"s": [0, 1]}';
     }""")
     start(open_sheet(page, sheet), "Ann")
-    expect(page.locator("#warning")).to_contain_text("1 saved units could not be read")
+    expect(page.locator("#warning")).to_contain_text("Saved units that are damaged and must be read again: 1.")
     assert len(saved(page, ground)) == 1
 
 
@@ -447,6 +469,17 @@ def test_readers_readings_and_designs_are_kept_apart(site, ground, sheet, tmp_pa
     expect(page.locator("#left")).to_contain_text("0 of 12 read")
 
 
+@browser_test
+def test_another_sheet_of_the_same_sample_keeps_the_answers_of_its_units(site, ground, sheet, tmp_path):
+    page = site(sheet)
+    for key in ("a", "d", "n", "d", "3", "d"):
+        page.keyboard.press(key)
+    rows = saved(page, ground)
+    some = [unit for unit in reversed(ground.units) if unit.id != rows[0].id]
+    start(open_sheet(page, write(tmp_path / "some.html", ground, units=some)), "Ann")
+    assert untimed(saved(page, ground)) == untimed(rows[1:])
+
+
 def button_ids(page):
     """The units in the order of the reader."""
     page.get_by_role("button", name="All units").click()
@@ -466,7 +499,7 @@ def test_a_loaded_file_goes_on_where_it_ended_and_is_one_step_of_undo(site, grou
     text = format_readings([*rows, *others], YEARS)
     load(page, "\ufeff" + text.replace(",", ";").replace("\n", "\r\n"))
     expect(page.locator("#say")).to_have_text(
-        "Loaded 8 units of Ann, first reading. Left out: 2 rows of other readers or readings."
+        "Loaded of Ann, first reading. Units: 8. Rows of other readers or readings, left out: 2."
     )
     expect(page.locator("#left")).to_contain_text("8 of 12 read")
     found = saved(page, ground)
@@ -506,7 +539,7 @@ def test_the_third_reading_sees_where_the_first_two_differ_and_not_how(site, gro
     text = "".join(format_readings([row for rows in one.values() for row in rows], YEARS) for one in (first, second))
     load(page, text)
     expect(page.locator("#say")).to_have_text(
-        "The first two readings differ in 2 units. Only these are shown; how they were read is not."
+        "Units in which the first two readings differ: 2. Only these are shown; how they were read is not."
     )
     assert button_ids(page) == ["P0002", "W0003"]
     expect(page.locator("#status")).to_have_text("not read")
@@ -633,6 +666,8 @@ def test_axe_finds_nothing(page, site, sheet, width, scheme):
     page.keyboard.press("Enter")
     found["window"] = violations(axe, page)
     if "start" in found:
+        page.locator("#larger").click()
+        found["larger"] = violations(axe, page)
         page.keyboard.press("?")
         found["help"] = violations(axe, page)
         page.keyboard.press("Escape")

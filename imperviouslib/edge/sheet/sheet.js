@@ -118,7 +118,10 @@ function unmarked(states) {
 
 // ---- saving in the browser
 
+// By id, because another sheet of the same sample may have fewer units.
 const keyOf = (name) => PREFIX + encodeURIComponent(reader) + "/" + reading + "/" + name;
+const unitKey = (number) => keyOf("unit/" + units[number].id);
+const numberOf = (id) => units.findIndex((one) => one.id === id);
 
 function store(key, value) {
   try {
@@ -142,7 +145,7 @@ function stored(key) {
 function keep(number) {
   unsaved.add(number);
   for (const one of [...unsaved]) {
-    if (!store(keyOf(one), JSON.stringify(record(one)))) break;
+    if (!store(unitKey(one), JSON.stringify(record(one)))) break;
     unsaved.delete(one);
   }
   showWarning();
@@ -158,7 +161,7 @@ function readBack() {
   let damaged = 0;
   records = new Map();
   units.forEach((_, number) => {
-    const text = stored(keyOf(number));
+    const text = stored(unitKey(number));
     if (text === null) return;
     let one = null;
     try {
@@ -412,7 +415,6 @@ function drawMarks(paint, scale, big) {
   const box = (cell) => [(margin + (cell % side)) * scale, (margin + Math.floor(cell / side)) * scale];
   paint.textAlign = "center";
   paint.textBaseline = "middle";
-  paint.font = "700 " + Math.round(scale * 0.62) + "px system-ui, sans-serif";
   for (const cell of disputed.get(unit) || []) {
     const [x, y] = box(cell);
     paint.strokeStyle = "#fff";
@@ -425,16 +427,19 @@ function drawMarks(paint, scale, big) {
     const { kind, k } = kindOf(states);
     const [x, y] = box(Number(cell));
     const line = Math.max(1, scale / 7);
-    paint.strokeStyle = "#000";
-    paint.lineWidth = line * 1.8;
-    paint.strokeRect(x + line, y + line, scale - 2 * line, scale - 2 * line);
+    if (big) {
+      paint.strokeStyle = "#000";
+      paint.lineWidth = line * 1.8;
+      paint.strokeRect(x + line, y + line, scale - 2 * line, scale - 2 * line);
+    }
     paint.strokeStyle = MARK[kind];
     paint.lineWidth = line;
     paint.strokeRect(x + line, y + line, scale - 2 * line, scale - 2 * line);
     if (!big) continue;
-    const number = scale >= 15 * (window.devicePixelRatio || 1) ? String(years[k] % 100).padStart(2, "0") : "";
+    const number = scale >= 16 * (window.devicePixelRatio || 1) ? String(years[k] % 100).padStart(2, "0") : "";
     const sign = kind === "other" ? "±" : k === year ? (kind === GAIN ? "+" : "−") : number;
-    paint.lineWidth = Math.max(2, scale / 6);
+    paint.font = "700 " + Math.round(scale * (sign === number ? 0.45 : 0.62)) + "px system-ui, sans-serif";
+    paint.lineWidth = Math.max(2, scale / 8);
     paint.strokeStyle = "#000";
     paint.strokeText(sign, x + scale / 2, y + scale / 2);
     paint.fillStyle = "#fff";
@@ -484,10 +489,12 @@ async function drawPair() {
   const room = Math.max(cells * 9, window.innerHeight - top - 108);
   const fit = Math.floor(Math.min((beside ? (width - 12) / 2 : width) / cells, beside ? room / cells : 99));
   pairPx = Math.max(4, Math.min(26, fit)) * zoom;
+  byId("cells").classList.toggle("beside", beside);
   const from = Math.max(0, year - 1);
   for (const [id, k] of [["before", from], ["after", year]]) {
     const { paint, scale } = drawChip(byId(id), image, k, pairPx);
     drawMarks(paint, scale, true);
+    byId(id).parentElement.style.maxHeight = zoom > 1 ? Math.max(320, window.innerHeight - top - 110) + "px" : "";
     const margin = marginOf(unit);
     const line = Math.max(1, scale / 8);
     const x = (margin + (cursor % side)) * scale, y = (margin + Math.floor(cursor / side)) * scale;
@@ -583,8 +590,9 @@ function open(number) {
   year = isPoint(unit) ? 0 : 1;
   brush = GAIN;
   zoom = 1;
+  showZoom();
   cursor = Math.floor(side / 2) * (side + 1);
-  store(keyOf("last"), String(unit));
+  store(keyOf("last"), units[unit].id);
   const one = units[unit];
   byId("unit").textContent = fill(isPoint(unit) ? TEXT.point : TEXT.window, { id: one.id });
   byId("place").textContent = fill(TEXT.place, { lat: one.lat.toFixed(5), lon: one.lon.toFixed(5) });
@@ -836,7 +844,7 @@ function loadCsv(text) {
     const differ = differing(rows);
     if (!differ.size) return say(TEXT.loadedAgree);
     disputed = differ;
-    store(keyOf("disputed"), JSON.stringify([...disputed]));
+    store(keyOf("disputed"), JSON.stringify([...disputed].map(([number, cells]) => [units[number].id, cells])));
     showDisputed();
     said = fill(TEXT.loadedDisputed, { count: disputed.size });
   } else if (others) said += fill(TEXT.loadedOthers, { count: others });
@@ -905,6 +913,9 @@ function prepareCells() {
     // Without this the browser takes a quick stroke for a swipe, and drops the tap that follows.
     canvas.addEventListener("touchstart", (event) => { if (!hand) event.preventDefault(); }, { passive: false });
     canvas.addEventListener("pointerup", end);
+    // Both pictures show the same ground when they are larger than their place.
+    const [view, other] = [canvas.parentElement, byId(canvas.id === "before" ? "after" : "before").parentElement];
+    view.addEventListener("scroll", () => other.scrollTo(view.scrollLeft, view.scrollTop));
     canvas.addEventListener("pointercancel", end);
   }
 }
@@ -917,7 +928,7 @@ const PLAIN_KEYS = {
   m: () => byId("note").focus(),
 };
 const POINT_KEYS = {
-  n: () => stepPoint(LOSS, 0), a: () => stepPoint(GAIN, 0), u: untold, t: () => turnYear(year),
+  n: () => stepPoint(LOSS, 0), a: () => stepPoint(GAIN, 0), u: untold, t: () => turnYear(year), Enter: finishUnit,
   ArrowLeft: () => chooseYear(year - 1), ArrowRight: () => chooseYear(year + 1),
 };
 const WINDOW_KEYS = { n: nothingChanged, x: clearMarks, Enter: () => markCell(cursor), " ": () => markCell(cursor) };
@@ -1065,7 +1076,15 @@ function prepareActions() {
     if (event.detail > 0 && event.target.closest(".work button, #years canvas")) byId("unit").focus({ preventScroll: true });
   });
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  byId("note").addEventListener("change", () => act((one) => { one.n = oneLine(byId("note").value); }));
+  // Each letter is saved; the whole note is one step of undo.
+  let before = "";
+  byId("note").addEventListener("focus", () => { before = answerOf(unit); });
+  byId("note").addEventListener("input", () => {
+    record(unit).n = oneLine(byId("note").value);
+    since += 1;
+    keep(unit);
+  });
+  byId("note").addEventListener("change", () => finish([{ unit, before, after: answerOf(unit) }]));
   byId("note").addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === "Escape") byId("unit").focus({ preventScroll: true });
   });
@@ -1084,7 +1103,18 @@ function prepareActions() {
 
 function setZoom(next) {
   zoom = Math.min(4, Math.max(1, next));
+  showZoom();
   drawPair();
+}
+
+/** Pictures larger than their place scroll; then the keyboard must reach them. */
+function showZoom() {
+  for (const id of ["before", "after"]) {
+    const view = byId(id).parentElement;
+    view.tabIndex = zoom > 1 ? 0 : -1;
+    view.setAttribute("role", "group");
+    view.setAttribute("aria-labelledby", id + "-year");
+  }
 }
 
 function toggleHand() {
@@ -1134,14 +1164,15 @@ function begin() {
   store(PREFIX + "reader", JSON.stringify([reader, reading]));
   clock = now();
   // The last unit that was open; without one, the first that is unread.
-  const last = stored(keyOf("last"));
+  const last = numberOf(stored(keyOf("last")));
   const unread = order.find((number) => !isRead(number)) ?? order[0];
-  unit = last !== null && /^[0-9]+$/.test(last) && Number(last) < units.length ? Number(last) : unread;
+  unit = last >= 0 ? last : unread;
   open(isRead(unit) ? unread : unit);
   if (damaged) notice = fill(TEXT.warnDamaged, { count: damaged });
   if (reading === 3) {
     try {
-      disputed = new Map(JSON.parse(stored(keyOf("disputed")) || "[]"));
+      const kept = JSON.parse(stored(keyOf("disputed")) || "[]");
+      disputed = new Map(kept.map(([id, cells]) => [numberOf(id), cells]).filter(([number]) => number >= 0));
     } catch (error) {
       if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
     }
