@@ -137,14 +137,14 @@ def _scaled(values: Values, factor: float) -> Values:
 def _row(source: Row, indicator: str, values: Values, reason: str) -> Row:
     value, low, high = values
     of_land = indicator != GROWTH_RATE
-    flags = set(source["OBS_FLAG"]) if of_land else set()
+    letters = set(source["OBS_FLAG"]) if of_land else set()
     if reason in _IMPOSSIBLE:
-        flags.add("m")
+        letters.add("m")
     kept: Sequence[str] = ("geo", "nuts_version", "time_from", "TIME_PERIOD", "vintage")
     return {
         "freq": "A", "indicator": indicator, "definition": source["definition"], "method": source["method"],
         "unit": _UNITS[indicator], **{column: source[column] for column in kept}, "OBS_VALUE": value,
-        "OBS_FLAG": "".join(sorted(flags)), "MISSING_REASON": reason, "OBS_LCI95": low, "OBS_UCI95": high,
+        "OBS_FLAG": "".join(sorted(letters)), "MISSING_REASON": reason, "OBS_LCI95": low, "OBS_UCI95": high,
         "COVERAGE": source["COVERAGE"] if of_land else None,
     }  # fmt: skip
 
