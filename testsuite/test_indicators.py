@@ -195,7 +195,8 @@ def test_intervals_of_land_carry_over_and_turn_where_the_population_shrinks():
         ("geo,year,persons\nXX1,2017,-1\n", "persons '-1'"),
         ("geo,year,persons\nXX1,2017,nan\n", "persons 'nan'"),
         ("geo,year,persons\nXX1,2017\n", "persons ''"),
-        ("geo,year,persons\nXX1,2017,1\nXX1,2017,2\n", "XX1 2017 twice"),
+        ("geo,year,persons\nXX1,2017,1\n\nXX1,2017,2\n", "XX1 2017 twice"),
+        (f"geo,year,persons\n{'X' * 200_000},2017,1\n", "expected CSV"),
     ],
 )
 def test_a_population_that_is_not_plain_is_refused(text, message):
@@ -439,6 +440,7 @@ def test_a_table_of_contract_1_gets_its_reasons(folder):
     ("damage", "message"),
     [
         (lambda path: (path / "datapackage.json").unlink(), "no datapackage.json of a table"),
+        (lambda path: (path / "datapackage.json").write_text("[" * 100_000), "no datapackage.json of a table"),
         (lambda path: (path / "outlines.geojson").write_text("{}"), "another digest of outlines.geojson"),
         (lambda path: (path / "nuts_regions.parquet").write_bytes(b"x"), "another digest of nuts_regions.parquet"),
         (lambda path: (path / "impervious_nuts.parquet").unlink(), "No such file"),

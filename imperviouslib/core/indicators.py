@@ -60,14 +60,21 @@ def parse_population(text: str, name: str) -> Population:
     lines = text.removeprefix("\ufeff").splitlines()
     head = lines[0] if lines else ""
     reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))
+    try:
+        return _read_persons(reader, name)
+    except csv.Error as err:
+        raise _refused(name, str(err), _("CSV")) from err
+
+
+def _read_persons(reader: csv.DictReader[str], name: str) -> Population:
     columns = [column.strip() for column in reader.fieldnames or ()]
     reader.fieldnames = columns
     if not set(COLUMNS) <= set(columns):
         raise _refused(name, _("columns {}").format(", ".join(columns) or _("none")), ", ".join(COLUMNS))
     persons: dict[tuple[str, int], float] = {}
-    for number, line in enumerate(reader, start=2):
+    for line in reader:
         geo, year, count = ((line[column] or "").strip() for column in COLUMNS)
-        where = _("line {}").format(number)
+        where = _("line {}").format(reader.line_num)
         if not geo and not year and not count:
             continue
         if not (geo and year.isascii() and year.isdigit() and len(year) == 4):
