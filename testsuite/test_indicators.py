@@ -195,7 +195,8 @@ def test_intervals_of_land_carry_over_and_turn_where_the_population_shrinks():
         ("geo,year,persons\nXX1,2017,-1\n", "persons '-1'"),
         ("geo,year,persons\nXX1,2017,nan\n", "persons 'nan'"),
         ("geo,year,persons\nXX1,2017\n", "persons ''"),
-        ("geo,year,persons\nXX1,2017,1\nXX1,2017,2\n", "XX1 2017 twice"),
+        ("geo,year,persons\nXX1,2017,1\n\nXX1,2017,2\n", "XX1 2017 twice"),
+        (f"geo,year,persons\n{'X' * 200_000},2017,1\n", "expected CSV"),
     ],
 )
 def test_a_population_that_is_not_plain_is_refused(text, message):
@@ -326,6 +327,7 @@ def test_check_finds_damage_of_reasons_indicators_and_revisions(damage):
 def folder(tmp_path):
     made = with_indicators(five_years(replace(WHOLE, name="West <&> \x01 =1+1", cells=6)), PERSONS)
     package = {"name": tablefile.NAME, "title": "Title", "created": "2026-01-01T00:00:00Z", "method": ["A note."]}
+    package["regions"] = {"nuts_version": "2024", "note": ""}
     with tablefile.writing_folder(tmp_path / "out", made, NO_OUTLINES, package):
         pass
     return tmp_path / "out", made
@@ -365,6 +367,9 @@ def test_workbook_holds_notes_and_typed_figures(folder):
         assert found == {letters[c]: v for c, v in row.items() if v not in (None, "")}
     assert sheets["Regions"][1]["F"] == "West <&> \N{REPLACEMENT CHARACTER} =1+1"
     notes = [list(row.values()) for row in sheets["Notes"]]
+    # A row with an empty last cell is an error to frictionless, which takes the first sheet for a table.
+    assert all(len(row) == 3 or (row[0] == "Methods" and len(row) == 2) for row in notes)
+    assert ["Regions", "nuts_version", "2024"] in notes
     assert ["Table", "title", "Title"] in notes and ["Methods", "A note."] in notes
     assert ["Codes of MISSING_REASON", "NO_GROWTH", SCHEMA["codes"]["MISSING_REASON"]["NO_GROWTH"]] in notes
 
@@ -435,6 +440,7 @@ def test_a_table_of_contract_1_gets_its_reasons(folder):
     ("damage", "message"),
     [
         (lambda path: (path / "datapackage.json").unlink(), "no datapackage.json of a table"),
+        (lambda path: (path / "datapackage.json").write_text("[" * 100_000), "no datapackage.json of a table"),
         (lambda path: (path / "outlines.geojson").write_text("{}"), "another digest of outlines.geojson"),
         (lambda path: (path / "nuts_regions.parquet").write_bytes(b"x"), "another digest of nuts_regions.parquet"),
         (lambda path: (path / "impervious_nuts.parquet").unlink(), "No such file"),

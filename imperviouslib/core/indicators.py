@@ -60,14 +60,21 @@ def parse_population(text: str, name: str) -> Population:
     lines = text.removeprefix("\ufeff").splitlines()
     head = lines[0] if lines else ""
     reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))
+    try:
+        return _read_persons(reader, name)
+    except csv.Error as err:
+        raise _refused(name, str(err), _("CSV")) from err
+
+
+def _read_persons(reader: csv.DictReader[str], name: str) -> Population:
     columns = [column.strip() for column in reader.fieldnames or ()]
     reader.fieldnames = columns
     if not set(COLUMNS) <= set(columns):
         raise _refused(name, _("columns {}").format(", ".join(columns) or _("none")), ", ".join(COLUMNS))
     persons: dict[tuple[str, int], float] = {}
-    for number, line in enumerate(reader, start=2):
+    for line in reader:
         geo, year, count = ((line[column] or "").strip() for column in COLUMNS)
-        where = _("line {}").format(number)
+        where = _("line {}").format(reader.line_num)
         if not geo and not year and not count:
             continue
         if not (geo and year.isascii() and year.isdigit() and len(year) == 4):
@@ -137,14 +144,14 @@ def _scaled(values: Values, factor: float) -> Values:
 def _row(source: Row, indicator: str, values: Values, reason: str) -> Row:
     value, low, high = values
     of_land = indicator != GROWTH_RATE
-    flags = set(source["OBS_FLAG"]) if of_land else set()
+    letters = set(source["OBS_FLAG"]) if of_land else set()
     if reason in _IMPOSSIBLE:
-        flags.add("m")
+        letters.add("m")
     kept: Sequence[str] = ("geo", "nuts_version", "time_from", "TIME_PERIOD", "vintage")
     return {
         "freq": "A", "indicator": indicator, "definition": source["definition"], "method": source["method"],
         "unit": _UNITS[indicator], **{column: source[column] for column in kept}, "OBS_VALUE": value,
-        "OBS_FLAG": "".join(sorted(flags)), "MISSING_REASON": reason, "OBS_LCI95": low, "OBS_UCI95": high,
+        "OBS_FLAG": "".join(sorted(letters)), "MISSING_REASON": reason, "OBS_LCI95": low, "OBS_UCI95": high,
         "COVERAGE": source["COVERAGE"] if of_land else None,
     }  # fmt: skip
 

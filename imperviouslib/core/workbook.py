@@ -74,9 +74,12 @@ def notes(table: Table, package: Mapping[str, Any]) -> Iterator[tuple[str, str, 
     for name in lists:
         for code, text in SCHEMA["codes"][name].items():
             yield f"Codes of {name}", code, text
+    for name in ("coverage_min", "rare_share", "growth_min"):
+        yield "Thresholds", name, str(SCHEMA[name])
     for topic in ("regions", "grid", "parameters", "software", "population", "provenance"):
         for key, value in package.get(topic, {}).items():
-            yield topic.capitalize(), str(key), _text(value)
+            if text := _text(value):
+                yield topic.capitalize(), str(key), text
 
 
 def _text(value: object) -> str:

@@ -198,7 +198,7 @@ def _sdmx_head(schema: Mapping[str, Any]) -> dict[str, str]:
 def _is_table(package: Path) -> bool:
     try:
         return json.loads(package.read_text(encoding="utf-8"))["name"] == NAME
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

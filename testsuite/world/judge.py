@@ -289,8 +289,8 @@ def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str,
     """Compare the figures of tables with the truth: their errors, and how many of the 95 % intervals contain the truth.
 
     tables : paths of impervious_nuts.csv, one for each run; basis : share or majority, what the truth counts
-    Returns: for each method, definition and kind of figure: number of figures, mean and root mean square error in km2, share of the intervals
-    that contain the truth, and their median width; and the same by region
+    Returns: for each method, definition and kind of figure, change by the number of years: number of figures, mean and root mean square error
+    in km2, share of the intervals that contain the truth, and their median width; and the same by region
     """
     truth = read_region_truth(world)
     found: dict[str, FigureErrors] = defaultdict(FigureErrors)
@@ -308,7 +308,8 @@ def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str,
                 true = _true_value(truth, row, basis)
                 if true is None:
                     continue
-                key = f"{row['method']} {row['definition']} {row['lc_flow']}"
+                years = int(row["TIME_PERIOD"]) - int(row["time_from"] or row["TIME_PERIOD"])
+                key = f"{row['method']} {row['definition']} {row['lc_flow']}" + (f" {years} years" if years > 1 else "")
                 for kept in (found[key], by_region[row["geo"]][key]):
                     kept.error.append(float(row["OBS_VALUE"]) - true)
                     kept.true.append(true)

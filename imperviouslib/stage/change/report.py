@@ -148,7 +148,9 @@ def _given(settings: ChangeSettings) -> dict[str, str]:
     values = {
         "input": settings.input, "classes": ",".join(settings.classes), "shares": ",".join(settings.shares),
         "legend": settings.legend, "zones": settings.zones, "column": settings.column, "prefix": settings.prefix,
-        "population": str(settings.population or ""), "previous": str(settings.previous or ""),
+        # Names alone: a published table must not tell where its makers keep their files.
+        "population": settings.population.name if settings.population else "",
+        "previous": settings.previous.name if settings.previous else "",
     }  # fmt: skip
     return {key: value for key, value in values.items() if value}
 
