@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 from imperviouslib.core.design import parse_design
-from imperviouslib.core.readings import format_readings, parse_readings
+from imperviouslib.core.readings import columns, format_readings, parse_readings
 from testsuite.grass_session import Session
 from testsuite.sample_ground import GRID, YEARS, composite_maps, make_place, predicted_maps, zones_collection
 from testsuite.world.interpreter import Errors, read_sample
@@ -69,7 +69,8 @@ def test_the_folder_has_all_that_people_and_programs_need(session, drawn):
     with sqlite3.connect(drawn / "sample.gpkg") as db:
         assert db.execute("select count(*) from points").fetchone() == (480,)
         names = [row[1] for row in db.execute("pragma table_info(windows)")]
-    assert {"id", "y2017", "y2020", "certainty", "interpreter", "reading"} <= set(names)
+    # The columns of readings, in their order; a file of readings can be exported from it.
+    assert names[2:] == columns(YEARS)
     page = (drawn / "sheet.html").read_text()
     assert design.units[0].id in page and "stratum" not in page.split("<script")[-2]
     assert sorted(name for name in session.maps() if name.startswith("sample_")) == ["sample_stock", "sample_strata"]

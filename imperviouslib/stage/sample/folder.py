@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from imperviouslib.core.ceo import format_ceo_plots
 from imperviouslib.core.design import FILE, Design, DesignUnit
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid
+from imperviouslib.core.qgisform import format_qgis_form
 from imperviouslib.core.readings import KINDS, Reading, SheetUnit, empty_readings, format_readings
 from imperviouslib.core.sample import WINDOW
 from imperviouslib.core.settings.sample import SampleSettings
@@ -23,7 +25,7 @@ from imperviouslib.edge.files import atomic_folder, write_json
 from imperviouslib.edge.sheet import CONTEXT, write_sheet
 
 UNITS, READINGS, PACKAGE, SHEET = "units.csv", "readings.csv", "sample.gpkg", "sheet.html"
-STOCK_READINGS = "readings_stock.csv"
+STOCK_READINGS, FORM = "readings_stock.csv", "sample.qml"
 _DARK, _BRIGHT = 1, 99
 """Percentiles of the reflectance that become black and white; the same stretch for all years, so that years can be compared."""
 
@@ -55,6 +57,7 @@ def writing(
         for kind in KINDS:
             (part / f"collect_earth_{kind}s.csv").write_text(format_ceo_plots(units, kind), encoding="utf-8")
         _write_geopackage(part / PACKAGE, design)
+        (part / FORM).write_text(format_qgis_form(design.years), encoding="utf-8")
         if composites:
             grass.message(_("Writing the labelling sheet..."))
             chips = read_chips(design, composites)
@@ -106,8 +109,9 @@ def _known_readings(design: Design, known: Mapping[int, tuple[int | None, ...]],
 
 
 def _write_geopackage(path: Path, design: Design) -> None:
-    """Write points and windows with empty columns for the readings, as two layers; nothing in it tells score or stratum."""
+    """Write points and windows with the empty columns of readings, as two layers; nothing in it tells score or stratum."""
     empty = {
+        "cell": "integer",
         **{f"y{year}": "integer" for year in design.years},
         "certainty": "varchar(10)", "interpreter": "varchar(80)", "reading": "integer", "seconds": "integer", "note": "varchar(200)",
     }  # fmt: skip
@@ -119,7 +123,14 @@ def _write_geopackage(path: Path, design: Design) -> None:
         ]
         for kind in ("point", "window")
     }
-    grass.write_geopackage(path, {layer: found for layer, found in features.items() if found}, empty)
+    layers = {layer: found for layer, found in features.items() if found}
+    grass.write_geopackage(path, layers, empty)
+    # GRASS needs names that begin with a letter; the columns of readings are the years.
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for layer in layers:
+            database.execute(f"ALTER TABLE {layer} DROP COLUMN cat")
+            for year in design.years:
+                database.execute(f'ALTER TABLE {layer} RENAME COLUMN y{year} TO "{year}"')
 
 
 def _geometry(unit: DesignUnit) -> dict[str, Any]:
