@@ -6,7 +6,7 @@ is looked up in a closed list. A value that is not in its list is replaced by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
 from dashboard.choices import COVER_KEYS, DEFINITIONS, FLOWS, UNITS, choices
@@ -54,6 +54,11 @@ def parse_query(text: object, table: Table) -> State:
         default = defaults[column] if defaults[column] in options or not options else next(iter(options))
         return next((code for code, choice in options.items() if choice.key == wanted), default)
 
+    measure = Measure(**{column: choose(column) for column in PARAMETERS})
+    if not table.has(measure):
+        # A sample speaks of one definition alone.
+        others = (replace(measure, definition=code) for code in offered["definition"])
+        measure = next((other for other in others if table.has(other)), measure)
     levels = {str(level): level for level in table.levels}
     years = {str(year): year for year in table.years}
     latest = table.years[-1] if table.years else 0
@@ -65,7 +70,7 @@ def parse_query(text: object, table: Table) -> State:
     return State(
         # The finest level is the default, because it shows the most detail.
         level=levels.get(query.get("l", [""])[0], table.levels[-1]),
-        measure=Measure(**{column: choose(column) for column in PARAMETERS}),
+        measure=measure,
         year=years.get(query.get("y", [""])[0], latest),
         geos=geos,
         compare_method=query.get("r", ["1"])[0] != "0",

@@ -19,6 +19,10 @@ from dashboard.columns import codes_of, rows_in, select_rows
 from dashboard.schema import Method, methods_by_rank
 
 
+HALF = 0.5
+"""Share of the regions of the finest level that a method must have figures for, to be shown first."""
+
+
 @dataclass(frozen=True)
 class Measure:
     """A choice of figures: one code for each column that is neither region nor time."""
@@ -219,10 +223,31 @@ class Table:
         """The methods that have figures in the table, the preferred one first."""
         return tuple(method for method in self.known_methods.values() if method.code in self.codes("method"))
 
-    @property
+    @cached_property
     def headline_method(self) -> Method:
-        """The method shown unless the user chooses another; the last one of the schema where the table has no figures."""
-        return self.methods[0] if self.methods else list(self.known_methods.values())[-1]
+        """The method shown unless the user chooses another; the last one of the schema where the table has no figures.
+
+        It is the preferred one among those with a figure for half or more of the regions of the finest level, because a method may have
+        figures for the regions with a sample alone.
+        """
+        if not self.methods:
+            return list(self.known_methods.values())[-1]
+        return next((method for method in self.methods if self._share_known(method.code) >= HALF), self.methods[0])
+
+    def _share_known(self, method: str) -> float:
+        """Return the share of the regions of the finest level that have a stock by a method in the last year."""
+        finest = np.array([region.level == self.levels[-1] for region in self.regions.values()])
+        known = np.zeros(len(finest), dtype=bool)
+        for measure, rows in self._slices.items():
+            if (measure.method, measure.lc_flow) == (method, "STK"):
+                last = (self._columns["year"][rows] == self.years[-1]) & ~np.isnan(self._columns["value"][rows])
+                places = self._columns["geo"][rows][last]
+                known[places[places >= 0]] = True
+        return float(known[finest].mean())
+
+    def has(self, measure: Measure) -> bool:
+        """Tell whether the table has rows of a measure."""
+        return measure in self._slices
 
     @property
     def seen_method(self) -> Method | None:

@@ -144,3 +144,19 @@ def test_schema_that_contradicts_itself_is_refused(small_folder, tmp_path, spoil
     with pytest.raises(TableFolderError) as caught:
         read_table(small_folder, path)
     assert said in str(caught.value)
+
+
+def test_a_method_with_figures_for_few_regions_is_not_shown_first(own_folder):
+    """Estimates of the top level alone, and of one definition: they can be chosen, and the definition follows."""
+    path = own_folder / "impervious_nuts.parquet"
+    rows = pq.read_table(path).to_pylist()
+    kept = [
+        row
+        for row in rows
+        if row["method"] != "estimated" or (row["definition"] == "artificial" and len(row["geo"]) == 2)
+    ]
+    pq.write_table(arrow("impervious_nuts", kept), path)
+    table = read_table(own_folder)
+    assert parse_query("", table).measure.method == table.headline_method.code == "mapped_consistent"
+    chosen = parse_query("m=est&d=an", table).measure
+    assert (chosen.method, chosen.definition) == ("estimated", "artificial")
