@@ -18,7 +18,6 @@ import pyarrow as pa
 from dashboard.columns import codes_of, rows_in, select_rows
 from dashboard.schema import Method, methods_by_rank
 
-
 HALF = 0.5
 """Share of the regions of the finest level that a method must have figures for, to be shown first."""
 
