@@ -125,7 +125,7 @@ class Computation:
         made = self._compared.get(("fromto", before, now))
         if made:
             return self.count(made)
-        counted = (zones.count(raster, [before, now], self._grid) for raster in self.zone_maps.values())
+        counted = (zones.count(raster, [before, now], self.grid) for raster in self.zone_maps.values())
         return {
             cat: {change.PAIR_BASE * a + b: n for (a, b), n in cells.items()}
             for part in counted
