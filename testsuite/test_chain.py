@@ -1,10 +1,12 @@
 """The whole chain with the installed tools: a made world on loopback, from the catalogue to the table and the dashboard.
 
-It runs twice, by `grass --exec` and by grass-session, and both runs must give the same table.
+The commands are those of doc/tutorial.md, in a smaller world and with a smaller sample. They run twice, by `grass --exec` and by grass-session,
+and both runs must give the same table.
 """
 
 import csv
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -16,8 +18,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from imperviouslib.core.design import parse_design
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite import TOP
+from testsuite.doc_commands import changed, commands_of, is_grass
+from testsuite.world.make import main as make_main
 from testsuite.world.make import make_world
 from testsuite.world.serve import serve
 from testsuite.world.spec import Spec
@@ -27,29 +32,37 @@ SPEC = Spec(seed=3, years=YEARS, size_km=8.0, dates=4)
 WAYS = ("exec", "session")
 
 
+TUTORIAL = TOP / "doc" / "tutorial.md"
+READER = ["python3", "-m", "testsuite.world.interpreter"]
+SMALL = {
+    "r.s2.fetch": {"clouds": "100"},
+    "r.unet.train": {"patch": "32", "depth": "1", "filters": "4", "epochs": "2"},
+    "r.impervious.sample": {"points": "40", "windows": "10", "loss_points": "10", "stock": "40"},
+    "r.impervious.change": {"vintage": "2026-01-01"},
+}
+"""Options that differ from the tutorial, so that it is soon done. The model is small, because its accuracy is not tested here."""
+ELSEWHERE = ("tools/setup.sh", "make", "eval", "export", "mkdir", "cd", "grass")
+"""Commands of the tutorial that prepare the session; fixtures do their work here."""
+
+
 def commands(stac):
-    """Return the commands of the chain. The model is small, because its accuracy is not tested here."""
-    west, south, east, north = SPEC.bounds
-    return [
-        ("g.region", f"w={west}", f"s={south}", f"e={east}", f"n={north}", "res=20"),
-        ("r.in.gdal", "input=world/labels/s2glc_2017.tif", "output=s2glc"),
-        ("v.in.ogr", "input=world/regions/nuts.gpkg", "output=nuts"),
-        ("r.s2.fetch", f"stac={stac}", "output=scenes", "years=2017-2018", "clouds=100", "nprocs=2"),
-        ("r.s2.yearly", "input=scenes", "output=s2", "years=2017-2018"),
-        ("r.s2.ard", "input=s2", "years=2017-2018", "labels=s2glc", "output=chain.h5"),
-        (
-            "r.unet.train",
-            "input=chain.h5",
-            "output=model",
-            "years=2017",
-            "patch=32",
-            "depth=1",
-            "filters=4",
-            "epochs=2",
-        ),
-        ("r.unet.predict", "input=chain.h5", "model=model", "output=lc"),
-        ("r.impervious.change", "input=lc", "years=2017-2018", "zones=nuts", "output=table", "vintage=2026-01-01"),
-    ]
+    """Return the commands of the tutorial within the GRASS session, for this world."""
+    found = []
+    for words in commands_of(TUTORIAL):
+        if is_grass(words):
+            years = {"years": "2017-2018"} if any(word.startswith("years=") for word in words) else {}
+            words = changed([word.replace("$STAC", stac) for word in words], years | SMALL.get(words[0], {}))
+            found.append(tuple(word.replace("_2023", "_2018") for word in words))
+        elif words[:3] == READER or words[0] == "grep":
+            found.append(tuple(words))
+        else:
+            assert words[0] in ELSEWHERE or words[:3] == ["python3", "-m", "testsuite.world.make"], words
+    return found
+
+
+def command(stac, tool):
+    """Return the first command of a tool."""
+    return next(words for words in commands(stac) if words[0] == tool)
 
 
 def run_exec(mapset, steps, env, cwd):
@@ -59,31 +72,39 @@ def run_exec(mapset, steps, env, cwd):
     said = {}
     for step in steps:
         done = subprocess.run(
-            ["grass", mapset, "--exec", *step],
+            ["grass", mapset, "--exec", *step] if is_grass(step) else step,
             cwd=cwd,
-            env=env,
+            env={**env, "PYTHONPATH": os.pathsep.join([str(TOP), env["PYTHONPATH"]])},
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
             timeout=300,
         )
         assert done.returncode == 0, f"{' '.join(step)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        said[step[0]] = " ".join((done.stdout + done.stderr).split())
+        said[step[0]] = done.stdout + done.stderr
     return said
 
 
 def run_session(mapset, steps, env, cwd):
     """Run all commands in one Python program with grass-session."""
     script = cwd / "chain.py"
-    calls = "".join(f"    gs.run_command({s[0]!r}, **dict(w.split('=', 1) for w in {s[1:]!r}))\n" for s in steps)
+    lines = []
+    for name, *words in steps:
+        if not is_grass([name]):
+            lines.append(f"subprocess.run({[name, *words]!r}, check=True)")
+            continue
+        flags = "".join(word[1:] for word in words if word.startswith("-"))
+        options = dict(word.split("=", 1) for word in words if not word.startswith("-"))
+        lines.append(f"gs.run_command({name!r}, flags={flags!r}, **{options!r})")
     script.write_text(
-        f"import sys\nsys.path.insert(0, {str(TOP)!r})\nfrom imperviouslib.edge.session import open_session\n"
-        f"with open_session({str(mapset)!r}):\n    import grass.script as gs\n{calls}"
+        f"import subprocess, sys\nsys.path.insert(0, {str(TOP)!r})\nfrom imperviouslib.edge.session import open_session\n"
+        f"with open_session({str(mapset)!r}):\n    import grass.script as gs\n"
+        + "".join(f"    {line}\n" for line in lines)
     )
     done = subprocess.run(
         [sys.executable, script],
         cwd=cwd,
-        env=env,
+        env={**env, "PYTHONPATH": os.pathsep.join([str(TOP), env["PYTHONPATH"]])},
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -165,7 +186,7 @@ def test_no_secret_stands_in_any_file(chain, served):
 
 
 def test_ard_holds_composites_and_labels_on_the_grid(chain):
-    with ArdFile.open(chain / "chain.h5") as ard:
+    with ArdFile.open(chain / "tutorial.h5") as ard:
         assert ard.years == YEARS
         assert ard.grid.bounds == SPEC.bounds
         cells = ard.read("2018", ard.grid)
@@ -179,7 +200,7 @@ def test_ard_holds_composites_and_labels_on_the_grid(chain):
 def test_xarray_opens_the_file_georeferenced(chain):
     import xarray
 
-    with xarray.open_dataset(chain / "chain.h5") as data:
+    with xarray.open_dataset(chain / "tutorial.h5") as data:
         assert dict(data.sizes)["time"] == 2
         assert data["x"].values[0] == SPEC.bounds[0] + 10
         assert 0.005 < float(data["B04_p50"].median()) < 0.2
@@ -236,19 +257,47 @@ def test_csv_and_parquet_hold_the_same_rows(chain):
     ]
 
 
+def test_the_sample_is_read_and_estimated(chain):
+    """Each country has estimates with intervals; regions within it have stocks with intervals, and gains without."""
+    design = parse_design((chain / "sample" / "design.json").read_text(), "design.json")
+    assert [area.geo for area in design.areas] == ["XA", "XB"]
+    assert (chain / "sample" / "sheet.html").is_file()
+    rows = [
+        r for r in table(chain) if r["unit"] == "KM2" and r["TIME_PERIOD"] == 2018 and r["definition"] == "artificial"
+    ]
+    found = {(r["method"], r["geo"], r["lc_flow"]): r for r in rows if r["landcover"] == "IMP"}
+    for flow in ("STK", "GAIN", "LOSS", "NET"):
+        row = found["estimated", "XA", flow]
+        assert row["OBS_LCI95"] <= row["OBS_VALUE"] <= row["OBS_UCI95"]
+    inside = next(geo for method, geo, _ in found if method == "assisted" and geo.startswith("XA") and len(geo) == 5)
+    assert found["assisted", inside, "STK"]["OBS_LCI95"] is not None
+    assert found["assisted", inside, "GAIN"]["OBS_LCI95"] is None
+    assert found["estimated", inside, "GAIN"]["MISSING_REASON"] == "NO_SAMPLE"
+
+
+def test_the_rows_that_the_tutorial_prints_are_there(runs):
+    _folder, said = runs["exec"]
+    assert said["grep"].count(",estimated,KM2,XA,") > 4
+    assert ",mapped_series,KM2,XA," in said["grep"]
+
+
+def test_the_world_of_the_tutorial_can_be_made(tmp_path):
+    """The options are those of the maker; a place of 1 km and one year are enough to see that it accepts them."""
+    words = next(words for words in commands_of(TUTORIAL) if words[:3] == ["python3", "-m", "testsuite.world.make"])
+    at = {"world": str(tmp_path / "world"), "16": "2", "2017-2023": "2017", "8": "1"}
+    assert make_main([*(at.get(word, word) for word in words[3:]), "--truth-only"]) == 0
+
+
 def test_fetch_again_fetches_nothing(chain, chain_env, served):
     before = {p: p.stat().st_mtime_ns for p in (chain / "scenes").rglob("*.tif")}
-    step = next(c for c in commands(served.stac_url) if c[0] == "r.s2.fetch")
+    step = command(served.stac_url, "r.s2.fetch")
     done = in_mapset(chain, chain_env, *step, "--o")
     assert done.returncode == 0, done.stderr
     assert {p: p.stat().st_mtime_ns for p in (chain / "scenes").rglob("*.tif")} == before
 
 
 def test_wrong_key_stops_fetch_in_one_line_and_leaves_nothing(chain, chain_env, served):
-    step = [
-        w.replace("output=scenes", "output=elsewhere")
-        for w in next(c for c in commands(served.stac_url) if c[0] == "r.s2.fetch")
-    ]
+    step = [w.replace("output=scenes", "output=elsewhere") for w in command(served.stac_url, "r.s2.fetch")]
     done = in_mapset(chain, {**chain_env, "AWS_SECRET_ACCESS_KEY": "wrong"}, *step, "-n")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -258,7 +307,7 @@ def test_wrong_key_stops_fetch_in_one_line_and_leaves_nothing(chain, chain_env, 
 
 def test_change_again_gives_the_same_bytes(chain, chain_env, served):
     before = (chain / "table" / "impervious_nuts.csv").read_bytes()
-    done = in_mapset(chain, chain_env, *commands(served.stac_url)[-1], "--o")
+    done = in_mapset(chain, chain_env, *command(served.stac_url, "r.impervious.change"), "--o")
     assert done.returncode == 0, done.stderr
     assert (chain / "table" / "impervious_nuts.csv").read_bytes() == before
 
