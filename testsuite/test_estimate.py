@@ -1,8 +1,12 @@
 """Estimates from a reference sample: published examples to their printed digits, and intervals that hold the truth."""
 
+import re
+
 import numpy as np
 import pytest
+from scipy.stats import t
 
+from imperviouslib.core import interpreters, sample
 from imperviouslib.core.estimate import (
     GAIN,
     LOSS,
@@ -17,6 +21,9 @@ from imperviouslib.core.estimate import (
     point_change,
     regional_stocks,
 )
+from imperviouslib.core.table import RELIABLE
+from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE
+from testsuite import TOP
 
 
 def floats(*values):
@@ -161,3 +168,78 @@ def test_regional_stocks_ignore_points_outside_all_regions():
     sample = StockSample(floats(1), np.zeros(4, int), floats(0.1, 0.1, 0.1, 0.1))
     found, _weight = regional_stocks(floats(0.2), np.array([[0.5]]), sample, np.array([0, 0, -1, -1]))
     assert found[0].value == pytest.approx(0.3)
+
+
+# ----- the page for statisticians
+
+PAGE = (TOP / "doc" / "statistics.md").read_text(encoding="utf-8")
+EXAMPLE = PAGE.split("## 7. A worked example")[1].split("## ")[0]
+
+
+def _column(header, name):
+    """Return a column of the table of the example that has these headings."""
+    rows = re.search(rf"^\| stratum \| {re.escape(header)} \|\n\|[-|]+\|\n((?:\|.*\|\n)+)", EXAMPLE, re.M)[
+        1
+    ].splitlines()
+    return floats(*(row.split("|")[2 + header.split(" | ").index(name)] for row in rows))
+
+
+def _printed(name):
+    """Return the numbers that stand after the last = of a line of the example."""
+    return floats(*re.search(rf"^{re.escape(name)} += (?:.*= )?(.+?)$", EXAMPLE, re.M)[1].split(", "))
+
+
+def test_the_worked_example_of_the_page_equals_the_code():
+    share, n, hits = (_column("W | n | x", name) for name in ("W", "n", "x"))
+    land, windows, changed, squares = (_column("w | m | X | Q", name) for name in ("w", "m", "X", "Q"))
+    points, drawn = HotPoints(share, n, hits), Windows(land, windows, 625 * windows, changed, squares)
+    found = combined_change(points, drawn, GAIN)
+    # Six digits are printed.
+    assert _printed("M") == pytest.approx(found.value, rel=2e-6)
+    assert _printed("low") == pytest.approx(found.low, rel=2e-6)
+    assert max(_printed("high_k2"), _printed("high_t")) == pytest.approx(found.high, rel=2e-6)
+    rate = (hits + 1 / 4) / (n + 1 / 2)
+    hot, hot_variance = share @ rate, share**2 @ (rate * (1 - rate) / (n + 1))
+    patch = (squares.sum() + 60) / (changed.sum() + 6)
+    prior = np.array(GAIN.cold_rates) * hot / land
+    a, b = 1 / 2 + changed / patch, 1 / 2 / prior + 625 * windows / patch
+    direct = hot + land @ (changed / (625 * windows))
+    spread = (squares - changed**2 / windows) / (windows - 1)
+    error = (hot_variance + land**2 @ (spread * windows / (625 * windows) ** 2)) ** 0.5
+    by_hand = {
+        "q": rate, "W q": share * rate, "E_hot": hot, "V_hot": hot_variance, "d": patch, "mu": prior, "a": a, "b": b,
+        "w a/b": land * a / b, "V": hot_variance + land**2 @ (a / b**2), "high_t": direct * np.exp(t.ppf(0.975, 500) * error / direct),
+    }  # fmt: skip
+    for name, value in by_hand.items():
+        assert _printed(name) == pytest.approx(value, rel=1e-5), name
+    km2 = [
+        float(number) for number in re.search(r"that is ([\d.]+) km2, from ([\d.]+) to ([\d.]+) km2", EXAMPLE).groups()
+    ]
+    assert km2 == [round(5000 * share, 1) for share in (found.value, found.low, found.high)]
+
+
+def test_the_page_names_the_constants_of_the_code():
+    text = " ".join(PAGE.split())
+
+    def listed(shares, last=" and "):
+        *first, end = (f"{100 * share:g}" for share in shares)
+        return ", ".join(first) + last + end + " %"
+
+    said = [
+        f"**more than {100 * interpreters.MOST_FALSE:g} %** of the stable points",
+        f"**more than {100 * interpreters.MOST_REPEATED:g} %** of the calls of change that the third reading rejected",
+        f"judged from {interpreters.LEAST_REJECTED} rejected calls on",
+        f"half-width more than {RELIABLE:g} of the value; or coverage below {COVERAGE_MIN:g}; or change of fewer than three years of less than {100 * RARE_SHARE:g} %",
+        *(f"| {100 * share:.0f} % |" for share in sample.GAIN_SHARES.values()),
+        listed(sample.STOCK_SHARES) + " of the points",
+        listed(sample.WINDOW_SHARES) + " of the windows",
+        listed(sample.POINT_SHARES.values()) + " of the points",
+        ", ".join(f"{cut:g}" for cut in sample.STOCK_CUTS[:-1]) + f" and {sample.STOCK_CUTS[-1]:g}",
+        f"Gaussian of {sample.SMOOTHING:g} cells",
+        f"at {sample.POINT_S} s a point and {sample.WINDOW_S} s a window",
+        f"s = {', '.join(f'{rate:.2f}' for rate in GAIN.cold_rates)}",
+        f"s = {', '.join(f'{rate:.2f}' for rate in LOSS.cold_rates)}",
+        f"max({LOSS.least_patch:g}, (Q + {LOSS.patch_cells * LOSS.patch_weight:g}) / (X + {LOSS.patch_weight:g}))",
+        f"max({GAIN.least_patch:g}, (Q + {GAIN.patch_cells * GAIN.patch_weight:g}) / (X + {GAIN.patch_weight:g}))",
+    ]
+    assert [words for words in said if words not in text] == []
