@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from testsuite import TOOLS, TOP
+from testsuite.doc_commands import commands_of, is_grass
 from tools.docs.build import options_of
 from tools.docs.conf import restructured
 from tools.pages import html_of
@@ -131,6 +132,61 @@ def test_fields_of_a_docstring_become_a_list():
     ]  # fmt: skip
 
 
+WRITTEN = ["README.md", *(str((_folder(page) / f"{page}.md").relative_to(TOP)) for page in PAGES),
+           *(str(path.relative_to(TOP)) for path in sorted((TOP / "doc").glob("*.md")))]  # fmt: skip
+"""Pages whose commands people copy."""
+GENERAL = {"--overwrite", "--verbose", "--quiet", "--help", "--debug"}
+"""Flags of every tool."""
+
+
+def _choices(script: str) -> dict[str, set[str]]:
+    """Return the values that an option accepts, where its head lists them."""
+    heads = re.findall(r"^# %option.*\n((?:# % .*\n)*?)# %end", script, re.M)
+    entries = [dict(line.split(": ", 1) for line in re.findall(r"^# % (\w+: .+)$", head, re.M)) for head in heads]
+    return {one["key"]: set(one["options"].split(",")) for one in entries if "key" in one and "options" in one}
+
+
+def _is_range(choices: set[str]) -> bool:
+    return any(re.fullmatch(r"-?[\d.]+-[\d.]*", choice) for choice in choices)
+
+
+@pytest.mark.parametrize("page", WRITTEN)
+def test_commands_of_a_page_use_options_that_exist(page):
+    for name, *words in commands_of(TOP / page):
+        if name not in TOOLS:
+            continue
+        script = (TOP / name / f"{name}.py").read_text(encoding="utf-8")
+        known, choices = {key for key, _, _ in options_of(script)} | GENERAL, _choices(script)
+        for word in words:
+            key, _, value = word.partition("=")
+            flags = [f"-{letter}" for letter in word[1:]] if re.fullmatch("-[a-z]+", word) else [key]
+            assert word == "..." or set(flags) <= known, f"{page}: {name} {word}"
+            if key in choices and not _is_range(choices[key]):
+                assert set(value.split(",")) <= choices[key], f"{page}: {name} {word}"
+
+
+def test_recipes_and_tutorial_use_every_tool():
+    for page in ("doc/tutorial.md", "doc/recipes.md"):
+        assert {words[0] for words in commands_of(TOP / page)} >= set(TOOLS), page
+
+
+def test_what_a_step_of_the_recipes_reads_was_made_before():
+    """By a step before it, or by people: these files are named in the text."""
+    made = {
+        "clcplus_2018.tif",
+        "NUTS_RG_01M_2024_3035.geojson",
+        "first.csv",
+        "second.csv",
+        "third.csv",
+        "sample/design.json",
+    }
+    for words in commands_of(TOP / "doc" / "recipes.md"):
+        options = dict(word.split("=", 1) for word in words if is_grass(words) and "=" in word)
+        for key in ("input", "model", "labels", "zones", "composites", "design", "sample"):
+            assert not options.get(key) or set(options[key].split(",")) <= made, words
+        made.add(options.get("output", ""))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
 def test_options_on_the_site_are_those_of_the_tool(tool, grass_exec):
@@ -167,7 +223,8 @@ def test_hooks_run_what_make_check_runs():
     config = yaml.safe_load((TOP / ".pre-commit-config.yaml").read_text())
     hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
     assert all(hook["language"] == "system" for hook in hooks)
-    recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", (TOP / "dev.mk").read_text(), re.M)[1]
+    makefile = (TOP / "dev.mk").read_text()
+    recipe = "".join(re.search(rf"^{target}:.*\n((?:\t.*\n)+)", makefile, re.M)[1] for target in ("lint", "check"))
     commands = [line.strip().lstrip("@").replace("$(PYTHON3)", "tools/in-venv python3") for line in recipe.splitlines()]
     assert [hook["entry"] for hook in hooks] == [c for c in commands if not c.startswith("tools/setup.sh")]
 
