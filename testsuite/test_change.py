@@ -815,7 +815,7 @@ def test_a_method_of_another_file_runs_without_a_change_to_the_stage(three_years
         {
             "input": "lc", "classes": "", "shares": "", "years": "", "legend": "", "zones": "nuts", "column": "NUTS_ID",
             "nuts_version": "2024", "output": str(out), "prefix": "ch", "definition": "", "method": "", "vintage": "2026-01-01",
-            "format": "plain", "population": "", "previous": "",
+            "format": "plain", "population": "", "previous": "", "design": "", "sample": "",
         },
         {"n": False},
     )  # fmt: skip

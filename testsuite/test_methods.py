@@ -27,7 +27,7 @@ BASE = {"zones": "nuts", "output": Path("table"), "vintage": date(2026, 1, 1)}
 OPTIONS = {
     "input": "lc", "classes": "", "shares": "", "years": "", "legend": "", "zones": "nuts", "column": "NUTS_ID",
     "nuts_version": "2024", "output": "~/table", "prefix": "change", "definition": "", "method": "", "vintage": "", "format": "plain",
-    "population": "", "previous": "",
+    "population": "", "previous": "", "design": "", "sample": "",
 }  # fmt: skip
 
 
