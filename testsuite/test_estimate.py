@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from imperviouslib.core import interpreters, sample
+from imperviouslib.core import interpreters, sample, survey
 from imperviouslib.core.estimate import (
     GAIN,
     LOSS,
@@ -231,7 +231,8 @@ def test_the_page_names_the_constants_of_the_code():
         f"judged from {interpreters.LEAST_REJECTED} rejected calls on",
         f"half-width more than {RELIABLE:g} of the value; or coverage below {COVERAGE_MIN:g}; or change of fewer than three years of less than {100 * RARE_SHARE:g} %",
         *(f"| {100 * share:.0f} % |" for share in sample.GAIN_SHARES.values()),
-        listed(sample.STOCK_SHARES) + " of the points",
+        ", ".join(f"{one:g}" for one in sample.STOCK_DEVIATIONS[:-1]) + f" and {sample.STOCK_DEVIATIONS[-1]:g}.",
+        f"fewer than {survey.LEAST_FOR_PART} points nothing shorter",
         listed(sample.WINDOW_SHARES) + " of the windows",
         listed(sample.POINT_SHARES.values()) + " of the points",
         ", ".join(f"{cut:g}" for cut in sample.STOCK_CUTS[:-1]) + f" and {sample.STOCK_CUTS[-1]:g}",

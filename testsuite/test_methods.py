@@ -44,7 +44,7 @@ def test_every_method_is_in_the_schema():
     ranks = [method_facts(code).rank for code in SCHEMA["methods"]]
     assert len(set(ranks)) == len(ranks)
     # The least preferred first.
-    assert codes_of(known_methods()) == ["mapped_raw", "mapped_consistent", "mapped_series"]
+    assert codes_of(known_methods()) == ["mapped_raw", "mapped_consistent", "mapped_series", "assisted", "estimated"]
 
 
 def test_settings_are_parsed_once():

@@ -154,14 +154,24 @@ def combined_change(
         return mean, float(hot_variance.sum() + np.square(share) @ (successes / np.square(exposure)))
 
     mean, variance = moments(1.0)
-    high = max(_gamma_limit(_HIGH, *moments(CAUTION)), _design_limit(hot, hot_variance, points.n, windows))
+    cautious = _gamma_limit(_HIGH, *moments(CAUTION))
+    plain = _by_windows_alone(hot, hot_variance, points.n, windows)
     # Where nothing was seen to change, there may be no change.
     seen = points.hits.sum() + windows.changed.sum() > 0
-    return Estimate(mean, _gamma_limit(_LOW, mean, variance) if seen else 0.0, high)
+    low = _gamma_limit(_LOW, mean, variance) if seen else 0.0
+    if plain is not None and plain.value > cautious:
+        # The windows contradict the prior: the score does not tell where change is. The interval spans both.
+        return Estimate(plain.value, min(low, plain.low), plain.high)
+    return Estimate(mean, low, max(cautious, plain.high if plain else 0.0))
 
 
-def _design_limit(hot: float, hot_variance: np.ndarray, n: np.ndarray, windows: Windows) -> float:
-    """Return the upper limit from the spread between the windows alone, on a logarithmic scale with Satterthwaite's degrees of freedom."""
+def _by_windows_alone(
+    hot: float, hot_variance: np.ndarray, n: np.ndarray, windows: Windows
+) -> Estimate | None:  # fmt: skip
+    """Estimate from the counts of the windows without a prior; limits on a logarithmic scale with Satterthwaite's degrees of freedom.
+
+    Returns: None where nothing was seen to change, or a stratum has one window
+    """
     from scipy.stats import t
 
     there = windows.share > 0
@@ -169,27 +179,30 @@ def _design_limit(hot: float, hot_variance: np.ndarray, n: np.ndarray, windows: 
         values[there] for values in (windows.share, windows.n, windows.cells, windows.changed, windows.squares)
     )
     if (number < 2).any():
-        return 0.0
+        return None
     value = hot + float(share @ (changed / cells))
     spread = (squares - np.square(changed) / number) / (number - 1)
     variance = np.concatenate([hot_variance, np.square(share) * spread * number / np.square(cells)])
     freedom = np.concatenate([n, number]) - 1
     total = float(variance.sum())
     if total <= 0 or value <= 0:
-        return 0.0
+        return None
     degrees = np.clip(total**2 / float((np.square(variance) / np.maximum(freedom, 1)).sum()), *_FREEDOM)
-    return value * math.exp(float(t.ppf(_HIGH, degrees)) * math.sqrt(total) / value)
+    factor = math.exp(float(t.ppf(_HIGH, degrees)) * math.sqrt(total) / value)
+    return Estimate(value, value / factor, value * factor)
 
 
-def point_change(points: HotPoints, cold: np.ndarray) -> Estimate:
+def point_change(points: HotPoints, cold: np.ndarray, *, part: float = 1.0) -> Estimate:
     """Estimate the share of land that changed from points alone.
 
     points : of all strata of the area, hot and cold
     cold : array (stratum), prior share of change in a cold stratum relative to that of all hot ones together; 0 marks a hot stratum.
-    Give each cold stratum the same order of magnitude: the prior decides what is assumed where no point was hit.
+    The prior decides what is assumed where no point was hit.
+    part : length of the period as a share of the whole span of the sample
     """
     is_hot = cold == 0
-    own = (points.hits + 0.5) / (points.n + 1)
+    prior_hits = 0.5 * part
+    own = (points.hits + prior_hits) / (points.n + 2 * prior_hits)
     expected = float((points.share * own)[is_hot].sum())
 
     def moments(caution: float) -> tuple[float, float]:
@@ -198,7 +211,7 @@ def point_change(points: HotPoints, cold: np.ndarray) -> Estimate:
         mirrored = prior >= 0.5
         rare = np.where(mirrored, 1 - prior, prior)
         hits = np.where(mirrored, points.n - points.hits, points.hits)
-        successes, total = 0.5 + hits, 0.5 / rare + points.n
+        successes, total = prior_hits + hits, prior_hits / rare + points.n
         rate = successes / total
         variance = float(np.square(points.share) @ (rate * (1 - rate) / (total + 1)))
         return float(points.share @ np.where(mirrored, 1 - rate, rate)), variance

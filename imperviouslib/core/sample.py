@@ -47,7 +47,8 @@ STOCK_CUTS = (0.02, 0.1, 0.3, 0.7, 0.95)
 GAIN_SHARES = {"G1": 0.14, "G2": 0.36, "G3": 0.50}
 LOSS_SHARES = {"L1": 0.5, "L2": 0.5}
 WINDOW_SHARES = (0.4, 0.4, 0.2)
-STOCK_SHARES = (0.28, 0.08, 0.09, 0.26, 0.24, 0.05)
+STOCK_DEVIATIONS = (0.10, 0.30, 0.40, 0.45, 0.45, 0.30)
+"""Expected deviation of the map's errors in each stratum of stock points; points are shared out by land times deviation."""
 POINT_SHARES = {
     "G1": 0.05, "G2": 0.12, "L1": 0.04, "G3": 0.18, "L2": 0.05, "G4": 0.18, "mixed": 0.07, "sealed": 0.08, "U1": 0.12, "U2": 0.11,
 }  # fmt: skip
@@ -264,7 +265,7 @@ class Frame:
             order = np.argsort(codes.ravel(), kind="stable")
             return np.split(order, np.cumsum(np.bincount(codes.ravel(), minlength=most + 1))[:-1])
 
-        return split(self.cells, len(STRATA)), split(self.stock, len(STOCK_SHARES))
+        return split(self.cells, len(STRATA)), split(self.stock, len(STOCK_DEVIATIONS))
 
     @cached_property
     def windows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -297,7 +298,9 @@ class Frame:
         limits = (0.0, *STOCK_CUTS, 1.0)
         names = [f"{a:g}-{b:g}" for a, b in pairwise(limits)]
         if stock_cells is None:
-            found["stock"] = self._draw_cells("stock", names, by_stock[1:], STOCK_SHARES, sizes.stock, rng, units)
+            weights = np.array([len(pool) for pool in by_stock[1:]]) * STOCK_DEVIATIONS
+            by_land = [float(share) for share in weights / weights.sum()]
+            found["stock"] = self._draw_cells("stock", names, by_stock[1:], by_land, sizes.stock, rng, units)
         else:
             found["stock"] = self._take_cells(names, by_stock[1:], stock_cells, units)
         return AreaSample(found, units)

@@ -29,6 +29,8 @@ from imperviouslib.core.interpreters import Settled, States
 from imperviouslib.core.sample import COLD_RATES, POINT_SHARES
 
 YearPair = tuple[int, int]
+LEAST_FOR_PART = 600
+"""With fewer points alone, change is not estimated for less than half of the time: its intervals hold the truth too seldom."""
 LEAST = 2
 """Units that must be read in each stratum; with fewer there is no estimate."""
 
@@ -79,14 +81,16 @@ class Survey:
         now, whole = points(pair), points(self.span)
         if now is None or whole is None:
             return None
+        part = (pair[1] - pair[0]) / (self.span[1] - self.span[0])
         if not area.has_windows:
+            if part < 0.5 and now.n.sum() < LEAST_FOR_PART:
+                return None
             names = list(POINT_SHARES)
             cold = np.array([COLD_RATES.get(name, 0.0) for name in names])
-            return point_change(now, cold[area.shares(purpose) > 0])
+            return point_change(now, cold[area.shares(purpose) > 0], part=part)
         windows, all_windows = (self._windows(number, purpose, of, before, after) for of in (pair, self.span))
         if windows is None or all_windows is None:
             return None
-        part = (pair[1] - pair[0]) / (self.span[1] - self.span[0])
         return combined_change(now, windows, direction, part=part, whole=(whole, all_windows))
 
     def _points(self, area: int, purpose: str, pair: YearPair, before: int, after: int) -> HotPoints | None:

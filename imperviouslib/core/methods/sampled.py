@@ -11,7 +11,7 @@ from imperviouslib.core.figures import YearPair
 from imperviouslib.core.legend import ARTIFICIAL
 from imperviouslib.core.mapkinds import ClassMaps, ShareMaps, Work
 from imperviouslib.core.methods.base import Method
-from imperviouslib.core.sample import STOCK_SHARES
+from imperviouslib.core.sample import STOCK_DEVIATIONS
 from imperviouslib.core.survey import MappedLand, Survey, split_stock_codes
 from imperviouslib.core.table import NO_SAMPLE, Flow, Stock
 
@@ -46,7 +46,7 @@ def measure_land(work: Work, survey: Survey) -> MappedLand:
     codes = [survey.stock_map, *work.zone_maps.values()]
     shape = (size, areas)
     land = MappedLand(
-        cells=np.zeros((*shape, len(STOCK_SHARES)), np.int64),
+        cells=np.zeros((*shape, len(STOCK_DEVIATIONS)), np.int64),
         seen={year: np.zeros(shape) for year in years},
         sealed={year: np.zeros(shape) for year in years},
         gain={pair: np.zeros(shape) for pair in pairs},
@@ -63,7 +63,7 @@ def measure_land(work: Work, survey: Survey) -> MappedLand:
         for number, cats in enumerate([np.zeros_like(area), *(part[inside] for part in whole[1:])]):
             counted = (cats > 0) | (number == 0)
             at = cats[counted] * areas + area[counted]
-            land.cells += np.bincount(at * len(STOCK_SHARES) + stratum[counted], minlength=land.cells.size).reshape(
+            land.cells += np.bincount(at * len(STOCK_DEVIATIONS) + stratum[counted], minlength=land.cells.size).reshape(
                 land.cells.shape
             )
             for year in years:
