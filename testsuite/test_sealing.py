@@ -119,6 +119,20 @@ def test_amounts_are_sums_of_probabilities():
     assert found["2017-2019"]["methods"]["series"]["km2"] == pytest.approx(1.6 * 0.0004)
 
 
+def test_squares_compare_sums_where_half_of_a_square_is_ground():
+    true = np.zeros((4, 7), bool)
+    true[0, 0] = true[0, 2] = true[1, 3] = true[3, 6] = True
+    ground = np.ones(true.shape, bool)
+    ground[2:, :2] = [[1, 0], [0, 0]]
+    p = np.where(true, 0.5, 0.0)
+    p[0, 0] = 1.0
+    found = sealing.judge_squares({"series": p, "raw": np.zeros(p.shape)}, true, ground, side=2)
+    # The lower left square has one cell of ground of four; those in the last column have two of four.
+    assert found["squares"] == 7
+    sums, cells = [1.0, 2 * 0.5, 0, 0, 0, 0, 0.5], [1, 2, 0, 0, 0, 0, 1]
+    assert found["correlation"] == {"series": pytest.approx(np.corrcoef(sums, cells)[0, 1]), "raw": None}
+
+
 def test_stock_counts_known_cells_only():
     found = sealing.judge_stock(np.array([1, 1, 3, 0, 1, 4]), np.array([1, 0, 1, 1, 1, 0], bool))
     assert found == {"iou": 2 / 4, "bias": (3 - 3) / 3}

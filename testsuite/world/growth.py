@@ -23,8 +23,8 @@ from testsuite.world.spec import FINE_M, Spec
 if TYPE_CHECKING:
     from testsuite.world.land import Land
 
-KINDS = {"works": 0.40, "homes": 0.30, "row": 0.08, "infill": 0.10, "road": 0.07, "farm": 0.05}
-"""What is built, as shares of the newly sealed land of an average year."""
+KINDS = {"works": 0.50, "homes": 0.38, "row": 0.02, "infill": 0.015, "road": 0.05, "farm": 0.035}
+"""What is built, as shares of the newly sealed land of an average year: so that it lies together as in real maps of change (newland.py)."""
 CLEARED = 0.12
 """Sealed land that becomes green in a year, as a share of the net growth."""
 REBUILT = 0.35
@@ -63,8 +63,10 @@ def grow(land: Land, spec: Spec, plan: LandPlan) -> None:
     builder = Builder(land, spec, plan)
     for year in range(spec.years[0] + 1, spec.years[-1] + 1 + AHEAD):
         builder.build(year)
-        if year <= spec.years[-1]:
+        if year <= spec.years[-1] + 1:
+            # Rubble lies there for some months before.
             builder.renew(year, spec.growth * REBUILT, clear=False)
+        if year <= spec.years[-1]:
             builder.renew(year, spec.growth * CLEARED, clear=True)
     builder.changes.write(land)
 
@@ -166,9 +168,9 @@ def draw_street(u, v, lot: Lot, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_hall(u, v, lot: Lot, rng: np.random.Generator) -> np.ndarray:
-    """Draw a hall or a shop with its yard and car park, or a yard without a building, with a strip of grass around it."""
+    """Draw a hall or a shop with its yard and car park, or a yard without a building, with strips of grass at its edges."""
     new = np.full(len(u), _one(YARDS, rng), np.uint8)
-    edge, kind = rng.uniform(2, 7), rng.random()
+    edge, kind = rng.uniform(0, 6), rng.random()
     front = rng.uniform(0.40, 0.60) * lot.depth if kind < 0.3 else rng.uniform(8, 22)
     # The car park may have another pavement than the yard behind.
     new[v < front] = _one(YARDS, rng)
@@ -179,33 +181,39 @@ def draw_hall(u, v, lot: Lot, rng: np.random.Generator) -> np.ndarray:
             # Several small halls instead of one.
             new[(v > front) & (u % rng.uniform(28, 45) < 9)] = new[0]
             new[(v > front) & (u > left + 0.5 * lot.length)] = _one(YARDS, rng)
-    grass = (u < edge) | (u > lot.length - edge) | (v > lot.depth - edge)
-    if rng.random() < 0.5:
-        grass |= v < 5
+    grass = v > lot.depth - edge
+    # On a side without grass the yard meets that of the neighbour.
+    for side, share in ((u, 0.4), (lot.length - u, 0.4), (v, 0.3)):
+        if rng.random() < share:
+            grass |= side < edge
     new[grass] = _one(GREENS, rng)
     return new
 
 
 def draw_home(u, v, lot: Lot, rng: np.random.Generator) -> np.ndarray:
-    """Draw a house with a garden, a drive and sometimes a paved terrace."""
+    """Draw a house with a paved drive or front yard, a garden behind, and sometimes a paved terrace."""
     new = np.full(len(u), CODE["garden"] if rng.random() < 0.7 else CODE["lawn"], np.uint8)
-    front = rng.uniform(3, 8)
-    wide, deep = min(lot.length - 4, rng.uniform(10, 15)), rng.uniform(10, 14)
-    left = rng.uniform(1, max(1.5, lot.length - wide - 3))
+    front = rng.uniform(3, 7)
+    wide, deep = min(lot.length - 1, rng.uniform(10, 16)), rng.uniform(10, 14)
+    left = rng.uniform(0, max(0.5, lot.length - wide - 1))
     ground = _one(YARDS, rng)
+    drive = lot.length if rng.random() < 0.65 else left + 5
+    new[(u < drive) & (v < front)] = ground
     new[(u < left + 4) & (v < front + rng.uniform(4, 12))] = ground
-    if rng.random() < 0.35:
-        new[(u > left) & (u < left + wide) & (v > front + deep) & (v < front + deep + 4)] = ground
+    if rng.random() < 0.5:
+        new[(u > left) & (u < left + wide) & (v > front + deep) & (v < front + deep + rng.uniform(3, 6))] = ground
     new[(u > left) & (u < left + wide) & (v > front) & (v < front + deep)] = _one(HOME_ROOFS, rng)
     return new
 
 
 def draw_flats(u, v, lot: Lot, rng: np.random.Generator) -> np.ndarray:
-    """Draw a block of flats or terraced houses: one long roof, parking in front, a lawn behind."""
+    """Draw a block of flats or terraced houses: one long roof, parking in front and sometimes behind, a lawn at the back."""
     new = np.full(len(u), CODE["lawn"] if rng.random() < 0.6 else CODE["garden"], np.uint8)
-    front = rng.uniform(5, 12)
+    front, deep = rng.uniform(5, 12), rng.uniform(10, 15)
     new[v < front] = _one(YARDS, rng)
-    new[(u > 2) & (u < lot.length - 2) & (v > front) & (v < front + rng.uniform(10, 14))] = _one(HOME_ROOFS, rng)
+    if rng.random() < 0.6:
+        new[(v > front + deep) & (v < front + deep + rng.uniform(4, 10))] = _one(YARDS, rng)
+    new[(v > front) & (v < front + deep)] = _one(HOME_ROOFS, rng)
     return new
 
 
@@ -339,7 +347,7 @@ class Builder:
     def _works(self, rng: np.random.Generator, year: int, left_m2: float) -> list[Lot]:
         """Lay out a commercial estate: a street that leaves a main road, with lots on both sides, built from the road on."""
         scale = float(np.clip(math.sqrt(left_m2 / 25_000), 0.3, 1))
-        if self.estates and rng.random() < 0.45:
+        if self.estates and rng.random() < 0.3:
             # Beside an estate of earlier years.
             old = self.estates[int(rng.integers(len(self.estates)))]
             frame = old.moved(rng.uniform(0, 60), rng.choice([-1, 1]) * rng.uniform(120, 260) * scale)
@@ -348,7 +356,7 @@ class Builder:
             if at is None:
                 return []
             frame = self._road_frame(at).moved(0, 0, rng.choice([-1, 1]) * math.pi / 2 + rng.normal(0, 0.06))
-        length, depth = rng.uniform(180, 600) * scale, rng.uniform(60, 130) * scale
+        length, depth = _between(rng, 50, 480) * scale, _between(rng, 45, 130) * scale
         frame = frame.moved(10, 0)
         if self._free(frame.moved(0, -depth - 5), length, 2 * depth + 10) < 0.8:
             return []
@@ -377,8 +385,9 @@ class Builder:
         scale = float(np.clip(math.sqrt(left_m2 / 12_000), 0.35, 1))
         # Along the edge of the town, or across it.
         turn = math.atan2(self.slope[0][row, col], self.slope[1][row, col]) + rng.choice([0, 1, 1]) * math.pi / 2
-        length, depth = rng.uniform(80, 280) * scale, rng.uniform(22, 32)
-        streets = int(np.clip(rng.integers(1, 5) * scale, 1, 4))
+        flats = rng.random() < 0.5
+        length, depth = _between(rng, 45, 300) * scale, rng.uniform(19, 26) if flats else rng.uniform(17, 22)
+        streets = int(np.clip(rng.choice(4, p=(0.55, 0.25, 0.12, 0.08)) + 1, 1, 4 * scale))
         pitch = 2 * depth + 6
         frame = Frame((col + 0.5) * COARSE_M, (row + 0.5) * COARSE_M, turn + rng.normal(0, 0.15))
         frame = frame.moved(-length / 2, -streets * pitch / 2)
@@ -386,7 +395,7 @@ class Builder:
             return []
         bend = rng.normal(0, 0.35) / length
         begin = year - rng.uniform(0.5, 2.0)
-        draw = draw_flats if rng.random() < 0.15 else draw_home
+        draw = draw_flats if flats else draw_home
         lots = []
         for street in range(streets):
             first = year + int(street * rng.uniform(0, 1.2))
@@ -398,14 +407,16 @@ class Builder:
                 spine = _bent(frame, bend, 0, 0)
                 lots.append(Lot(spine.moved(-3, (street - 0.5) * pitch), 6, pitch, draw_street, first, begin, 0.5))
             for side in (-1, 1):
-                u = 4.0
+                u, later = 4.0, 0
                 while u < reach - 12:
-                    wide = rng.uniform(16, 27) if draw is draw_home else rng.uniform(30, 60)
+                    wide = rng.uniform(30, 60) if flats else rng.uniform(13, 20)
+                    # Neighbouring houses are mostly built together.
+                    if u < 5 or rng.random() < wide / 90:
+                        later = int(rng.choice(3, p=(0.7, 0.2, 0.1)))
                     at = _bent(middle, bend, u + wide / 2, 0)
                     corner = at.moved(-wide / 2, 3) if side > 0 else at.moved(wide / 2, -3, math.pi)
-                    ready = first + int(rng.choice(3, p=(0.4, 0.4, 0.2)))
                     what = draw_grass if rng.random() < 0.05 else draw
-                    lots.append(Lot(corner, wide, depth, what, ready, begin, 0.8))
+                    lots.append(Lot(corner, wide, depth, what, first + later, begin, 0.8))
                     u += wide
         return lots
 
@@ -418,16 +429,15 @@ class Builder:
         lots = []
         sides = (-1, 1) if rng.random() < 0.4 else (int(rng.choice([-1, 1])),)
         for side in sides:
-            at = int(self.point[start])
-            for _ in range(int(rng.integers(2, 8))):
-                wide, depth = rng.uniform(20, 30), rng.uniform(28, 42)
+            at, ready = int(self.point[start]), year + int(rng.random() < 0.3)
+            for _ in range(int(rng.integers(3, 10))):
+                wide, depth = rng.uniform(15, 24), rng.uniform(22, 34)
                 if at + 20 >= len(road.x):
                     break
                 frame = _road_frame(road, at)
                 v = road.half_m + 3
                 corner = frame.moved(-wide / 2, v) if side > 0 else frame.moved(wide / 2, -v, math.pi)
                 if self._free(corner, wide, depth) > 0.85:
-                    ready = year + int(rng.choice(3, p=(0.6, 0.25, 0.15)))
                     lots.append(Lot(corner, wide, depth, draw_home, ready, ready - rng.uniform(0.5, 1.3)))
                 at += int(wide / 2.5) + 1
         return lots
@@ -438,7 +448,7 @@ class Builder:
             return []
         row, col = np.unravel_index(int(rng.choice(self.gardens)), self.plan.town.shape)
         x, y = ((n + rng.random()) * COARSE_M for n in (col, row))
-        wide = float(np.clip(rng.uniform(12, 28), 9, max(9, math.sqrt(2 * left_m2))))
+        wide = float(np.clip(rng.uniform(12, 36), 9, max(9, math.sqrt(2 * left_m2))))
         frame = Frame(x, y, self.plan.turn_at(x, y) + rng.integers(4) * math.pi / 2)
         draw = draw_flats if wide > 24 else draw_home
         return [Lot(frame, wide, 1.1 * wide, draw, year, year - rng.uniform(0.5, 1.0), 0.6)]
@@ -464,7 +474,7 @@ class Builder:
         end = int(rng.choice(other))
         ahead = np.array([self.x[end] - x, self.y[end] - y])
         length = float(np.hypot(*ahead))
-        half = float(rng.choice([3.6, 4.5, 5.5]))
+        half = float(rng.choice([5, 7, 9]))
         if 2 * half * length > left_m2:
             return []
         t = np.linspace(0, 1, int(length / 2.5))
@@ -533,6 +543,11 @@ class Builder:
         new = np.full(int(at.sum()), CODE["asphalt_new"], np.uint8)
         self.changes.add((cells[0][at], cells[1][at]), new, year, "asphalt_new", year, year)
         return float(at.sum() * FINE_M**2)
+
+
+def _between(rng: np.random.Generator, least: float, most: float) -> float:
+    """Draw a size; small ones are as frequent as large ones for their logarithm."""
+    return math.exp(rng.uniform(math.log(least), math.log(most)))
 
 
 def _road_frame(road: Road, point: int) -> Frame:

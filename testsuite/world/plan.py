@@ -91,9 +91,18 @@ class Blocks:
 
 
 HOUSE_ROOFS = Mix(
-    ("roof_tile", "roof_cement", "roof_dark", "roof_metal", "roof_bright"), (0.58, 0.12, 0.20, 0.06, 0.04)
+    ("roof_tile", "roof_cement", "roof_dark", "roof_metal", "roof_bright", "roof_gravel", "roof_solar"),
+    (0.56, 0.11, 0.18, 0.06, 0.04, 0.02, 0.03),
 )
-WORKS_ROOFS = Mix(("hall", "roof_bright", "roof_white", "roof_metal", "roof_dark"), (0.52, 0.13, 0.04, 0.14, 0.17))
+WORKS_ROOFS = Mix(
+    ("hall", "roof_bright", "roof_white", "roof_metal", "roof_dark", "roof_membrane", "roof_gravel", "roof_solar"),
+    (0.46, 0.12, 0.04, 0.13, 0.14, 0.04, 0.04, 0.03),
+)
+YARDS = Mix(("asphalt_new", "asphalt", "concrete", "pavers", "paving"), (0.04, 0.31, 0.13, 0.06, 0.46))
+CAR_PARKS = Mix(("asphalt_new", "asphalt", "concrete", "pavers"), (0.08, 0.62, 0.24, 0.06))
+STREETS = Mix(("asphalt_new", "asphalt", "paving"), (0.08, 0.72, 0.20))
+RESURFACED = 0.08
+"""Share of the roads of the first year that have fresh asphalt. Like the few new roofs and pavers above it is an estimate."""
 
 
 class LandPlan:
@@ -222,7 +231,7 @@ class LandPlan:
             self._draw_road(rng, p[0] + 150, end + np.array([0, 1500]), 5.0, 2)
 
     def _draw_road(self, rng, start, end, half_m: float, code: int) -> None:
-        """Stamp a winding road (code 1, also kept in `roads`) or railway (2) of half width `half_m` into the 5 m lattice."""
+        """Stamp a winding road (code 1, with fresh asphalt 5; also kept in `roads`) or railway (2) of half width `half_m` into the 5 m lattice."""
         length = float(np.hypot(*(end - start)))
         t = np.linspace(0, 1, max(8, int(length / 2.5)))
         knots = np.linspace(0, 1, 9)
@@ -234,7 +243,19 @@ class LandPlan:
         road = Road(x - self.west, self.north - y, half_m)
         self.stamps[road.cells(self.shape)] = code
         if code == 1:
+            self._resurface(road)
             self.roads.append(road)
+
+    def _resurface(self, road: Road) -> None:
+        """Give some stretches of a road fresh asphalt."""
+        rng = self.spec.rng("resurfaced", len(self.roads))
+        first = 0
+        while first < len(road.x):
+            points = int(rng.uniform(80, 400))
+            if rng.random() < RESURFACED:
+                part = slice(first, first + points)
+                self.stamps[Road(road.x[part], road.y[part], road.half_m).cells(self.shape)] = 5
+            first += points
 
     def _dig_pits_and_lakes(self, rng: np.random.Generator) -> None:
         """Stamp quarries (3, some with water, 4) and lakes (4) into the 5 m lattice."""
@@ -462,10 +483,10 @@ class LandPlan:
         out[works] = CODE["lawn"]
         # The yard of a works has one pavement; each house has its own.
         make = np.where(works, tint, dice * 7 % 1)[paved]
-        out[paved] = np.where(make < 0.35, CODE["asphalt"], np.where(make < 0.5, CODE["concrete"], CODE["paving"]))
+        out[paved] = YARDS.pick(make)
         roof = np.where(works, WORKS_ROOFS.pick(tint), HOUSE_ROOFS.pick(dice))
         out[house] = roof[house]
-        out[lot] = np.where(second[lot] < 0.7, CODE["asphalt"], CODE["concrete"])
+        out[lot] = CAR_PARKS.pick(second[lot])
         court = park & (second > 0.85) & (np.abs(bu - 60) < 22) & (np.abs(bv - 36) < 14)
         green = park & (du + dv > 6)
         out[green] = np.where(
@@ -475,7 +496,7 @@ class LandPlan:
         # Some blocks at the edge stay fields.
         gap = (depth < 0.16) & (fourth < 0.30)
         street = blocks.street & ~gap
-        out[street] = np.where(tint[street] < 0.8, CODE["asphalt"], CODE["paving"])
+        out[street] = STREETS.pick(tint[street])
         out[gap] = old[gap]
         material[r, c] = out
         # Each quarter of a block is an object of its own, even if a roof lies in two of them. Fields keep their parcel.
@@ -488,4 +509,5 @@ class LandPlan:
         material[stamp == 3] = CODE["rock"]
         material[stamp == 4] = CODE["water"]
         material[stamp == 1] = CODE["asphalt"]
+        material[stamp == 5] = CODE["asphalt_new"]
         material[stamp == 2] = CODE["rail"]

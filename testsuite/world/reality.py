@@ -2,7 +2,8 @@
 
 DATA is a folder with packs of real Sentinel-2 pixels and spectra; doc/world.md names their public sources. Missing packs are reported and
 skipped. Compared are, for each class, mean and standard deviation of B04, B11, B12, B8A and correlations (accepted: within 25 %), and for
-each landscape the variogram of B04, B11, B12 at 20 to 320 m (accepted: within a factor of 1.5).
+each landscape the variogram of B04, B11, B12 at 20 to 320 m (accepted: within a factor of 1.5). How new sealed land lies together is printed
+beside maps of real change (newland.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import rasterio
 from scipy import ndimage
 
+from testsuite.world import newland
 from testsuite.world.land import make_land
 from testsuite.world.materials import BANDS as ALL_BANDS
 from testsuite.world.materials import CLASS, CODE, CROPS, MATERIALS
@@ -193,7 +195,46 @@ def _read_near_infrared(folder: Path) -> dict[str, float]:
     return dict(zip(names, values / (1 if values.max() < 2 else 10000), strict=True))
 
 
+def read_new_land(data: Path) -> dict[str, dict[str, float]]:
+    """Measure how new land lies in real maps of change: Parma 2012-2015 (ISPRA), and French cities (OSCD, one or two years)."""
+    parma = sorted((data / "labels_impervious_parma_2012_2015").glob("parma_consumo_suolo_20*.tif"))
+    out = {}
+    if len(parma) == 2:
+        maps = [_read_band(path) == 1 for path in parma]
+        out["Parma, 3 years"] = newland.lying(*maps)
+    for city in ("rennes", "bordeaux", "bercy", "saclay_e", "paris"):
+        for path in sorted((data / "s2_l1c_oscd_france" / city / "cm").glob("*cm.tif")):
+            # 2 is change; nearly all of it is new building.
+            changed = _read_band(path) == 2
+            out[f"{city.capitalize()}, OSCD"] = newland.lying(np.zeros_like(changed), changed)
+    return out
+
+
+def _read_band(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read(1)
+
+
 # ----- the made world
+
+
+def made_new_land(seed: int, size_km: float) -> dict[str, dict[str, float]]:
+    """Measure how new land lies in a made world of seven years: means of its periods of one year and of three years."""
+    spec = Spec(seed=seed, size_km=size_km, years=tuple(range(2017, 2024)))
+    land = make_land(spec)
+    maps = {year: newland.as_mapped(land, year) for year in spec.years}
+    out = {}
+    for length in (1, 3):
+        found = [newland.lying(maps[a], maps[b]) for a, b in newland.periods(spec.years, length)]
+        out[f"made, {length} year{'s' * (length > 1)}"] = {k: float(np.mean([f[k] for f in found])) for k in found[0]}
+    return out
+
+
+def new_land_lines(measured: dict[str, dict[str, float]]) -> list[str]:
+    """Write how new land lies, a line a map."""
+    head = "".join(f"{key:>20}" for key in newland.BOUNDS)
+    lines = [f"{name:<20}" + "".join(f"{one[key]:>20.2f}" for key in newland.BOUNDS) for name, one in measured.items()]
+    return [f"{'new sealed cells':<20}{head}", *lines]
 
 
 class MadeWorld:
@@ -365,6 +406,9 @@ def main(arguments: list[str] | None = None) -> int:
     worlds = [MadeWorld(seed, a.size_km).all() for seed in a.seeds]
     made = {name: average([w[name] for w in worlds if name in w]) for name in set().union(*worlds)}
     print("\n".join(compare(real, made)[0]))
+    new = [made_new_land(seed, a.size_km) for seed in a.seeds]
+    means = {name: {k: float(np.mean([n[name][k] for n in new])) for k in newland.BOUNDS} for name in new[0]}
+    print("\n".join(new_land_lines({**read_new_land(a.data), **means})))
     if a.picture:
         draw(real, made, a.picture)
     return 0

@@ -26,6 +26,8 @@ SHARES = (50, 70, 80, 90)
 """Per cent of the true change for which the share of land to look at is given."""
 CURVE = np.geomspace(1e-4, 1, 81)
 """Shares of land at which the curve is given."""
+SQUARE = 250
+"""Cells a side of the squares whose amounts are compared: 5 km."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,30 @@ def judge_amounts(of: Mapping[str, Chances], sealed: np.ndarray, years: Sequence
     return out
 
 
+def judge_squares(
+    of: Mapping[str, np.ndarray], true: np.ndarray, ground: np.ndarray, side: int = SQUARE
+) -> dict[str, Any]:
+    """Compare the amounts of gain (or loss) of squares with the true ones. of : by method, array (row, col), probabilities; true, ground : (row, col), bool.
+
+    Squares of which less than half is ground are left out.
+    Returns: number of squares; for each method the correlation of its sums with the true cells, None where that is not defined
+    """
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        rows, cols = (np.arange(0, n, side) for n in ground.shape)
+        down = np.add.reduceat(np.where(ground, values, 0).astype(float), rows, axis=0)
+        return np.add.reduceat(down, cols, axis=1).ravel()
+
+    counts = sums(np.ones(ground.shape)) >= side * side / 2
+    expected = {method: sums(values)[counts] for method, values in of.items()}
+    cells = sums(true)[counts]
+
+    def correlation(found: np.ndarray) -> float | None:
+        return float(np.corrcoef(found, cells)[0, 1]) if len(cells) > 2 and np.ptp(found) and np.ptp(cells) else None
+
+    return {"squares": int(counts.sum()), "correlation": {m: correlation(found) for m, found in expected.items()}}
+
+
 def year_pairs(count: int) -> Iterator[tuple[int, int]]:
     """Yield the numbers of neighbouring years, and of the first and the last year if there are more than two."""
     yield from pairwise(range(count))
@@ -199,7 +225,14 @@ def judge_sealing(run: Sealing, ground: np.ndarray) -> dict[str, Any]:
     """Judge the sealed land of a run on some ground. ground : array (row, col), bool. Returns: values for JSON."""
     at = ground & run.known
     truth = run.truth[:, at]
-    out: dict[str, Any] = {"cells": int(at.sum()), "methods": list(run.maps), "stock": {}, "amounts": {}, "events": {}}
+    out: dict[str, Any] = {
+        "cells": int(at.sum()),
+        "methods": list(run.maps),
+        "stock": {},
+        "amounts": {},
+        "squares": {},
+        "events": {},
+    }
     for method, classes in run.maps.items():
         maps = classes[:, at]
         out["stock"][method] = {str(y): judge_stock(m, t) for y, m, t in zip(run.years, maps, truth, strict=True)}
@@ -215,6 +248,8 @@ def judge_sealing(run: Sealing, ground: np.ndarray) -> dict[str, Any]:
         size = object_sizes(year_of_gain(whole) > 0)[at]
         cells = {method: chances.at(at) for method, chances in of.items()}
         out["amounts"][kind] = judge_amounts(cells, whole[:, at], run.years)
+        spans = {method: chances.span for method, chances in of.items()}
+        out["squares"][kind] = judge_squares(spans, ~whole[0] & whole[-1], at)
         events = {m: judge_events(c, whole[:, at], size, run.years) for m, c in cells.items()}
         for one in events.values():
             one["false_to_raw"] = _share(one["false_cells"], events["raw"]["false_cells"])
@@ -229,6 +264,7 @@ def _text(value: float | None, form: str, scale: float = 1.0) -> str:
 
 EXPLAINED = """Gain and loss of sealed land (class artificial): raw differences, persistence rule and series model beside the truth
   marked: cells with a probability of 0.5 and more between the first and the last year; class maps have probabilities of 0 and 1
+  correlation: of the whole span's sums in squares of 5 km with the true areas there
   found: share of the truly changed cells that are marked and dated within one year of the truth
   precision: share of the marked cells that truly changed; top: precision when as many cells are marked as truly changed
   false: marked cells that did not change; / raw: as a part of those of raw differences
@@ -275,6 +311,9 @@ def _amount_lines(result: Mapping[str, Any]) -> list[str]:
             of = (one["methods"][method] for method in result["methods"])
             values = "".join(f"{v['km2']:>13.3f}{_text(v['ratio'], '.2f'):>8}" for v in of)
             out.append(f"  {pair:<12}{one['true_km2']:>9.3f}{values}")
+        squares = result["squares"][kind]
+        columns = "".join(f"{_text(squares['correlation'][m], '.3f'):>21}" for m in result["methods"])
+        out.append(f"  correlation{squares['squares']:>4} of 5 km{columns}")
     return out
 
 
