@@ -108,6 +108,11 @@ def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> S
     unread = len(design.units) - survey.settled.agreement.units
     if unread:
         grass.message(_("{} of {} units of the sample were not read.").format(unread, len(design.units)))
+    once = survey.settled.agreement.units - survey.settled.agreement.twice
+    if once:
+        grass.warning(
+            _("{} units of the sample were read once only. The errors of such readings are not known: do not publish these figures.").format(once)
+        )  # fmt: skip
     return survey
 
 
