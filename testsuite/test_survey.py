@@ -15,6 +15,7 @@ from imperviouslib.core.sample import Frame, Sizes, cell_strata
 from imperviouslib.core.survey import Survey
 from testsuite.sample_ground import GRID, YEARS, make_place, scores_of
 from testsuite.world.interpreter import Errors, read_sample, read_twice
+from testsuite.world.sampling import Place, simulate
 
 SIZES = Sizes(points=200, windows=30, loss=60, stock=100)
 
@@ -312,3 +313,17 @@ def test_a_place_without_change_has_intervals_that_begin_at_zero():
 def test_points_alone_hold_the_truth_with_wider_intervals(place):
     share, width = covered(place, sizes=Sizes(points=300, windows=0, stock=20))
     assert share >= 0.9 and width < 1
+
+
+def test_the_judge_of_samples_counts_what_intervals_hold(place):
+    truth, sealed = place[0], place[1]
+    rows, cols = (np.arange(n) // 130 for n in GRID.shape)
+    zones = 1 + rows[:, np.newaxis] * 2 + cols[np.newaxis, :]
+    found = simulate(Place(YEARS, truth, scores_of(place), sealed, zones, GRID), SIZES, 20)
+    assert found["gain span"]["truth"] == pytest.approx((~truth[0] & truth[-1]).mean())
+    assert 0.8 <= found["gain span"]["coverage"] <= 1 and found["gain span"]["draws"] == 20
+    assert found["regional stock"]["coverage"] >= 0.8 and found["refused"] == found["no estimate"] == 0
+    doubtful = simulate(
+        Place(YEARS, truth, scores_of(place), sealed, zones, GRID), SIZES, 3, errors=Errors(false=0.1), twice=True
+    )
+    assert doubtful["refused"] == 3

@@ -3,9 +3,9 @@
 A scripted interpreter (interpreter.py) reads them. Everything else is the code that offices run: core/sample, core/design, core/interpreters,
 core/survey.
 
-    python -m testsuite.world.sampling FILE.npz [...] [--draws 200] [--points 600 --windows 240 --loss 150 --stock 300] [--json FILE]
+    python -m testsuite.world.sampling --run WORLD RUN [--run WORLD RUN ...] [--draws 200] [--points 600 --windows 240 --loss 150 --stock 300] [--json FILE]
 
-FILE.npz holds `years`, `truth` (year, row, col; bool), `gain` and `loss` (row, col; scores), `sealed` (year, row, col; probabilities), `zones` (row, col; 0 outside).
+WORLD is the folder of a made world, RUN a folder with the maps of r.unet.predict, as the judge reads them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import rasterio
 
 from imperviouslib.core.design import draw
 from imperviouslib.core.errors import InputError
@@ -27,6 +28,8 @@ from imperviouslib.core.interpreters import settle
 from imperviouslib.core.sample import Frame, Scores, Sizes
 from imperviouslib.core.survey import Survey
 from testsuite.world.interpreter import Errors, read_sample, read_twice
+from testsuite.world.judge import read_sealing
+from testsuite.world.reading import read_facts
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,17 @@ class Place:
     grid: Grid
 
     @classmethod
-    def read(cls, path: Path) -> Place:
-        """Read a place from a file as described above."""
-        with np.load(path) as found:
-            sealed = found["sealed"].astype(np.float32)
-            rows, cols = sealed.shape[1:]
-            grid = Grid(4_000_000, 3_000_000, 4_000_000 + 20 * cols, 3_000_000 + 20 * rows)
-            scores = Scores(found["gain"].astype(np.float32), found["loss"].astype(np.float32), sealed.mean(axis=0))
-            years = tuple(int(year) for year in found["years"])
-            return cls(years, found["truth"].astype(bool), scores, sealed, found["zones"], grid)
+    def read(cls, world: Path, run: Path) -> Place:
+        """Read a place; raise ValueError where the run has no maps of histories."""
+        found = read_sealing(world, run)
+        if found is None or found.p_sealed is None:
+            raise ValueError(f"Run '{run}' has no maps of histories. Export all maps of r.unet.predict.")
+        scores = Scores(found.gain["series"].span, found.loss["series"].span, found.p_sealed.mean(axis=0))
+        with rasterio.open(world / "truth" / "zones.tif") as dataset:
+            zones = dataset.read(1)
+        return cls(
+            found.years, found.truth, scores, found.p_sealed, zones, Grid.from_bounds(read_facts(world)["bounds"])
+        )
 
 
 NO_ERRORS = Errors()
@@ -181,7 +186,7 @@ def print_lines(name: str, found: Mapping[str, object]) -> None:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m testsuite.world.sampling", description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--run", nargs=2, action="append", required=True, type=Path, metavar=("WORLD", "RUN"))
     parser.add_argument("--draws", type=int, default=200)
     for field, value in vars(Sizes()).items():
         parser.add_argument(f"--{field}", type=int, default=value)
@@ -194,9 +199,10 @@ def main(words: Sequence[str] | None = None) -> int:
     sizes = Sizes(args.points, args.windows, args.loss, args.stock)
     errors = Errors(args.false, args.patches, args.missed)
     found = {}
-    for path in args.files:
-        found[path.name] = simulate(Place.read(path), sizes, args.draws, errors=errors, twice=args.twice)
-        print_lines(path.name, found[path.name])
+    for world, run in args.run:
+        name = str(world)
+        found[name] = simulate(Place.read(world, run), sizes, args.draws, errors=errors, twice=args.twice)
+        print_lines(name, found[name])
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
