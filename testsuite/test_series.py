@@ -1,5 +1,7 @@
 """The histories of cells: evidence, rates, probabilities, and the spliced examples that the series net learns from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -211,7 +213,7 @@ def test_covers_are_shares_of_pieces_of_every_size():
 
 # Spliced examples
 
-SEALED, GREEN = 9000, 1000
+SEALED, GREEN, BARE = 9000, 1000, 6000
 
 
 @pytest.fixture
@@ -267,6 +269,60 @@ def test_no_example_comes_from_outside_the_ground_or_from_unknown_labels(ground)
     assert [len(cells) for cells in unknown.sources] == [0, 0]
 
 
+@pytest.fixture
+def with_quarry(ground):
+    """The same land with a quarry, whose value is between those of the two classes."""
+    bare = np.zeros(ground.label.shape, bool)
+    bare[20:40, 35:55] = True
+    features = []
+    for plane in ground.features:
+        cut = plane.copy()
+        cut[bare] = BARE
+        features.append(cut)
+    return LabelledSeries(tuple(features), ground.label, ground.ground, ground.mean, ground.deviation, bare)
+
+
+def test_bare_ground_before_a_sealing_does_not_date_it(with_quarry):
+    rng = np.random.default_rng(11)
+    bare_before, bare_alone = 0, 0
+    for _patch in range(40):
+        examples = splice.draw_examples(with_quarry, rng)
+        before, after = examples.features[..., 6], examples.features[..., 9]
+        for pair in range(4):
+            gained, lost = examples.history == 2 + pair, examples.history == 2 + 4 + pair
+            # Never sealed and then bare: a sealing is the end of the bare ground, an unsealing its beginning.
+            assert (after[pair, gained] >= (SEALED + GREEN) / 2 - 1).all() and (before[pair, lost] >= SEALED).all()
+            bare_before += int((before[pair, gained] == BARE).sum())
+        never = examples.history == NEVER
+        first_bare = (before[0, never] != BARE) & (after[:, never] == BARE).any(axis=0)
+        bare_alone += int(first_bare.sum())
+    assert bare_before > 300 and bare_alone > 50
+
+
+def test_bare_ground_counts_where_the_labels_say_that_it_is_not_sealed(with_quarry):
+    everywhere = replace(with_quarry, bare=np.ones(with_quarry.label.shape, bool))
+    assert (everywhere.label[tuple(everywhere.sites.T)] == 0).all()
+    none = replace(with_quarry, bare=None)
+    assert not len(none.sites)
+
+
+def test_some_sealings_look_unusual(ground):
+    """Half of the sealed land is brighter than the other; pieces then lie beyond both."""
+    features = [plane.copy() for plane in ground.features]
+    for plane in features:
+        plane[:60, 60:] += 1000
+    varied = LabelledSeries(tuple(features), ground.label, ground.ground, ground.mean, ground.deviation)
+    assert np.allclose(varied.usual[:, 0], SEALED + 500 + 100 * np.arange(5), atol=60)
+    rng, seen = np.random.default_rng(12), []
+    for _patch in range(40):
+        examples = splice.draw_examples(varied, rng)
+        seen.append(examples.features[0, examples.history == 2, 9])
+    values = np.concatenate(seen)
+    brightest, darkest = SEALED + 1000 + 100, SEALED + 100
+    assert 0.05 < (values > brightest + 1).mean() < 0.5 and values.max() <= brightest + 600
+    assert (values == brightest).any() and (values == darkest).any()
+
+
 def test_a_net_whose_loss_is_not_a_number_is_refused(ground, monkeypatch):
     from imperviouslib.core.errors import TrainingError
     from imperviouslib.edge import seriesnet
@@ -286,7 +342,7 @@ def test_the_net_learns_to_find_and_to_date_spliced_change(ground):
     from imperviouslib.edge import seriesnet
 
     scaled = LabelledSeries(ground.features, ground.label, ground.ground, np.array([5000.0]), np.array([4000.0]))
-    net, shares = seriesnet.fit(scaled, seed=1, steps=60)
+    net, shares = seriesnet.fit(scaled, seed=1, steps=100)
     assert shares.min() > 0 and shares[:2].sum() + 4 * shares[2:].sum() == pytest.approx(1)
     examples = splice.draw_examples(scaled, np.random.default_rng(10))
     logits = seriesnet.run_net(net)(examples.features[:, :, np.newaxis])[..., 0]

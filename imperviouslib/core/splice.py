@@ -5,6 +5,11 @@ So a change is made by *splicing*: from some year on, a small piece of the serie
 green land, a piece of a town is land that was sealed in that year; the reverse is unsealed land; a piece of the same class is a change that
 must not count, such as a new crop or a new roof. Sources are all cells with a label, not those that a model recognises: new halls look like
 nothing that it knows. Splices are far more frequent than change, so their shares never set the rates (core/series.py).
+
+A building site is bare for a year or two before it is sealed, and then looks more like a town than like a field. Quarries, banks and other
+ground without plants, which the labels tell, look like a site. So pieces of these are laid over the years before many of the sealings, and
+after unsealings: a change is then dated by the end of the bare ground. Other pieces are bare for a time and never sealed. The towns of the
+label year lack some of the roofs and pavements that are built today, so the looks of some pieces are moved away from those of usual towns.
 """
 
 from __future__ import annotations
@@ -29,9 +34,16 @@ _CHANGES = 0.65
 """Share of splices whose source is of the other class."""
 _LEAST_CELLS, _MOST_CELLS = 1.2, 14.0
 """Sides of the spliced pieces."""
+_BARE, _BARE_ALONE = 0.6, 0.5
+"""Share of changes with bare ground before a sealing or after an unsealing; and of the other splices of unsealed land, those that are bare ground alone."""
+_MOST_BARE = 2
+"""Years that ground is bare, at most."""
+_UNUSUAL, _MOST_UNUSUAL = 0.5, 2.0
+"""Share of sealings that look unusual, and how many times their distance from the mean of sealed land is enlarged at most."""
 _POINTS = 4
 """Points along a side of a cell from which its cover is counted."""
-_MOST_SOURCES = 500_000
+_MOST_SOURCES, _MEAN_SOURCES = 500_000, 5_000
+"""Cells from which pieces are taken, and cells whose mean is taken, at most."""
 
 
 Place = tuple[slice, slice]
@@ -52,13 +64,30 @@ class LabelledSeries:
     """Mean of each feature in stored units."""
     deviation: np.ndarray
     """Standard deviation of each feature."""
+    bare: np.ndarray | None = None
+    """Array (row, col), bool: unsealed ground without plants; None where the labels do not tell."""
     sources: tuple[np.ndarray, np.ndarray] = field(init=False)
     """Positions (row, col) of cells that are not sealed, and of cells that are."""
+    sites: np.ndarray = field(init=False)
+    """Positions of bare cells."""
+    usual: np.ndarray = field(init=False)
+    """Array (year, feature), float32: mean of the scaled features of sealed land; 0 where none was seen."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", np.where(self.ground, self.label, np.int8(UNKNOWN)))
         cells = [np.argwhere(self.label == kind) for kind in (0, 1)]
         object.__setattr__(self, "sources", tuple(c[:: max(1, len(c) // _MOST_SOURCES)] for c in cells))
+        bare = np.zeros(self.label.shape, bool) if self.bare is None else self.bare & (self.label == 0)
+        object.__setattr__(self, "bare", bare)
+        object.__setattr__(self, "sites", np.argwhere(bare))
+        object.__setattr__(self, "usual", self._mean_of_sealed())
+
+    def _mean_of_sealed(self) -> np.ndarray:
+        """Return the mean of the scaled features of some sealed cells: array (year, feature), float32."""
+        some = self.sources[1][:: max(1, len(self.sources[1]) // _MEAN_SOURCES)]
+        values = scaled([plane[some[:, 0], some[:, 1]] for plane in self.features], self.mean, self.deviation)
+        seen = ~np.isnan(values)
+        return np.where(seen, values, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
 
     def values(self, place: Place, first: int = 0) -> np.ndarray:
         """Return the scaled features of a place from a year on: array (year, row, col, feature), float32, NaN = no data."""
@@ -135,23 +164,36 @@ def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:
     values, label = series.values(chosen), series.label[chosen]
     changes = len(values) - 1
     now, since = label.copy(), np.zeros(label.shape, np.int64)
-    touched = np.zeros(label.shape, bool)
+    touched, bare_alone = np.zeros((2, *label.shape), bool)
     for _try in range(rng.poisson(_TRIES)):
         piece, at = draw_cover(rng), rng.integers(0, PATCH, 2)
         kind, year = int(label[tuple(at)]), int(rng.integers(1, changes + 1))
-        sources = series.sources[1 - kind if rng.random() < _CHANGES else kind] if kind != UNKNOWN else ()
-        if not len(sources):
+        changing, bare = rng.random() < _CHANGES, rng.random() if len(series.sites) else 1.0
+        if kind == UNKNOWN:
             continue
         reach = len(piece) // 2
         place = _around(at, reach)
         cover = piece[_shifted(place, reach - at)]
-        origin = _shifted(place, sources[rng.integers(len(sources))] - at)
-        if touched[place][cover > 0].any() or not series.holds(origin):
+        if touched[place][cover > 0].any():
             continue
-        share = cover[..., np.newaxis]
-        target = values[year:, *place]
-        # Edge cells see both kinds of land. NaN of either stays NaN.
-        target += np.where(share > 0, series.values(origin, year) - target, 0) * share
+        if kind == 0 and not changing and bare < _BARE_ALONE:
+            _lay_bare(series, rng, values, place, at, cover, int(rng.integers(0, changes + 1)))
+            touched[place] |= cover > 0
+            bare_alone[place] |= cover >= 0.5
+            continue
+        sources = series.sources[1 - kind if changing else kind]
+        if not len(sources):
+            continue
+        origin = _shifted(place, sources[rng.integers(len(sources))] - at)
+        if not series.holds(origin):
+            continue
+        source = series.values(origin, year)
+        if kind == 0 and changing and rng.random() < _UNUSUAL:
+            usual = series.usual[year:, np.newaxis, np.newaxis]
+            source = usual + (source - usual) * np.float32(np.exp(rng.uniform(0, np.log(_MOST_UNUSUAL))))
+        _lay(values[year:, *place], source, cover)
+        if changing and bare < _BARE:
+            _lay_bare(series, rng, values, place, at, cover, year, before=kind == 0)
         most = cover >= 0.5
         now[place][most] = series.label[origin][most]
         since[place][most] = year
@@ -161,10 +203,33 @@ def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:
     counts = (label != UNKNOWN) & (now != UNKNOWN) & ~np.isnan(values[..., 0]).all(axis=0)
     # Cells at the border of the patch do not see their surroundings.
     counts[:HALO] = counts[-HALO:] = counts[:, :HALO] = counts[:, -HALO:] = False
-    stable = rng.permutation(np.flatnonzero(counts & ~changed))[:STABLE]
-    cells = np.concatenate([np.flatnonzero(counts & changed), stable])
+    stable = rng.permutation(np.flatnonzero(counts & ~changed & ~bare_alone))[:STABLE]
+    cells = np.concatenate([np.flatnonzero(counts & changed), stable, np.flatnonzero(counts & bare_alone)])
     around = surroundings(values).reshape(len(values), label.size, -1)[:, cells]
     return Examples(pair_features(around), history.ravel()[cells])
+
+
+def _lay(target: np.ndarray, source: np.ndarray, cover: np.ndarray) -> None:
+    """Lay a piece over a place; edge cells see both kinds of land. NaN of either stays NaN.
+
+    target, source : arrays (year, row, col, feature); the first is changed
+    cover : array (row, col), 0-1
+    """
+    share = cover[..., np.newaxis]
+    target += np.where(share > 0, source - target, 0) * share
+
+
+def _lay_bare(
+    series: LabelledSeries, rng: np.random.Generator, values: np.ndarray, place: Place, at: np.ndarray, cover: np.ndarray,
+    year: int, *, before: bool = False,
+) -> None:  # fmt: skip
+    """Lay bare ground over a place, for one year or more from a year on, or before it."""
+    length = int(rng.integers(1, _MOST_BARE + 1))
+    first, end = (max(0, year - length), year) if before else (year, min(len(values), year + length))
+    origin = _shifted(place, series.sites[rng.integers(len(series.sites))] - at)
+    if series.holds(origin):
+        # Quarries and banks are small: what lies beside them is not laid.
+        _lay(values[first:end, *place], series.values(origin)[first:end], cover * series.bare[origin])
 
 
 def _choose_patch(series: LabelledSeries, rng: np.random.Generator) -> Place:

@@ -12,7 +12,7 @@ from imperviouslib.core import splice
 from imperviouslib.core.card import Scaling, SeriesRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import TRAIN, Ground
-from imperviouslib.core.legend import ARTIFICIAL
+from imperviouslib.core.legend import ARTIFICIAL, NATURAL
 from imperviouslib.core.settings.train import TrainSettings
 from imperviouslib.edge import grass
 from imperviouslib.stage.train.labels import believed, mean_probability
@@ -54,6 +54,7 @@ def fit_series(
         ground.roles == TRAIN,
         np.array(scaling.mean),
         np.array(scaling.deviation),
+        bare=label == NATURAL,
     )
     if not all(len(cells) for cells in series.sources):
         grass.warning(_("The training ground has no sealed cells, or only sealed ones: the model maps no histories."))
