@@ -78,7 +78,9 @@ def test_a_span_has_the_change_between_its_end_years():
     [((2018, 2019), 9, "u"), ((2018, 2019), 10, ""), ((2018, 2021), 9, "p"), ((2017, 2021), 9, "p"), ((2017, 2018), 9, "pu")],
 )  # fmt: skip
 def test_rare_change_of_a_single_year_is_of_low_reliability_even_with_a_sample(pair, gain, flags):
-    run, flow = Run(YEARS, "2024", "2026-01-01", CELL_M2), Flow(1000, 1000, {"IMP": 50}, {"IMP": gain}, {"IMP": 0})
+    run = Run(YEARS, "2024", "2026-01-01", CELL_M2)
+    narrow = {(name, "IMP"): (value, value) for name, value in (("GAIN", gain), ("LOSS", 0), ("NET", gain))}
+    flow = Flow(1000, 1000, {"IMP": 50}, {"IMP": gain}, {"IMP": 0}, interval=narrow)
     rows = list(table.flow_rows(Zone("XX1", 1, 1, "", "", 1000), flow, run, "artificial", "estimated", pair))
     assert {row["OBS_FLAG"] for row in rows} == {flags}
     # Mapped figures are of low reliability whatever their span.

@@ -17,7 +17,6 @@ from hypothesis.extra.numpy import arrays
 
 from imperviouslib.core import change, table
 from imperviouslib.core.errors import InputError, TableError
-from imperviouslib.core.methods import METHODS
 from imperviouslib.core.methods.persistence import persistent
 from imperviouslib.core.table import Flow, Run, Stock
 from imperviouslib.core.tablecheck import check_table
@@ -142,9 +141,9 @@ def test_both_definitions_sum_the_same_cells():
 def test_a_method_with_a_sample_has_intervals_and_no_flag_of_low_reliability():
     run = Run((2017, 2018), "2024", "2026-01-01", CELL_M2)
     zone, code = Zone("XX1", 1, 1, "West", "", 10), "estimated"
-    assert method_facts(code).interval and code not in METHODS
+    assert method_facts(code).interval
     stock = Stock(10, 10, {"IMP": 4}, {"IMP": (3, 6)})
-    flow = Flow(10, 10, {"IMP": 4}, {"IMP": 1}, {"IMP": 0}, interval={("GAIN", "IMP"): (0.5, 2)})
+    flow = Flow(10, 10, {"IMP": 4}, {"IMP": 1}, {"IMP": 0}, interval={("GAIN", "IMP"): (0.8, 1.4)})
     rows = [*table.stock_rows(zone, stock, run, "artificial", code, 2017)]
     rows += table.stock_rows(zone, Stock(10, 10, {"IMP": 5}), run, "artificial", code, 2018)
     rows += table.flow_rows(zone, flow, run, "artificial", code, (2017, 2018))
@@ -152,13 +151,26 @@ def test_a_method_with_a_sample_has_intervals_and_no_flag_of_low_reliability():
     assert [km2[c] for c in ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95")] == [n * 400 / 1e6 for n in (3, 4, 6)]
     assert [percent[c] for c in ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95")] == [30, 40, 60]
     gain = pick(rows, lc_flow="GAIN", unit="PC")
-    assert [gain[c] for c in ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95", "OBS_FLAG")] == [12.5, 25, 50, "p"]
-    assert pick(rows, lc_flow="LOSS", unit="KM2")["OBS_LCI95"] is None
+    assert [gain[c] for c in ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95", "OBS_FLAG")] == [20, 25, 35, "p"]
+    loss = pick(rows, lc_flow="LOSS", unit="KM2")
+    assert (loss["OBS_LCI95"], loss["OBS_FLAG"]) == (None, "pu")
     made = {VALUES: rows, TRANSITIONS: [], REGIONS: [table.region_row(zone, run)]}
     check_table({name: table.sort_rows(part, name) for name, part in made.items()}, CELL_M2)
     km2["OBS_UCI95"] = 0.0
     with pytest.raises(TableError, match="an interval that contains its value"):
         check_table(made, CELL_M2)
+
+
+def test_a_wide_interval_is_of_low_reliability_and_a_loss_that_is_not_known_is_blank():
+    run, zone = Run((2017, 2018), "2024", "2026-01-01", CELL_M2), Zone("XX1", 1, 1, "West", "", 10)
+    wide = Flow(10, 10, {"IMP": 4}, {"IMP": 1}, {}, interval={("GAIN", "IMP"): (0.4, 2)})
+    rows = list(table.flow_rows(zone, wide, run, "artificial", "estimated", (2017, 2018)))
+    assert pick(rows, lc_flow="GAIN", unit="KM2")["OBS_FLAG"] == "pu"
+    for flow in ("LOSS", "NET"):
+        row = pick(rows, lc_flow=flow, unit="KM2")
+        assert (row["OBS_VALUE"], row["MISSING_REASON"]) == (None, "NO_SAMPLE")
+    made = {VALUES: rows, TRANSITIONS: [], REGIONS: [table.region_row(zone, run)]}
+    check_table({name: table.sort_rows(part, name) for name, part in made.items()}, CELL_M2)
 
 
 stacks = st.integers(2, 5).flatmap(lambda years: arrays("int64", (years, 3, 4), elements=st.integers(0, 4)))

@@ -233,7 +233,8 @@ class _Scope:
         if self.blank:
             return "u"
         letters: set[str] = set()
-        if _is_unreliable(value, *interval) or self.coverage < COVERAGE_MIN or rare:
+        sampled = method_facts(self.method).interval
+        if not sampled or _is_unreliable(value, *interval) or self.coverage < COVERAGE_MIN or rare:
             letters.add("u")
         if value is None:
             letters.add("m")
