@@ -33,8 +33,8 @@ _FREEDOM = (4.0, 500.0)
 """Degrees of freedom are kept between these."""
 _STOCK_VARIANCE = 0.01
 """Least variance of the map's error in a stratum of the stock sample: a stratum without an error in the sample may still have some."""
-_REGION_SPREAD, _REGION_WEIGHT = 0.1, 4.0
-"""Prior of the relative deviation of regions from their synthetic stocks, and the number of regions that it counts as."""
+_REGION_SPREAD = 0.15
+"""Relative deviation of a region with an average share of sealed land from its synthetic stock: never taken as less, since few regions tell little of it."""
 POWER = 3.96
 """Standard errors that two periods must differ by to be told apart (5 % two-sided, power 80 %): (1.96 + 0.84) * sqrt 2."""
 
@@ -293,11 +293,12 @@ def regional_stocks(
     own = synthetic + np.bincount(region[inside], (weight * residual)[inside], len(mapped)) / whole
     # Variance of what a region's own points add, with the variance of each stratum of the whole area: few points give none of their own.
     spread = (land * (of_area * variance / np.maximum(n, 1))).sum(axis=1) / np.square(whole)
-    regions = len(mapped)
-    found = max(0.0, float((np.square(own - synthetic) - spread).sum() / np.square(synthetic).sum()))
-    between = (_REGION_WEIGHT * _REGION_SPREAD**2 + regions * found) / (_REGION_WEIGHT + regions)
-    deviation = between * np.square(synthetic)
-    share = deviation / (deviation + spread)
+    # A region with little sealed land deviates more in relation to it: the variance is taken as proportional to the sealed land, not to its square.
+    scale = np.maximum(synthetic, 0) * float(whole @ np.maximum(synthetic, 0) / whole.sum())
+    found = max(0.0, float((np.square(own - synthetic) - spread).sum() / scale.sum())) if scale.any() else 0.0
+    between = max(_REGION_SPREAD**2, found)
+    deviation = between * scale
+    share = deviation / np.maximum(deviation + spread, 1e-12)
     value = synthetic + share * (own - synthetic)
     common = np.square(land / whole[:, np.newaxis]) @ (variance / np.maximum(n, 1))
     width = _Z * np.sqrt(share * spread + np.square(1 - share) * common)
