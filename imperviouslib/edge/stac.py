@@ -7,7 +7,6 @@ repeat: then the halves of the time are searched, and only if they bring nothing
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 import warnings
@@ -18,6 +17,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from imperviouslib.core.errors import CatalogueError, InputError, _, without_secrets
+from imperviouslib.edge.files import text_encoding
 from imperviouslib.edge.jsonstream import read_members
 from imperviouslib.edge.objects import scrub
 
@@ -59,7 +59,7 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
         )
 
     try:
-        with path.open(encoding=_encoding(path)) as text:
+        with path.open(encoding=text_encoding(path)) as text:
             found = False
             for item in read_members(text, "features"):
                 found = True
@@ -70,13 +70,6 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
             raise fail(_("no item"))
     except (UnicodeError, json.JSONDecodeError, RecursionError) as err:
         raise fail(_("text that is not complete JSON ({})").format(type(err).__name__)) from err
-
-
-def _encoding(path: Path) -> str:
-    """Return the encoding of a text file by its byte order mark, with which editors of Windows begin it; UTF-8 without one."""
-    with path.open("rb") as handle:
-        is_utf16 = handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return "utf-16" if is_utf16 else "utf-8-sig"
 
 
 def item_base(item: Mapping[str, Any], stac: str) -> str:
