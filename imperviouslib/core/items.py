@@ -96,8 +96,8 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
 
     def fail(found: str, expected: str) -> CatalogueError:
         return CatalogueError(
-            _("Item {}").format(name),
-            found=found,
+            _("Item {}").format(_shown(name)),
+            found=_shown(found),
             expected=expected,
             then=_("Use a STAC catalogue of Sentinel-2 L2A. The item is left out."),
         )
@@ -122,6 +122,11 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
         ) from err
 
 
+def _shown(text: str) -> str:
+    """Return a text of a catalogue as a message can contain it: one line of a length that can be read."""
+    return "".join(c if c.isprintable() else " " for c in text[:120])
+
+
 def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[str, str], CatalogueError]) -> Scene:
     properties: Mapping[str, Any] = item["properties"]
 
@@ -139,7 +144,7 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
             _("an id that cannot be the name of a folder"), _("letters, digits and ._- only, at most 200 of them")
         )
     tile = _parse_tile(properties, product)
-    if tile is None or not re.fullmatch(TILE, tile):
+    if tile is None or not re.fullmatch(TILE, tile, flags=re.ASCII):
         raise fail(
             _("tile {}").format(tile) if tile else _("no MGRS tile"),
             _("a tile such as 31UFS in grid:code or s2:mgrs_tile"),
