@@ -25,7 +25,7 @@ GOOD = Source("EPSG:32633", (20.0, 0.0, 300000.0, 0.0, -20.0, 5900040.0), 100, 1
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ({"bands": 3}, "3 bands, expected one band"), ({"bands": 0}, "0 bands"),
+        ({"bands": 3}, "3 bands, expected one band"), ({"bands": 0}, "0 bands"), ({"crs": ""}, "no coordinate reference system"),
         ({"transform": (19.7, 3.5, 0.0, 3.5, -19.7, 0.0)}, "a rotated grid"), ({"transform": (0.0, 20.0, 0.0, 20.0, 0.0, 0.0)}, "a rotated grid"),
         ({"transform": (20.0, 0.0, 0.0, 0.0, 20.0, 0.0)}, "rows that run from south to north, expected north up"),
         ({"transform": (-20.0, 0.0, 0.0, 0.0, -20.0, 0.0)}, "no georeference, expected north up"),

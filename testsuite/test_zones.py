@@ -55,6 +55,23 @@ def test_the_centroid_of_a_sliver_takes_no_cell_from_its_neighbour(square_with_a
     assert zones.read_columns("regions", source.key, ["one_sum"])[1]["one_sum"] == 5 * 5
 
 
+@pytest.mark.parametrize(
+    ("levels", "columns", "texts", "clause"),
+    [
+        ((0, 1), ("LEVL_CODE",), (), "LEVL_CODE = 1"), ((0, 1), ("LEVL_CODE",), ("0", "1"), "LEVL_CODE = '1'"),
+        ((0, 1), ("LEVL_CODE",), ("0", " 1", "1", "1.0"), "LEVL_CODE = ' 1' OR LEVL_CODE = '1' OR LEVL_CODE = '1.0'"),
+        ((0, 1), (), (), "cat IN (2)"), ((1,) * 50_000, (), (), None), ((1,) * 50_000, ("LEVL_CODE",), (), None),
+    ],
+)  # fmt: skip
+def test_a_level_is_selected_by_a_clause_that_fits_on_a_command_line(levels, columns, texts, clause):
+    from imperviouslib.core.zones import Zone
+    from imperviouslib.edge import zones
+
+    chosen = tuple(Zone(f"a{number}", number, level, "") for number, level in enumerate(levels, start=1))
+    source = zones.ZonesMap("z@PERMANENT", "cat", ("cat", *columns), chosen, None, texts)
+    assert zones.where_level(source, 1) == clause
+
+
 def test_cells_are_read_back_as_written(mapset):
     import grass.script as gs
 

@@ -41,6 +41,8 @@ def check_header(source: Source, name: str, *, is_classes: bool) -> None:
     """
     if source.bands != 1:
         raise _refuse(name, _("{} bands").format(source.bands), _("one band"))
+    if not source.crs:
+        raise _refuse(name, _("no coordinate reference system"), _("a georeferenced raster"))
     a, b, _c, d, e, _f = source.transform
     if b or d:
         raise _refuse(name, _("a rotated grid"), _("rows from west to east"))

@@ -81,7 +81,7 @@ def parse_zones(
     zones = []
     for record in records:
         geo = str(record[column])
-        depth = _parse_level(record[level]) if level else (len(geo) - 2 if nuts else 0)
+        depth = parse_level(record[level]) if level else (len(geo) - 2 if nuts else 0)
         if depth is None:
             raise InputError(
                 _("Option <zones>, region {}").format(geo),
@@ -120,10 +120,10 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _parse_level(value: Any) -> int | None:
+def parse_level(value: Any) -> int | None:
     """Return a level 0-9, also one in quotes or with decimals; None where it is none.
 
-    >>> _parse_level("3"), _parse_level(3.0), _parse_level(None), _parse_level("3b"), _parse_level(True)
+    >>> parse_level("3"), parse_level(3.0), parse_level(None), parse_level("3b"), parse_level(True)
     (3, 3, None, None, None)
     """
     try:

@@ -20,7 +20,7 @@ import grass.script as gs
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.mapnames import TEMPORARY
-from imperviouslib.core.zones import PARENT_COLUMN, Zone, parse_zones, resolve_outline_scale
+from imperviouslib.core.zones import PARENT_COLUMN, Zone, parse_level, parse_zones, resolve_outline_scale
 from imperviouslib.edge import grass
 
 Polygons = list[list[list[list[float]]]]
@@ -43,8 +43,8 @@ class ZonesMap:
     """Its regions, sorted by code, without parents and cells."""
     scale: int | None
     """Scale denominator of the outlines; None where it is not known."""
-    has_text_levels: bool = False
-    """Whether its column of levels holds text."""
+    level_texts: tuple[str, ...] = ()
+    """What its column of levels holds where that is text."""
 
 
 def read_zones(name: str, column: str) -> ZonesMap:
@@ -101,9 +101,10 @@ def read_zones(name: str, column: str) -> ZonesMap:
     zones = parse_zones(records, key=key, column=column, level=level, name=title, parent=parent)
     history = grass.read("v.info", map=full, flags="h")
     scale = info.get("scale", "1:1").rpartition(":")[2]
-    has_text = level is not None and any(isinstance(record[level], str) for record in records)
+    texts = {record[level] for record in records} if level else set()
+    level_texts = tuple(sorted(text for text in texts if isinstance(text, str)))
     outline_scale = resolve_outline_scale(f"{full} {history}", int(float(scale)))
-    return ZonesMap(full, key, columns, tuple(zones), outline_scale, has_text)
+    return ZonesMap(full, key, columns, tuple(zones), outline_scale, level_texts)
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -130,7 +131,9 @@ def where_level(source: ZonesMap, level: int) -> str | None:
     if all(zone.level == level for zone in source.zones):
         return None
     if LEVEL_COLUMN in source.columns:
-        return f"CAST({LEVEL_COLUMN} AS integer) = {level}" if source.has_text_levels else f"{LEVEL_COLUMN} = {level}"
+        # Each driver compares text with text only.
+        texts = [f"'{text}'" for text in source.level_texts if parse_level(text) == level]
+        return " OR ".join(f"{LEVEL_COLUMN} = {value}" for value in texts or [level])
     return f"{source.key} IN ({','.join(str(zone.cat) for zone in source.zones if zone.level == level)})"
 
 
