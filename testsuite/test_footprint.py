@@ -101,7 +101,7 @@ degrees = st.integers(-1799, 1799).map(lambda n: n / 10)
 
 
 @given(degrees, st.integers(-80, 79), st.sampled_from([0.5, 1.0, 2.0]), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_ring_keeps_its_extent_on_both_sides_of_the_date_line(west, south, size, is_wrapped):
     """The same box, with longitudes beyond 180 or brought back to -180..180, covers the same ground."""
     corners = box(west, south, west + size, south + size)

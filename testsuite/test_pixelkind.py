@@ -91,7 +91,7 @@ def test_floats_that_are_neither_reflectance_nor_whole_are_refused():
 
 
 @given(st.data(), st.sampled_from(["uint16", "int16", "int32", "uint32", "float32"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_pixel_becomes_a_reflectance_or_no_data(data, dtype):
     values = data.draw(arrays(dtype, (3, 4)))
     try:

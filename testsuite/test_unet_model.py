@@ -119,19 +119,17 @@ def test_a_cell_without_one_feature_is_treated_as_without_all():
 def test_equal_nets_give_equal_files_whatever_the_time_and_the_settings_of_keras(tmp_path, monkeypatch):
     keras = unet.import_keras()
     digests = []
-    for number, (floatx, layout) in enumerate(
-        [("float32", "channels_last"), ("float16", "channels_first"), ("float64", "channels_first")]
-    ):
+    for number, (floatx, layout) in enumerate([("float32", "channels_last"), ("float16", "channels_first")]):
         # What a keras.json with these settings leaves behind.
         keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(floatx)
         keras.config.set_image_data_format(layout)
         keras.utils.clear_session()
         unet.seed_everything(7)
-        unet.save_net(unet.build_unet(small_spec()), tmp_path / f"{number}.keras")
+        unet.save_net(unet.build_unet(small_spec(depth=1)), tmp_path / f"{number}.keras")
         digests.append(sha256_file(tmp_path / f"{number}.keras"))
     assert len(set(digests)) == 1
-    assert unet.load_net(tmp_path / "2.keras").dtype == "float32"
+    assert unet.load_net(tmp_path / "1.keras").dtype == "float32"
 
 
 def test_what_a_user_set_for_keras_is_hidden_while_it_is_imported(monkeypatch):
