@@ -21,8 +21,8 @@ _LEAST_DN = -1000
 _MOST_REFLECTANCE = 3.2767
 _SCALES = (1.0, 0.0001)
 """Scales of stored numbers that mean reflectance x 10000."""
-_RES_M = (7.0, 30.0)
-"""Sizes of pixels on the ground that can be brought to cells of 20 m; pixels of 10 m in degrees are narrower to the north."""
+_RES_M = (7.0, 1000.0)
+"""Sizes of pixels on the ground that can be brought to cells of 20 m. Overviews are coarser; pixels of 10 m in degrees are narrower to the north."""
 
 
 def _refuse(name: str, found: str, expected: str) -> FetchError:
@@ -68,7 +68,11 @@ def check_ground_size(width_m: float, height_m: float, name: str) -> bool:
     """
     size = max(width_m, height_m)
     if not _RES_M[0] <= size <= _RES_M[1]:
-        raise _refuse(name, _("pixels of {:.3g} m on the ground").format(size), _("pixels of 10 or {} m").format(RES_M))
+        raise _refuse(
+            name,
+            _("pixels of {:.3g} m on the ground").format(size),
+            _("pixels of 10 or {} m, or an overview").format(RES_M),
+        )
     return size < RES_M / 2**0.5
 
 
