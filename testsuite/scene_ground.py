@@ -20,7 +20,7 @@ SQUARE = ((0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0), (0.0, 0.0))
 def scene(name="a", **changes):
     facts = {
         "id": name, "tile": "33UUU", "sensed_utc": "2018-06-01T10:10:31Z", "platform": "sentinel-2a", "datatake": "GS2A_1",
-        "datastrip": "20180601T101133", "baseline": (2, 6), "cloud_pct": 10.0, "nodata_pct": 0.0, "footprint": SQUARE, "assets": {},
+        "datastrip": "20180601T101133", "baseline": (2, 6), "cloud_pct": 10.0, "nodata_pct": 0.0, "footprint": (SQUARE,), "assets": {},
     }  # fmt: skip
     return Scene(**{**facts, **changes})
 

@@ -53,7 +53,7 @@ def test_the_keys_of_a_sidecar_on_disk_are_these():
     }  # fmt: skip
     assert {key: set(value) for key, value in content.items() if isinstance(value, dict)} == {
         "offset": {"dn", "rule", "metadata_read"},
-        "source": {"href", "size", "checksum", "read", "read_bytes"},
+        "source": {"href", "size", "checksum", "read", "read_bytes", "invalid_pixels"},
         "output": {"file", "size", "sha256"},
         "grid": {"bounds", "res_m"},
         "settings": {"resampling", "res_m"},

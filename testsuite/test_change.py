@@ -94,11 +94,29 @@ def test_persistence_never_invents_a_class_and_never_uses_null(stack):
 
 
 def test_share_scale():
-    assert change.resolve_share_scale(0, 1) == 1
-    assert change.resolve_share_scale(0, 1.5) == 100
-    for least, most in ((-0.1, 1), (0, 101), (float("nan"), 1)):
-        with pytest.raises(InputError, match="shares from 0 to 1"):
-            change.resolve_share_scale(least, most)
+    assert change.resolve_share_scale({"a": (0, 1)}) == 1
+    assert change.resolve_share_scale({"a": (0, 1.5)}) == 100
+    for least, most in ((-0.1, 1), (0, 101), (float("nan"), 1), (0, 255), (0, float("inf"))):
+        with pytest.raises(InputError, match=r"map <b>.*shares from 0 to 1"):
+            change.resolve_share_scale({"a": (0, 50), "b": (least, most)})
+
+
+@pytest.mark.parametrize(
+    ("highest", "scale"),
+    [
+        ((0.9, 0.2), 1), ((1, 1), 1), ((0, 0), 1), ((0, 0.5), 1), ((0, 80), 100), ((80, 100), 100), ((1.01, 0), 100),
+        ((1, 100), None), ((0.9, 80), None), ((80, 0.9, 70), None), ((0, 0.3, 30), None), ((0.01, 2), None),
+    ],
+)  # fmt: skip
+def test_each_share_map_is_judged_and_a_mix_of_scales_is_refused(highest, scale):
+    limits = {f"map{number}": (0, most) for number, most in enumerate(highest)}
+    if scale is None:
+        with pytest.raises(InputError, match="expected one scale in all maps") as caught:
+            change.resolve_share_scale(limits)
+        # Both maps are named, with what they hold.
+        assert str(caught.value).count("<map") == 2
+    else:
+        assert change.resolve_share_scale(limits) == scale
 
 
 def centres_inside(ring, grid):
@@ -713,7 +731,7 @@ def test_every_bad_input_gets_one_line_and_leaves_nothing(three_years):
         ({**two, "classes": "never,elsewhere"}, "no map has a cell in it"),
         ({**two, "legend": str(legend)}, "code 3"),
         ({**two, "legend": "missing.txt"}, "found 'missing.txt', expected s2glc"),
-        ({"input": None, "shares": "half,much", "years": "2017,2018"}, "values from 0.5 to 101.5"),
+        ({"input": None, "shares": "half,much", "years": "2017,2018"}, "found values from 101.5 to 101.5"),
         ({"vintage": "2026-02-30"}, "'2026-02-30'"),
         ({"method": "guess"}, "found 'guess', expected one or more of mapped_raw, mapped_consistent"),
         ({"zones": "missing"}, "no vector map <missing>"),

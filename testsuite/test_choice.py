@@ -150,11 +150,12 @@ def test_choices_are_made_for_each_tile_and_year_with_their_coverage():
         scene("far", tile="32UPD"), scene("second tile", tile="31UFS"),
     ]  # fmt: skip
     rings = {
-        "half": ring(0, 100),
-        "other half": ring(100, 200),
-        "next year": ring(0, 100),
-        "far": ring(900, 999),
-        "second tile": ring(0, 200),
+        "half": [ring(0, 100)],
+        "other half": [ring(100, 200)],
+        "next year": [ring(0, 100)],
+        "far": [ring(900, 999)],
+        # In two parts that overlap.
+        "second tile": [ring(0, 120), ring(80, 200)],
     }
     found = resolve_choices(scenes, rings, Area.whole(GRID), filter_, count=6)
     assert [(c.tile, c.year, [s.id for s in c.scenes], c.covered_pct) for c in found] == [
@@ -168,7 +169,7 @@ def test_choices_by_bytes_take_the_largest_file():
         scene("small", assets={"B12": Asset("x", 5)}),
         scene("large", assets={"B12": Asset("x", 9)}, cloud_pct=90.0),
     ]
-    rings = {s.id: ring(0, 200) for s in scenes}
+    rings = {s.id: [ring(0, 200)] for s in scenes}
     filter_ = SceneFilter((2018,), YEAR, ("B12",), 100.0)
     for method, expected in (("bytes", "large"), ("clear", "small")):
         (choice,) = resolve_choices(scenes, rings, Area.whole(GRID), filter_, count=1, method=method)

@@ -1,8 +1,10 @@
 """STAC items: what is read from them, and which are refused; items of real catalogues."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from imperviouslib.core.errors import CatalogueError, OffsetError
+from imperviouslib.core.errors import CatalogueError, ImperviousError, OffsetError
 from imperviouslib.core.items import parse_item
 from imperviouslib.core.offset import parse_metadata_offset, resolve_offset
 from testsuite.scene_ground import item, load, real_folder
@@ -26,12 +28,19 @@ def real():
         (lambda i: i["assets"].pop("SCL_20m"), "no scene classification SCL"),
         (lambda i: i.update(id=i["id"].replace("MSIL2A", "MSIL1C")), "a product of Level-1C"),
         (lambda i: i.update(geometry={"type": "Polygon", "coordinates": [[["a", 1]]]}), "a field that cannot be understood"),
-        (lambda i: i["properties"].update({"eo:cloud_cover": "many"}), "a field that cannot be understood"),
+        (lambda i: i["properties"].update({"eo:cloud_cover": "many"}), "eo:cloud_cover many, expected the share of cloud"),
         (lambda i: i["properties"].pop("eo:cloud_cover"), "no eo:cloud_cover"),
         (lambda i: i["properties"].update({"grid:code": "MGRS-../../x"}), r"tile \.\./\.\./x, expected a tile such as"),
         (lambda i: i.update(id="../../../../" + i["id"]), "an id that cannot be the name of a folder"),
         (lambda i: i.update(id=".."), "an id that cannot be the name of a folder"),
+        (lambda i: i.update(id="a" * 201), "an id that cannot be the name of a folder"),
         (lambda i: i.update(properties=None), "is not a STAC item"),
+        (lambda i: i["properties"].update(datetime=20180601), "no date"),
+        (lambda i: i["properties"].update(datetime="0001-01-01T00:00:00+14:00"), "a field that cannot be understood"),
+        (lambda i: i["properties"].update({"earthsearch:boa_offset_applied": "perhaps"}), "a field that cannot be understood"),
+        (lambda i: i["assets"]["B12_20m"].update({"file:size": float("inf")}), "a field that cannot be understood"),
+        (lambda i: i["assets"]["B12_20m"].update({"file:size": 10**30}), "a field that cannot be understood"),
+        (lambda i: i["assets"]["B12_20m"].update({"file:size": -5}), "a field that cannot be understood"),
     ],
 )  # fmt: skip
 def test_an_item_without_a_required_property_is_refused_in_one_line(change, found):
@@ -61,12 +70,134 @@ def test_relative_links_count_from_the_items_folder():
     assert parse_item(i, "/data/x").assets["B12"].href == "/data/x/R20m/B12.jp2"
 
 
-def test_the_largest_of_several_outlines_is_used():
-    i = item()
-    small = [[[179, 1], [179.1, 1], [179.1, 1.1], [179.05, 1.2], [179, 1.1], [179, 1]]]
-    large = [[[-180, 0], [-178, 0], [-178, 2], [-180, 0]]]
-    i["geometry"] = {"type": "MultiPolygon", "coordinates": [small, large]}
-    assert parse_item(i).footprint[1] == (-178.0, 0.0)
+@pytest.mark.parametrize(
+    ("value", "cloud"),
+    [
+        (0, 0.0), (4.36, 4.36), ("4.36", 4.36), (" 12 ", 12.0), (100, 100.0), (100.0000001, 100.0), (-1e-9, 0.0),
+        (-1, None), (250, None), (float("nan"), None), (float("inf"), None), ("NaN", None), ("4,36", None), ("", None), (True, None),
+        ([3], None), ({}, None), (10**400, None),
+    ],
+)  # fmt: skip
+def test_cloud_cover_is_a_share_or_the_item_is_refused(value, cloud):
+    odd = item(**{"eo:cloud_cover": value})
+    if cloud is None:
+        with pytest.raises(
+            CatalogueError, match=r"found eo:cloud_cover .*, expected the share of cloud, 0 to 100 per cent"
+        ):
+            parse_item(odd)
+    else:
+        assert parse_item(odd).cloud_pct == cloud
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline"),
+    [
+        (5.1, "05.10"), (5.11, "05.11"), (5.09, "05.09"), (2.1, "02.10"), (4, "04.00"), (4.0, "04.00"), (400, "04.00"), (509, "05.09"), (2.06, "02.06"),
+        ("5.1", "05.10"), ("05.01", "05.01"), ("4.0", "04.00"), (" 05.10 ", "05.10"), ("N0510", "05.10"), (99.99, "99.99"),
+        (-5.1, None), (1e30, None), (float("nan"), None), (True, None), ([5], None), ("٠٥.١٠", None),
+    ],
+)  # fmt: skip
+def test_a_baseline_written_as_a_number_is_read_in_the_form_of_esa(value, baseline):
+    odd = item("S2A_T33UUU_20180601", value)
+    if baseline is None:
+        with pytest.raises((CatalogueError, OffsetError)):
+            parse_item(odd)
+    else:
+        assert parse_item(odd).baseline_text == baseline
+
+
+def test_the_name_of_the_product_decides_about_a_baseline_that_is_a_number():
+    assert (
+        parse_item(item("S2A_MSIL2A_20180601T101031_N0501_R022_T33UUU_20180601T152000", 5.1)).baseline_text == "05.01"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "applied"), [("true", True), ("False", False), (1, True), (0, False), (True, True), (None, None)]
+)
+def test_a_claim_in_quotes_is_a_claim(claim, applied):
+    assert parse_item(item(**{"earthsearch:boa_offset_applied": claim})).offset_applied is applied
+
+
+@pytest.mark.parametrize(
+    ("value", "share"), [("12.5", 12.5), (float("nan"), None), (-3, None), ("much", None), (0, 0.0)]
+)
+def test_a_share_without_data_that_is_none_is_not_known(value, share):
+    assert parse_item(item(**{"s2:nodata_pixel_percentage": value})).nodata_pct == share
+
+
+# Links. An item of a service has an address as its base, an item of a file a folder.
+
+SERVED, LOCAL = "https://host/v1/items", "/data/x"
+
+
+@pytest.mark.parametrize(
+    ("href", "base", "resolved"),
+    [
+        ("./R20m/B12.jp2", LOCAL, "/data/x/R20m/B12.jp2"), ("R20m//B12.jp2", LOCAL, "/data/x/R20m/B12.jp2"), ("/elsewhere/B12.jp2", LOCAL, "/elsewhere/B12.jp2"),
+        ("file:///data/B12.jp2", LOCAL, "file:///data/B12.jp2"), ("S3://eodata/B12.jp2", LOCAL, "s3://eodata/B12.jp2"),
+        ("a/../B12 ü.jp2", LOCAL, "/data/x/B12 ü.jp2"), ("https://h/B12.tif?sig=a%3A", SERVED, "https://h/B12.tif?sig=a%3A"),
+        ("B12.tif", SERVED, "https://host/v1/items/B12.tif"), ("/data/B12.tif", SERVED, "https://host/data/B12.tif"),
+        ("../../B12.tif", SERVED, "https://host/B12.tif"), ("//other/B12.tif", SERVED, "https://other/B12.tif"),
+    ],
+)  # fmt: skip
+def test_links_are_resolved_where_they_belong(href, base, resolved):
+    odd = item()
+    odd["assets"]["B12_20m"]["href"] = href
+    assert parse_item(odd, base).assets["B12"].href == resolved
+
+
+@pytest.mark.parametrize(
+    ("href", "base", "found"),
+    [
+        ("../B12.jp2", LOCAL, "a path that leaves the folder"), ("a/../../y/B12.jp2", LOCAL, "a path that leaves the folder"), ("..", LOCAL, "a path that leaves"),
+        ("/vsicurl/https://host/B12.jp2", LOCAL, "virtual file systems"), ("//vsizip//vsicurl/x.zip/B12", LOCAL, "virtual file systems"),
+        ("/vsimem/x", SERVED, "virtual file systems"), ("/vsisubfile/1_2,/etc/passwd", SERVED, "virtual file systems"),
+        ("file:///etc/passwd", SERVED, "scheme file:"), ("FILE:///etc/passwd", SERVED, "scheme file:"), ("file:/etc/passwd", LOCAL, "scheme file:"),
+        ("ftp://host/B12.jp2", LOCAL, "scheme ftp:"), ("gs://bucket/B12.jp2", SERVED, "scheme gs:"), ("data:image/tiff;base64,AAAA", LOCAL, "scheme data:"),
+        ("javascript:alert(1)", SERVED, "scheme javascript:"), ("zip+s3://bucket/a.zip", SERVED, r"scheme zip\+s3:"), ("NETCDF:/etc/passwd:x", LOCAL, "scheme netcdf:"),
+        ("https://host/\nB12.jp2", SERVED, "control characters"), ("B12\x00.jp2", LOCAL, "control characters"), ("C:\\data\\B12.jp2", LOCAL, "scheme c:"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("asset", ["B12_20m", "SCL_20m"])
+def test_hostile_links_are_refused_in_one_line(href, base, found, asset):
+    odd = item()
+    odd["assets"][asset]["href"] = href
+    with pytest.raises(
+        CatalogueError, match=f"found a link with .*{found}.*, expected links that begin with"
+    ) as caught:
+        parse_item(odd, base)
+    assert str(caught.value).isprintable()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        max_leaves=12,
+    ),
+    st.sampled_from(
+        [
+            ("geometry",), ("bbox",), ("properties", "eo:cloud_cover"), ("properties", "datetime"), ("properties", "grid:code"),
+            ("properties", "processing:version"), ("properties", "statistics"), ("properties", "platform"), ("assets", "B12_20m"),
+            ("assets", "SCL_20m", "href"), ("assets", "B12_20m", "proj:transform"), ("assets", "B12_20m", "file:size"), ("id",), ("properties",),
+        ]
+    ),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_any_value_in_any_place_gives_a_scene_or_one_line(value, place):
+    odd = item()
+    inner = odd
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    try:
+        found = parse_item(odd)
+    except ImperviousError as err:
+        assert "\n" not in str(err)
+    else:
+        assert 0 <= found.cloud_pct <= 100
+        assert found.footprint
 
 
 # --- items of real catalogues. Columns: file, number in the file, tile, baseline, sensed, cloud, no data, claim, bytes and checksum of B12,
@@ -162,7 +293,7 @@ def test_real_items_are_understood(real, row):
     # The offset by rule 1: before 04.00 none, later -1000 unless it is gone from the pixels already.
     old = baseline < "04"
     assert resolve_offset(found.baseline, found.offset_applied)[0] == (0 if old or claim == "True" else -1000)
-    assert len(found.footprint) >= 4
+    assert len(found.footprint[0]) >= 4
 
 
 @pytest.mark.parametrize("row", LINKS, ids=lambda row: " ".join(row.split()[:2]))

@@ -5,7 +5,14 @@ import pytest
 
 from imperviouslib.core.baseline import parse_baseline
 from imperviouslib.core.errors import OffsetError
-from imperviouslib.core.offset import apply_offset, darkest_dn, parse_metadata_offset, resolve_claim, resolve_offset
+from imperviouslib.core.offset import (
+    apply_offset,
+    check_not_wrapped,
+    darkest_dn,
+    parse_metadata_offset,
+    resolve_claim,
+    resolve_offset,
+)
 from testsuite.scene_ground import real_folder, scene
 
 
@@ -43,9 +50,9 @@ def test_the_products_own_metadata_must_agree_with_the_baseline(baseline, metada
     ("baseline", "applied", "low_dn", "expected"),
     [
         # Catalogues without a claim: the baseline decides, and pixels that cannot contain the offset are an error.
-        ((2, 6), None, 150, 0), ((2, 6), None, 1400, 0), ((5, 0), None, 1050, -1000), ((5, 0), None, 900, -1000), ((5, 0), None, 150, None),
+        ((2, 6), None, 150, 0), ((2, 6), None, 999, 0), ((99, 99), None, 400, 0), ((5, 0), None, 1050, -1000), ((5, 0), None, 900, -1000), ((5, 0), None, 150, None),
         # The pixels must show a correction that the catalogue claims.
-        ((5, 0), True, 150, 0), ((5, 0), True, 950, 0), ((5, 0), True, 1100, None), ((2, 6), True, 1100, 0),
+        ((5, 0), True, 150, 0), ((5, 0), True, 950, 0), ((5, 0), True, 1100, None), ((2, 6), True, 900, 0),
         # A correction that the pixels show and the catalogue denies is a known mistake of a catalogue.
         ((5, 0), False, 1100, -1000), ((5, 0), False, 150, 0), ((2, 6), False, 150, 0),
     ],
@@ -131,4 +138,32 @@ def test_the_darkest_value_is_the_one_below_which_a_thousandth_lies():
 @pytest.mark.parametrize(("baseline", "applied"), [((5, 0), None), ((5, 0), True), ((5, 0), False), ((2, 6), True)])
 def test_too_few_pixels_refute_no_claim(baseline, applied):
     found = resolve_claim(scene(baseline=baseline, offset_applied=applied), None)
-    assert found == resolve_offset(baseline, applied)
+    offset, rule = resolve_offset(baseline, applied)
+    assert found == (offset, f"{rule}; too few pixels, or too uniform, to test it")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "darkest"), [(1610, 1650, None), (1610, 4000, 1610), (20, 60, 20), (999, 1100, 999), (1000, 1299, None), (1000, 1400, 1000)]
+)  # fmt: skip
+def test_bright_ground_without_contrast_shows_nothing(low, high, darkest):
+    assert darkest_dn(np.r_[np.full(5000, low), np.full(5000, high)].astype(np.uint16)) == darkest
+
+
+@pytest.mark.parametrize("low_dn", [1000, 1400, 1610, 30000])
+@pytest.mark.parametrize(("baseline", "applied"), [((2, 6), None), ((2, 14), True), ((3, 1), False), ((99, 99), None)])
+def test_a_baseline_without_an_offset_whose_pixels_are_all_bright_is_refused(baseline, applied, low_dn):
+    with pytest.raises(
+        OffsetError, match=f"no pixels below {low_dn}, expected dark pixels below 1000.* Check the baseline"
+    ):
+        resolve_claim(scene(baseline=baseline, offset_applied=applied), low_dn)
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "valid", "fits"), [(0, 0, True), (0, 100, True), (1, 9999, True), (11, 9989, False), (5, 0, False)]
+)
+def test_many_pixels_that_wrapped_around_are_refused(wrapped, valid, fits):
+    if fits:
+        check_not_wrapped(scene(), wrapped, valid)
+    else:
+        with pytest.raises(OffsetError, match=f"found {wrapped} pixels above 64536"):
+            check_not_wrapped(scene(), wrapped, valid)

@@ -285,7 +285,97 @@ def test_zones_get_level_by_code_and_trimmed_names():
         ("BE25", 2, "BE25"),
         ("BE253", 3, "Ieper"),
     ]
-    assert resolve_parents(zones) == {"BE": "", "BE25": "BE", "BE253": "BE25"}
+    assert resolve_parents(zones, {}) == {"BE": "", "BE25": "BE", "BE253": "BE25"}
+
+
+def records(*codes, **columns):
+    return [
+        {"cat": n, "id": code, **{c: v[n - 1] for c, v in columns.items()}} for n, code in enumerate(codes, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("codes", "levels"),
+    [
+        (("HH", "HB", "MTK", "KB"), [0] * 4), (("NA", "MI", "TO", "RM"), [0] * 4), ((1001, 10041), [0] * 2), (("DE", "DE1", "DE11"), [0, 1, 2]),
+        (("XA1", "XA111"), [1, 3]), (("DE1", "de11"), [0] * 2), (("EL30", "UKI"), [2, 1]), (("08111", "09"), [0] * 2), (("DE1", "Q1"), [0] * 2),
+        (("DE1111", "DE1"), [0] * 2),
+    ],
+)  # fmt: skip
+def test_levels_come_from_codes_only_where_all_are_nuts(codes, levels):
+    found = parse_zones(records(*codes), key="cat", column="id", level=None, name=None)
+    assert {zone.geo: zone.level for zone in found} == dict(zip(map(str, codes), levels, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [(3, 3), (3.0, 3), ("3", 3), (" 3 ", 3), ("3.0", 3), ("0", 0), (9, 9), (None, None), ("", None), ("three", None), (3.5, None), (-1, None), (10, None), ("nan", None)],
+)  # fmt: skip
+def test_a_level_may_be_text_and_the_column_at_fault_is_named(value, level):
+    if level is None:
+        with pytest.raises(InputError, match=r"found level '.*' in column L, expected .*\. Correct column L with"):
+            parse_zones(records("a", L=[value]), key="cat", column="id", level="L", name=None)
+    else:
+        assert parse_zones(records("a", L=[value]), key="cat", column="id", level="L", name=None)[0].level == level
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Alpha\nBeta", "Alpha Beta"), ("Tab\there", "Tab here"), ("Line\x0bBreak", "Line Break"), ("Unit\x1fSep", "Unit Sep"), ("\u2028x", "x"),
+        ("Région d’été", "Région d’été"), ("\x00", "a"), (5, "5"), ("L'Aquila", "L'Aquila"),
+    ],
+)  # fmt: skip
+def test_names_are_one_line(name, shown):
+    assert parse_zones(records("a", N=[name]), key="cat", column="id", level=None, name="N")[0].name == shown
+
+
+def made(*levels):
+    """Return zones from code:level."""
+    return [
+        Zone(code, n, int(level), "") for n, (code, _, level) in enumerate((word.partition(":") for word in levels), 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zones", "inside", "parents"),
+    [
+        # Official municipality keys as numbers: 1001 lies in 1, and 10041 in 10, whatever the numbers begin with.
+        (made("1:0", "10:0", "1001:1", "10041:1"), {"1001": {"": 9, "1": 9}, "10041": {"": 9, "10": 9}}, {"1001": "1", "10041": "10"}),
+        (made("1:0", "10:0", "1001:1"), {"1001": {"": 9, "10": 9}}, {"1001": "10"}),
+        # Slivers of outlines at other scales.
+        (made("A:0", "B:0", "c:1"), {"c": {"": 100, "A": 97, "B": 3}}, {"c": "A"}),
+        # The nearest level comes first, and one that holds too little is passed over.
+        (made("A:0", "b:1", "c:2"), {"c": {"": 9, "A": 9, "b": 9}, "b": {"": 9, "A": 9}}, {"c": "b", "b": "A"}),
+        (made("A:0", "b:1", "c:2"), {"c": {"": 9, "A": 9, "b": 2}, "b": {"": 9, "A": 9}}, {"c": "A", "b": "A"}),
+        (made("A:0", "b:1"), {"b": {"": 9}}, {"b": ""}),
+        # Codes that look like NUTS but whose levels say otherwise.
+        (made("DE:0", "DE1:0", "DE11:1"), {"DE11": {"": 9, "DE": 9}}, {"DE11": "DE"}),
+        (made("DE:0", "DE1:1", "DE11:2"), {}, {"DE1": "DE", "DE11": "DE1"}),
+        (made("DE:0", "DE1:1"), {"DE1": {"": 9, "DE": 8}}, {"DE1": "DE"}),
+    ],
+)  # fmt: skip
+def test_parents_come_from_codes_of_nuts_or_from_geometry(zones, inside, parents):
+    assert {geo: parent for geo, parent in resolve_parents(zones, inside).items() if geo in parents} == parents
+
+
+def test_a_column_names_parents_and_cells_are_held_against_it():
+    table = records("1", "10", "1001", L=[0, 0, 1], PARENT=[None, "", 10])
+    found = parse_zones(table, key="cat", column="id", level="L", name=None, parent="PARENT")
+    assert resolve_parents(found, {"1001": {"": 9, "10": 7, "1": 2}})["1001"] == "10"
+    for inside in ({"": 9, "1": 9}, {"": 9, "10": 4, "1": 5}):
+        with pytest.raises(
+            InputError, match=r"region 1001: found . of its 9 cells in region 10, expected most of them"
+        ):
+            resolve_parents(found, {"1001": inside})
+    table[2]["PARENT"] = "77"
+    with pytest.raises(InputError, match="found parent '77' in column PARENT, expected a code of column id"):
+        parse_zones(table, key="cat", column="id", level="L", name=None, parent="PARENT")
+
+
+def test_a_region_that_lies_outside_the_parent_of_its_code_is_refused():
+    with pytest.raises(InputError, match="region DE1: found 2 of its 9 cells in region DE, expected most of them"):
+        resolve_parents(made("DE:0", "DE1:1"), {"DE1": {"": 9, "DE": 2}})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The network and the model folder: training, exactness of windows, engines, refusals."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ from imperviouslib.core.windows import windows
 from imperviouslib.edge import engine, unet
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.engine import Engine, engines, resolve_engine
+from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
 from imperviouslib.stage.predict.yearly import infer_period
 from testsuite import TOP
@@ -112,6 +114,41 @@ def test_a_cell_without_one_feature_is_treated_as_without_all():
     assert (run(features) == run(changed)).all()
     features[:, 10:20, 10:20] = 0
     assert (run(features) == run(changed)).all()
+
+
+def test_equal_nets_give_equal_files_whatever_the_time_and_the_settings_of_keras(tmp_path, monkeypatch):
+    keras = unet.import_keras()
+    digests = []
+    for number, (floatx, layout) in enumerate([("float32", "channels_last"), ("float16", "channels_first")]):
+        # What a keras.json with these settings leaves behind.
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(floatx)
+        keras.config.set_image_data_format(layout)
+        keras.utils.clear_session()
+        unet.seed_everything(7)
+        unet.save_net(unet.build_unet(small_spec(depth=1)), tmp_path / f"{number}.keras")
+        digests.append(sha256_file(tmp_path / f"{number}.keras"))
+    assert len(set(digests)) == 1
+    assert unet.load_net(tmp_path / "1.keras").dtype == "float32"
+
+
+def test_what_a_user_set_for_keras_is_hidden_while_it_is_imported(monkeypatch):
+    mine = {
+        "KERAS_HOME": "/nonexistent/mine",
+        "KERAS_BACKEND": "torch",
+        "KERAS_MAX_EPOCHS": "1",
+        "KERAS_NNX_ENABLED": "true",
+    }
+    for name, value in mine.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    with unet._own_settings():
+        seen = {name: value for name, value in os.environ.items() if name.startswith("KERAS_")}
+        assert seen.keys() == {"KERAS_HOME", "KERAS_BACKEND"}
+        assert seen["KERAS_BACKEND"] == "tensorflow"
+        assert not any(Path(seen["KERAS_HOME"]).iterdir())
+        assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    assert os.environ["KERAS_HOME"] == "/nonexistent/mine"
 
 
 def test_no_data_everywhere_is_finite():

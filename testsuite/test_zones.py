@@ -55,6 +55,53 @@ def test_the_centroid_of_a_sliver_takes_no_cell_from_its_neighbour(square_with_a
     assert zones.read_columns("regions", source.key, ["one_sum"])[1]["one_sum"] == 5 * 5
 
 
+def test_attribute_tables_of_any_content_are_read_or_refused(square_with_a_sliver):
+    import grass.script as gs
+
+    from imperviouslib.core.errors import InputError
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.edge import zones
+
+    def execute(sql):
+        gs.run_command("db.execute", sql=sql, quiet=True)
+
+    gs.run_command("v.db.addcolumn", map="regions", columns="NAME_LATN text,LEVL_CODE text,PARENT text", quiet=True)
+    execute(
+        "UPDATE regions SET NAME_LATN = 'Linie' || char(11) || 'Bruch \"ö\" L''Aquila' || char(10), LEVL_CODE = cat - 1"
+    )
+    source = zones.read_zones("regions", "NUTS_ID")
+    assert [(zone.name, zone.level) for zone in source.zones] == [
+        ('Linie Bruch "ö" L\'Aquila', level) for level in (0, 1)
+    ]
+    grid = Grid(0, 0, 100, 100)
+    rasters = {level: f"level{level}" for level in (0, 1)}
+    for level, raster in rasters.items():
+        zones.rasterise(source, level, raster, grid)
+    assert zones.count("level0", [], grid) == {1: {(): 25}}
+    # The sliver holds no cell.
+    assert zones.cells_inside(source, rasters, grid) == {}
+    execute("UPDATE regions SET NAME_LATN = CAST(x'4dfc6e' AS text)")
+    with pytest.raises(InputError, match="found text in another encoding than UTF-8"):
+        zones.read_zones("regions", "NUTS_ID")
+
+
+@pytest.mark.parametrize(
+    ("levels", "columns", "texts", "clause"),
+    [
+        ((0, 1), ("LEVL_CODE",), (), "LEVL_CODE = 1"), ((0, 1), ("LEVL_CODE",), ("0", "1"), "LEVL_CODE = '1'"),
+        ((0, 1), ("LEVL_CODE",), ("0", " 1", "1", "1.0"), "LEVL_CODE = ' 1' OR LEVL_CODE = '1' OR LEVL_CODE = '1.0'"),
+        ((0, 1), (), (), "cat IN (2)"), ((1,) * 50_000, (), (), None), ((1,) * 50_000, ("LEVL_CODE",), (), None),
+    ],
+)  # fmt: skip
+def test_a_level_is_selected_by_a_clause_that_fits_on_a_command_line(levels, columns, texts, clause):
+    from imperviouslib.core.zones import Zone
+    from imperviouslib.edge import zones
+
+    chosen = tuple(Zone(f"a{number}", number, level, "") for number, level in enumerate(levels, start=1))
+    source = zones.ZonesMap("z@PERMANENT", "cat", ("cat", *columns), chosen, None, texts)
+    assert zones.where_level(source, 1) == clause
+
+
 def test_cells_are_read_back_as_written(mapset):
     import grass.script as gs
 

@@ -103,6 +103,8 @@ class Sidecar:
     source_read: str
     """Which part of the object was read: whole or window."""
     source_bytes_read: int
+    source_invalid: int = 0
+    """Pixels that were read and count as no data, because they are saturated or have a value that no reflectance has."""
     output_size: int
     """Bytes of the GeoTIFF."""
     output_sha256: str
@@ -146,7 +148,7 @@ def format_sidecar(sidecar: Sidecar) -> dict[str, Any]:
         "offset": {"dn": sidecar.offset_dn, "rule": sidecar.offset_rule, "metadata_read": sidecar.offset_confirmed},
         "source": {
             "href": sidecar.source_href, "size": sidecar.source_size, "checksum": sidecar.source_checksum,
-            "read": sidecar.source_read, "read_bytes": sidecar.source_bytes_read,
+            "read": sidecar.source_read, "read_bytes": sidecar.source_bytes_read, "invalid_pixels": sidecar.source_invalid,
         },
         "output": {"file": sidecar.path.name, "size": sidecar.output_size, "sha256": sidecar.output_sha256},
         "grid": {"bounds": list(sidecar.grid.bounds), "res_m": sidecar.grid.res_m},
@@ -192,6 +194,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
             source_checksum=source.get("checksum"),
             source_read=source.get("read", ""),
             source_bytes_read=source.get("read_bytes", 0),
+            source_invalid=source.get("invalid_pixels", 0),
             output_size=int(output["size"]),
             output_sha256=output["sha256"],
             grid=grid,

@@ -17,22 +17,29 @@ TRIAL: Baseline = (99, 99)
 T = TypeVar("T")
 
 
-def parse_baseline(text: str) -> Baseline:
+def parse_baseline(text: str | float) -> Baseline:
     """Parse a processing baseline in any of the forms in use; raise OffsetError otherwise.
+
+    ESA writes two digits behind the point. Where a catalogue wrote a number, the last one is lost if it was 0: 5.1 was 05.10, since 05.01 is 5.01.
 
     >>> parse_baseline("05.10"), parse_baseline("4.0"), parse_baseline("N0212"), parse_baseline("0400")
     ((5, 10), (4, 0), (2, 12), (4, 0))
+    >>> parse_baseline(5.1), parse_baseline("5.1"), parse_baseline(5.09), parse_baseline(4), parse_baseline(509)
+    ((5, 10), (5, 10), (5, 9), (4, 0), (5, 9))
     """
-    match = re.fullmatch(r"N?(\d{1,2})\.(\d{1,2})|N?(\d{2})(\d{2})", str(text).strip())
+    word = str(text).strip()
+    if isinstance(text, int):
+        word = word.zfill(4) if len(word) > 2 else f"{word}.0"
+    match = re.fullmatch(r"N?(\d{1,2})\.(\d{1,2})|N?(\d{2})(\d{2})", word, flags=re.ASCII)
     if not match:
         raise OffsetError(
             _("Processing baseline"),
-            found=f"'{text}'",
+            found=f"'{word[:20]}'",
             expected=_("a form like 05.10"),
             then=_("Correct the catalogue, or use another one."),
         )
     major, minor = (match[1], match[2]) if match[1] else (match[3], match[4])
-    return int(major), int(minor)
+    return int(major), int(minor.ljust(2, "0"))
 
 
 def format_baseline(baseline: Baseline) -> str:

@@ -6,7 +6,7 @@ arrays of truth (1 true, 0 false) and of class pairs. `name` and `name_expressio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -137,22 +137,36 @@ def kept_share_expression(out: str, share: str, other: str) -> str:
     return f"{quoted(out)} = if(isnull({quoted(other)}), null(), {quoted(share)})"
 
 
-def resolve_share_scale(least: float, most: float) -> int:
-    """Return the value of a full share, 1 or 100, from the smallest and the largest value of all maps together.
+def resolve_share_scale(limits: Mapping[str, tuple[float, float]]) -> int:
+    """Return the value of a full share, 1 or 100, from the smallest and the largest value of each map.
 
-    Shares in per cent that never exceed 1 are read as fractions; no rule can distinguish the two.
+    limits : name of a map to its smallest and largest value
+    Each map is judged by itself; one of zeros fits both. Shares in per cent of which no map exceeds 1 are read as fractions; no rule can
+    distinguish the two. Raises InputError where a map holds no shares, or where some hold fractions and others per cents
 
-    >>> resolve_share_scale(0.0, 0.93), resolve_share_scale(0.0, 87.5)
+    >>> resolve_share_scale({"a": (0.0, 0.93), "b": (0.0, 0.0)}), resolve_share_scale({"a": (0.0, 87.5), "b": (0.0, 0.0)})
     (1, 100)
     """
-    if not (least >= 0 and most <= 100):
+    for name, (least, most) in limits.items():
+        if not (least >= 0 and most <= 100):
+            raise InputError(
+                _("Option <shares>, map <{}>").format(name),
+                found=_("values from {:g} to {:g}").format(least, most),
+                expected=_("shares from 0 to 1, or from 0 to 100"),
+                then=_("Rescale the map with r.mapcalc, and set no data with r.null."),
+            )
+    fractions = next((name for name, (_least, most) in limits.items() if 0 < most <= 1), None)
+    per_cents = next((name for name, (_least, most) in limits.items() if most > 1), None)
+    if fractions and per_cents:
         raise InputError(
             _("Option <shares>"),
-            found=_("values from {:g} to {:g}").format(least, most),
-            expected=_("shares from 0 to 1, or from 0 to 100"),
-            then=_("Rescale the maps with r.mapcalc, and set no data with r.null."),
+            found=_("values up to {:g} in map <{}>, and up to {:g} in map <{}>").format(
+                limits[fractions][1], fractions, limits[per_cents][1], per_cents
+            ),
+            expected=_("one scale in all maps, 0 to 1 or 0 to 100"),
+            then=_("Rescale one of the maps with r.mapcalc."),
         )
-    return 1 if most <= 1 else 100
+    return 100 if per_cents else 1
 
 
 def scaled_expression(out: str, share: str, scale: int) -> str:

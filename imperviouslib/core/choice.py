@@ -111,7 +111,7 @@ def resolve_newest(scenes: Iterable[Scene]) -> list[Scene]:
 
 def resolve_choices(
     scenes: Sequence[Scene],
-    footprints: Mapping[str, Ring],
+    footprints: Mapping[str, Sequence[Ring]],
     area: Area,
     wanted: SceneFilter,
     *,
@@ -120,7 +120,7 @@ def resolve_choices(
 ) -> list[Choice]:
     """Choose the scenes of each tile and year that meet the area, by tile and year.
 
-    footprints : scene id to the ring of its valid data, in metres of the area's grid
+    footprints : scene id to the rings of its valid data, in metres of the area's grid
     count : maximum number of scenes per tile and year
     method : one of `METHODS`
     """
@@ -130,9 +130,9 @@ def resolve_choices(
     choices = []
     for tile, of_tile in sorted(by_tile.items()):
         rings = [footprints[scene.id] for scene in of_tile]
-        corners = np.array([corner for ring in rings for corner in ring]).reshape(-1, 2)
+        corners = np.array([corner for of_scene in rings for ring in of_scene for corner in ring]).reshape(-1, 2)
         points = area.points(*corners.min(axis=0), *corners.max(axis=0)) if len(corners) else np.empty((0, 2))
-        covered = np.array([covers(ring, points) for ring in rings])
+        covered = np.array([covers_any(of_scene, points) for of_scene in rings])
         # Only the points that the tile meets in any year count for it.
         covered = covered[:, covered.any(axis=0)]
         for year in wanted.years:
@@ -160,6 +160,14 @@ def covers(ring: Ring, points: np.ndarray) -> np.ndarray:
     for (x0, y0), (x1, y1) in itertools.pairwise((*ring, *ring[:1])):
         if y0 != y1:
             inside ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    return inside
+
+
+def covers_any(rings: Sequence[Ring], points: np.ndarray) -> np.ndarray:
+    """Tell which points lie in any of several rings, which may overlap. Parameters and result as of `covers`."""
+    inside = np.zeros(len(points), bool)
+    for ring in rings:
+        inside |= covers(ring, points)
     return inside
 
 

@@ -6,15 +6,18 @@ Catalogues use different names and properties. Items of CDSE, Earth Search, Plan
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import urljoin
 
 from imperviouslib.core.bands import SCL, Band, parse_band
 from imperviouslib.core.baseline import Baseline, Processing, format_baseline, parse_baseline
 from imperviouslib.core.errors import CatalogueError, _
+from imperviouslib.core.footprint import Ring, is_near_tile, parse_rings
 from imperviouslib.core.grid import RES_M
 from imperviouslib.core.options import TILE
 
@@ -53,8 +56,8 @@ class Scene:
     """Share of cloud in the valid pixels, per cent."""
     nodata_pct: float | None
     """Share of the tile without data, per cent; None where the catalogue does not give it."""
-    footprint: tuple[tuple[float, float], ...]
-    """Outer ring of the valid data, longitude and latitude."""
+    footprint: tuple[Ring, ...]
+    """Outer rings of the valid data, longitude and latitude."""
     assets: Mapping[str, Asset] = field(hash=False)
     """Band to object."""
     offset_applied: bool | None = None
@@ -93,8 +96,8 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
 
     def fail(found: str, expected: str) -> CatalogueError:
         return CatalogueError(
-            _("Item {}").format(name),
-            found=found,
+            _("Item {}").format(_shown(name)),
+            found=_shown(found),
             expected=expected,
             then=_("Use a STAC catalogue of Sentinel-2 L2A. The item is left out."),
         )
@@ -109,10 +112,19 @@ def parse_item(item: Mapping[str, Any], base: str = "") -> Scene:
         )
     try:
         return _parse_item(item, name, base, fail)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
+    except _LinkError as err:
+        raise fail(
+            _("a link with {}").format(err), _("links that begin with s3, http or https, or files beside the items")
+        ) from err
+    except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError) as err:
         raise fail(
             _("a field that cannot be understood ({})").format(type(err).__name__), _("a STAC item of Sentinel-2 L2A")
         ) from err
+
+
+def _shown(text: str) -> str:
+    """Return a text of a catalogue as a message can contain it: one line of a length that can be read."""
+    return "".join(c if c.isprintable() else " " for c in text[:120])
 
 
 def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[str, str], CatalogueError]) -> Scene:
@@ -127,25 +139,41 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
             _("a product of Level-1C"), _("Level-2A, which has surface reflectance and the scene classification SCL")
         )
     # Id and tile become names of folders in the archive, so they must be safe.
-    if not re.fullmatch(r"(?!\.)[A-Za-z0-9._-]+", name):
-        raise fail(_("an id that cannot be the name of a folder"), _("letters, digits and ._- only"))
+    if not re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,200}", name):
+        raise fail(
+            _("an id that cannot be the name of a folder"), _("letters, digits and ._- only, at most 200 of them")
+        )
     tile = _parse_tile(properties, product)
-    if tile is None or not re.fullmatch(TILE, tile):
+    if tile is None or not re.fullmatch(TILE, tile, flags=re.ASCII):
         raise fail(
             _("tile {}").format(tile) if tile else _("no MGRS tile"),
             _("a tile such as 31UFS in grid:code or s2:mgrs_tile"),
         )
     when = first("datetime", "start_datetime")
-    if when is None:
+    if not isinstance(when, str):
         raise fail(_("no date"), _("one in datetime"))
     version = first("processing:version", "s2:processing_baseline")
     in_name = re.search(r"_N(\d{4})_", product)
-    if version is None and in_name:
+    # Numbers have lost the form of the baseline; the product's name has kept it.
+    if in_name and (version is None or isinstance(version, int | float)):
         version = in_name[1]
     if version is None:
         raise fail(_("no processing baseline"), _("one in processing:version or s2:processing_baseline"))
     if properties.get("eo:cloud_cover") is None:
         raise fail(_("no eo:cloud_cover"), _("the share of cloud in per cent, by which scenes are chosen"))
+    cloud_pct = _parse_percent(properties["eo:cloud_cover"])
+    if cloud_pct is None:
+        raise fail(
+            _("eo:cloud_cover {}").format(str(properties["eo:cloud_cover"])[:20]),
+            _("the share of cloud, 0 to 100 per cent"),
+        )
+    footprint = parse_rings(item.get("geometry"), item.get("bbox"))
+    if not footprint:
+        raise fail(_("neither an area nor a box"), _("a polygon in geometry, or bbox, by which scenes are found"))
+    if not any(is_near_tile(ring, tile) for ring in footprint):
+        raise fail(
+            _("an area far from its tile {}").format(tile), _("longitude before latitude, in degrees, within the tile")
+        )
     assets = _parse_assets(item, base)
     if SCL not in assets:
         raise fail(_("no scene classification SCL at 20 m"), _("one among the assets, because clouds are masked by it"))
@@ -159,17 +187,32 @@ def _parse_item(item: Mapping[str, Any], name: str, base: str, fail: Callable[[s
         id=name,
         tile=tile,
         sensed_utc=sensed,
-        platform=str(properties.get("platform", "")).lower(),
+        platform=str(properties.get("platform") or "").lower(),
         datatake=re.sub(r"_N\d\d\.\d\d$", "", datatake) or sensed,
         datastrip=strip_start[1] if strip_start else "",
-        baseline=parse_baseline(str(version)),
-        cloud_pct=float(properties["eo:cloud_cover"]),
+        baseline=parse_baseline(version),
+        cloud_pct=cloud_pct,
         nodata_pct=_parse_nodata(properties),
-        footprint=_parse_footprint(item.get("geometry") or {}),
+        footprint=footprint,
         assets=assets,
-        offset_applied=first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied"),
+        offset_applied=_parse_claim(first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")),
         metadata=_parse_metadata_asset(item, base),
     )
+
+
+def _parse_percent(value: Any) -> float | None:
+    """Return a share in per cent, also of a number in quotes; None where the value is no share. Sums of shares may miss 0 or 100 slightly.
+
+    >>> _parse_percent("4.36"), _parse_percent(-1), _parse_percent(float("nan")), _parse_percent(100.00000001)
+    (4.36, None, None, 100.0)
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if isinstance(value, bool) or not -0.01 <= number <= 100.01:
+        return None
+    return min(max(number, 0.0), 100.0)
 
 
 def _parse_nodata(properties: Mapping[str, Any]) -> float | None:
@@ -178,27 +221,29 @@ def _parse_nodata(properties: Mapping[str, Any]) -> float | None:
     if nodata is None:
         nodata = (properties.get("statistics") or {}).get("nodata")
     if nodata is not None:
-        return float(nodata)
+        return _parse_percent(nodata)
     for key in ("data_coverage", "sentinel:data_coverage"):
         if properties.get(key) is not None:
-            return 100 - float(properties[key])
+            covered = _parse_percent(properties[key])
+            return None if covered is None else 100 - covered
     return None
 
 
-def _parse_footprint(geometry: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
-    """Return the outer ring of a polygon; of several polygons the largest."""
-    rings = geometry.get("coordinates") or ()
-    if geometry.get("type") == "MultiPolygon":
-        ring = max((polygon[0] for polygon in rings), key=_ring_area, default=())
-    else:
-        ring = rings[0] if rings else ()
-    return tuple((float(point[0]), float(point[1])) for point in ring)
+_CLAIMS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def _ring_area(ring: Sequence[Sequence[float]]) -> float:
-    """Return the area of a ring in square degrees; good enough to find the larger of two."""
-    pairs = zip(ring, (*ring[1:], ring[0]), strict=True)
-    return abs(math.fsum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2
+def _parse_claim(value: Any) -> bool | None:
+    """Return a claim of the catalogue, also of one in quotes; None where it makes none. Raises ValueError for a word that is no claim.
+
+    >>> _parse_claim("False"), _parse_claim(1), _parse_claim(None)
+    (False, True, None)
+    """
+    if value is None:
+        return None
+    word = str(value).strip().lower()
+    if word not in _CLAIMS:
+        raise ValueError(value)
+    return _CLAIMS[word]
 
 
 def _parse_metadata_asset(item: Mapping[str, Any], base: str) -> Asset | None:
@@ -210,8 +255,13 @@ def _parse_metadata_asset(item: Mapping[str, Any], base: str) -> Asset | None:
 
 
 def _parse_asset(asset: Mapping[str, Any], base: str, res_m: float = RES_M) -> Asset:
-    size = asset.get("file:size")
-    return Asset(_absolute(str(asset["href"]), base), int(size) if size else None, asset.get("file:checksum"), res_m)
+    size, checksum = asset.get("file:size"), asset.get("file:checksum")
+    number = int(size) if size else None
+    if number is not None and not 0 < number < _MOST_BYTES:
+        raise ValueError(size)
+    return Asset(
+        _absolute(str(asset["href"]), base), number, checksum if checksum and isinstance(checksum, str) else None, res_m
+    )
 
 
 def _parse_tile(properties: Mapping[str, Any], product: str) -> str | None:
@@ -236,7 +286,7 @@ def parse_time(text: str) -> str:
 
 def _parse_assets(item: Mapping[str, Any], base: str) -> dict[str, Asset]:
     """Find each band's object: 20 m before 10 m, and GeoTIFF before JPEG 2000 of the same band."""
-    best: dict[str, tuple[tuple[int, int], Asset]] = {}
+    best: dict[str, tuple[tuple[int, int], Mapping[str, Any], float]] = {}
     for key, asset in item["assets"].items():
         if not isinstance(asset, Mapping) or not asset.get("href"):
             continue
@@ -248,8 +298,8 @@ def _parse_assets(item: Mapping[str, Any], base: str) -> dict[str, Asset]:
             continue
         rank = (0 if res_m == RES_M else 1, 1 if key.endswith("-jp2") else 0)
         if band.name not in best or rank < best[band.name][0]:
-            best[band.name] = rank, _parse_asset(asset, base, res_m)
-    return {name: asset for name, (_, asset) in best.items()}
+            best[band.name] = rank, asset, res_m
+    return {name: _parse_asset(asset, base, res_m) for name, (_rank, asset, res_m) in best.items()}
 
 
 def _find_band(key: str, asset: Mapping[str, Any]) -> Band | None:
@@ -269,12 +319,45 @@ def _find_band(key: str, asset: Mapping[str, Any]) -> Band | None:
 def _parse_resolution(key: str, asset: Mapping[str, Any], band: Band) -> float:
     transform = asset.get("proj:transform")
     if transform:
-        return abs(float(transform[0]))
+        # Rows and columns may be turned; the object's own header decides about that.
+        res_m = math.hypot(float(transform[0]), float(transform[3]))
+        if res_m >= 1:
+            return res_m
     named = re.search(r"_(\d+)m$", key)
     return float(named[1]) if named else float(asset.get("gsd") or band.finest_m)
 
 
+class _LinkError(Exception):
+    """A link that may not be followed; its text says why."""
+
+
+_MOST_BYTES = 10**12
+"""No object is as large; a larger number is a mistake."""
+_SCHEMES = ("s3", "http", "https")
+"""What items of a service may link. Items of a file may link files too."""
+
+
 def _absolute(href: str, base: str) -> str:
-    if not base or re.match(r"^[a-z][a-z0-9+.-]*://", href) or href.startswith("/"):
+    """Resolve a link; raise _LinkError where it may not be followed.
+
+    base : folder or address to which relative links belong; empty if there is none
+    What a service answers never names a file of this machine; what a file links beside it lies in its folder.
+    """
+    if not href.isprintable():
+        raise _LinkError(_("control characters"))
+    if re.match(r"/+vsi", href):
+        raise _LinkError(_("a path of GDAL's virtual file systems"))
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", href)
+    scheme, served = (found[1].lower() if found else ""), "://" in base
+    if scheme:
+        if not href[len(scheme) + 1 :].startswith("//") or scheme not in (*_SCHEMES, *(() if served else ("file",))):
+            raise _LinkError(_("scheme {}:").format(scheme))
+        return scheme + href[len(scheme) :]
+    if served:
+        return urljoin(base.rstrip("/") + "/", href)
+    if not base or href.startswith("/"):
         return href
-    return base.rstrip("/") + "/" + href.removeprefix("./")
+    path = posixpath.normpath(f"{base}/{href}")
+    if not path.startswith(base.rstrip("/") + "/"):
+        raise _LinkError(_("a path that leaves the folder of the items"))
+    return path

@@ -216,17 +216,21 @@ def parse_legend(text: str, name: str) -> Legend:
     return Legend(name, codes, titles)
 
 
+_CODE = "-?[0-9]{1,10}"
+"""A code: products mark no data by -9999 too."""
+_MOST_CODES = 100_000
+"""Codes of a rule: no product has as many, and more would fill the memory."""
 _KEYS = {"nodata": NODATA, "NULL": NODATA, **{c.key: c.code for c in CLASSES}}
 
 
 def _parse_class(word: str) -> int | None:
-    return int(word) if word.isdigit() else _KEYS.get(word)
+    return int(word) if re.fullmatch("[0-9]+", word) else _KEYS.get(word)
 
 
 def _parse_line(line: str) -> tuple[list[int], int, str] | None:
     words = line.split(None, 2)
     target = _parse_class(words[1]) if len(words) > 1 else None
-    if target is None or not words[0].isdigit():
+    if target is None or not re.fullmatch(_CODE, words[0]):
         return None
     return [int(words[0])], target, words[2].strip() if len(words) == 3 else ""
 
@@ -235,8 +239,10 @@ def _parse_rule(line: str) -> tuple[list[int], int, str] | None:
     left, _, right = line.partition("=")
     words = right.split(None, 1)
     target = _parse_class(words[0]) if words else None
-    ranges = re.findall(r"(\d+)(?:\s+thru\s+(\d+))?", left)
-    if target is None or not ranges or not re.fullmatch(r"(\s*\d+(\s+thru\s+\d+)?(?=\s|$))+\s*", left):
+    ranges = re.findall(rf"({_CODE})(?:\s+thru\s+({_CODE}))?", left)
+    if target is None or not ranges or not re.fullmatch(rf"(\s*{_CODE}(\s+thru\s+{_CODE})?(?=\s|$))+\s*", left):
+        return None
+    if sum(abs(int(last or first) - int(first)) for first, last in ranges) > _MOST_CODES:
         return None
     codes = [code for first, last in ranges for code in range(int(first), int(last or first) + 1)]
     return codes, target, words[1].strip() if len(words) == 2 else ""

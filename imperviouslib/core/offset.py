@@ -22,6 +22,12 @@ _UNTESTED_DN = 900
 """Darkest value that contradicts no claim; used if there are too few valid pixels for a test."""
 _LEAST_TESTED = 1000
 """Valid pixels that are needed to judge the darkest value."""
+_LEAST_SPREAD = 300
+"""Difference between bright and dark pixels below which ground is too uniform to judge the darkest value."""
+BRIGHT_DN = 1000
+"""Darkest value from which on pixels look as if the offset were in them."""
+_MOST_WRAPPED = 0.001
+"""Share of the pixels that may have wrapped around below 0 before a scene is refused."""
 
 
 def apply_offset(dn: np.ndarray, offset_dn: int, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -49,12 +55,41 @@ def apply_offset(dn: np.ndarray, offset_dn: int, *, out: np.ndarray | None = Non
 
 
 def darkest_dn(dn: np.ndarray) -> int | None:
-    """Return the value below which a thousandth of the valid pixels lies; None where fewer than 1000 pixels are valid.
+    """Return the value below which a thousandth of the valid pixels lies; None where fewer than 1000 pixels are valid, or all are bright alike.
 
     dn : array, uint16, 0 = no data
     """
     valid = dn[dn > 0]
-    return int(np.percentile(valid, 0.1)) if valid.size >= _LEAST_TESTED else None
+    if valid.size < _LEAST_TESTED:
+        return None
+    low, high = np.percentile(valid, (0.1, 99.9))
+    # Bright ground without any contrast, such as a cloud, shows nothing.
+    return None if low >= BRIGHT_DN and high - low < _LEAST_SPREAD else int(low)
+
+
+def has_offset(baseline: Baseline) -> bool:
+    """Tell whether a baseline adds the offset.
+
+    >>> has_offset((4, 0)), has_offset((2, 14)), has_offset((99, 99))
+    (True, False, False)
+    """
+    return resolve_offset(baseline)[0] != 0
+
+
+def check_not_wrapped(scene: Scene, wrapped: int, valid: int) -> None:
+    """Raise OffsetError where many pixels are differences below 0 that wrapped around: the offset was applied without care.
+
+    wrapped, valid : numbers of pixels
+    """
+    if wrapped > _MOST_WRAPPED * (wrapped + valid):
+        raise OffsetError(
+            _("Scene {}").format(scene.id),
+            found=_("{} pixels above {}, which are dark pixels whose difference wrapped around").format(
+                wrapped, 65536 + OFFSET_DN
+            ),
+            expected=_("pixels below 0 to be clipped"),
+            then=_("Report it to the catalogue, or use another one. Flag -k continues without this scene."),
+        )
 
 
 def resolve_offset(baseline: Baseline, applied: bool | None = None, metadata_dn: int | None = None) -> tuple[int, str]:
@@ -96,14 +131,24 @@ def resolve_claim(scene: Scene, low_dn: int | None, metadata_dn: int | None = No
     metadata_dn : BOA_ADD_OFFSET of the product's own metadata, None where it was not read
     Returns: (offset in DN to add, rule in words); raises OffsetError where catalogue, metadata and pixels contradict each other
 
+    Where a baseline has no offset, but all pixels lie above 1000, the scene is refused: it is of another baseline than its item says.
     With the offset still in them, pixels lie at about 1000 and above; without it, dark ground lies far below. A catalogue that
     denies a correction which the pixels show is a known fault and is corrected (earth-search issues 66 and 71). If it claims a
     correction that the pixels do not show, or makes no claim and the pixels show a correction, the scene is refused.
     """
-    if low_dn is None:
-        low_dn = _UNTESTED_DN
+    untested = low_dn is None
+    low_dn = _UNTESTED_DN if low_dn is None else low_dn
     offset, rule = resolve_offset(scene.baseline, scene.offset_applied, metadata_dn)
     needed, why = resolve_offset(scene.baseline)
+    if untested:
+        return offset, f"{rule}; too few pixels, or too uniform, to test it"
+    if not needed and low_dn >= BRIGHT_DN:
+        raise OffsetError(
+            _("Scene {}").format(scene.id),
+            found=_("no pixels below {}").format(low_dn),
+            expected=_("dark pixels below {}, because {}").format(BRIGHT_DN, why),
+            then=_("Check the baseline of the item, or use another catalogue. Flag -k continues without this scene."),
+        )
     if not needed:
         return offset, rule
     if scene.offset_applied is False and low_dn < 800:

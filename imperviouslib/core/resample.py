@@ -6,11 +6,9 @@ finds where a cell lies in a source. Digital numbers are unsigned integers, 0 = 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-
-from imperviouslib.core.grid import RES_M
 
 METHODS = ("nearest", "bilinear", "cubic")
 
@@ -35,6 +33,12 @@ class Source:
     """Columns."""
     dtype: str
     """NumPy's name of the data type, e.g. uint16."""
+    bands: int = field(default=1, compare=False)
+    """Number of bands."""
+    nodata: float | None = field(default=None, compare=False)
+    """Value of pixels without data by the header; None where it names none, or names NaN."""
+    scale: float = field(default=1.0, compare=False)
+    """Factor of the stored numbers by the header."""
 
 
 class Resampler:
@@ -255,9 +259,4 @@ def halve(pixels: np.ndarray) -> np.ndarray:
 def halve_source(source: Source) -> Source:
     """Return the geometry of `halve`'s result for the pixels of a whole source."""
     a, b, c, d, e, f = source.transform
-    return Source(source.crs, (2 * a, b, c, d, 2 * e, f), source.height // 2, source.width // 2, source.dtype)
-
-
-def has_half_cells(source: Source) -> bool:
-    """Tell whether a source has pixels of half the grid's cell size, 10 m."""
-    return abs(source.transform[0]) == RES_M / 2
+    return replace(source, transform=(2 * a, b, c, d, 2 * e, f), height=source.height // 2, width=source.width // 2)

@@ -28,7 +28,7 @@ from typing import Any
 from imperviouslib.core.change import is_single_year, split_pair
 from imperviouslib.core.legend import landcover_codes
 from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, SCHEMA, WHOLE_REGION, method_facts
-from imperviouslib.core.zones import Zone
+from imperviouslib.core.zones import Zone, are_nuts
 
 RELIABLE = 0.5
 """Half-width of an interval, as a share of its value, above which the value is of low reliability."""
@@ -165,9 +165,11 @@ def transition_rows(
 
 def region_row(zone: Zone, run: Run) -> Row:
     """Write the row of a region."""
+    # Other codes do not begin with a country.
+    is_nuts = are_nuts([zone.geo]) and len(zone.geo) - 2 == zone.level
     return {
         "geo": zone.geo, "nuts_version": run.nuts_version, "level": zone.level, "parent": zone.parent,
-        "cntr": zone.geo[:2], "name": zone.name, "area_km2": zone.cells * run.cell_area_m2 / 1e6,
+        "cntr": zone.geo[:2] if is_nuts else "", "name": zone.name, "area_km2": zone.cells * run.cell_area_m2 / 1e6,
     }  # fmt: skip
 
 

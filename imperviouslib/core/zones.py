@@ -11,7 +11,15 @@ from typing import Any
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.tableschema import GEO_PATTERN
 
-_NUTS = re.compile(r"[A-Z]{2}[0-9A-Z]{0,3}")
+_COUNTRIES = (
+    "A[LT]|B[AEG]|C[HYZ]|D[EK]|E[ELS]|F[IR]|GE|H[RU]|I[EST]|L[ITUV]|M[DEKT]|N[LO]|P[LT]|R[OS]|S[EIK]|TR|U[AK]|XK"
+)
+_NUTS = re.compile(rf"(?:{_COUNTRIES}|X[A-Z]|ZZ)[0-9A-Z]{{0,3}}")
+"""Codes of NUTS and of the statistical regions of other countries in Eurostat's maps. Codes that begin with X are free for others."""
+PARENT_COLUMN = "PARENT"
+"""Column in which a zones map may name the code of the region that contains a region."""
+_MOST_OUTSIDE = 0.5
+"""Share of its cells that a region may have outside of its parent."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,19 @@ class Zone:
 
 
 def parse_zones(
-    records: Sequence[Mapping[str, Any]], *, key: str, column: str, level: str | None, name: str | None
+    records: Sequence[Mapping[str, Any]],
+    *,
+    key: str,
+    column: str,
+    level: str | None,
+    name: str | None,
+    parent: str | None = None,
 ) -> list[Zone]:
-    """Turn the attribute rows of a zones map into Zones, sorted by code, without parents and cells.
+    """Turn the attribute rows of a zones map into Zones, sorted by code, without cells, and without parents unless a column has them.
 
     records : attribute rows of the map
-    key, column, level, name : the columns of category, code, level and name. Without a level column, the level is the length of a
-        NUTS code less 2; where a code is not a NUTS code it is 0 for all zones.
+    key, column, level, name, parent : the columns of category, code, level, name and the parent's code. Without a level column, the level is the
+        length of a NUTS code less 2; where a code is not a NUTS code it is 0 for all zones.
 
     Raises InputError where a code is missing, occurs twice or is not valid, or where a level is not a number.
     """
@@ -63,35 +77,99 @@ def parse_zones(
             _("Option <zones>: code '{}' occurs {} times in column {}").format(doubled[0], counts[doubled[0]], column),
             then=_("Join the parts of a region with v.dissolve column={}, or remove the duplicate.").format(column),
         )
-    nuts = all(_NUTS.fullmatch(geo) for geo in counts)
+    nuts = are_nuts(counts)
     zones = []
     for record in records:
         geo = str(record[column])
-        depth = record[level] if level else (len(geo) - 2 if nuts else 0)
-        if not isinstance(depth, int) or not 0 <= depth <= 9:
+        depth = parse_level(record[level]) if level else (len(geo) - 2 if nuts else 0)
+        if depth is None:
             raise InputError(
                 _("Option <zones>, region {}").format(geo),
-                found=_("level '{}' in column {}").format(depth, level),
+                found=_("level '{}' in column {}").format(record[str(level)], level),
                 expected=_("a whole number 0-9"),
                 then=_("Correct column {} with v.db.update.").format(level),
             )
-        title = str(record[name] or "").strip() if name else ""
-        zones.append(Zone(geo, int(record[key]), depth, title or geo))
+        title = one_line(str(record[name] or "")) if name else ""
+        above = str(record[parent] or "").strip() if parent else ""
+        if above and above not in counts:
+            raise InputError(
+                _("Option <zones>, region {}").format(geo),
+                found=_("parent '{}' in column {}").format(above[:40], parent),
+                expected=_("a code of column {}").format(column),
+                then=_("Correct column {} with v.db.update.").format(parent),
+            )
+        zones.append(Zone(geo, int(record[key]), depth, title or geo, above))
     return sorted(zones, key=lambda zone: zone.geo)
 
 
-def resolve_parents(zones: Iterable[Zone]) -> dict[str, str]:
-    """Return the parent of each zone: the longest code of a higher level that this code begins with.
+def are_nuts(codes: Iterable[str]) -> bool:
+    """Tell whether all codes are of NUTS, so that a code begins with the code of the region that contains it.
+
+    >>> are_nuts(["DE", "DE1"]), are_nuts(["HH", "MTK", "B"]), are_nuts(["1001", "10"])
+    (True, False, False)
+    """
+    return all(_NUTS.fullmatch(geo) for geo in codes)
+
+
+def one_line(text: str) -> str:
+    """Bring a name to one line without control characters.
+
+    >>> one_line(" Line\\x0bBreak\\t and\\nmore\\x1f ")
+    'Line Break and more'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def parse_level(value: Any) -> int | None:
+    """Return a level 0-9, also one in quotes or with decimals; None where it is none.
+
+    >>> parse_level("3"), parse_level(3.0), parse_level(None), parse_level("3b"), parse_level(True)
+    (3, 3, None, None, None)
+    """
+    try:
+        number = float(str(value).strip())
+    except ValueError:
+        return None
+    return int(number) if number in range(10) else None
+
+
+def resolve_parents(zones: Iterable[Zone], inside: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """Return the parent of each zone: that of its column; of NUTS codes the longest code of a higher level that this code begins with; of other
+    codes the zone of the nearest higher level that holds most of its cells.
+
+    inside : code of a zone to the zones of higher levels in which its cells lie, and the number of cells; "" counts all of its cells
+    Raises InputError where most cells of a zone lie outside of the parent that its code or its column names
 
     >>> zones = [Zone("BE", 1, 0, ""), Zone("BE25", 2, 2, ""), Zone("BE253", 3, 3, "")]
-    >>> resolve_parents(zones)
+    >>> resolve_parents(zones, {})
     {'BE': '', 'BE25': 'BE', 'BE253': 'BE25'}
+    >>> resolve_parents([Zone("1", 1, 0, ""), Zone("10", 2, 0, ""), Zone("1001", 3, 1, "")], {"1001": {"": 9, "10": 8}})
+    {'1': '', '10': '', '1001': '10'}
     """
+    zones = list(zones)
     levels = {zone.geo: zone.level for zone in zones}
-    return {
-        geo: next((geo[:n] for n in range(len(geo) - 1, 0, -1) if levels.get(geo[:n], level) < level), "")
-        for geo, level in levels.items()
-    }
+    # Codes are NUTS codes if their length agrees with their level too.
+    by_code = are_nuts(levels) and all(len(geo) - 2 == level for geo, level in levels.items())
+    parents = {}
+    for zone in zones:
+        cells = inside.get(zone.geo, {})
+        if zone.parent in levels:
+            parent = zone.parent
+        elif by_code:
+            shorter = (zone.geo[:n] for n in range(len(zone.geo) - 1, 0, -1))
+            parent = next((geo for geo in shorter if levels.get(geo, zone.level) < zone.level), "")
+        else:
+            above = sorted((geo for geo in cells if geo), key=lambda geo: (-levels[geo], -cells[geo], geo))
+            parent = next((geo for geo in above if cells[geo] > _MOST_OUTSIDE * cells[""]), "")
+        if parent and cells and cells.get(parent, 0) < (1 - _MOST_OUTSIDE) * cells[""]:
+            raise InputError(
+                _("Option <zones>, region {}").format(zone.geo),
+                found=_("{} of its {} cells in region {}").format(cells.get(parent, 0), cells[""], parent),
+                expected=_("most of them, because {} is its parent").format(parent),
+                then=_("Correct the codes or the outlines, or name the parents in a column {}.").format(PARENT_COLUMN),
+            )
+        parents[zone.geo] = parent
+    return parents
 
 
 def resolve_outline_scale(description: str, scale: int) -> int | None:

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import functools
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -51,13 +52,21 @@ from imperviouslib.core.errors import (
 )
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene
-from imperviouslib.core.offset import apply_offset, darkest_dn, parse_metadata_offset, resolve_claim
+from imperviouslib.core.offset import (
+    BRIGHT_DN,
+    apply_offset,
+    check_not_wrapped,
+    darkest_dn,
+    has_offset,
+    parse_metadata_offset,
+    resolve_claim,
+)
+from imperviouslib.core.pixelkind import check_ground_size, check_header, to_classes, to_dn
 from imperviouslib.core.resample import (
     PixelWindow,
     Source,
     halve,
     halve_source,
-    has_half_cells,
     round_to_uint16,
 )
 from imperviouslib.core.retry import RetryPolicy
@@ -71,7 +80,9 @@ from imperviouslib.edge.rasterobject import decode_object, describe_object
 _GROWTHS = 5
 """How often a file is made again because another run has extended it in the meantime; each time it includes those cells."""
 _SAMPLE_STEP = 8
-"""Step in rows and columns of the pixels that are sampled to find the darkest value."""
+"""Largest step in rows and columns of the pixels that are sampled to find the darkest value."""
+_SAMPLE_PIXELS = 10_000
+"""Pixels that are sampled at least where there are as many."""
 _WARP_MARGIN = 6
 """Margin of pixels read around a window: cubic needs two, and twice as many if 10 m pixels are halved."""
 
@@ -302,15 +313,22 @@ def _make_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int 
     result = BandResult(task.scene.id, band, bytes_read=read.bytes_read, summary=str(read))
     if target is None or read.values is None:
         return result, True
-    offset = NO_OFFSET if band == SCL else _resolve_offset(task, read.values, lowest_dn)
-    warper = _prepare(read, offset, task.settings(band).resampling)
+    halved = check_ground_size(*warp.ground_size(read.source), _name(task, band))
+    if band == SCL:
+        offset, invalid, values = NO_OFFSET, 0, to_classes(read.values, read.source, _name(task, band))
+    else:
+        values, invalid, wrapped = to_dn(read.values, read.source, _name(task, band))
+        offset = _resolve_offset(task, band, values, lowest_dn, wrapped)
+    read = replace(read, values=values)
+    # Classes have no mean.
+    warper = _prepare(read, offset, task.settings(band).resampling, halved=halved and band != SCL)
     # While the file is written only the warper holds pixels.
     read = read.without_values()
     path = task.path(band)
     with _temporary_path(path) as written:
         valid_cells = _write_cells(written, target, warper, is_classes=band == SCL)
         _verify(written, target, valid_cells)
-        sidecar = _describe(task, band, read, offset, target, valid_cells, written)
+        sidecar = _describe(task, band, read, offset, target, valid_cells, invalid, written)
         is_placed = _put_in_place(written, sidecar, lambda: resolve_target(task.area, extent, _kept_cells(task, band)))
     return replace(result, valid_cells=valid_cells), is_placed
 
@@ -322,6 +340,7 @@ def _read_pixels(task: Task, band: str, kept: Grid | None, content: bytes | None
     """
 
     def needed(source: Source) -> PixelWindow | None:
+        check_header(source, _name(task, band), is_classes=band == SCL)
         target = resolve_target(task.area, warp.extent(source), kept)
         window = warp.source_window(source, target, _WARP_MARGIN) if target else None
         if window is None:
@@ -335,13 +354,13 @@ def _read_pixels(task: Task, band: str, kept: Grid | None, content: bytes | None
     return get_pixels(_asset(task, band), _name(task, band), needed, task.retry, task.threads)
 
 
-def _prepare(read: Pixels, offset: Offset, resampling: str) -> warp.Warper:
-    """Apply the offset and average 10 m pixels to 20 m; the values of `read` are overwritten."""
+def _prepare(read: Pixels, offset: Offset, resampling: str, *, halved: bool) -> warp.Warper:
+    """Apply the offset and, if pixels are `halved`, average 10 m pixels to 20 m; the values of `read` are overwritten."""
     if read.values is None or read.window is None:
         raise ValueError(read)
     pixels, source = apply_offset(read.values, offset.dn, out=read.values), read.source
     row, col = read.window[0][0], read.window[1][0]
-    if has_half_cells(source):
+    if halved:
         pixels, source = halve(pixels), halve_source(source)
         row, col = row // 2, col // 2
     return warp.Warper(pixels, source, (row, col), resampling)
@@ -349,8 +368,27 @@ def _prepare(read: Pixels, offset: Offset, resampling: str) -> warp.Warper:
 
 def _darkest_dn_of_object(content: bytes, name: str) -> int | None:
     source = describe_object(content, name)
+    check_header(source, name, is_classes=False)
     pixels = decode_object(content, name, (0, source.height), (0, source.width))
-    return darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
+    return darkest_dn(to_dn(_sample(pixels), source, name)[0])
+
+
+def _sample(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels spread evenly over an array."""
+    step = min(_SAMPLE_STEP, max(1, math.isqrt(pixels.size // _SAMPLE_PIXELS)))
+    return pixels[::step, ::step]
+
+
+def _darkest_dn_of_scene(task: Task, band: str) -> int | None:
+    """Return the darkest value of a scene's whole objects, up to the first that holds dark ground: a window, or a band, may hold none."""
+    lowest = None
+    # Red is dark over all vegetation.
+    for one in sorted({band, *task.scene.assets} - {SCL}, key=lambda name: (name != "B04", name)):
+        low = _darkest_dn_of_object(get_object(task.scene.assets[one], task.retry), _name(task, one))
+        lowest = low if lowest is None else min(lowest, low or lowest)
+        if lowest is not None and lowest < BRIGHT_DN:
+            break
+    return lowest
 
 
 @functools.lru_cache(maxsize=64)
@@ -365,14 +403,20 @@ def _read_metadata_offset(asset: Asset | None, retry: RetryPolicy) -> tuple[tupl
         return None
 
 
-def _resolve_offset(task: Task, pixels: np.ndarray, lowest_dn: int | None) -> Offset:
-    """Choose the offset of a band; raises OffsetError if catalogue, metadata, pixels or the scene's other bands contradict each other."""
+def _resolve_offset(task: Task, band: str, pixels: np.ndarray, lowest_dn: int | None, wrapped: int) -> Offset:
+    """Choose the offset of a band; raises OffsetError if catalogue, metadata, pixels or the scene's other bands contradict each other.
+
+    wrapped : pixels that wrapped around below 0
+    """
     scene = task.scene
     metadata = _read_metadata_offset(scene.metadata, task.retry)
     if metadata:
         check_metadata_baseline(scene, metadata[0])
+    check_not_wrapped(scene, wrapped, int(np.count_nonzero(pixels)))
     if lowest_dn is None:
-        lowest_dn = darkest_dn(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP])
+        lowest_dn = darkest_dn(_sample(pixels))
+        if lowest_dn is not None and lowest_dn >= BRIGHT_DN and not has_offset(scene.baseline):
+            lowest_dn = _darkest_dn_of_scene(task, band)
     offset_dn, rule = resolve_claim(scene, lowest_dn, metadata[1] if metadata else None)
     sidecars = map(read_sidecar, task.path(SCL).parent.glob(SIDECARS))
     check_one_offset(scene, offset_dn, [sidecar for sidecar in sidecars if sidecar], task.archive)
@@ -420,7 +464,7 @@ def _verify(path: Path, target: Grid, valid_cells: int) -> None:
 
 
 def _describe(
-    task: Task, band: str, read: Pixels, offset: Offset, target: Grid, valid_cells: int, written: Path
+    task: Task, band: str, read: Pixels, offset: Offset, target: Grid, valid_cells: int, invalid: int, written: Path
 ) -> Sidecar:
     """Return the sidecar of a file that was written to a temporary path, dated now."""
     scene, asset = task.scene, _asset(task, band)
@@ -445,6 +489,7 @@ def _describe(
         source_checksum=asset.checksum,
         source_read=read.part,
         source_bytes_read=read.bytes_read,
+        source_invalid=invalid,
         output_size=written.stat().st_size,
         output_sha256=sha256_file(written),
         grid=target,

@@ -17,7 +17,7 @@ from imperviouslib.core.feature import Feature
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.ardfile.contract import CHUNK, LABEL_VARIABLES, strips
+from imperviouslib.edge.ardfile.contract import CHUNK, LABEL_VARIABLES, open_hdf5, strips
 
 _LARGEST_DN = 20000
 """Largest stored number that occurs on land: reflectance 2."""
@@ -34,7 +34,7 @@ def check_ard(path: Path, expected: Grid | None = None) -> dict[str, Any]:
     """
     findings: list[str] = []
     report: dict[str, Any] = {"file": str(path), "findings": findings, "periods": {}, "digest": ""}
-    with ArdFile.open(path) as ard, h5py.File(path, "r") as handle:
+    with ArdFile.open(path) as ard, open_hdf5(path) as handle:
         try:
             _check(ard, handle, expected, report)
         except Exception as err:  # noqa: BLE001 - damage causes many kinds of errors in h5py and NumPy; each is a finding

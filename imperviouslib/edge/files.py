@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import glob
@@ -126,11 +127,18 @@ def exclusive_lock(folder: Path, thing: str, *, wait: bool = False) -> Iterator[
         os.close(handle)
 
 
+def text_encoding(path: Path) -> str:
+    """Return the encoding of a text file by its byte order mark, with which editors of Windows begin it; UTF-8 without one."""
+    with path.open("rb") as handle:
+        is_utf16 = handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "utf-16" if is_utf16 else "utf-8-sig"
+
+
 def read_text(path: Path, kind: str) -> str:
-    """Read a text file that a user wrote; raise InputError if it is not UTF-8."""
+    """Read a text file that a user wrote; raise InputError if it is neither UTF-8 nor begins with the byte order mark of UTF-16."""
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as err:
+        return path.read_text(encoding=text_encoding(path))
+    except UnicodeError as err:
         raise InputError(
             _("{} '{}' is not text in UTF-8").format(kind, path),
             then=_("Write the file in that encoding."),

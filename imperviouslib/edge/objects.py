@@ -11,6 +11,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import email.utils
+import errno
 import functools
 import hashlib
 import os
@@ -406,11 +407,14 @@ def _asked_wait(text: str) -> float:
 def _read_file(href: str) -> bytes:
     path = Path(unquote(urlsplit(href).path) if href.startswith("file://") else href)
     try:
+        # A device, such as /dev/zero, may have no end.
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, _("a folder or a device"))
         return path.read_bytes()
-    except OSError as err:
+    except (OSError, ValueError) as err:
         raise FetchError(
             _("File '{}'").format(path),
-            found=err.strerror or _("no readable file"),
+            found=getattr(err, "strerror", None) or _("no readable file"),
             expected=_("a file that can be read"),
             then=_("Check the link in the item collection."),
         ) from err

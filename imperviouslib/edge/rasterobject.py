@@ -37,6 +37,10 @@ def describe_object(content: bytes, name: str) -> Source:
             dataset.height,
             dataset.width,
             dataset.dtypes[0],
+            dataset.count,
+            # NaN is never data, whatever the header says.
+            None if dataset.nodata is None or np.isnan(dataset.nodata) else dataset.nodata,
+            dataset.scales[0],
         )
 
 

@@ -1,7 +1,8 @@
 """STAC catalogues (pystac-client) and item collection files.
 
 Servers differ in what they filter, sort and page, so answers are checked: the caller filters again, duplicates are dropped, and a search
-counts as complete only if the server ended the paging itself or its own count was reached.
+counts as complete only if the server ended the paging itself or its own count was reached. A count may be an estimate, and pages may
+repeat: then the halves of the time are searched, and only if they bring nothing new the search is complete.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from imperviouslib.core.errors import CatalogueError, InputError, _, without_secrets
+from imperviouslib.edge.files import text_encoding
 from imperviouslib.edge.jsonstream import read_members
 from imperviouslib.edge.objects import scrub
 
@@ -56,8 +59,7 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
         )
 
     try:
-        # "sig": editors of Windows begin a file with a byte order mark.
-        with path.open(encoding="utf-8-sig") as text:
+        with path.open(encoding=text_encoding(path)) as text:
             found = False
             for item in read_members(text, "features"):
                 found = True
@@ -66,24 +68,43 @@ def read_collection(path: Path) -> Iterator[dict[str, Any]]:
                 yield item
         if not found:
             raise fail(_("no item"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as err:
+    except (UnicodeError, json.JSONDecodeError, RecursionError) as err:
         raise fail(_("text that is not complete JSON ({})").format(type(err).__name__)) from err
 
 
+def item_base(item: Mapping[str, Any], stac: str) -> str:
+    """Return the address to which relative links of an item belong: its own, or else that of its catalogue."""
+    links = item.get("links")
+    own = [
+        str(link.get("href"))
+        for link in (links if isinstance(links, list) else ())
+        if isinstance(link, dict) and link.get("rel") == "self"
+    ]
+    served = [href for href in own if re.match(r"https?://", href)]
+    return served[0].rsplit("/", 1)[0] if served else CATALOGUES.get(stac, (stac, ""))[0]
+
+
 def search(
-    stac: str, collection: str | None, bbox: tuple[float, float, float, float], first: str, last: str
+    stac: str,
+    collection: str | None,
+    bbox: tuple[float, float, float, float],
+    first: str,
+    last: str,
+    *,
+    note: Callable[[str], object] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Search a STAC API.
 
     bbox : west, south, east, north in degrees
     first, last : days, yyyy-mm-dd, both included
+    note : called with a sentence about an answer that is complete but not as it should be
     Returns: items as plain dictionaries, each once, sorted by id; raises CatalogueError where the answer is not complete
     """
     address, default = CATALOGUES.get(stac, (stac, "sentinel-2-l2a"))
     collection = collection or default
     for attempt in range(_TRIES):
         try:
-            return _search_once(address, collection, bbox, f"{first}T00:00:00Z/{last}T23:59:59Z")
+            return _search_once(address, collection, bbox, f"{first}T00:00:00Z/{last}T23:59:59Z", note)
         except _IncompleteError as err:
             # The whole search is repeated, so that no page is missing.
             found = scrub(str(err))
@@ -101,38 +122,30 @@ class _IncompleteError(Exception):
     """A search whose answer is not complete."""
 
 
-def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: str) -> list[dict[str, Any]]:
-    import requests
-    from pystac_client import Client
-    from pystac_client.exceptions import APIError
-    from pystac_client.stac_api_io import StacApiIO
-    from urllib3 import Retry
+_WITHOUT_POST = (400, 404, 405, 415, 501)
+"""What servers answer to a search by POST that they do not offer."""
+_EMPTY_PAGES = 3
+"""A search ends after as many pages without an item, one after the other."""
 
-    retry = Retry(
-        total=6, connect=2, backoff_factor=0.5, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None
-    )
+
+def _search_once(
+    address: str, collection: str, bbox: tuple[float, ...], when: str, note: Callable[[str], object]
+) -> list[dict[str, Any]]:
+    import requests
+    from pystac_client.exceptions import APIError
+
     try:
         with warnings.catch_warnings():
             # Servers that do not list every conformance class answer nevertheless; whether the answer is complete is checked below.
             warnings.simplefilter("ignore")
-            client = Client.open(address, stac_io=StacApiIO(max_retries=retry, timeout=60))
-            client.add_conforms_to("ITEM_SEARCH")
-            query = client.search(collections=[collection], bbox=bbox, datetime=when, limit=PAGE, max_items=None)
-            items: dict[str, dict[str, Any]] = {}
-            matched, counts = None, []
-            for page in query.pages_as_dicts():
-                count = page.get("numberMatched", (page.get("context") or {}).get("matched"))
-                matched = count if count is not None else matched
-                features = page["features"]
-                counts.append(len(features))
-                for item in features:
-                    items[item["id"]] = item
-        # Servers repeat items on several pages, so all that came are counted, including duplicates.
-        if matched is not None and sum(counts) < int(matched):
-            raise _IncompleteError(_("{} of {} items").format(sum(counts), matched))
-        if matched is None and counts and (counts[-1] >= PAGE or (len(counts) == 1 and counts[0] >= _SUSPICIOUS)):
-            # A server without paging also answers with one full page, and drops the rest.
-            _check_not_cut(address, collection, bbox, when, set(items))
+            client = _open(address)
+            asked = {"collections": [collection], "bbox": bbox, "limit": PAGE, "max_items": None}
+            try:
+                items = _search_by("POST", client, asked, when, note)
+            except APIError as err:
+                if err.status_code not in _WITHOUT_POST:
+                    raise
+                items = _search_by("GET", client, asked, when, note)
     except (
         APIError,
         requests.RequestException,
@@ -141,36 +154,116 @@ def _search_once(address: str, collection: str, bbox: tuple[float, ...], when: s
         KeyError,
         TypeError,
         AttributeError,
+        NotImplementedError,
+        RecursionError,
     ) as err:
         # The address of a page may hold a token, so the text of the library is not repeated.
         raise _IncompleteError(_short(err)) from None
     return [items[key] for key in sorted(items)]
 
 
+def _open(address: str) -> Any:
+    """Return a client whose requests are tried again when a server is busy."""
+    from pystac_client import Client
+    from pystac_client.stac_api_io import StacApiIO
+    from urllib3 import Retry
+
+    class ReadIO(StacApiIO):  # type: ignore[misc]
+        def json_loads(self, txt: str, *_args: Any, **_kwargs: Any) -> Any:
+            """Decode JSON as Python writes it, also with a byte order mark and NaN."""
+            return json.loads(txt.removeprefix("\ufeff"))
+
+    retry = Retry(
+        total=6, connect=2, backoff_factor=0.5, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None
+    )
+    client = Client.open(address, stac_io=ReadIO(max_retries=retry, timeout=60))
+    client.add_conforms_to("ITEM_SEARCH")
+    return client
+
+
+def _search_by(
+    method: str, client: Any, asked: dict[str, Any], when: str, note: Callable[[str], object]
+) -> dict[str, dict[str, Any]]:
+    """Search by POST or GET. Returns: id to item; raises _IncompleteError where items are missing."""
+    items: dict[str, dict[str, Any]] = {}
+    matched: int | None = None
+    counts: list[int] = []
+    repeats = False
+    for page in _pages(method, client, asked, when):
+        count = page.get("numberMatched", (page.get("context") or {}).get("matched"))
+        matched = int(count) if str(count).isdecimal() else matched
+        new = _by_id(page)
+        if counts and not new.keys() - items.keys() and (new or not any(counts[-_EMPTY_PAGES:])):
+            # Its next page would be this one again.
+            repeats = True
+            break
+        counts.append(len(page["features"]))
+        items |= new
+    # Servers repeat items on several pages, so all that came are counted, including duplicates.
+    missing = matched is not None and sum(counts) < matched
+    # A server without paging also answers with one full page, and drops the rest.
+    cut = matched is None and counts and (counts[-1] >= PAGE or (len(counts) == 1 and counts[0] >= _SUSPICIOUS))
+    if missing or cut or repeats:
+        _check_not_cut(method, client, asked, when, set(items), matched if missing else None)
+    if repeats:
+        note(_("The catalogue repeated a page; all its {} items came before.").format(len(items)))
+    elif missing:
+        note(_("The catalogue announced {} items and has {}: its number is an estimate.").format(matched, sum(counts)))
+    return items
+
+
+def _by_id(page: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the items of a page by id; one without an id, which is refused later, by its content."""
+    features = page["features"]
+    if not isinstance(features, list) or not all(isinstance(item, dict) for item in features):
+        raise _IncompleteError(_("an answer without a list of items"))
+    return {str(item.get("id") or json.dumps(item, sort_keys=True)): item for item in features}
+
+
+def _pages(method: str, client: Any, asked: dict[str, Any], when: str) -> Iterator[dict[str, Any]]:
+    """Yield the pages of a search, empty ones too: pystac-client ends at the first empty page, though the server has more."""
+    from pystac import Link
+
+    query, io = client.search(method=method, datetime=when, **asked), client._stac_io
+    page = io.read_json(query.url, method=query.method, parameters=query.get_parameters())
+    while True:
+        yield page
+        link = next((link for link in page.get("links") or () if link.get("rel") == "next" and link.get("href")), None)
+        if link is None:
+            return
+        link = Link.from_dict({**link, "href": urljoin(query.url, link["href"])})
+        page = io.read_json(link, parameters=query.get_parameters())
+
+
 _SUSPICIOUS = 10
 """A single page of as many items may be a server's limit, whatever page size was requested."""
 
 
-def _check_not_cut(address: str, collection: str, bbox: tuple[float, ...], when: str, seen: set[str]) -> None:
-    """Search the two halves of the time; raise where they hold items that are not among those seen."""
+_HALVINGS = 8
+"""Halvings of the time of a search: half a year comes down to less than a day."""
+
+
+def _check_not_cut(
+    method: str, client: Any, asked: dict[str, Any], when: str, seen: set[str], matched: int | None
+) -> None:
+    """Search the halves of the time, and the halves of a half that has all items; raise where there are items that were not seen.
+
+    matched : number of items that the server announced, if there were fewer
+    """
     first, last = (datetime.fromisoformat(word) for word in when.split("/"))
-    middle = first + (last - first) / 2
-    for half in ((first, middle), (middle, last)):
-        span = "/".join(f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in half)
-        if _first_page(address, collection, bbox, span) - seen:
-            raise _IncompleteError(_("only the first {} items of a longer list").format(len(seen)))
-
-
-def _first_page(address: str, collection: str, bbox: tuple[float, ...], when: str) -> set[str]:
-    from pystac_client import Client
-    from pystac_client.stac_api_io import StacApiIO
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        client = Client.open(address, stac_io=StacApiIO(timeout=60))
-        client.add_conforms_to("ITEM_SEARCH")
-        query = client.search(collections=[collection], bbox=bbox, datetime=when, limit=PAGE, max_items=PAGE)
-        return {item["id"] for page in query.pages_as_dicts() for item in page.get("features", [])}
+    spans = [(first, last)]
+    for _halving in range(_HALVINGS):
+        halves = [half for a, b in spans for half in ((a, a + (b - a) / 2), (a + (b - a) / 2, b))]
+        spans = []
+        for half in halves:
+            span = "/".join(f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in half)
+            found = _by_id(next(_pages(method, client, asked, span))).keys()
+            if found - seen:
+                text = _("only the first {} items of a longer list").format(len(seen))
+                raise _IncompleteError(_("{} of {} items").format(len(seen), matched) if matched else text)
+            if found and len(found) == len(seen):
+                # This half may be cut at the same number.
+                spans.append(half)
 
 
 _FAULTS = {

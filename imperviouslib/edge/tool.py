@@ -5,9 +5,12 @@ A tool script calls `run`. A stage module has `main(options, flags)` and raises 
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import errno
 import importlib
 import importlib.util
+import locale
 import os
 import re
 import signal
@@ -44,6 +47,21 @@ def use_wheel_proj() -> None:
             os.environ.pop(variable, None)
 
 
+def use_utf8() -> None:
+    """Let this process and the tools that it starts read and write UTF-8, whatever the locale: GRASS decodes tables by it, and `C` is ASCII."""
+    if codecs.lookup(locale.nl_langinfo(locale.CODESET) or "ascii").name == "utf-8":
+        return
+    for name in ("C.UTF-8", "en_US.UTF-8"):
+        with contextlib.suppress(locale.Error):
+            locale.setlocale(locale.LC_CTYPE, name)
+            os.environ["LC_CTYPE"] = name
+            # LC_ALL would win over it; the language of messages stays.
+            if everything := os.environ.pop("LC_ALL", None):
+                for category in ("LC_MESSAGES", "LC_TIME", "LC_COLLATE"):
+                    os.environ[category] = everything
+            return
+
+
 def _stop(message: str) -> NoReturn:
     """End the tool with a message of one line; --debug adds the traceback."""
     if os.environ.get(DEBUG_VARIABLE):
@@ -58,6 +76,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
     """
     # Batch systems end jobs with SIGTERM. It is treated like Ctrl-C, so that temporary files are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    use_utf8()
     use_wheel_proj()
     try:
         return int(importlib.import_module(f"imperviouslib.stage.{stage}").main(options, flags) or 0)

@@ -6,11 +6,14 @@ The functions import TensorFlow when they are called: that takes seconds and hal
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,19 +46,43 @@ def _quiet_start() -> Iterator[None]:
             os.close(shown)
 
 
+@contextlib.contextmanager
+def _own_settings() -> Iterator[None]:
+    """Hide what a user set for Keras while it is imported: a keras.json or a variable may name another type, backend, or number of epochs.
+
+    One seed then gives one net on every account.
+    """
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("KERAS_")}
+    # Off or on, these kernels round in another order.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ |= {"KERAS_HOME": empty, "KERAS_BACKEND": "tensorflow"}
+        try:
+            yield
+        finally:
+            del os.environ["KERAS_HOME"]
+            os.environ |= hidden
+            os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
 def import_keras(threads: int = 0) -> Any:
     """Import Keras on TensorFlow and return it.
 
     threads : int, threads per operation; 0 = TensorFlow's default, all cores. Only the first call can set it.
     """
-    # A user's keras.json may name another backend or channel order.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_start():
-        import keras
-        import tensorflow as tf
+        with _own_settings():
+            import keras
+            import tensorflow as tf
 
+        # Another part of this process may have imported Keras before, with the user's settings.
         keras.config.set_image_data_format("channels_last")
+        keras.config.set_floatx("float32")
+        keras.config.set_epsilon(1e-7)
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_max_epochs(None)
+        keras.config.set_max_steps_per_epoch(None)
         if threads > 0:
             # RuntimeError: TensorFlow has already started with another number and keeps it; the results are the same.
             with contextlib.suppress(RuntimeError):
@@ -268,8 +295,26 @@ def run_net(net: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def save_net(net: Any, path: Path) -> None:
-    """Write a network as a .keras file, without its optimizer."""
+    """Write a network as a .keras file, without its optimizer.
+
+    Equal networks give equal bytes, so that the digest of the file tells whether two are equal: neither the time of writing nor addresses in memory,
+    by which Keras names what layers share, are in it.
+    """
     net.save(path, include_optimizer=False)
+    with zipfile.ZipFile(path) as saved:
+        contents = {name: saved.read(name) for name in sorted(saved.namelist())}
+    metadata = json.loads(contents["metadata.json"])
+    metadata.pop("date_saved", None)
+    contents["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+    numbers: dict[bytes, int] = {}
+    contents["config.json"] = re.sub(
+        rb'("shared_object_id": )(\d+)',
+        lambda found: found[1] + str(numbers.setdefault(found[2], len(numbers))).encode(),
+        contents["config.json"],
+    )
+    with zipfile.ZipFile(path, "w") as out:
+        for name, content in contents.items():
+            out.writestr(zipfile.ZipInfo(name), content)
 
 
 def load_net(path: Path, *, threads: int = 0) -> Any:

@@ -69,6 +69,15 @@ def extent(source: Source) -> Grid:
         ) from err
 
 
+def ground_size(source: Source) -> tuple[float, float]:
+    """Return width and height in metres of the pixel in the middle of a source, on the equal-area grid: CRS may be in degrees or stretched."""
+    a, _b, c, _d, e, f = source.transform
+    x, y = c + a * source.width / 2, f + e * source.height / 2
+    east, north = transformer(source.crs, f"EPSG:{EPSG}").transform((x, x + a, x), (y, y, y + e))
+    width, height = (float(np.hypot(east[i] - east[0], north[i] - north[0])) for i in (1, 2))
+    return width, height
+
+
 @dataclass(frozen=True)
 class BlockPart:
     """The cells of one absolute block of KNOT x KNOT cells that lie in a part of the grid."""

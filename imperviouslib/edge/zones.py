@@ -20,7 +20,7 @@ import grass.script as gs
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.mapnames import TEMPORARY
-from imperviouslib.core.zones import Zone, parse_zones, resolve_outline_scale
+from imperviouslib.core.zones import PARENT_COLUMN, Zone, parse_level, parse_zones, resolve_outline_scale
 from imperviouslib.edge import grass
 
 Polygons = list[list[list[list[float]]]]
@@ -43,6 +43,8 @@ class ZonesMap:
     """Its regions, sorted by code, without parents and cells."""
     scale: int | None
     """Scale denominator of the outlines; None where it is not known."""
+    level_texts: tuple[str, ...] = ()
+    """What its column of levels holds where that is text."""
 
 
 def read_zones(name: str, column: str) -> ZonesMap:
@@ -85,12 +87,24 @@ def read_zones(name: str, column: str) -> ZonesMap:
         )
     level = LEVEL_COLUMN if LEVEL_COLUMN in columns else None
     title = next((c for c in _NAME_COLUMNS if c in columns), None)
-    chosen = ",".join(c for c in (key, column, level, title) if c)
-    records = json.loads(grass.read("v.db.select", map=full, columns=chosen, format="json"))["records"]
-    zones = parse_zones(records, key=key, column=column, level=level, name=title)
+    parent = PARENT_COLUMN if PARENT_COLUMN in columns else None
+    chosen = ",".join(dict.fromkeys(c for c in (key, column, level, title, parent) if c))
+    # v.db.select writes control characters as they are.
+    records = json.loads(grass.read("v.db.select", map=full, columns=chosen, format="json"), strict=False)["records"]
+    if any("\ufffd" in str(record.get(c)) for record in records for c in (column, title) if c):
+        raise InputError(
+            thing,
+            found=_("text in another encoding than UTF-8"),
+            expected=_("UTF-8 in columns {}").format(chosen),
+            then=_("Import the file again with v.in.ogr encoding=, which names the encoding of the file."),
+        )
+    zones = parse_zones(records, key=key, column=column, level=level, name=title, parent=parent)
     history = grass.read("v.info", map=full, flags="h")
     scale = info.get("scale", "1:1").rpartition(":")[2]
-    return ZonesMap(full, key, columns, tuple(zones), resolve_outline_scale(f"{full} {history}", int(float(scale))))
+    texts = {record[level] for record in records} if level else set()
+    level_texts = tuple(sorted(text for text in texts if isinstance(text, str)))
+    outline_scale = resolve_outline_scale(f"{full} {history}", int(float(scale)))
+    return ZonesMap(full, key, columns, tuple(zones), outline_scale, level_texts)
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -109,10 +123,17 @@ def read_overlaps(source: ZonesMap) -> list[tuple[Zone, Zone]]:
     return [(by_cat[a], by_cat[b]) for a, b in sorted(pairs)]
 
 
-def where_level(source: ZonesMap, level: int) -> str:
-    """Return the WHERE clause that selects the zones of one level."""
+def where_level(source: ZonesMap, level: int) -> str | None:
+    """Return the WHERE clause that selects the zones of one level; None where the map has no other.
+
+    Without it tens of thousands of categories would not fit on a command line.
+    """
+    if all(zone.level == level for zone in source.zones):
+        return None
     if LEVEL_COLUMN in source.columns:
-        return f"{LEVEL_COLUMN} = {level}"
+        # Each driver compares text with text only.
+        texts = [f"'{text}'" for text in source.level_texts if parse_level(text) == level]
+        return " OR ".join(f"{LEVEL_COLUMN} = {value}" for value in texts or [level])
     return f"{source.key} IN ({','.join(str(zone.cat) for zone in source.zones if zone.level == level)})"
 
 
@@ -129,6 +150,24 @@ def rasterise(source: ZonesMap, level: int, out: str, grid: Grid) -> None:
         "v.to.rast", grid=grid, input=source.name, type="area", use="cat", where=where_level(source, level), output=out,
         overwrite=True,
     )  # fmt: skip
+
+
+def cells_inside(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> dict[str, dict[str, int]]:
+    """Count the cells of each zone in the zones of higher levels.
+
+    rasters : level to the raster of its zones
+    Returns: code of a zone to code of a zone above to number of cells; "" counts all cells of a zone
+    """
+    codes, mapset = {zone.cat: zone.geo for zone in source.zones}, gs.gisenv()["MAPSET"]
+    inside: dict[str, dict[str, int]] = defaultdict(dict)
+    # A single level has no parents.
+    for level in sorted(rasters)[1:]:
+        for cat, cells in count(rasters[level], [], grid, masked=False).items():
+            inside[codes[cat]][""] = cells[()]
+        for above in (other for other in rasters if other < level):
+            for cat, found in count(rasters[level], [f"{rasters[above]}@{mapset}"], grid, masked=False).items():
+                inside[codes[cat]] |= {codes[parent]: cells for (parent,), cells in found.items()}
+    return inside
 
 
 def count(zones: str, maps: Sequence[str], grid: Grid, *, masked: bool = True) -> dict[int, dict[tuple[int, ...], int]]:
@@ -189,7 +228,7 @@ def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int,
             )  # fmt: skip
         finally:
             grass.remove([picked], "vector")
-        for feature in json.loads(file.read_text(encoding="utf-8"))["features"]:
+        for feature in json.loads(file.read_text(encoding="utf-8", errors="replace"), strict=False)["features"]:
             shape = feature["geometry"]
             polygons = shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
             found.setdefault(int(feature["properties"].get(source.key) or feature["properties"]["cat"]), []).extend(
@@ -268,4 +307,4 @@ def columns_of(name: str) -> tuple[str, ...]:
 def read_columns(target: str, key: str, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
     """Return attribute values by category."""
     text = grass.read("v.db.select", map=target, columns=",".join([key, *columns]), format="json")
-    return {int(record[key]): record for record in json.loads(text)["records"]}
+    return {int(record[key]): record for record in json.loads(text, strict=False)["records"]}

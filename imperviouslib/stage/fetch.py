@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,11 +35,42 @@ from imperviouslib.edge.files import check_place
 _MAX_WORKERS = 64
 _MAX_REFUSALS = 3
 """Refused objects without a success between them that end a run: the keys have expired."""
+_MOST_REASONS = 4
+"""Reasons that are told why items cannot be used."""
 _TYPICAL_BYTES = 30_000_000
 """Bytes of an object whose size the catalogue does not give, for the estimate of time."""
 
 Errors = Mapping[tuple[str, str], ImperviousError]
 """(scene id, band) to the error that kept it from being fetched."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found."""
+
+    items: int
+    """Items of the catalogue, each time it named them."""
+    unusable: Mapping[str, ImperviousError]
+    """Item to the reason why it cannot be used."""
+    notes: Sequence[str] = ()
+    """Sentences about the answers of the catalogue."""
+
+    @property
+    def lines(self) -> list[str]:
+        """Say in one line which items are not used and why; nothing where all are."""
+        if not self.unusable:
+            return list(self.notes)
+        reasons = Counter(error.found or error.thing for error in self.unusable.values())
+        told = ", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(_MOST_REASONS))
+        more = _(", and others") if len(reasons) > _MOST_REASONS else ""
+        first = next(iter(self.unusable))
+        text = _("{} of {} items cannot be used: {}{}. The first is {}.")
+        return [*self.notes, text.format(len(self.unusable), self.items, told, more, first)]
+
+    @property
+    def unusable_json(self) -> list[dict[str, str]]:
+        """The items that cannot be used as reports in JSON have them."""
+        return [{"item": item, "reason": str(error)} for item, error in self.unusable.items()]
 
 
 @dataclass(frozen=True)
@@ -52,6 +84,8 @@ class Plan:
     """One task per scene, with all wanted bands."""
     due: Sequence[Task]
     """The tasks that have bands to fetch, with only these bands."""
+    found: Found
+    """What the search found, and what of it is not used."""
 
     @property
     def files(self) -> int:
@@ -80,7 +114,7 @@ def run(settings: FetchSettings) -> int:
     archive = settings.archive.expanduser().absolute()
     check_place(archive / "tile", "output")
     wanted = settings.scene_filter
-    scenes = _find(settings.stac, settings.collection, wanted, area.grid)
+    scenes, found = _find(settings.stac, settings.collection, wanted, area.grid)
     choices = _choose(scenes, area, wanted, count=settings.max_scenes, method=settings.choice)
     tasks = [
         Task(scene, wanted.all_bands, archive, area.grid, settings.resampling, settings.stac, settings.retry)
@@ -89,7 +123,7 @@ def run(settings: FetchSettings) -> int:
     ]
     due = [replace(task, bands=missing) for task in tasks if (missing := archivefile.missing_bands(task))]
     tiles = {year: {choice.tile for choice in choices if choice.year == year} for year in settings.years}
-    plan = Plan(choices, find_holes(tiles), tasks, due)
+    plan = Plan(choices, find_holes(tiles), tasks, due, found)
     if settings.list_only:
         _print_plan(plan, _count_workers(plan.tasks, settings.nprocs), settings.format)
         return 0
@@ -130,18 +164,19 @@ def _count_workers(tasks: Sequence[Task], nprocs: int) -> int:
     return max(1, min(nprocs, limit, files))
 
 
-def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid) -> list[Scene]:
+def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid) -> tuple[list[Scene], Found]:
     """Search every year's window, parse the items, and filter them again; keep the newest processing of each acquisition."""
     # A file may have more items than fit in memory: each is filtered as it is read, and only the needed parts are kept.
     kept: dict[str, Scene] = {}
     unusable: dict[str, ImperviousError] = {}
+    notes: list[str] = []
     items = parsed = 0
-    for item, base in _items(catalogue, collection, wanted, grid):
+    for item, base in _items(catalogue, collection, wanted, grid, notes):
         items += 1
         try:
             scene = parse_item(item, base)
         except ImperviousError as err:
-            unusable.setdefault(str(item.get("id")), err)
+            unusable.setdefault(_item_name(item, items), err)
             continue
         parsed += 1
         if missing := wanted.missing_bands(scene):
@@ -153,10 +188,10 @@ def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Gri
             )
         elif wanted.accepts(scene):
             kept[scene.id] = replace(scene, assets={band: scene.assets[band] for band in wanted.all_bands})
-    if unusable:
-        first = next(iter(unusable.values()))
-        grass.warning(_("{} of {} items cannot be used. The first: {}").format(len(unusable), items, first))
+    found = Found(items, unusable, notes)
     if not kept:
+        for line in found.lines:
+            grass.warning(line)
         raise CatalogueError(
             _("Search in '{}'").format(without_secrets(catalogue)),
             found=_("{} items, of which {} are scenes of Sentinel-2 L2A, none of which passes the filters").format(
@@ -165,7 +200,13 @@ def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Gri
             expected=_describe_filter(wanted),
             then=_("Widen <window>, <clouds>, <years> or <tiles>, or check the region with g.region -l."),
         )
-    return resolve_newest(kept.values())
+    return resolve_newest(kept.values()), found
+
+
+def _item_name(item: Mapping[str, Any], number: int) -> str:
+    """Return the id of an item for messages, or its place where it has none that can be printed."""
+    name = str(item.get("id") or "")
+    return name[:100] if name.isprintable() and name else _("item {}").format(number)
 
 
 def _describe_filter(wanted: SceneFilter) -> str:
@@ -177,9 +218,12 @@ def _describe_filter(wanted: SceneFilter) -> str:
 
 
 def _items(
-    catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid
+    catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid, notes: list[str]
 ) -> Iterable[tuple[Mapping[str, Any], str]]:
-    """Yield items, each with the folder or address to which its relative links belong."""
+    """Yield items, each with the folder or address to which its relative links belong.
+
+    notes : sentences about the answers of the catalogue are added to it
+    """
     if stac.is_file(catalogue):
         path = Path(catalogue).expanduser()
         for item in stac.read_collection(path):
@@ -189,15 +233,14 @@ def _items(
     for number, year in enumerate(wanted.years, start=1):
         grass.verbose(_("Searching {} for {}...").format(without_secrets(catalogue), year))
         first, last = wanted.window.days(year)
-        for item in stac.search(catalogue, collection, bbox, first.isoformat(), last.isoformat()):
-            own = next((link["href"] for link in item.get("links", ()) if link.get("rel") == "self"), "")
-            yield item, own.rsplit("/", 1)[0]
+        for item in stac.search(catalogue, collection, bbox, first.isoformat(), last.isoformat(), note=notes.append):
+            yield item, stac.item_base(item, catalogue)
         grass.percent(number, len(wanted.years))
 
 
 def _choose(scenes: Sequence[Scene], area: Area, wanted: SceneFilter, *, count: int, method: str) -> list[Choice]:
     """Choose the best scenes of each tile and year that meet the area."""
-    footprints = {scene.id: warp.footprint_on_grid(scene.footprint) for scene in scenes}
+    footprints = {scene.id: [warp.footprint_on_grid(ring) for ring in scene.footprint] for scene in scenes}
     choices = resolve_choices(scenes, footprints, area, wanted, count=count, method=method)
     if not choices:
         raise CatalogueError(
@@ -322,7 +365,7 @@ def _print_plan(plan: Plan, workers: int, form: str) -> None:
                 {"tile": c.tile, "year": c.year, "scenes": len(c.scenes), "covered_pct": c.covered_pct}
                 for c in plan.choices
             ],
-            "holes": plan.holes_json,
+            "holes": plan.holes_json, "unusable": plan.found.unusable_json, "notes": list(plan.found.notes),
         }  # fmt: skip
         print(json.dumps(content, indent=1))
         return
@@ -338,6 +381,8 @@ def _print_plan(plan: Plan, workers: int, form: str) -> None:
     print(
         f"{len(rows)} scenes, {plan.files_due} files to fetch, up to {size / 1e6:.1f} MB{more}, {_minutes(seconds)} with {workers} worker{'s' if workers > 1 else ''}"
     )
+    for line in plan.found.lines:
+        print(line)
 
 
 def _minutes(seconds: float) -> str:
@@ -365,8 +410,11 @@ def _print_report(plan: Plan, errors: Errors, form: str) -> None:
     if form == "json":
         failed = [{"scene": scene, "band": band, "error": str(errors[scene, band])} for scene, band in sorted(errors)]
         counts = {"scenes": len(plan.tasks), "files": plan.files, "fetched": fetched, "there": existed}
-        print(json.dumps({**counts, "failed": failed, "holes": plan.holes_json}))
+        unusable, notes = plan.found.unusable_json, list(plan.found.notes)
+        print(json.dumps({**counts, "failed": failed, "holes": plan.holes_json, "unusable": unusable, "notes": notes}))
     else:
         print(
             f"{len(plan.tasks)} scenes, {plan.files} files: {fetched} fetched, {existed} existed before, {len(errors)} failed"
         )
+        for line in plan.found.lines:
+            print(line)

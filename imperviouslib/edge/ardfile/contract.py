@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from imperviouslib.core.errors import ArdError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
 
@@ -20,6 +23,32 @@ NO_BYTE = 255
 """No data in count, purity and shares."""
 LABEL_VARIABLES = ("label", "purity", *(f"share_{c.key}" for c in CLASSES))
 """Variables of the labels, in the order of their digest."""
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a file for reading without a lock: some file systems have none, and a file gets its name only when it is complete.
+
+    Raises ArdError where it cannot be opened; the reason is that of the file system, or else that it is no HDF5 file
+    """
+    # The variable would win over the argument.
+    os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
+    try:
+        with path.open("rb"):
+            return h5py.File(path, "r", locking=False)
+    except OSError as err:
+        if err.errno:
+            raise ArdError(
+                _("File '{}'").format(path),
+                found=_("an error of the file system ({})").format(os.strerror(err.errno)),
+                expected=_("a file that can be read"),
+                then=_(
+                    "Check the disk and the permissions, or copy the file to another place. It need not be written again."
+                ),
+            ) from err
+        raise ArdError(
+            _("File '{}' is not a complete HDF5 file").format(path),
+            then=_("Write it again with r.s2.ard."),
+        ) from err
 
 
 def strips(grid: Grid) -> Iterator[Grid]:

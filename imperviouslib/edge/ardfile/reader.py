@@ -16,7 +16,7 @@ from imperviouslib.core.errors import ArdError, _
 from imperviouslib.core.feature import Feature
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.edge.ardfile.contract import CONTRACT, NO_BYTE, metadata_digest
+from imperviouslib.edge.ardfile.contract import CONTRACT, NO_BYTE, metadata_digest, open_hdf5
 
 
 class ArdFile:
@@ -45,14 +45,7 @@ class ArdFile:
                 _("There is no file '{}'").format(path),
                 then=_("Check the name, or write the file with r.s2.ard."),
             )
-        try:
-            handle = h5py.File(path, "r")
-        except OSError as err:
-            raise ArdError(
-                _("File '{}' is not a complete HDF5 file").format(path),
-                then=_("Write it again with r.s2.ard."),
-            ) from err
-        with handle:
+        with open_hdf5(path) as handle:
             yield cls._describe(path, handle)
 
     @classmethod

@@ -56,7 +56,8 @@ def read(tool: str, *, grid: Grid | None = None, masked: bool = True, **paramete
     parameters.setdefault("quiet", True)
     env = environment(grid) if grid else os.environ.copy()
     with contextlib.nullcontext(env) if masked or not has_mask() else unmasked(env) as env:
-        return gs.read_command(tool, env=env, **parameters)
+        # Tables hold bytes of any encoding; what is not UTF-8 becomes U+FFFD, which readers of names refuse.
+        return gs.read_command(tool, env=env, encoding=None, **parameters).decode("utf-8", "replace")
 
 
 def read_bytes(tool: str, grid: Grid, **parameters: Any) -> bytes:

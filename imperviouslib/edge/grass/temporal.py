@@ -21,6 +21,15 @@ TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3
 """Seconds that a temporal tool may take (usually one or two; registering gets one more per map), and how often it is tried."""
 
 
+def sql_text(text: str) -> str:
+    """Return a text that can stand in an SQL statement of a temporal tool, some versions of which do not quote what they are given.
+
+    >>> sql_text("Scenes in L'Aquila")
+    'Scenes in L’Aquila'
+    """
+    return "".join(c if c.isprintable() else " " for c in text).replace("'", "\u2019")
+
+
 def reregister(lines: Sequence[str]) -> None:
     """Register maps again whose time or extent has changed, and update the datasets that hold them.
 
@@ -67,7 +76,8 @@ def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
     listed = _temporal("t.list", type="strds", columns="name,mapset")
     present = {tuple(line.split("|")) for line in listed.splitlines()}
     if (dataset, mapset) not in present:
-        _temporal("t.create", type="strds", temporaltype="absolute", output=dataset, title=title, description=title)
+        text = sql_text(title)
+        _temporal("t.create", type="strds", temporaltype="absolute", output=dataset, title=text, description=text)
     # t.rast.list fails on an empty dataset, which simply has no maps.
     listed = _temporal(
         "t.rast.list",

@@ -202,10 +202,10 @@ def _nothing_seen() -> GridError:
 
 def _scale_shares(sources: Sequence[str], years: Sequence[int], grid: Grid, scratch: Scratch) -> tuple[str, ...]:
     """Write shares as fractions 0-1, whether the maps hold fractions or per cents."""
-    limits = [zones.limits(name, grid) for name in sources]
-    if not any(cells for cells, _low, _high in limits):
+    limits = {name: zones.limits(name, grid) for name in sources}
+    if not any(cells for cells, _low, _high in limits.values()):
         raise _nothing_seen()
-    scale = change.resolve_share_scale(min(low for _n, low, _high in limits), max(high for _n, _low, high in limits))
+    scale = change.resolve_share_scale({name: (low, high) for name, (_cells, low, high) in limits.items()})
     outs = tuple(scratch.raster("share", year) for year in years)
     mapcalc({out: change.scaled_expression(out, name, scale) for out, name in zip(outs, sources, strict=True)}, grid)
     return outs

@@ -68,7 +68,7 @@ def measure_zones(
         grass.message(
             _("{} of {} regions have no cell in the current region and are left out.").format(left, len(source.zones))
         )
-    parents = resolve_parents(chosen)
+    parents = resolve_parents(chosen, zones.cells_inside(source, rasters, grid))
     overlaps = [pair for pair in zones.read_overlaps(source) if any(zone.cat in inside for zone in pair)]
     shapes = zones.outlines(source, list({*chosen, *itertools.chain(*overlaps)}), grass.temporary_folder())
     _check_disjoint(source, overlaps, shapes, inside, grid)
