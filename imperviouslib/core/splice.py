@@ -227,6 +227,7 @@ def _lay_bare(
     length = int(rng.integers(1, _MOST_BARE + 1))
     first, end = (max(0, year - length), year) if before else (year, min(len(values), year + length))
     origin = _shifted(place, series.sites[rng.integers(len(series.sites))] - at)
+    assert series.bare is not None  # Set by __post_init__.
     if series.holds(origin):
         # Quarries and banks are small: what lies beside them is not laid.
         _lay(values[first:end, *place], series.values(origin)[first:end], cover * series.bare[origin])
