@@ -68,6 +68,8 @@ class LabelledSeries:
     """Array (row, col), bool: unsealed ground without plants; None where the labels do not tell."""
     sources: tuple[np.ndarray, np.ndarray] = field(init=False)
     """Positions (row, col) of cells that are not sealed, and of cells that are."""
+    is_bare: np.ndarray = field(init=False)
+    """`bare` on unsealed ground; False everywhere where it is None."""
     sites: np.ndarray = field(init=False)
     """Positions of bare cells."""
     usual: np.ndarray = field(init=False)
@@ -78,7 +80,7 @@ class LabelledSeries:
         cells = [np.argwhere(self.label == kind) for kind in (0, 1)]
         object.__setattr__(self, "sources", tuple(c[:: max(1, len(c) // _MOST_SOURCES)] for c in cells))
         bare = np.zeros(self.label.shape, bool) if self.bare is None else self.bare & (self.label == 0)
-        object.__setattr__(self, "bare", bare)
+        object.__setattr__(self, "is_bare", bare)
         object.__setattr__(self, "sites", np.argwhere(bare))
         object.__setattr__(self, "usual", self._mean_of_sealed())
 
@@ -230,7 +232,7 @@ def _lay_bare(
     assert series.bare is not None  # Set by __post_init__.
     if series.holds(origin):
         # Quarries and banks are small: what lies beside them is not laid.
-        _lay(values[first:end, *place], series.values(origin)[first:end], cover * series.bare[origin])
+        _lay(values[first:end, *place], series.values(origin)[first:end], cover * series.is_bare[origin])
 
 
 def _choose_patch(series: LabelledSeries, rng: np.random.Generator) -> Place:
