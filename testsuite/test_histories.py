@@ -167,7 +167,7 @@ def test_a_year_made_again_by_itself_does_not_pass_as_part_of_the_series(session
     write_ard(tmp_path / "other.h5", GRID, years=YEARS, classes={year: classes_of(2017) for year in YEARS})
     session(*predict, f"input={tmp_path / 'other.h5'}", "years=2018", "--overwrite")
     session("v.in.region", "output=part", "--o", "--q")
-    change = ("r.impervious.change", "-n", "input=mixed", "zones=part", f"output={tmp_path / 'table'}")
+    change = ("r.impervious.change", "-n", "input=mixed", "zones=part", "prefix=mixed", f"output={tmp_path / 'table'}")
     done = session(*change, ok=False)
     assert "<mixed_2018_p_sealed> was not computed from <mixed_2018_class>" in done.said and "--overwrite" in done.said
     session(*predict, f"input={ards[4]}", "--overwrite")

@@ -138,7 +138,7 @@ class SeriesProvenance:
 
     def difference(self, other: SeriesProvenance) -> str | None:
         """Name the first field that makes two maps of one name different results; None if they are the same."""
-        parts = {"series": "model", "model": "model", "bounds": "region", "data": "features", "years": "years"}
+        parts = {"series": "model", "model": "model", "bounds": "region", "years": "years", "data": "features"}
         return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
 
     def contains(self, yearly: PredictionProvenance) -> bool:

@@ -258,7 +258,8 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
             found = series.posterior(np.asarray(evidence[(slice(None), *where)], np.float32), rates, histories)
             total = scaled.reshape(len(_OTHERS), len(histories.years), *strip.shape).sum(axis=1)
             other = np.array([land.code for land in _OTHERS], np.uint8)[total.argmax(axis=0)]
-            stocks = histories.stocks(found)
+            # The sum of probabilities may exceed 1 by the floating-point error.
+            stocks = np.minimum(histories.stocks(found), np.float32(1))
             change = {mapnames.SEALING: found[histories.gains], mapnames.UNSEALING: found[histories.losses]}
             for layer, writer in out.items():
                 first, last = histories.years.index(layer.first), histories.years.index(layer.last)
@@ -268,7 +269,7 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
                     classes = np.where(stocks[first] >= 0.5, np.uint8(ARTIFICIAL), other)
                     plane = np.where(np.isnan(stocks[first]), np.uint8(0), classes)
                 else:
-                    plane = change[layer.kind][first:last].sum(axis=0)
+                    plane = np.minimum(change[layer.kind][first:last].sum(axis=0), np.float32(1))
                 writer.write(plane, strip)
             grass.percent(len(strips) + number + 1, 2 * len(strips))
 

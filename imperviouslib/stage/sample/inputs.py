@@ -17,6 +17,10 @@ from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass, zones
 
 
+_TOLERANCE = 1e-5
+"""By how much a probability may lie outside 0-1: floating-point error of sums."""
+
+
 @dataclass(frozen=True)
 class Source:
     """The maps of scores."""
@@ -89,7 +93,7 @@ def read_scores(source: Source, grid: Grid) -> Scores:
     sealed = np.zeros(grid.shape, np.float32)
     for number, name in enumerate(source.sealed):
         part = _read(name, grid)
-        if ((part < 0) | (part > 1)).any():
+        if ((part < -_TOLERANCE) | (part > 1 + _TOLERANCE)).any():
             raise InputError(
                 _("Map <{}>").format(name),
                 found=_("values from {:g} to {:g}").format(np.nanmin(part), np.nanmax(part)),
