@@ -565,7 +565,7 @@ TABLE = [
     Row(CHANGE, "maps of fractions", {"input": None, "classes": "half,half", "years": YEARS}, "Map <half", "DCELL", "integer", "shares="),
     Row(CHANGE, "maps without a cell", {"input": None, "classes": "never,far", "years": YEARS}, "Current region", "no map has a cell", None, "Set"),
     Row(CHANGE, "maps fewer than years", {"input": None, "classes": "five", "years": YEARS}, "Option <years>", "2 years for 1", "one year per map", "List"),
-    Row(CHANGE, "shares beyond a hundred", {"input": None, "shares": "half,much", "years": YEARS}, "Option <shares>", "0.5 to 101.5", "from 0 to 100", "Rescale"),
+    Row(CHANGE, "shares beyond a hundred", {"input": None, "shares": "half,much", "years": YEARS}, "Option <shares>", "101.5 to 101.5", "from 0 to 100", "Rescale"),
     Row(CHANGE, "method unknown", {"method": "guess"}, "Option <method>", "'guess'", "mapped_raw, mapped_consistent", "Choose"),
     Row(
         CHANGE, "method without its maps", {"input": None, "shares": "half,half", "years": YEARS, "method": "mapped_consistent"},

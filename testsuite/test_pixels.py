@@ -464,7 +464,7 @@ def scene_of(folder, form, prefix="s3://eodata"):
     asset = Asset(f"{prefix}/band.{form}", len(content), multihash(content))
     ring = ((11.9, 53.3), (12.5, 53.3), (12.5, 52.9), (11.9, 52.9), (11.9, 53.3))
     return Scene(
-        "scene", "33UUU", "2021-06-01T10:10:31Z", "sentinel-2a", "a", "b", (3, 1), 1.0, 0.0, ring, {"B12": asset}
+        "scene", "33UUU", "2021-06-01T10:10:31Z", "sentinel-2a", "a", "b", (4, 0), 1.0, 0.0, ring, {"B12": asset}
     )
 
 

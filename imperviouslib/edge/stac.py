@@ -143,7 +143,7 @@ def _search_once(
             try:
                 items = _search_by("POST", client, asked, when, note)
             except APIError as err:
-                if err.status_code not in _WITHOUT_POST:
+                if getattr(err, "status_code", None) not in _WITHOUT_POST:
                     raise
                 items = _search_by("GET", client, asked, when, note)
     except (
