@@ -16,7 +16,6 @@ from imperviouslib.core.sample import Scores
 from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass, zones
 
-
 _TOLERANCE = 1e-5
 """By how much a probability may lie outside 0-1: floating-point error of sums."""
 
