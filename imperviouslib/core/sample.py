@@ -23,10 +23,11 @@ import numpy as np
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.labels import tie_hash
+from imperviouslib.core.readings import SIDE
 
 Purpose = Literal["gain", "loss", "stock", "windows"]
-WINDOW = 25
-"""Cells a side of a window: 500 m."""
+WINDOW = SIDE
+"""Cells a side of a window: 25, which are 500 m."""
 SMOOTHING = 0.8
 """Standard deviation of the smoothing of scores, in cells."""
 STRATA = ("G1", "L1", "G2", "L2", "G3", "G4", "mixed", "sealed", "U1", "U2")

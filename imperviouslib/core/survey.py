@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imperviouslib.core.design import STOCK_BASE, Area, Design, DesignUnit
+from imperviouslib.core.design import STOCK_BASE, Design, DesignUnit
 from imperviouslib.core.errors import GridError, _
 from imperviouslib.core.estimate import (
     GAIN,
@@ -162,11 +162,6 @@ class Survey:
         """Estimate the sealed land of an area in a year. mean : mean probability of sealing of its land."""
         found = self.stock_sample(area, year, mapped)
         return difference_stock(mean, found[0]) if found else None
-
-    def unread(self, area: Area) -> int:
-        """Return how many units of an area were not read."""
-        number = self.design.areas.index(area)
-        return sum(unit.area == number and unit.id not in self.settled.states for unit in self.design.units)
 
 
 @dataclass

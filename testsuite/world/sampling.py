@@ -136,7 +136,7 @@ def simulate(
             survey = Survey(design, settle(design, readings))
         except InputError:
             refused += 1
-            survey = Survey(design, settle(replace(design), [one for one in readings if one.reading != 2]))
+            survey = Survey(design, settle(design, [one for one in readings if one.reading != 2]))
         for name, pair in pairs.items():
             if f"gain {name}" not in tallies:
                 continue
