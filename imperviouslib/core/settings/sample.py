@@ -63,7 +63,7 @@ class SampleSettings:
         if bool(self.input) == bool(given) or (given and len(given) < len(_SCORES)):
             raise InputError(
                 _("Options <input>, <gain>, <loss>, <sealed>"),
-                found=_("{} given").format(", ".join((["input"] if self.input else []) + given) or _("none")),
+                found=", ".join((["input"] if self.input else []) + given) or _("none of them"),
                 expected=_("input alone, or gain, loss and sealed together"),
                 then=_("Correct them."),
             )
