@@ -51,7 +51,7 @@ def test_passwords_of_addresses_are_neither_shown_nor_stored(world, tmp_path, mo
     said = []
     for name in ("verbose", "percent"):
         monkeypatch.setattr(fetch.grass, name, lambda *words: said.append(str(words)))
-    monkeypatch.setattr(stac, "search", lambda *_: [])
+    monkeypatch.setattr(stac, "search", lambda *_, **__: [])
     wanted = SceneFilter((2021,), Window((4, 15), (10, 31)), ("B04",), 9.0)
     with pytest.raises(CatalogueError, match=r"Search in 'http://127\.0\.0\.1:9/'") as caught:
         fetch._find(catalogue, None, wanted, area(world))
