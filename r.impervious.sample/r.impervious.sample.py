@@ -175,6 +175,15 @@
 # %end
 
 # %option
+# % key: rasters
+# % type: string
+# % multiple: yes
+# % key_desc: name=map
+# % description: Further raster maps that the labelling sheet shows, in their colours; {year} in a name stands for each year
+# % guisection: Sheet
+# %end
+
+# %option
 # % key: wms
 # % type: string
 # % multiple: yes

@@ -16,6 +16,7 @@ from imperviouslib.core.estimate import (
     Windows,
     accuracy,
     combined_change,
+    composite,
     difference_stock,
     net_change,
     point_change,
@@ -162,6 +163,19 @@ def test_regional_stocks_of_regions_that_are_alike_stay_synthetic_and_of_odd_one
     other, more = regional_stocks(np.full(6, 0.2), land, odd, region)
     assert other[5].value > found[5].value + 0.2 and more[5] > weight[5]
     assert other[5].low < 0.55 < other[5].high
+
+
+def test_composite_gives_the_figures_of_fay_and_herriot_for_milk():
+    # Expenditure on milk: direct estimates and errors of the first three of 43 areas, with the model that REML fits to all of them
+    # (Arora and Lahiri 1997; the data come with the R package sae). The first major area has the intercept alone. The model is known
+    # to eight digits, which moves the last digit of the estimates.
+    value, _weight = composite(
+        np.full(3, 0.96818899),
+        floats(1.099, 1.075, 1.105),
+        np.full(3, 0.01855033),
+        np.square(floats(0.163, 0.080, 0.083)),
+    )
+    assert value == pytest.approx([1.0219705, 1.0476020, 1.0679514], abs=1e-7)
 
 
 def test_regional_stocks_ignore_points_outside_all_regions():

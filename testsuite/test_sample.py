@@ -1,12 +1,16 @@
 """The reference sample in a real GRASS session: drawn, read by script, estimated, and written into the table."""
 
+import base64
 import csv
+import io
 import json
+import re
 import sqlite3
 
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 
 from imperviouslib.core.design import parse_design
 from imperviouslib.core.readings import columns, format_readings, parse_readings
@@ -38,6 +42,8 @@ def session(location, grass_env, place, tmp_path_factory):
             out.write(cells, 1)
         lines.append(f"r.in.gdal input={folder / name}.tif output={name} --q")
     (folder / "zones.geojson").write_text(json.dumps(zones_collection()))
+    lines.append("r.mapcalc expression='built = if(col() % 2, 1, null())' --q")
+    lines.append("echo 1 200:100:50 | r.colors map=built rules=- --q")
     lines.append(f"v.in.ogr input={folder / 'zones.geojson'} output=nuts --q")
     (folder / "import.sh").write_text("set -e\n" + "\n".join(lines) + "\n")
     result("bash", folder / "import.sh")
@@ -47,7 +53,8 @@ def session(location, grass_env, place, tmp_path_factory):
 @pytest.fixture(scope="module")
 def drawn(session, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample") / "sample"
-    session("r.impervious.sample", "input=lc", f"output={folder}", *SIZES, "composites=s2", "-s")
+    shown = "rasters=Built-up=built,Infrared=s2_{year}_B12_p50"
+    session("r.impervious.sample", "input=lc", f"output={folder}", *SIZES, "composites=s2", "-s", shown)
     return folder
 
 
@@ -74,6 +81,25 @@ def test_the_folder_has_all_that_people_and_programs_need(session, drawn):
     page = (drawn / "sheet.html").read_text()
     assert design.units[0].id in page and "stratum" not in page.split("<script")[-2]
     assert sorted(name for name in session.maps() if name.startswith("sample_")) == ["sample_stock", "sample_strata"]
+
+
+def test_other_maps_are_shown_in_their_colours(drawn):
+    page = (drawn / "sheet.html").read_text()
+    assert '"layers":["false colour (B12_p50, B11_p50, B04_p50)","Built-up","Infrared"]' in page
+    strip = re.search(r'id="chips-0-1">([^<]+)<', page)[1]
+    cells = np.asarray(Image.open(io.BytesIO(base64.b64decode(strip))))
+    # A colour is shown one step brighter, because black is no data. Every second column is NULL.
+    assert {tuple(map(int, cell)) for cell in cells.reshape(-1, 3)} == {(0, 0, 0), (201, 101, 51)}
+
+
+@pytest.mark.parametrize("name", [f"lc_{YEARS[0]}_{YEARS[-1]}_p_gain", f"lc_{YEARS[0]}_p_sealed", "sample_strata"])
+def test_a_map_that_the_sample_is_drawn_by_is_not_shown(session, drawn, tmp_path, name):
+    done = session(
+        "r.impervious.sample", "input=lc", f"output={tmp_path / 'led'}", *SIZES, "composites=s2", "-s", f"rasters=Hint={name}",
+        "prefix=led", ok=False,
+    )  # fmt: skip
+    assert f"map <{name}@sample> shows what the maps say" in done.said and "must not see" in done.said
+    assert not (tmp_path / "led").exists()
 
 
 def test_a_list_writes_nothing(session, tmp_path):

@@ -298,12 +298,24 @@ def regional_stocks(
     found = max(0.0, float((np.square(own - synthetic) - spread).sum() / scale.sum())) if scale.any() else 0.0
     between = max(_REGION_SPREAD**2, found)
     deviation = between * scale
-    share = deviation / np.maximum(deviation + spread, 1e-12)
-    value = synthetic + share * (own - synthetic)
+    value, share = composite(synthetic, own, deviation, spread)
     common = np.square(land / whole[:, np.newaxis]) @ (variance / np.maximum(n, 1))
     width = _Z * np.sqrt(share * spread + np.square(1 - share) * common)
     limits = zip(value, np.maximum(0, value - width), np.minimum(1, value + width), strict=True)
     return [Estimate(*map(float, one)) for one in limits], share
+
+
+def composite(
+    synthetic: np.ndarray, own: np.ndarray, deviation: np.ndarray, variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weigh two estimates of each region: the best linear predictor of the area-level model of Fay and Herriot (1979).
+
+    synthetic, own : array (region), what a region should have by its maps, and what its own points say
+    deviation, variance : array (region), variance of the truth around `synthetic`, and of `own` around the truth
+    Returns: array (region), the weighted estimates; array (region), the weight of `own`
+    """
+    share = deviation / np.maximum(deviation + variance, 1e-12)
+    return synthetic + share * (own - synthetic), share
 
 
 # ----- accuracy of a map

@@ -49,6 +49,8 @@ class SampleSettings:
     """Prefix of r.s2.yearly, whose composites are shown in the labelling sheet."""
     features: tuple[str, ...] = _FEATURES
     """Features shown as red, green and blue."""
+    rasters: Mapping[str, str] = field(default_factory=dict)
+    """Name of a picture to the map that it shows in its colours; `{year}` in the name of the map stands for each year."""
     services: Mapping[str, str] = field(default_factory=dict)
     """Name to address of web map services that a reader may open in the sheet."""
     sheet: bool = False
@@ -123,6 +125,7 @@ class SampleSettings:
             seed=int(options["seed"]),
             composites=options["composites"],
             features=split_words(options["features"]),
+            rasters=_parse_rasters(options["rasters"]),
             services=_parse_services(options["wms"]),
             sheet=flags["s"],
             list_only=flags["l"],
@@ -154,6 +157,27 @@ def _parse_columns(text: str) -> dict[int, str]:
                 then=_("Correct it."),
             )
         found[int(match[1])] = match[2]
+    return found
+
+
+def _parse_rasters(text: str) -> dict[str, str]:
+    """Parse name=map of rasters to show.
+
+    >>> _parse_rasters("Sealing layer=hrl_{year}@eea")
+    {'Sealing layer': 'hrl_{year}@eea'}
+    """
+    found: dict[str, str] = {}
+    for word in split_words(text):
+        match = re.fullmatch(r"([^=]+)=([\w.@{}-]+)", word)
+        name = match[1].strip() if match else ""
+        if not (match and name) or name in found or re.search(r"[{}]", match[2].replace("{year}", "")):
+            raise InputError(
+                _("Option <rasters>"),
+                found=f"'{word}'",
+                expected=_("NAME=MAP, each name once; {year} in a map's name stands for each year"),
+                then=_("Correct it, for example: rasters=Sealing layer=hrl_{year}."),
+            )
+        found[name] = match[2]
     return found
 
 

@@ -90,6 +90,28 @@ def read_cells(name: str, grid: Grid, nodata: int = 0) -> np.ndarray:
     return np.frombuffer(raw, dtype="<i4").reshape(grid.shape)
 
 
+def mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
+    """Run expressions in one call of r.mapcalc.
+
+    expressions : map to the expression that makes it. No expression may read a map that the same call makes.
+
+    r.mapcalc ends with status 0 where an expression other than the last fails, and then leaves an older map of that name. So the maps
+    are removed first and must exist afterwards.
+    """
+    if not expressions:
+        return
+    if overwrite():
+        remove(expressions)
+    run("r.mapcalc", grid=grid, file="-", stdin="\n".join(expressions.values()) + "\n")
+    made = list_rasters("*")
+    missing = [name for name in expressions if name not in made]
+    if missing:
+        raise InputError(
+            _("GRASS tool <r.mapcalc> did not make map <{}>").format(missing[0]),
+            then=_("Read its message above."),
+        )
+
+
 def read_strips(
     codes: Sequence[str], values: Sequence[str], grid: Grid, rows: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -292,6 +314,11 @@ def read_provenance(name: str) -> Provenance | None:
     found = gs.find_file(name, element="cell")
     path = mapset_folder().with_name(found["mapset"]) / "cell_misc" / found["name"] / _PROVENANCE
     return parse_provenance(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def read_title(name: str) -> str:
+    """Return the title of a raster map; empty where it has none."""
+    return gs.raster_info(name)["title"].strip('"')
 
 
 def style_classes(name: str) -> None:

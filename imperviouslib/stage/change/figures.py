@@ -16,7 +16,7 @@ from imperviouslib.core.methods.sampled import measure_land
 from imperviouslib.core.survey import MappedLand, Survey
 from imperviouslib.edge import grass, zones
 from imperviouslib.stage.change.inputs import Series
-from imperviouslib.stage.change.maps import Scratch, import_codes, mapcalc
+from imperviouslib.stage.change.maps import Scratch, import_codes
 
 _BLOCK_CELLS = 2**22
 """Cells of all maps together that a strip may hold: 16 MiB."""
@@ -87,7 +87,7 @@ class Computation:
 
     def mapcalc(self, expressions: Mapping[str, str]) -> None:
         """Run expressions in one call of r.mapcalc."""
-        mapcalc(expressions, self.grid)
+        grass.mapcalc(expressions, self.grid)
 
     def blocks(self, codes: Sequence[str], values: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the cells of integer and of floating-point maps in strips, as `Work` says.

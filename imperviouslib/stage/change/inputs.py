@@ -21,7 +21,7 @@ from imperviouslib.core.survey import Survey, check_population
 from imperviouslib.edge import grass, zones
 from imperviouslib.edge.files import read_text
 from imperviouslib.edge.legendfile import read_legend
-from imperviouslib.stage.change.maps import Scratch, mapcalc
+from imperviouslib.stage.change.maps import Scratch
 
 
 @dataclass(frozen=True)
@@ -207,5 +207,7 @@ def _scale_shares(sources: Sequence[str], years: Sequence[int], grid: Grid, scra
         raise _nothing_seen()
     scale = change.resolve_share_scale({name: (low, high) for name, (_cells, low, high) in limits.items()})
     outs = tuple(scratch.raster("share", year) for year in years)
-    mapcalc({out: change.scaled_expression(out, name, scale) for out, name in zip(outs, sources, strict=True)}, grid)
+    grass.mapcalc(
+        {out: change.scaled_expression(out, name, scale) for out, name in zip(outs, sources, strict=True)}, grid
+    )
     return outs

@@ -11,7 +11,6 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core import change, mapnames
-from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.mapkinds import Content, OutputMap
 from imperviouslib.core.provenance import ChangeProvenance
@@ -42,28 +41,6 @@ class Scratch:
         """Remove the maps, the latest first: a reclassified map must go before the map that it refers to."""
         grass.remove(reversed(self._rasters))
         grass.remove(self._vectors, "vector")
-
-
-def mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
-    """Run expressions in one call of r.mapcalc.
-
-    expressions : map to the expression that makes it. No expression may read a map that the same call makes.
-
-    r.mapcalc ends with status 0 where an expression other than the last fails, and then leaves an older map of that name. So the maps
-    are removed first and must exist afterwards.
-    """
-    if not expressions:
-        return
-    if grass.overwrite():
-        grass.remove(expressions)
-    grass.run("r.mapcalc", grid=grid, file="-", stdin="\n".join(expressions.values()) + "\n")
-    made = grass.list_rasters("*")
-    missing = [name for name in expressions if name not in made]
-    if missing:
-        raise InputError(
-            _("GRASS tool <r.mapcalc> did not make map <{}>").format(missing[0]),
-            then=_("Read its message above."),
-        )
 
 
 def import_codes(path: Path, name: str, grid: Grid) -> None:

@@ -19,7 +19,7 @@ from imperviouslib.core.sample import Frame
 from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.files import check_place
-from imperviouslib.stage.sample import folder, inputs, maps
+from imperviouslib.stage.sample import folder, inputs, maps, pictures
 
 
 def main(options: Options, flags: Flags) -> int:
@@ -35,7 +35,8 @@ def run(settings: SampleSettings) -> int:
         _check_output(settings)
         grass.check_free(names.values(), option="prefix")
     source = inputs.resolve_source(settings)
-    composites = inputs.find_composites(settings, source.years) if settings.sheet else {}
+    composites = inputs.find_composites(settings, source.years) if settings.sheet else []
+    rasters = inputs.find_rasters(settings, source) if settings.sheet else {}
     scores = inputs.read_scores(source, grid)
     areas = inputs.find_areas(settings, grid)
     frames = {geo: Frame.of(scores, area, grid) for geo, area in areas.items()}
@@ -49,8 +50,10 @@ def run(settings: SampleSettings) -> int:
         stock_cells=None if given is None else given.cells,
     )  # fmt: skip
     if not settings.list_only:
+        layer = _("false colour ({})").format(", ".join(settings.features))
+        shown = pictures.read_pictures(design, layer, composites, rasters) if settings.sheet else {}
         with (
-            folder.writing(settings, design, composites, given.states if given else {}),
+            folder.writing(settings, design, shown, given.states if given else {}),
             grass.lock_maps(settings.prefix),
         ):
             maps.write(frames, names, design)

@@ -10,24 +10,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imperviouslib.core.ceo import format_ceo_plots
 from imperviouslib.core.design import FILE, Design, DesignUnit
-from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.grid import EPSG, RES_M, Grid
+from imperviouslib.core.errors import _
+from imperviouslib.core.grid import EPSG, RES_M
 from imperviouslib.core.qgisform import format_qgis_form
 from imperviouslib.core.readings import KINDS, Reading, SheetUnit, empty_readings, format_readings
 from imperviouslib.core.sample import WINDOW
 from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass, warp
 from imperviouslib.edge.files import atomic_folder, write_json
-from imperviouslib.edge.sheet import CONTEXT, write_sheet
+from imperviouslib.edge.sheet import write_sheet
+from imperviouslib.stage.sample.pictures import Pictures
 
 UNITS, READINGS, PACKAGE, SHEET = "units.csv", "readings.csv", "sample.gpkg", "sheet.html"
 STOCK_READINGS, FORM = "readings_stock.csv", "sample.qml"
-_DARK, _BRIGHT = 1, 99
-"""Percentiles of the reflectance that become black and white; the same stretch for all years, so that years can be compared."""
 
 
 def is_sample(path: Path) -> bool:
@@ -39,12 +36,12 @@ def is_sample(path: Path) -> bool:
 def writing(
     settings: SampleSettings,
     design: Design,
-    composites: Mapping[int, tuple[str, ...]],
+    pictures: Mapping[str, Pictures],
     known: Mapping[int, tuple[int | None, ...]],
 ) -> Iterator[None]:
     """Write the whole folder under a temporary name; it gets its own name if the block succeeds.
 
-    composites : year to the maps shown as red, green and blue; empty without a labelling sheet
+    pictures : what the labelling sheet shows: name of a layer to its pictures; empty without a sheet
     known : flat index of a cell to what the user's stock points say of it; empty without
     """
     units = sheet_units(design)
@@ -58,13 +55,12 @@ def writing(
             (part / f"collect_earth_{kind}s.csv").write_text(format_ceo_plots(units, kind), encoding="utf-8")
         _write_geopackage(part / PACKAGE, design)
         (part / FORM).write_text(format_qgis_form(design.years), encoding="utf-8")
-        if composites:
+        if pictures:
             grass.message(_("Writing the labelling sheet..."))
-            chips = read_chips(design, composites)
             write_sheet(
                 part / SHEET, title=_("Sample of {} units, {}-{}").format(len(units), design.years[0], design.years[-1]),
-                years=design.years, units=units, chips=lambda unit: list(chips[unit.id]), digest=design.digest,
-                layers=(_("false colour ({})").format(", ".join(settings.features)),), wms=settings.services,
+                years=design.years, units=units, digest=design.digest, layers=tuple(pictures), wms=settings.services,
+                chips=lambda unit: [picture for layer in pictures.values() for picture in layer[unit.id]],
             )  # fmt: skip
         yield
 
@@ -140,59 +136,3 @@ def _geometry(unit: DesignUnit) -> dict[str, Any]:
     side, west, north = RES_M * WINDOW, unit.col * RES_M, -unit.row * RES_M
     corners = [(0, 0), (side, 0), (side, -side), (0, -side), (0, 0)]
     return {"type": "Polygon", "coordinates": [[[west + x, north + y] for x, y in corners]]}
-
-
-def read_chips(design: Design, composites: Mapping[int, tuple[str, ...]]) -> dict[str, np.ndarray]:
-    """Read the pictures of all units: id to array (year, row, col, band), uint8, black where there is no data.
-
-    Maps are read in one pass of strips; memory holds the pictures, 60 kB a unit of seven years.
-    """
-    sizes = {kind: (1 if kind == "point" else WINDOW) + 2 * around for kind, around in CONTEXT.items()}
-    cells = {
-        unit.id: np.zeros((len(composites), 3, sizes[unit.kind], sizes[unit.kind]), np.uint16) for unit in design.units
-    }
-    grid = design.grid
-    maps = [name for names in composites.values() for name in names]
-    rows = max(1, 2**22 // (grid.width * len(maps)))
-    strips = list(grid.parts(rows))
-    for number, (strip, (codes, _values)) in enumerate(
-        zip(strips, grass.read_strips(maps, [], grid, rows), strict=True)
-    ):
-        block = codes.reshape(len(composites), 3, *strip.shape)
-        for unit in design.units:
-            around = CONTEXT[unit.kind]
-            _copy(block, strip, unit.row - around, unit.col - around, cells[unit.id])
-        grass.percent(number + 1, len(strips))
-    return {unit: _stretch(values) for unit, values in zip(cells, _scaled(cells), strict=True)}
-
-
-def _copy(block: np.ndarray, strip: Grid, row: int, col: int, out: np.ndarray) -> None:
-    """Copy what a strip holds of a picture whose first cell has an absolute row and column."""
-    size = out.shape[-1]
-    top, left = row - strip.first_row, col - strip.first_col
-    r0, r1 = max(0, top), min(strip.height, top + size)
-    c0, c1 = max(0, left), min(strip.width, left + size)
-    if r0 < r1 and c0 < c1:
-        out[..., r0 - top : r1 - top, c0 - left : c1 - left] = block[..., r0:r1, c0:c1]
-
-
-def _scaled(cells: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the pictures with each band between its percentiles as 0 to 1, NaN where there is no data."""
-    sample = np.concatenate([values[:, :, ::3, ::3].reshape(len(values), 3, -1) for values in cells.values()], axis=2)
-    bands = [sample[:, band][sample[:, band] > 0] for band in range(3)]
-    if any(not len(band) for band in bands):
-        raise InputError(
-            _("Option <composites>: the maps have no cell near any unit of the sample"),
-            then=_("Check the prefix and the years."),
-        )
-    low, high = (
-        np.array([np.percentile(band, q) for band in bands])[:, np.newaxis, np.newaxis] for q in (_DARK, _BRIGHT)
-    )
-    for values in cells.values():
-        yield np.where(values > 0, (values - low) / np.maximum(high - low, 1), np.nan)
-
-
-def _stretch(values: np.ndarray) -> np.ndarray:
-    """Turn values 0-1 into bytes, brightened as screens need it; array (year, band, row, col) to (year, row, col, band)."""
-    bright = np.sqrt(np.clip(np.nan_to_num(values), 0, 1)) * 254 + 1
-    return np.moveaxis(np.where(np.isnan(values), 0, bright).astype(np.uint8), 1, -1)

@@ -12,9 +12,11 @@ from imperviouslib.core import mapnames
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.mapnames import PeriodMap
+from imperviouslib.core.provenance import CompositeProvenance
 from imperviouslib.core.sample import Scores
 from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass, zones
+from imperviouslib.stage.sample.maps import TITLES
 
 _TOLERANCE = 1e-5
 """By how much a probability may lie outside 0-1: floating-point error of sums."""
@@ -176,12 +178,34 @@ def _state(word: str, name: str) -> int | None:
     return int(word)
 
 
-def find_composites(settings: SampleSettings, years: tuple[int, ...]) -> Mapping[int, tuple[str, ...]]:
-    """Return the maps to show as red, green and blue, by year."""
-    return {
-        year: tuple(
+def find_rasters(settings: SampleSettings, source: Source) -> Mapping[str, tuple[str, ...]]:
+    """Return the maps to show beside the composites: name of the picture to a map a year.
+
+    Raises InputError for scores, strata, and maps that the suite predicts: an interpreter who sees them is led by them.
+    """
+    scores = {grass.find_map(name) for name in (source.gain, source.loss, *source.sealed)}
+    found = {}
+    for title, pattern in settings.rasters.items():
+        names = [grass.find_map(pattern.replace("{year}", str(year)), option="rasters") for year in source.years]
+        for name in sorted(set(names)):
+            predicted = not isinstance(grass.read_provenance(name), CompositeProvenance | None)
+            if name in scores or predicted or grass.read_title(name) in TITLES.values():
+                raise InputError(
+                    _("Option <rasters>: map <{}> shows what the maps say, which interpreters must not see").format(
+                        name
+                    ),
+                    then=_("Leave it out."),
+                )
+        found[title] = tuple(names)
+    return found
+
+
+def find_composites(settings: SampleSettings, years: tuple[int, ...]) -> list[tuple[str, ...]]:
+    """Return the maps to show as red, green and blue, for each year."""
+    return [
+        tuple(
             grass.find_map(PeriodMap(settings.composites, str(year), feature).name, option="composites")
             for feature in settings.features
         )
         for year in years
-    }
+    ]

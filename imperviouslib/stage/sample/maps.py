@@ -22,9 +22,16 @@ _COLOURS = {
 }  # fmt: skip
 
 
+TITLES = {
+    "strata": "Strata of the reference sample",
+    "stock": "Strata of the stock points of the reference sample",
+}
+"""Titles of both maps, by which they are known under any name."""
+
+
 def names(prefix: str) -> dict[str, str]:
     """Return the names of the maps: strata of cells, and of stock points."""
-    return {layer: mapnames.joined(prefix, layer) for layer in ("strata", "stock")}
+    return {layer: mapnames.joined(prefix, layer) for layer in TITLES}
 
 
 def write(frames: Mapping[str, Frame], named: Mapping[str, str], design: Design) -> None:
@@ -42,11 +49,6 @@ def write(frames: Mapping[str, Frame], named: Mapping[str, str], design: Design)
             with TiffWriter(files[layer], grid, "int32", nodata=0) as out:
                 out.write(plane, grid)
             grass.import_tiff(files[layer], temporary[layer], replace=True)
-            title = (
-                "Strata of the reference sample"
-                if layer == "strata"
-                else "Strata of the stock points of the reference sample"
-            )
             if layer == "strata":
                 rules = "".join(f"{code}|{name}: {_TITLES[name]}\n" for code, name in enumerate(STRATA, start=1))
                 grass.run("r.category", map=temporary[layer], separator="pipe", rules="-", stdin=rules)
@@ -54,7 +56,7 @@ def write(frames: Mapping[str, Frame], named: Mapping[str, str], design: Design)
                 grass.run("r.colors", map=temporary[layer], rules="-", stdin=colours)
             grass.describe(
                 temporary[layer],
-                title=title,
+                title=TITLES[layer],
                 history=f"r.impervious.sample: design {design.digest[:12]}, seed {design.seed}",
             )
         grass.remove([name for name in named.values() if grass.exists(name)])
