@@ -4,8 +4,12 @@ import base64
 import csv
 import io
 import json
+import os
 import re
+import signal
 import sqlite3
+import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -100,6 +104,25 @@ def test_a_map_that_the_sample_is_drawn_by_is_not_shown(session, drawn, tmp_path
     )  # fmt: skip
     assert f"map <{name}@sample> shows what the maps say" in done.said and "must not see" in done.said
     assert not (tmp_path / "led").exists()
+
+
+def test_a_killed_run_leaves_nothing_and_can_run_again(session, drawn, tmp_path):
+    folder = tmp_path / "killed"
+    words = ["r.impervious.sample", "input=lc", f"output={folder}", *SIZES, "prefix=killed"]
+    command = ["grass", str(session.mapset), "--exec", *words]
+    process = subprocess.Popen(command, env=session.env, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(session.mapset.glob("cell/impervious_strata*")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (session.mapset / ".gislock").unlink(missing_ok=True)
+    assert not folder.exists() and not {"killed_strata", "killed_stock"} & set(session.maps())
+    session(*words)
+    assert read_design(folder).units == read_design(drawn).units
+    assert [path.name for path in tmp_path.iterdir()] == ["killed"]
+    assert [name for name in session.maps() if "impervious" in name] == []
 
 
 def test_a_list_writes_nothing(session, tmp_path):

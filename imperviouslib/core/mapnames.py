@@ -25,7 +25,7 @@ SEALED, SERIES = "p_sealed", "series"
 SEALING, UNSEALING = "p_gain", "p_loss"
 """Kinds of maps of such a prediction between two years: the probability that a cell was sealed, or unsealed."""
 TEMPORARY = "impervious_"
-"""How the names of temporary maps of r.impervious.change begin."""
+"""How the names of temporary maps of r.impervious.change and r.impervious.sample begin."""
 
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _FEATURE = r"[A-Z][A-Z0-9]*_[a-z0-9]+"

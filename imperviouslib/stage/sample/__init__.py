@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imperviouslib import __version__
+from imperviouslib.core import mapnames
 from imperviouslib.core.design import Design, draw
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.options import Flags, Options
@@ -34,6 +35,7 @@ def run(settings: SampleSettings) -> int:
     if not settings.list_only:
         _check_output(settings)
         grass.check_free(names.values(), option="prefix")
+        grass.remove_abandoned(mapnames.TEMPORARY)
     source = inputs.resolve_source(settings)
     composites = inputs.find_composites(settings, source.years) if settings.sheet else []
     rasters = inputs.find_rasters(settings, source) if settings.sheet else {}

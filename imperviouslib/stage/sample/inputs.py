@@ -124,7 +124,7 @@ def find_areas(settings: SampleSettings, grid: Grid) -> dict[str, np.ndarray]:
             expected=_("one of {}").format(", ".join(map(str, sorted({zone.level for zone in source.zones})))),
             then=_("Choose one of these."),
         )
-    raster = grass.temporary_name("sample_zones")
+    raster = grass.temporary_name(f"{mapnames.TEMPORARY}zones")
     try:
         zones.rasterise(source, settings.level, raster, grid)
         cats = grass.read_cells(raster, grid)

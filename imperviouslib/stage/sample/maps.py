@@ -42,7 +42,7 @@ def write(frames: Mapping[str, Frame], named: Mapping[str, str], design: Design)
         inside = frame.cells > 0
         planes["strata"][inside] = frame.cells[inside]
         planes["stock"][inside] = STOCK_BASE * number + frame.stock[inside]
-    temporary = {layer: grass.temporary_name(named[layer]) for layer in planes}
+    temporary = {layer: grass.temporary_name(f"{mapnames.TEMPORARY}{layer}") for layer in planes}
     files = {layer: grass.temporary_folder() / f"{name}.tif" for layer, name in temporary.items()}
     try:
         for layer, plane in planes.items():

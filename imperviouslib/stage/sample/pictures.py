@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from imperviouslib.core import mapnames
 from imperviouslib.core.design import Design
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
@@ -71,7 +72,7 @@ def _read_coloured(design: Design, maps: Sequence[str]) -> Pictures:
     read: dict[str, dict[str, np.ndarray]] = {}
     for name in maps:
         if name not in read:
-            bands = {grass.temporary_name(f"sample_{letter}"): letter for letter in "rgb"}
+            bands = {grass.temporary_name(f"{mapnames.TEMPORARY}{letter}"): letter for letter in "rgb"}
             try:
                 # Colours of NULL are white in r.mapcalc. 1 is added, because 0 is no data.
                 expressions = {
