@@ -325,7 +325,7 @@ def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorfl
 def test_the_examples_of_the_manual_pages_run(location, grass_env, ard, tmp_path):
     session = Session(location / "manual", grass_env)
     session.region(GRID)
-    shutil.copy(ard, tmp_path / "ard.h5")
+    shutil.copy(ard, tmp_path / "ard.nc")
     lines = ["set -e", f"cd {tmp_path}"]
     for tool in ("r.unet.train", "r.unet.predict"):
         page = (TOP / tool / f"{tool}.html").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ SEASONS = {"spring": (3, 6), "summer": (6, 9), "autumn": (9, 12)}
 """Meteorological seasons: first month, and the month after the last. Winter is left out, because it lies in two years and has few clear
 observations in Europe."""
 KINDS = ("year", "season", "month")
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,16 @@ class Period:
         """Tell whether an ISO time lies in the period."""
         return self.first <= date.fromisoformat(sensed_utc[:10]) < self.after
 
+    @property
+    def days(self) -> tuple[int, int]:
+        """The first day and the day after the last, in days since 1970-01-01."""
+        return (self.first - _EPOCH).days, (self.after - _EPOCH).days
+
+    @property
+    def middle(self) -> float:
+        """The middle of the period in days since 1970-01-01."""
+        return sum(self.days) / 2
+
     def off_centre(self, sensed_utc: str) -> float:
         """Return 0 for a day in the middle of the period, 1 for one at its ends."""
         half = (self.after - self.first).days / 2
@@ -44,6 +55,18 @@ class Period:
 
 def _month(year: int, month: int) -> date:
     return date(year + (month > 12), (month - 1) % 12 + 1, 1)
+
+
+def period_named(name: str) -> Period:
+    """Return the span of days that a name tells; that of a user-defined window is the whole year, because its name tells no more.
+
+    >>> period_named("2018-summer").first.isoformat(), period_named("2018-12").after.isoformat()
+    ('2018-06-01', '2019-01-01')
+    """
+    year, _dash, part = name.partition("-")
+    kinds = (PeriodKind(kind) for kind in KINDS)
+    known = {period.name: period for kind in kinds for period in kind.of_year(int(year))}
+    return known.get(name) or Period(name, known[year].first, known[year].after)
 
 
 @dataclass(frozen=True)
