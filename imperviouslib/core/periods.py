@@ -63,7 +63,7 @@ def period_named(name: str) -> Period:
     >>> period_named("2018-summer").first.isoformat(), period_named("2018-12").after.isoformat()
     ('2018-06-01', '2019-01-01')
     """
-    year, _dash, part = name.partition("-")
+    year, _dash, _part = name.partition("-")
     kinds = (PeriodKind(kind) for kind in KINDS)
     known = {period.name: period for kind in kinds for period in kind.of_year(int(year))}
     return known.get(name) or Period(name, known[year].first, known[year].after)

@@ -114,7 +114,12 @@ class ArdWriter:
         for name, (values, standard, units) in axes.items():
             axis = handle.create_dataset(name, data=values.astype("f8"))
             axis.attrs.update(
-                {"standard_name": standard, "long_name": f"{name} of cell centres", "units": units, "axis": name.upper()}
+                {
+                    "standard_name": standard,
+                    "long_name": f"{name} of cell centres",
+                    "units": units,
+                    "axis": name.upper(),
+                }
             )
             axis.make_scale(name)
         self._create_time()
