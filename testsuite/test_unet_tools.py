@@ -197,6 +197,10 @@ def test_the_class_is_the_one_of_most_probability(session, mapped, tmp_path):
 def test_maps_have_title_colours_history_and_provenance(session, mapped, ard, trained):
     info = session("r.info", "map=lc_2018_class").stdout
     assert "Land cover class, 2018" in info and "r.unet.predict: net" in info
+    assert "1 Jan 2018 00:00:00 / 1 Jan 2019 00:00:00" in info
+    assert "r.unet.predict input=" in info and "output=lc nprocs=2" in " ".join(info.replace("|", " ").split())
+    listed = session("t.rast.list", "input=lc.class", "columns=name").stdout.split()
+    assert listed == ["name", "lc_2017_class", "lc_2018_class"]
     assert "1\tArtificial surfaces" in session("r.category", "map=lc_2018_class").stdout
     assert "1 178:24:43" in session("r.colors.out", "map=lc_2018_class").stdout
     assert (

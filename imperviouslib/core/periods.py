@@ -38,6 +38,11 @@ class Period:
         return self.first <= date.fromisoformat(sensed_utc[:10]) < self.after
 
     @property
+    def times(self) -> str:
+        """Its start and its end as the temporal tools of GRASS read them."""
+        return f"{self.first} 00:00:00|{self.after} 00:00:00"
+
+    @property
     def days(self) -> tuple[int, int]:
         """The first day and the day after the last, in days since 1970-01-01."""
         return (self.first - _EPOCH).days, (self.after - _EPOCH).days
@@ -51,6 +56,17 @@ class Period:
         """Return 0 for a day in the middle of the period, 1 for one at its ends."""
         half = (self.after - self.first).days / 2
         return min(1.0, abs((date.fromisoformat(sensed_utc[:10]) - self.first).days + 0.5 - half) / half)
+
+
+def times_between(first: int, last: int) -> str:
+    """Return the time of what is known of a year, or of a change between two years, as the temporal tools of GRASS read it.
+
+    Changes reach from the start of the first year to that of the last, so that those of neighbouring years do not overlap.
+
+    >>> times_between(2018, 2018), times_between(2017, 2019)
+    ('2018-01-01 00:00:00|2019-01-01 00:00:00', '2017-01-01 00:00:00|2019-01-01 00:00:00')
+    """
+    return Period("", date(first, 1, 1), date(max(last, first + 1), 1, 1)).times
 
 
 def _month(year: int, month: int) -> date:

@@ -52,7 +52,9 @@ from imperviouslib.edge.grass.scenemaps import (
     outdated,
 )
 from imperviouslib.edge.grass.temporal import (
+    has_timestamp,
     register,
+    register_finished,
     reregister,
 )
 from imperviouslib.edge.grass.workspace import (
@@ -84,6 +86,7 @@ __all__ = [
     "find_map",
     "has_grid_region",
     "has_mask",
+    "has_timestamp",
     "import_polygons",
     "import_scenes",
     "import_tiff",
@@ -111,6 +114,7 @@ __all__ = [
     "read_strips",
     "region_grid",
     "register",
+    "register_finished",
     "remove",
     "remove_abandoned",
     "remove_superseded",

@@ -16,6 +16,7 @@ from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.mapkinds import OutputMap
 from imperviouslib.core.methods import methods_for
 from imperviouslib.core.options import Flags, Options
+from imperviouslib.core.periods import times_between
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.surveyreport import describe_estimates
 from imperviouslib.core.table import Run
@@ -88,6 +89,8 @@ def run(settings: ChangeSettings) -> int:
         ):
             if settings.write_columns:
                 regions.publish_columns(source, copy, settings.prefix, [column.name for column in columns], values)
+        times = [f"{name}|{times_between(one.first, one.last)}" for one, name in names.items()]
+        grass.register_finished(settings.prefix, _("Change of impervious land"), times)
     report.print_summary(settings, rows, made, chosen, list(names.values()))
     return 0
 
