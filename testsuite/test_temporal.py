@@ -73,7 +73,8 @@ def test_maps_keep_their_place_and_more_can_come(maps):
     assert registered() == ["first", "second"]
     assert registered("start_time") == ["2010-01-01 00:00:00", "2011-01-01 00:00:00"]
     # A map that replaces another one of its name has no timestamp until it is registered again.
-    grass.run("r.mapcalc", expression="first = 2", overwrite=True)
+    grass.remove(["first"])
+    grass.run("r.mapcalc", expression="first = 2")
     assert [grass.has_timestamp(name) for name in ("first", "second")] == [False, True]
     grass.register("years", "Years", maps)
     assert grass.has_timestamp("first") and registered() == ["first", "second"]

@@ -92,13 +92,15 @@ class PeriodKind:
     name: str
     """One of KINDS, or the name of the window."""
     window: tuple[str, str] | None = None
-    """First and last day of a window, both included, as MM-DD."""
+    """First and last day of a window, both included, as MM-DD; a window over New Year belongs to the year of its first day, as in r.s2.fetch."""
 
     def of_year(self, year: int) -> list[Period]:
         """Return the periods of a year; raise InputError if a day of the window does not exist in it."""
         if self.window:
             try:
-                first, last = (date.fromisoformat(f"{year}-{day}") for day in self.window)
+                start, end = self.window
+                first = date.fromisoformat(f"{year}-{start}")
+                last = date.fromisoformat(f"{year + (end < start)}-{end}")
             except ValueError as err:
                 raise _unknown(f"{self.name}:{'/'.join(self.window)}") from err
             return [Period(f"{year}-{self.name}", first, last + timedelta(days=1))]
@@ -142,10 +144,11 @@ def resolve_periods(years: Iterable[int], kinds: Sequence[PeriodKind]) -> list[P
 
 def _parse_window(text: str) -> PeriodKind:
     match = re.fullmatch(r"([a-z][a-z0-9]*):(\d\d-\d\d)/(\d\d-\d\d)", text)
-    if not match or match[1] in (*SEASONS, "count") or match[2] > match[3]:
+    if not match or match[1] in (*SEASONS, "count"):
         raise _unknown(text)
     kind = PeriodKind(match[1], (match[2], match[3]))
-    kind.of_year(2020)  # A leap year: it has all days that any year has.
+    # A leap year has all days that any year has; the last day of a window over New Year lies in the year after it.
+    kind.of_year(2019 if match[3] < match[2] else 2020)
     return kind
 
 
@@ -153,6 +156,6 @@ def _unknown(text: str) -> InputError:
     return InputError(
         _("Option <period>"),
         found=f"'{text}'",
-        expected=_("{} or a window within each year, such as leaf:05-01/09-30").format(", ".join(KINDS)),
+        expected=_("{} or a window of each year, such as leaf:05-01/09-30").format(", ".join(KINDS)),
         then=_("Correct it."),
     )
