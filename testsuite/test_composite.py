@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from datetime import date
+from datetime import date as day_of
 
 import numpy as np
 import pytest
@@ -370,7 +370,11 @@ def test_statistics_are_features_beside_the_median():
         "B12_p50", "B12_max", "B12_min", "NDVI_p50", "NDVI_max", "NDVI_min", "count",
     ]  # fmt: skip
     labels = [layer.semantic_label for layer in recipe.layers if layer.semantic_label]
-    assert len(set(labels)) == 7 and (labels[0], labels[-1]) == ("S2_12", "count") and recipe.bands == ("B12", "B8A", "B04")
+    assert (
+        len(set(labels)) == 7
+        and (labels[0], labels[-1]) == ("S2_12", "count")
+        and recipe.bands == ("B12", "B8A", "B04")
+    )
     # The same statistics in another order make the same cells. Without statistics the record is that of earlier versions.
     assert recipe.settings["statistics"] == "min,max"
     assert Recipe().settings == {"method": "median", "mask": "dates", "dilate": 1, "tiles": "common"}
@@ -422,7 +426,7 @@ def test_periods_hold_their_days(kind, name, day, inside):
 
 
 @given(
-    st.dates(date(2016, 1, 1), date(2026, 12, 31)), st.integers(1, 12), st.integers(1, 28), st.integers(1, 12), st.integers(1, 28)
+    st.dates(day_of(2016, 1, 1), day_of(2026, 12, 31)), st.integers(1, 12), st.integers(1, 28), st.integers(1, 12), st.integers(1, 28)
 )  # fmt: skip
 def test_a_day_has_the_same_year_in_fetch_and_yearly(day, month, first, last_month, last):
     text = f"{month:02d}-{first:02d}/{last_month:02d}-{last:02d}"
