@@ -9,7 +9,7 @@ How cells become a value depends on what the schema says of the method:
   different cells, so their difference need not be the net change.
 - ground "region": the whole region. The value is cells * cells of the outline / cells counted, so that land never seen gets the shares of
   the counted cells. Where less than `COVERAGE_MIN` of the region was seen, the value is blank. Values that involve the first or the last
-  year of the run are provisional (flag p).
+  year of the run are provisional (flag p). A parent whose regions in the table do not add up to it has flag d.
 - interval: a value without an interval is of low reliability (flag u), and so is one whose interval is wide, and change of fewer than three
   years where it is rare: less than `RARE_SHARE` of the cells counted was gained and lost.
 
@@ -243,6 +243,8 @@ class _Scope:
         if self.expanded:
             if self.seen < self.zone.cells:
                 letters.add("e")
+            if self.zone.parts_cells is not None:
+                letters.add("d")
             if {self.run.years[0], self.run.years[-1]} & set(self.years):
                 letters.add("p")
         return "".join(sorted(letters))

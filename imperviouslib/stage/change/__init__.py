@@ -47,7 +47,7 @@ def run(settings: ChangeSettings) -> int:
         pairs = change.resolve_pairs(series.years)
         if not pairs:
             grass.message(_("There is one year only, {}: the table has stocks and no change.").format(series.years[0]))
-        source = zones.read_zones(settings.zones, settings.column)
+        source = zones.read_zones(settings.zones, settings.column, settings.parent)
         regions.warn_of_scale(source)
 
         outputs = output_maps(settings, series.years)
@@ -78,7 +78,7 @@ def run(settings: ChangeSettings) -> int:
         made = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, work.pairs)
         rows = added.add_to(made)
         tablecheck.check_table(rows, grid.cell_area_m2)
-        package = {**report.describe_package(settings, series, this_run, source, grid), **added.describe()}
+        package = {**report.describe_package(settings, series, this_run, source, chosen, grid), **added.describe()}
         outlines = added.add_outlines(regions.outline_collection(chosen, shapes))
         documents = {}
         if survey is not None:
