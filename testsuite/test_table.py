@@ -23,7 +23,6 @@ from imperviouslib.core.tablecheck import check_table
 from imperviouslib.core.tableschema import REGIONS, SCHEMA, TRANSITIONS, VALUES, method_facts
 from imperviouslib.core.zones import Zone, compare_parts, describe_parts, parse_zones, resolve_parents
 from imperviouslib.edge import tablefile
-from imperviouslib.stage.change.report import in_view
 
 CELL_M2 = 400
 RAW, CONSISTENT = "mapped_raw", "mapped_consistent"
@@ -526,7 +525,7 @@ def test_the_regions_in_view_are_printed_and_not_a_country_that_was_not_seen():
 
     def shown(*coverages):
         rows = [{"geo": zone.geo, "COVERAGE": coverage} for zone, coverage in zip(zones, coverages, strict=True)]
-        return [zone.geo for zone in in_view({VALUES: rows}, zones)]
+        return [zone.geo for zone in table.in_view({VALUES: rows}, zones)]
 
     assert shown(1, 1, 1, 1, 1) == ["XX"]
     assert shown(0.01, 0.9, 0.4, 1, 1) == ["XX1", "XX2"]

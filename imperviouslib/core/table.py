@@ -21,13 +21,13 @@ A per cent of a stock refers to the cells counted, of a flow to the stock of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from imperviouslib.core.change import is_single_year, split_pair
 from imperviouslib.core.legend import landcover_codes
-from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, SCHEMA, WHOLE_REGION, method_facts
+from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, SCHEMA, VALUES, WHOLE_REGION, method_facts
 from imperviouslib.core.zones import Zone, are_nuts
 
 RELIABLE = 0.5
@@ -177,6 +177,22 @@ def sort_rows(rows: Iterable[Row], table: str) -> list[Row]:
     """Sort rows by the table's key, so that equal input gives equal files."""
     key = SCHEMA["tables"][table]["primaryKey"]
     return sorted(rows, key=lambda row: tuple(row[column] for column in key))
+
+
+def in_view(rows: Table, chosen: Sequence[Zone]) -> list[Zone]:
+    """Return the regions to print: those of the highest level of which one was seen by half or more, else of the level that was seen best.
+
+    A small area lies in a country of which next to nothing was seen; its own regions are what the user looks at. Regions that were not
+    seen at all are left out, unless none was seen.
+    """
+    seen = dict.fromkeys((zone.geo for zone in chosen), 0.0)
+    for row in rows[VALUES]:
+        seen[row["geo"]] = max(seen[row["geo"]], row["COVERAGE"])
+    best = {level: max(seen[z.geo] for z in chosen if z.level == level) for level in {zone.level for zone in chosen}}
+    enough = [level for level, coverage in best.items() if coverage >= COVERAGE_MIN]
+    level = min(enough) if enough else min(best, key=lambda level: (-best[level], level))
+    shown = [zone for zone in chosen if zone.level == level]
+    return [zone for zone in shown if seen[zone.geo]] or shown
 
 
 @dataclass(frozen=True)

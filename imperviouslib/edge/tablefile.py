@@ -168,14 +168,25 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
         if contract == 1:
             _fill_reasons(table)
         tablecheck.check_table(table, cell_area_m2)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, TableError) as err:
+        shapes = json.loads(outlines.read_text(encoding="utf-8"))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        pa.ArrowException,
+        TableError,
+    ) as err:
         raise TableError(
             _("Table folder '{}'").format(path),
             found=" ".join(str(err).partition(" Report this bug")[0].split()).rstrip("."),
             expected=_("the table as r.impervious.change wrote it"),
             then=_("Take an intact copy of the folder."),
         ) from err
-    return TableFolder(table, json.loads(outlines.read_text(encoding="utf-8")), package, sha256_file(path / _PACKAGE))
+    return TableFolder(table, shapes, package, sha256_file(path / _PACKAGE))
 
 
 def _fill_reasons(table: Table) -> None:

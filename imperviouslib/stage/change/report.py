@@ -179,28 +179,12 @@ def print_summary(settings: ChangeSettings, rows: Table, made: Table, chosen: Se
     print(_("{} rows in '{}'").format(sum(map(len, rows.values())), settings.output))
 
 
-def in_view(rows: Table, chosen: Sequence[Zone]) -> list[Zone]:
-    """Return the regions to print: those of the highest level of which one was seen by half or more, else of the level that was seen best.
-
-    A small area lies in a country of which next to nothing was seen; its own regions are what the user looks at. Regions that were not
-    seen at all are left out, unless none was seen.
-    """
-    seen = dict.fromkeys((zone.geo for zone in chosen), 0.0)
-    for row in rows[VALUES]:
-        seen[row["geo"]] = max(seen[row["geo"]], row["COVERAGE"])
-    best = {level: max(seen[z.geo] for z in chosen if z.level == level) for level in {zone.level for zone in chosen}}
-    enough = [level for level, coverage in best.items() if coverage >= COVERAGE_MIN]
-    level = min(enough) if enough else min(best, key=lambda level: (-best[level], level))
-    shown = [zone for zone in chosen if zone.level == level]
-    return [zone for zone in shown if seen[zone.geo]] or shown
-
-
 def summarise(rows: Table, chosen: Sequence[Zone], methods: Sequence[str]) -> list[dict[str, Any]]:
     """Return impervious stock and change in km2 of the regions in view, one entry a region, definition and method.
 
     methods : codes, in the order in which to list them
     """
-    kept = {zone.geo: zone for zone in in_view(rows, chosen)}
+    kept = {zone.geo: zone for zone in table.in_view(rows, chosen)}
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows[VALUES]:
         if row["geo"] not in kept or row["landcover"] != "IMP" or row["unit"] != "KM2":
