@@ -11,7 +11,7 @@ SIZE ?= 30
 YEARS ?= 2017-2023
 JOBS ?= 2
 
-.PHONY: help demo test check lint docs pages soak bench real world serve judge dashboard matrix install tools env clean
+.PHONY: help demo test check lint docs pages soak clients bench real world serve judge dashboard matrix install tools env clean
 
 help:     ## List these targets
 	@echo "r.impervious: sealed land per NUTS region and year, from Sentinel-2"
@@ -49,6 +49,10 @@ pages:    ## Write the HTML form of the manual pages from their Markdown form
 soak:     ## Run the long forms of tests, about ten minutes: 200 fetches killed at random moments, 1,200 damaged files
 	@tools/setup.sh test
 	@IMPERVIOUS_SOAK=1 $(PYTHON3) -m pytest -m soak
+
+clients:  ## Read the files of RUN= (the demo's, else small ones) by programs of others: frictionless, CF checkers, xarray, GDAL, SDMX, terra
+	@tools/setup.sh test
+	@$(PYTHON3) -m testsuite.clients $(if $(RUN),--run "$(RUN)")
 
 bench:    ## Measure against targets and peers (STAGE=fetch,change picks); writes build/bench.json
 	@tools/setup.sh demo

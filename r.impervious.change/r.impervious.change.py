@@ -85,6 +85,14 @@
 # % guisection: Regions
 # %end
 
+# %option G_OPT_DB_COLUMN
+# % key: parent
+# % required: no
+# % label: Column with the code of the region that contains a region
+# % description: Default: column PARENT, else NUTS codes, else the outlines
+# % guisection: Regions
+# %end
+
 # %option
 # % key: nuts_version
 # % type: string

@@ -44,7 +44,7 @@
 # % required: no
 # % multiple: yes
 # % answer: year
-# % description: Periods of the composites: year, season, month or a window within each year, such as leaf:05-01/09-30
+# % description: Periods of the composites: year, season, month or a window of each year, such as leaf:05-01/09-30
 # %end
 # %option
 # % key: bands

@@ -24,7 +24,8 @@
 # %end
 
 # %option G_OPT_F_BIN_INPUT
-# % description: HDF5 file of r.s2.ard with labels
+# % multiple: yes
+# % description: HDF5 file of r.s2.ard with labels, or several: places that are trained on together
 # %end
 
 # %option G_OPT_F_OUTPUT
@@ -45,9 +46,10 @@
 # %option
 # % key: patch
 # % type: integer
-# % options: 8-1024
-# % answer: 64
-# % description: Side of the training patches in cells, a multiple of 2^depth
+# % options: 0-1024
+# % answer: 0
+# % label: Side of the training patches in cells, a multiple of 2^depth
+# % description: 0: 64, 32 or 16, the largest that the ground allows
 # % guisection: Network
 # %end
 
@@ -63,9 +65,10 @@
 # %option
 # % key: depth
 # % type: integer
-# % options: 1-5
-# % answer: 3
-# % description: Number of pooling levels (1 to 5); halo and gap are then 8, 24, 48, 96 or 192 cells wide
+# % options: 0-5
+# % answer: 0
+# % label: Number of pooling levels (1 to 5); halo and gap are then 8, 24, 48, 96 or 192 cells wide
+# % description: 0: 3, 2 or 1, the largest for which validation and test ground are sufficient
 # % guisection: Network
 # %end
 

@@ -22,12 +22,12 @@ run fetch   r.s2.fetch stac="$STAC" output=scenes years="$YEARS" bands=B12,B11,B
 run yearly  r.s2.yearly input=scenes output=s2 years="$YEARS" bands=B12,B11,B04,NDVI statistics=min,max report=yearly.json nprocs="$NPROCS"
 
 # Write composites and labels into one HDF5 file.
-run ard     r.s2.ard input=s2 years="$YEARS" labels=s2glc label_year="$FIRST" output=demo.h5
+run ard     r.s2.ard input=s2 years="$YEARS" labels=s2glc label_year="$FIRST" output=demo.nc
 
 # Train a U-Net on the labels of one year and the composites of all years, and a model of change; then predict the classes of every year, and
 # when each cell was sealed or unsealed.
-run train   r.unet.train input=demo.h5 output=model seed=1
-run predict r.unet.predict input=demo.h5 model=model output=lc years="$YEARS" nprocs="$NPROCS"
+run train   r.unet.train input=demo.nc output=model seed=1
+run predict r.unet.predict input=demo.nc model=model output=lc years="$YEARS" nprocs="$NPROCS"
 
 # Draw a reference sample in each country, and write the sheet in which people read it (sample/sheet.html).
 run sample  r.impervious.sample input=lc output=sample zones=nuts column=NUTS_ID level=0 points=320 windows=60 loss_points=80 stock=200 composites=s2 -s

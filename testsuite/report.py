@@ -93,7 +93,7 @@ def draw_all(demo: Path, years: Sequence[int], run: sealing.Sealing, out: Path) 
 
     pictures.draw_composites(maps, years, out / "composites.png")
     pictures.draw_counts(maps, years, out / "counts.png")
-    with ArdFile.open(demo / "demo.h5") as ard:
+    with ArdFile.open(demo / "demo.nc") as ard:
         labels = ard.read_label(ard.grid)
     compared = [(f"Labels {first}", labels), (f"Truth {first}", truth[first])]
     pictures.draw_classes(compared, extent, out / "labels.png")

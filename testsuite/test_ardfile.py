@@ -100,7 +100,7 @@ def test_plain_h5py_reads_it(file):
             variable.chunks == (1, 256, 256)
             and variable.compression == "gzip"
             and variable.shuffle
-            and variable.fletcher32
+            and not variable.fletcher32
         )
         assert variable.attrs["scale_factor"] == 1e-4 and variable.attrs["_FillValue"][0] == 0
         assert handle.attrs["contract"] == 1 and handle.attrs["complete"] == 1

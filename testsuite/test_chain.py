@@ -192,7 +192,7 @@ def test_no_secret_stands_in_any_file(chain, served):
 
 
 def test_ard_holds_composites_and_labels_on_the_grid(chain):
-    with ArdFile.open(chain / "tutorial.h5") as ard:
+    with ArdFile.open(chain / "tutorial.nc") as ard:
         assert ard.years == YEARS
         assert ard.grid.bounds == SPEC.bounds
         cells = ard.read("2018", ard.grid)
@@ -206,7 +206,7 @@ def test_ard_holds_composites_and_labels_on_the_grid(chain):
 def test_xarray_opens_the_file_georeferenced(chain):
     import xarray
 
-    with xarray.open_dataset(chain / "tutorial.h5") as data:
+    with xarray.open_dataset(chain / "tutorial.nc") as data:
         assert dict(data.sizes)["time"] == 2
         assert data["x"].values[0] == SPEC.bounds[0] + 10
         assert 0.005 < float(data["B04_p50"].median()) < 0.2

@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from datetime import date as day_of
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from imperviouslib.core.periods import parse_periods, resolve_periods
 from imperviouslib.core.recipe import Recipe
 from imperviouslib.core.shift import find_shift
 from imperviouslib.core.tiles import find_holes, parse_tiles, resolve_tiles
+from imperviouslib.core.window import parse_window
 from testsuite.archive_ground import smooth_ground
 
 
@@ -368,7 +370,11 @@ def test_statistics_are_features_beside_the_median():
         "B12_p50", "B12_max", "B12_min", "NDVI_p50", "NDVI_max", "NDVI_min", "count",
     ]  # fmt: skip
     labels = [layer.semantic_label for layer in recipe.layers if layer.semantic_label]
-    assert len(set(labels)) == 6 and labels[0] == "S2_12" and recipe.bands == ("B12", "B8A", "B04")
+    assert (
+        len(set(labels)) == 7
+        and (labels[0], labels[-1]) == ("S2_12", "count")
+        and recipe.bands == ("B12", "B8A", "B04")
+    )
     # The same statistics in another order make the same cells. Without statistics the record is that of earlier versions.
     assert recipe.settings["statistics"] == "min,max"
     assert Recipe().settings == {"method": "median", "mask": "dates", "dilate": 1, "tiles": "common"}
@@ -407,11 +413,28 @@ def test_unknown_statistics_are_refused(statistic):
         ("season", "2020-summer", "2020-09-01", False),
         ("leaf:05-01/09-30", "2020-leaf", "2020-09-30", True),
         ("leaf:05-01/09-30", "2020-leaf", "2020-04-30", False),
+        ("snow:11-15/02-10", "2020-snow", "2020-11-14", False),
+        ("snow:11-15/02-10", "2020-snow", "2020-11-15", True),
+        ("snow:11-15/02-10", "2020-snow", "2021-02-10", True),
+        ("snow:11-15/02-10", "2020-snow", "2021-02-11", False),
+        ("snow:11-15/02-10", "2020-snow", "2020-02-10", False),
     ],
 )
 def test_periods_hold_their_days(kind, name, day, inside):
     period = next(p for p in resolve_periods([2020], parse_periods(kind)) if p.name == name)
     assert period.holds(f"{day}T10:20:31Z") is inside
+
+
+@given(
+    st.dates(day_of(2016, 1, 1), day_of(2026, 12, 31)), st.integers(1, 12), st.integers(1, 28), st.integers(1, 12), st.integers(1, 28)
+)  # fmt: skip
+def test_a_day_has_the_same_year_in_fetch_and_yearly(day, month, first, last_month, last):
+    text = f"{month:02d}-{first:02d}/{last_month:02d}-{last:02d}"
+    window, kinds = parse_window(text), parse_periods(f"part:{text}")
+    for year in (day.year - 1, day.year, day.year + 1):
+        (period,) = resolve_periods([year], kinds)
+        assert window.holds(day, year) == period.holds(f"{day}T10:20:31Z")
+        assert period.name == f"{year}-part" and period.year == year
 
 
 def test_periods_follow_each_other_without_gap():
@@ -421,7 +444,7 @@ def test_periods_follow_each_other_without_gap():
 
 
 @pytest.mark.parametrize(
-    "kind", ["week", "leaf:09-30/05-01", "leaf:05-01", "summer:05-01/09-30", "leaf:05-01/09-31", "Leaf:05-01/09-30"]
+    "kind", ["week", "leaf:09-31/05-01", "leaf:05-01", "summer:05-01/09-30", "leaf:05-01/09-31", "Leaf:05-01/09-30"]
 )
 def test_unknown_periods_are_refused(kind):
     with pytest.raises(InputError, match="Option <period>"):

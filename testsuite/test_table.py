@@ -21,7 +21,7 @@ from imperviouslib.core.methods.persistence import persistent
 from imperviouslib.core.table import Flow, Run, Stock
 from imperviouslib.core.tablecheck import check_table
 from imperviouslib.core.tableschema import REGIONS, SCHEMA, TRANSITIONS, VALUES, method_facts
-from imperviouslib.core.zones import Zone, parse_zones, resolve_parents
+from imperviouslib.core.zones import Zone, compare_parts, describe_parts, parse_zones, resolve_parents
 from imperviouslib.edge import tablefile
 
 CELL_M2 = 400
@@ -480,3 +480,55 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no permission"), atomic_folder(place) as part:
         (part / "new.csv").write_text("new")
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["table", "table/old.csv"]
+
+
+# Parents and their regions
+
+
+@pytest.mark.parametrize(
+    ("cells", "parts"),
+    [
+        ({"XX": 10_000, "XX1": 5000, "XX2": 5000}, {}), ({"XX": 10_000, "XX1": 5000, "XX2": 4995}, {}),
+        ({"XX": 10_000, "XX1": 5000, "XX2": 3000}, {"XX": 8000}), ({"XX": 10_000, "XX1": 5000}, {"XX": 5000}),
+        ({"XX": 10_000, "XX1": 5000, "XX2": 6000}, {"XX": 11_000}), ({"XX": 10_000}, {}), ({"XX": 3, "XX1": 1, "XX2": 1}, {}),
+        ({"XX": 10_000, "XX1": 5000, "XX2": 5000, "XX11": 1, "XX12": 2}, {"XX1": 3}),
+    ],
+)  # fmt: skip
+def test_the_cells_of_parents_are_held_against_those_of_their_regions(cells, parts):
+    zones = [
+        Zone(geo, n, len(geo) - 2, geo, geo[:-1] if len(geo) > 2 else "", size)
+        for n, (geo, size) in enumerate(cells.items())
+    ]
+    found = compare_parts(zones)
+    assert {zone.geo: zone.parts_cells for zone in found if zone.parts_cells is not None} == parts
+    told = describe_parts(found, CELL_M2)
+    assert bool(told) == bool(parts) and all(geo in told for geo in parts) and "\n" not in told
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=6), st.integers(0, 10_000))
+def test_a_parent_is_flagged_if_and_only_if_its_regions_do_not_add_up(sizes, overseas):
+    whole = Zone("XX", 1, 0, "", "", sum(sizes) + overseas)
+    regions = [Zone(f"XX{n}", n + 2, 1, "", "XX", size) for n, size in enumerate(sizes)]
+    found, *others = compare_parts([whole, *regions])
+    assert others == regions
+    assert (found.parts_cells is not None) == (overseas > max(1, 0.001 * whole.cells))
+    run = Run((2017, 2018, 2019), "2024", "2026-01-01", CELL_M2)
+    stock = Stock(whole.cells, whole.cells, {"IMP": 1})
+    for method, letters in ((CONSISTENT, "du"), (RAW, "u")):
+        row = next(table.stock_rows(found, stock, run, "artificial", method, 2018))
+        assert row["OBS_FLAG"] == (letters if found.parts_cells is not None else "u")
+
+
+def test_the_regions_in_view_are_printed_and_not_a_country_that_was_not_seen():
+    zones = [Zone("XX", 1, 0, "", "", 10_000), Zone("XX1", 2, 1, "", "XX", 100), Zone("XX2", 3, 1, "", "XX", 100)]
+    zones += [Zone("XX11", 4, 2, "", "XX1", 50), Zone("XX21", 5, 2, "", "XX2", 50)]
+
+    def shown(*coverages):
+        rows = [{"geo": zone.geo, "COVERAGE": coverage} for zone, coverage in zip(zones, coverages, strict=True)]
+        return [zone.geo for zone in table.in_view({VALUES: rows}, zones)]
+
+    assert shown(1, 1, 1, 1, 1) == ["XX"]
+    assert shown(0.01, 0.9, 0.4, 1, 1) == ["XX1", "XX2"]
+    assert shown(0.01, 0.9, 0, 1, 0) == ["XX1"]
+    assert shown(0.01, 0.1, 0, 0.2, 0) == ["XX11"]
+    assert shown(0, 0, 0, 0, 0) == ["XX"]

@@ -72,6 +72,12 @@ def test_maps_keep_their_place_and_more_can_come(maps):
     grass.register("years", "Years", maps)
     assert registered() == ["first", "second"]
     assert registered("start_time") == ["2010-01-01 00:00:00", "2011-01-01 00:00:00"]
+    # A map that replaces another one of its name has no timestamp until it is registered again.
+    grass.remove(["first"])
+    grass.run("r.mapcalc", expression="first = 2")
+    assert [grass.has_timestamp(name) for name in ("first", "second")] == [False, True]
+    grass.register("years", "Years", maps)
+    assert grass.has_timestamp("first") and registered() == ["first", "second"]
 
 
 def test_a_map_made_anew_of_another_time_takes_its_new_place(maps):

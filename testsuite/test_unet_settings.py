@@ -30,22 +30,45 @@ def test_the_defaults_of_train_are_those_of_the_options():
 
 def test_train_reads_every_option():
     given = {
-        "input": "a.h5", "output": "~/m", "years": "2017-2019", "patch": "32", "filters": "4", "depth": "1", "epochs": "2",
+        "input": "a.h5, b.nc", "output": "~/m", "years": "2017-2019", "patch": "32", "filters": "4", "depth": "1", "epochs": "2",
         "batch": "3", "test": "0.5", "seed": "7", "format": "json",
     }  # fmt: skip
     assert TrainSettings.parse(given, {}) == TrainSettings(
-        Path("a.h5"), Path.home() / "m", years=(2017, 2018, 2019), patch=32, filters=4, depth=1, epochs=2, batch=3, test=0.5,
+        Path("a.h5"), Path.home() / "m", (Path("b.nc"),), years=(2017, 2018, 2019), patch=32, filters=4, depth=1, epochs=2, batch=3, test=0.5,
         seed=7, format="json",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("patch", "depth", "step"),
-    [("17", "1", "Use 16"), ("33", "3", "Use 32"), ("8", "4", "Use 16"), ("100", "4", "Use 96")],
+    [
+        ("17", "1", "Use 16"),
+        ("33", "3", "Use 32"),
+        ("8", "4", "Use 16"),
+        ("100", "4", "Use 96"),
+        ("4", "0", "Use 8"),
+        ("33", "0", "Use 32"),
+    ],
 )
 def test_a_patch_that_is_no_multiple_of_the_anchor_is_refused(patch, depth, step):
     with pytest.raises(InputError, match=f"Option <patch>: found {patch}, expected a multiple of .*{step}"):
         TrainSettings.parse({**TRAIN, "patch": patch, "depth": depth}, {})
+
+
+@pytest.mark.parametrize(
+    ("patch", "depth", "shapes"),
+    [
+        (0, 0, [(d, p) for d in (3, 2, 1) for p in (64, 32, 16)]),
+        (0, 4, [(4, 64), (4, 32), (4, 16)]),
+        (0, 5, [(5, 64), (5, 32)]),
+        (20, 0, [(2, 20), (1, 20)]),
+        (64, 3, [(3, 64)]),
+    ],
+)
+def test_depth_and_patch_that_are_not_given_are_chosen_from_what_fits(patch, depth, shapes):
+    settings = TrainSettings(Path("a"), Path("b"), patch=patch, depth=depth)
+    assert list(settings.shapes) == shapes
+    assert len({TrainSettings(Path("a"), Path("b"), patch=p, depth=d).window for d, p in shapes}) == 1
 
 
 @pytest.mark.parametrize(("patch", "window"), [(64, 256), (96, 192), (256, 256), (512, 512)])

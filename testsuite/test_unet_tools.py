@@ -126,7 +126,8 @@ def test_a_class_without_labels_is_a_warning_and_no_error(session, tmp_path):
 @pytest.mark.parametrize(
     ("shape", "how", "options", "found"),
     [
-        ((32, 32), {}, (), "found 32 x 32 cells, expected at least 480 x 480"),
+        ((32, 32), {}, (), "found 32 x 32 cells, 4 blocks of 16, expected at least 10 blocks"),
+        ((96, 96), {}, ("patch=16", "depth=1", "test=0.05"), "Validation ground outside the gaps: found"),
         ((40, 40), {}, ("patch=16", "depth=1"), "blocks of 16, expected at least 10 blocks"),
         ((96, 96), {}, ("patch=16", "depth=3"), "Training ground of 2017 has no cell with a label and all features outside the gaps"),
         ((96, 96), {"labels": False}, (), "has no labels. Write it again with labels= of r.s2.ard."),
@@ -197,6 +198,10 @@ def test_the_class_is_the_one_of_most_probability(session, mapped, tmp_path):
 def test_maps_have_title_colours_history_and_provenance(session, mapped, ard, trained):
     info = session("r.info", "map=lc_2018_class").stdout
     assert "Land cover class, 2018" in info and "r.unet.predict: net" in info
+    assert "1 Jan 2018 00:00:00 / 1 Jan 2019 00:00:00" in info
+    assert "r.unet.predict input=" in info and "output=lc nprocs=2" in " ".join(info.replace("|", " ").split())
+    listed = session("t.rast.list", "input=lc.class", "columns=name").stdout.split()
+    assert listed == ["name", "lc_2017_class", "lc_2018_class"]
     assert "1\tArtificial surfaces" in session("r.category", "map=lc_2018_class").stdout
     assert "1 178:24:43" in session("r.colors.out", "map=lc_2018_class").stdout
     assert (
@@ -325,7 +330,7 @@ def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorfl
 def test_the_examples_of_the_manual_pages_run(location, grass_env, ard, tmp_path):
     session = Session(location / "manual", grass_env)
     session.region(GRID)
-    shutil.copy(ard, tmp_path / "ard.h5")
+    shutil.copy(ard, tmp_path / "ard.nc")
     lines = ["set -e", f"cd {tmp_path}"]
     for tool in ("r.unet.train", "r.unet.predict"):
         page = (TOP / tool / f"{tool}.html").read_text(encoding="utf-8")

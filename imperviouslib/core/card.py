@@ -175,7 +175,7 @@ def parse_card(text: str, name: str) -> Card:
     thing = _("Model card '{}'").format(name)
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as err:
+    except (json.JSONDecodeError, RecursionError) as err:
         raise ModelError(
             thing, found=_("text that is not JSON"), expected=_("a card of r.unet.train"), then=_TRAIN_AGAIN
         ) from err
@@ -190,7 +190,7 @@ def parse_card(text: str, name: str) -> Card:
     try:
         card = _card(values)
         fits = card.halo >= net_halo(card.depth) and card.anchor == net_anchor(card.depth)
-    except (AttributeError, KeyError, TypeError, ValueError) as err:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError) as err:
         raise ModelError(
             thing,
             found=_("a damaged card ({})").format(err),

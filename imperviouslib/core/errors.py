@@ -117,3 +117,12 @@ def without_secrets(address: str) -> str:
     if not mark:
         return address
     return scheme + mark + re.sub(r"^[^/]*@", "", re.split(r"[?#]", rest, maxsplit=1)[0])
+
+
+def command_without_secrets(line: str) -> str:
+    """Remove the secrets of all addresses in a command line, for the history of maps.
+
+    >>> command_without_secrets('r.s2.fetch stac="https://me:secret@host/v1?token=secret" output=/data/a')
+    'r.s2.fetch stac="https://host/v1" output=/data/a'
+    """
+    return re.sub(r"\w+://[^\s\"']+", lambda found: without_secrets(found[0]), line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,16 @@ ROLES = {"training": TRAIN, "validation": VALIDATION, "test": TEST}
 """Name of each role in messages and in the card."""
 _MIN_BLOCKS = 10
 _ENOUGH_BLOCKS = 16
+_COLUMNS = 2**24
+"""More columns of blocks than any grid has."""
+ENOUGH_CELLS = 200
+"""Cells of a class from which its accuracy is known to some per cent."""
+_FEWEST_CELLS = 500
+"""Least cells of validation and of test ground."""
+_KEPT, _COMMON = 0.5, 0.01
+"""Share of a role's ground that gaps should leave, and share of all ground from which a class is common."""
+GOOD_SPLIT = 0.3
+"""Largest `split_shortage` of a split that needs no smaller net."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +81,19 @@ def block_numbers(outer: Grid, size: int) -> np.ndarray:
 
 
 def resolve_block(label: np.ndarray, outer: Grid, *, patch: int, halo: int) -> int:
-    """Choose the side of the blocks into which ground is split: large blocks lose least ground to gaps.
+    """Choose the side of the blocks into which one place is split; as `resolve_blocks`."""
+    return resolve_blocks([(label, outer)], patch=patch, halo=halo)
 
-    label : array (row, col), uint8, 0 = not usable
+
+def resolve_blocks(places: Sequence[tuple[np.ndarray, Grid]], *, patch: int, halo: int) -> int:
+    """Choose the side of the blocks into which the ground of some places is split: large blocks lose least ground to gaps.
+
+    places : label, array (row, col), uint8, 0 = not usable, and its grid
     Returns: int, cells; patch times a power of two, at most 1024 or the patch, so that there are 16 blocks if the ground allows it
     """
-    height, width = extent_of(label != 0)
-    more = _("Use a larger region, or a smaller patch= or depth=.")
-    if min(height, width) < patch:
+    height, width = (max(sizes) for sizes in zip(*(extent_of(label != 0) for label, _outer in places), strict=True))
+    more = _("Use a larger region, more files, or a smaller patch= or depth=.")
+    if min(height, width) < patch and len(places) == 1:
         side = 3 * (patch + 2 * halo)
         raise TrainingError(
             _("Ground with labels and features"),
@@ -89,10 +105,9 @@ def resolve_block(label: np.ndarray, outer: Grid, *, patch: int, halo: int) -> i
     while block * 2 <= BLOCK:
         block *= 2
     while True:
-        numbers = block_numbers(outer, block)
-        cells = np.bincount(numbers[label != 0], minlength=1)
-        # A block at the border with less than an eighth of its cells does not count.
-        blocks = int((cells >= block * block // 8).sum())
+        cells = np.concatenate([_cells_of_blocks(label, outer, block) for label, outer in places])
+        # A block at the border with less than an eighth of the cells of a block within does not count.
+        blocks = int((cells >= max(1, cells.max(initial=0) // 8)).sum())
         if blocks >= _ENOUGH_BLOCKS or (block == patch and blocks >= _MIN_BLOCKS):
             return block
         if block == patch:
@@ -105,6 +120,11 @@ def resolve_block(label: np.ndarray, outer: Grid, *, patch: int, halo: int) -> i
                 then=more,
             )
         block //= 2
+
+
+def _cells_of_blocks(label: np.ndarray, outer: Grid, block: int) -> np.ndarray:
+    """Count the cells with a label in each block that has some."""
+    return np.bincount(block_numbers(outer, block)[label != 0], minlength=1)
 
 
 def extent_of(mask: np.ndarray) -> tuple[int, int]:
@@ -120,17 +140,132 @@ def extent_of(mask: np.ndarray) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def cell_roles(numbers: np.ndarray, roles: Mapping[int, int], *, gap: int) -> np.ndarray:
-    """Give each cell the role of its block, and leave gaps between different roles.
+def block_key(row: int | np.ndarray, col: int | np.ndarray) -> Any:
+    """Return one number for the row and the column of an absolute block, also of arrays of them; `block_of` reads it.
 
-    numbers : array (row, col), int, block of each cell
-    roles : block number to role; other blocks are unused
+    >>> block_of(block_key(-3210, 4))
+    (-3210, 4)
+    """
+    return row * _COLUMNS + col + _COLUMNS // 2
+
+
+def block_of(key: int) -> tuple[int, int]:
+    """Return the row and the column of the block that a number of `block_key` stands for."""
+    return key // _COLUMNS, key % _COLUMNS - _COLUMNS // 2
+
+
+def cell_roles(outer: Grid, block: int, roles: Mapping[int, int], *, gap: int) -> np.ndarray:
+    """Give each cell of a place the role of its absolute block, and leave gaps between different roles.
+
+    Blocks of other places count too: where places lie side by side, the gap reaches from one into the other.
+
+    block : cells a side of a block
+    roles : `block_key` to role; other blocks are unused
     Returns: array (row, col), uint8
     """
-    wanted = np.zeros(int(numbers.max()) + 1, dtype=np.uint8)
-    for number, role in roles.items():
-        wanted[number] = role
-    return separate_roles(wanted[numbers], gap)
+    rows = (outer.first_row + np.arange(outer.height)) // block
+    cols = (outer.first_col + np.arange(outer.width)) // block
+    table = np.array(
+        [
+            [roles.get(int(block_key(row, col)), UNUSED) for col in range(cols[0], cols[-1] + 1)]
+            for row in range(rows[0], rows[-1] + 1)
+        ],
+        dtype=np.uint8,
+    )
+    return separate_roles(table[rows - rows[0]][:, cols - cols[0]], gap)
+
+
+def count_roles(label: np.ndarray, roles: np.ndarray) -> np.ndarray:
+    """Count labelled cells by role and class.
+
+    label : array (row, col), uint8, 0 = not usable
+    Returns: array (role, class), int64; roles 0 (unused) to 3
+    """
+    n = len(CLASSES)
+    known = label > 0
+    pairs = roles[known].astype(np.int64) * n + label[known] - 1
+    return np.bincount(pairs, minlength=4 * n).reshape(4, n)
+
+
+def split_shortage(counts: np.ndarray, test: float) -> float:
+    """Tell how far a split, after its gaps are cut, is from what was asked for; 0 is best, below `GOOD_SPLIT` is good.
+
+    The sum of, for each role, the missing share of its cells beyond one half, and for validation and test the largest difference of a class
+    share from that of all ground, and the missing share of `ENOUGH_CELLS` of each class that makes up a hundredth of the ground.
+
+    counts : array (role, class), as `count_roles` gives it
+    test : share of the ground to test on; validation takes half as much
+    """
+    whole = counts.sum(axis=0)
+    total = max(int(whole.sum()), 1)
+    shortage = 0.0
+    for role, share in ((TRAIN, 1 - 1.5 * test), (VALIDATION, test / 2), (TEST, test)):
+        cells = int(counts[role].sum())
+        shortage += max(0.0, 1 - cells / (_KEPT * share * total))
+        if role == TRAIN:
+            continue
+        shortage += float(np.abs(counts[role] / max(cells, 1) - whole / total).max())
+        common = whole >= _COMMON * total
+        shortage += float(np.maximum(0, 1 - counts[role][common] / ENOUGH_CELLS).sum())
+    return shortage
+
+
+def check_thin(counts: np.ndarray) -> list[str]:
+    """Raise TrainingError where validation or test ground is too thin to measure anything; return what else is thin, as sentences.
+
+    counts : array (role, class), as `count_roles` gives it
+    """
+    whole = counts.sum(axis=0)
+    said = []
+    for role, title in ((VALIDATION, _("Validation ground")), (TEST, _("Test ground"))):
+        cells = int(counts[role].sum())
+        if cells < _FEWEST_CELLS:
+            raise TrainingError(
+                _("{} outside the gaps").format(title),
+                found=_("{} cells").format(cells),
+                expected=_("at least {}").format(_FEWEST_CELLS),
+                then=_(
+                    "Use a larger region, more files in input=, a smaller depth= for a narrower gap, or a larger test=."
+                ),
+            )
+        for land, number in zip(CLASSES, counts[role], strict=True):
+            if number < ENOUGH_CELLS and whole[land.code - 1]:
+                said.append(
+                    _("{} has only {} cells of the class {}, of {}: its figures of this class are uncertain.").format(
+                        title, int(number), land.title, cells
+                    )
+                )
+    return said
+
+
+def pack(places: Sequence[Ground], *, unit: int) -> Ground:
+    """Lay the ground of several places below each other in one, without data between them.
+
+    Each place keeps its position within a square of `unit` cells, so windows at multiples of it (and of its divisors) are those of the place.
+    The outer grids must begin at the same position of such a square; the result stands at no place on the Earth.
+    """
+    if len(places) == 1:
+        return places[0]
+    starts, height = [], 0
+    for place in places:
+        starts.append(height)
+        height += -(-place.outer.height // unit) * unit
+    width = max(place.outer.width for place in places)
+    res_m, row, col = places[0].outer.res_m, places[0].outer.first_row % unit, places[0].outer.first_col % unit
+    outer = Grid(col * res_m, -(row + height) * res_m, (col + width) * res_m, -row * res_m, res_m)
+
+    def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        whole = np.zeros((height, width, *arrays[0].shape[2:]), arrays[0].dtype)
+        for start, array in zip(starts, arrays, strict=True):
+            whole[start : start + array.shape[0], : array.shape[1]] = array
+        return whole
+
+    return Ground(
+        outer,
+        tuple(joined(arrays) for arrays in zip(*(place.features for place in places), strict=True)),
+        joined([place.label for place in places]),
+        joined([place.roles for place in places]),
+    )
 
 
 def separate_roles(wanted: np.ndarray, gap: int) -> np.ndarray:

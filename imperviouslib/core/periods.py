@@ -14,6 +14,7 @@ SEASONS = {"spring": (3, 6), "summer": (6, 9), "autumn": (9, 12)}
 """Meteorological seasons: first month, and the month after the last. Winter is left out, because it lies in two years and has few clear
 observations in Europe."""
 KINDS = ("year", "season", "month")
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,52 @@ class Period:
         """Tell whether an ISO time lies in the period."""
         return self.first <= date.fromisoformat(sensed_utc[:10]) < self.after
 
+    @property
+    def times(self) -> str:
+        """Its start and its end as the temporal tools of GRASS read them."""
+        return f"{self.first} 00:00:00|{self.after} 00:00:00"
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """The first day and the day after the last, in days since 1970-01-01."""
+        return (self.first - _EPOCH).days, (self.after - _EPOCH).days
+
+    @property
+    def middle(self) -> float:
+        """The middle of the period in days since 1970-01-01."""
+        return sum(self.days) / 2
+
     def off_centre(self, sensed_utc: str) -> float:
         """Return 0 for a day in the middle of the period, 1 for one at its ends."""
         half = (self.after - self.first).days / 2
         return min(1.0, abs((date.fromisoformat(sensed_utc[:10]) - self.first).days + 0.5 - half) / half)
 
 
+def times_between(first: int, last: int) -> str:
+    """Return the time of what is known of a year, or of a change between two years, as the temporal tools of GRASS read it.
+
+    Changes reach from the start of the first year to that of the last, so that those of neighbouring years do not overlap.
+
+    >>> times_between(2018, 2018), times_between(2017, 2019)
+    ('2018-01-01 00:00:00|2019-01-01 00:00:00', '2017-01-01 00:00:00|2019-01-01 00:00:00')
+    """
+    return Period("", date(first, 1, 1), date(max(last, first + 1), 1, 1)).times
+
+
 def _month(year: int, month: int) -> date:
     return date(year + (month > 12), (month - 1) % 12 + 1, 1)
+
+
+def period_named(name: str) -> Period:
+    """Return the span of days that a name tells; that of a user-defined window is the whole year, because its name tells no more.
+
+    >>> period_named("2018-summer").first.isoformat(), period_named("2018-12").after.isoformat()
+    ('2018-06-01', '2019-01-01')
+    """
+    year, _dash, _part = name.partition("-")
+    kinds = (PeriodKind(kind) for kind in KINDS)
+    known = {period.name: period for kind in kinds for period in kind.of_year(int(year))}
+    return known.get(name) or Period(name, known[year].first, known[year].after)
 
 
 @dataclass(frozen=True)
@@ -53,13 +92,15 @@ class PeriodKind:
     name: str
     """One of KINDS, or the name of the window."""
     window: tuple[str, str] | None = None
-    """First and last day of a window, both included, as MM-DD."""
+    """First and last day of a window, both included, as MM-DD; a window over New Year belongs to the year of its first day, as in r.s2.fetch."""
 
     def of_year(self, year: int) -> list[Period]:
         """Return the periods of a year; raise InputError if a day of the window does not exist in it."""
         if self.window:
             try:
-                first, last = (date.fromisoformat(f"{year}-{day}") for day in self.window)
+                start, end = self.window
+                first = date.fromisoformat(f"{year}-{start}")
+                last = date.fromisoformat(f"{year + (end < start)}-{end}")
             except ValueError as err:
                 raise _unknown(f"{self.name}:{'/'.join(self.window)}") from err
             return [Period(f"{year}-{self.name}", first, last + timedelta(days=1))]
@@ -103,10 +144,11 @@ def resolve_periods(years: Iterable[int], kinds: Sequence[PeriodKind]) -> list[P
 
 def _parse_window(text: str) -> PeriodKind:
     match = re.fullmatch(r"([a-z][a-z0-9]*):(\d\d-\d\d)/(\d\d-\d\d)", text)
-    if not match or match[1] in (*SEASONS, "count") or match[2] > match[3]:
+    if not match or match[1] in (*SEASONS, "count"):
         raise _unknown(text)
     kind = PeriodKind(match[1], (match[2], match[3]))
-    kind.of_year(2020)  # A leap year: it has all days that any year has.
+    # A leap year has all days that any year has; the last day of a window over New Year lies in the year after it.
+    kind.of_year(2019 if match[3] < match[2] else 2020)
     return kind
 
 
@@ -114,6 +156,6 @@ def _unknown(text: str) -> InputError:
     return InputError(
         _("Option <period>"),
         found=f"'{text}'",
-        expected=_("{} or a window within each year, such as leaf:05-01/09-30").format(", ".join(KINDS)),
+        expected=_("{} or a window of each year, such as leaf:05-01/09-30").format(", ".join(KINDS)),
         then=_("Correct it."),
     )

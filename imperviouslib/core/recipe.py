@@ -33,10 +33,17 @@ class Layer:
     semantic_label: str | None = None
 
 
-_COUNT = Layer(COUNT, "Clear observations", "uint8", NO_SCENE, "viridis")
+_COUNT = Layer(COUNT, "Clear observations", "uint8", NO_SCENE, "viridis", semantic_label=COUNT)
 _QUALITY = (
-    Layer(SPREAD, "Days between the first and the last clear observation", "uint16", 65535, "viridis"),
-    Layer(QUALITY, "Quality of the composite, 0-100", "uint8", 255, "viridis"),
+    Layer(
+        SPREAD,
+        "Days between the first and the last clear observation",
+        "uint16",
+        65535,
+        "viridis",
+        semantic_label=SPREAD,
+    ),
+    Layer(QUALITY, "Quality of the composite, 0-100", "uint8", 255, "viridis", semantic_label=QUALITY),
 )
 
 

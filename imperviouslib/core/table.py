@@ -9,7 +9,7 @@ How cells become a value depends on what the schema says of the method:
   different cells, so their difference need not be the net change.
 - ground "region": the whole region. The value is cells * cells of the outline / cells counted, so that land never seen gets the shares of
   the counted cells. Where less than `COVERAGE_MIN` of the region was seen, the value is blank. Values that involve the first or the last
-  year of the run are provisional (flag p).
+  year of the run are provisional (flag p). A parent whose regions in the table do not add up to it has flag d.
 - interval: a value without an interval is of low reliability (flag u), and so is one whose interval is wide, and change of fewer than three
   years where it is rare: less than `RARE_SHARE` of the cells counted was gained and lost.
 
@@ -21,13 +21,13 @@ A per cent of a stock refers to the cells counted, of a flow to the stock of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from imperviouslib.core.change import is_single_year, split_pair
 from imperviouslib.core.legend import landcover_codes
-from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, SCHEMA, WHOLE_REGION, method_facts
+from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, SCHEMA, VALUES, WHOLE_REGION, method_facts
 from imperviouslib.core.zones import Zone, are_nuts
 
 RELIABLE = 0.5
@@ -179,6 +179,22 @@ def sort_rows(rows: Iterable[Row], table: str) -> list[Row]:
     return sorted(rows, key=lambda row: tuple(row[column] for column in key))
 
 
+def in_view(rows: Table, chosen: Sequence[Zone]) -> list[Zone]:
+    """Return the regions to print: those of the highest level of which one was seen by half or more, else of the level that was seen best.
+
+    A small area lies in a country of which next to nothing was seen; its own regions are what the user looks at. Regions that were not
+    seen at all are left out, unless none was seen.
+    """
+    seen = dict.fromkeys((zone.geo for zone in chosen), 0.0)
+    for row in rows[VALUES]:
+        seen[row["geo"]] = max(seen[row["geo"]], row["COVERAGE"])
+    best = {level: max(seen[z.geo] for z in chosen if z.level == level) for level in {zone.level for zone in chosen}}
+    enough = [level for level, coverage in best.items() if coverage >= COVERAGE_MIN]
+    level = min(enough) if enough else min(best, key=lambda level: (-best[level], level))
+    shown = [zone for zone in chosen if zone.level == level]
+    return [zone for zone in shown if seen[zone.geo]] or shown
+
+
 @dataclass(frozen=True)
 class _Scope:
     """Turns the cells of one region, method and year or pair of years into values and flags."""
@@ -243,6 +259,8 @@ class _Scope:
         if self.expanded:
             if self.seen < self.zone.cells:
                 letters.add("e")
+            if self.zone.parts_cells is not None:
+                letters.add("d")
             if {self.run.years[0], self.run.years[-1]} & set(self.years):
                 letters.add("p")
         return "".join(sorted(letters))

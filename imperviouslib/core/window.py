@@ -21,9 +21,14 @@ class Window:
     def __str__(self) -> str:
         return "{:02d}-{:02d}/{:02d}-{:02d}".format(*self.start, *self.end)
 
+    @property
+    def crosses_years(self) -> bool:
+        """Whether it ends in the year after the one that it belongs to."""
+        return self.end < self.start
+
     def days(self, year: int) -> tuple[date, date]:
         """Return the first and the last day in a year; a window across the end of the year ends in the next one."""
-        last = date(year + (self.end < self.start), *self.end)
+        last = date(year + self.crosses_years, *self.end)
         return date(year, *self.start), last
 
     def holds(self, day: date, year: int) -> bool:

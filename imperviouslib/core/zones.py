@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imperviouslib.core.errors import InputError, _
@@ -18,6 +18,8 @@ _NUTS = re.compile(rf"(?:{_COUNTRIES}|X[A-Z]|ZZ)[0-9A-Z]{{0,3}}")
 """Codes of NUTS and of the statistical regions of other countries in Eurostat's maps. Codes that begin with X are free for others."""
 PARENT_COLUMN = "PARENT"
 """Column in which a zones map may name the code of the region that contains a region."""
+SLIVER = 0.001
+"""Share of a region's cells that another outline may take: GISCO's outlines overlap by slivers at some borders."""
 _MOST_OUTSIDE = 0.5
 """Share of its cells that a region may have outside of its parent."""
 
@@ -38,6 +40,8 @@ class Zone:
     """Code of the zone that contains this one; empty where there is none."""
     cells: int = 0
     """Cells of the whole outline, also outside the current GRASS region."""
+    parts_cells: int | None = None
+    """Cells of the regions that it is the parent of, where they are not its own cells; else None."""
 
 
 def parse_zones(
@@ -170,6 +174,46 @@ def resolve_parents(zones: Iterable[Zone], inside: Mapping[str, Mapping[str, int
             )
         parents[zone.geo] = parent
     return parents
+
+
+def compare_parts(zones: Iterable[Zone]) -> list[Zone]:
+    """Hold the cells of each parent against those of its regions; where they differ by more than slivers, `parts_cells` says so.
+
+    They differ where the table lacks a part of the parent (one overseas, or outside of the current region), or where outlines do not fit.
+
+    >>> whole, half = Zone("XX", 1, 0, "", "", 100), Zone("XX1", 2, 1, "", "XX", 50)
+    >>> [zone.parts_cells for zone in compare_parts([whole, half])]
+    [50, None]
+    """
+    zones = list(zones)
+    parts: Counter[str] = Counter()
+    for zone in zones:
+        parts[zone.parent] += zone.cells
+    return [
+        replace(zone, parts_cells=parts[zone.geo])
+        if parts[zone.geo] and abs(parts[zone.geo] - zone.cells) > max(1, SLIVER * zone.cells)
+        else zone
+        for zone in zones
+    ]
+
+
+def describe_parts(zones: Iterable[Zone], cell_area_m2: int) -> str:
+    """Say in a sentence which parents are not the sum of their regions; empty where all are."""
+    odd = sorted((zone for zone in zones if zone.parts_cells is not None), key=lambda zone: -abs(_difference(zone)))
+    if not odd:
+        return ""
+    told = "; ".join(
+        f"{zone.geo} {zone.cells * cell_area_m2 / 1e6:g} km2, its regions {(zone.parts_cells or 0) * cell_area_m2 / 1e6:g} km2"
+        for zone in odd[:3]
+    )
+    more = _(", and {} others").format(len(odd) - 3) if len(odd) > 3 else ""
+    return _(
+        "Flag d: the figures of {} regions stand for other ground than their parts in this table ({}{}), because parts lie overseas or outside of the computational region, or because outlines do not fit."
+    ).format(len(odd), told, more)
+
+
+def _difference(zone: Zone) -> int:
+    return zone.cells - (zone.parts_cells or 0)
 
 
 def resolve_outline_scale(description: str, scale: int) -> int | None:

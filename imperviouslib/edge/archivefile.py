@@ -143,7 +143,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
     """Read the sidecar at `path`; None if it does not exist, cannot be read or is incomplete."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         return None
     return parse_sidecar(content, path)
 

@@ -26,7 +26,7 @@ def open_session(path: str | Path) -> Iterator[Path]:
 
     >>> with open_session("grassdata/europe/PERMANENT"):          # doctest: +SKIP
     ...     import grass.script as gs
-    ...     gs.run_command("r.s2.ard", flags="c", input="belgium.h5")
+    ...     gs.run_command("r.s2.ard", flags="c", input="belgium.nc")
     """
     mapset = Path(path).expanduser().absolute()
     before = os.environ.copy()

@@ -22,11 +22,12 @@ from imperviouslib.core.errors import InputError, TableError, _
 from imperviouslib.core.table import Row, Table
 from imperviouslib.core.tableschema import CONTRACT, SCHEMA, TRANSITIONS, VALUES
 from imperviouslib.edge.files import atomic_folder, sha256_file, write_json
+from imperviouslib.edge.outlinefile import to_lonlat
 from imperviouslib.edge.xlsxfile import write_workbook
 
 NAME = "impervious-nuts"
 """Name of the data package; a folder whose package has it is a table."""
-_PACKAGE, _WORKBOOK = "datapackage.json", f"{VALUES}.xlsx"
+_PACKAGE, _WORKBOOK, _LONLAT = "datapackage.json", f"{VALUES}.xlsx", "outlines_wgs84.geojson"
 DOCUMENTS = {
     "estimates.json": "Estimates from the reference sample: areas, accuracy of the maps, agreement of interpreters"
 }
@@ -37,6 +38,7 @@ _FILES = {
     *(f"{name}.{form}" for name in SCHEMA["tables"] for form in ("csv", "parquet")),
     *(f"{name}.sdmx.csv" for name in _SDMX),
     SCHEMA["outlines"]["file"],
+    _LONLAT,
     _WORKBOOK,
     _PACKAGE,
     *DOCUMENTS,
@@ -87,14 +89,10 @@ def writing_folder(
         resources.append(
             _resource(part / _WORKBOOK, "workbook", {"title": "The newest figures as a workbook"}, "xlsx", _XLSX_TYPE)
         )
-        file = part / SCHEMA["outlines"]["file"]
-        file.write_text(json.dumps(outlines, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
-        resources.append(
-            {
-                "name": "outlines", "path": file.name, "title": "Outlines of the regions, EPSG:3035", "format": "geojson",
-                "mediatype": "application/geo+json", "bytes": file.stat().st_size, "hash": f"sha256:{sha256_file(file)}",
-            }
-        )  # fmt: skip
+        resources += [
+            _write_outlines(part / SCHEMA["outlines"]["file"], outlines, "outlines", "EPSG:3035"),
+            _write_outlines(part / _LONLAT, to_lonlat(outlines), "outlines_wgs84", "longitude and latitude (RFC 7946)"),
+        ]
         for name, content in documents.items():
             write_json(part / name, content)
             resources.append(
@@ -170,14 +168,25 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
         if contract == 1:
             _fill_reasons(table)
         tablecheck.check_table(table, cell_area_m2)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, TableError) as err:
+        shapes = json.loads(outlines.read_text(encoding="utf-8"))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        pa.ArrowException,
+        TableError,
+    ) as err:
         raise TableError(
             _("Table folder '{}'").format(path),
             found=" ".join(str(err).partition(" Report this bug")[0].split()).rstrip("."),
             expected=_("the table as r.impervious.change wrote it"),
             then=_("Take an intact copy of the folder."),
         ) from err
-    return TableFolder(table, json.loads(outlines.read_text(encoding="utf-8")), package, sha256_file(path / _PACKAGE))
+    return TableFolder(table, shapes, package, sha256_file(path / _PACKAGE))
 
 
 def _fill_reasons(table: Table) -> None:
@@ -209,6 +218,14 @@ def guard_text(text: str) -> str:
     ("'=1+1", 'Parma')
     """
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _write_outlines(path: Path, outlines: Mapping[str, Any], name: str, system: str) -> dict[str, Any]:
+    path.write_text(json.dumps(outlines, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    return {
+        "name": name, "path": path.name, "title": f"Outlines of the regions, {system}", "format": "geojson",
+        "mediatype": "application/geo+json", "bytes": path.stat().st_size, "hash": f"sha256:{sha256_file(path)}",
+    }  # fmt: skip
 
 
 def _write_csv(

@@ -47,8 +47,10 @@ class ZonesMap:
     """What its column of levels holds where that is text."""
 
 
-def read_zones(name: str, column: str) -> ZonesMap:
+def read_zones(name: str, column: str, parent: str = "") -> ZonesMap:
     """Read and check the regions of a vector map.
+
+    column, parent : columns of the codes, and of the parents' codes; without the latter a column `PARENT` is read where there is one
 
     Raises InputError where the map has no areas, no table or no such column, where a code is missing, occurs twice or is not valid, or
     where coordinates look like degrees.
@@ -78,17 +80,18 @@ def read_zones(name: str, column: str) -> ZonesMap:
             then=_("Make one with column {} by v.db.addtable.").format(column),
         )
     columns = columns_of(full)
-    if column not in columns:
-        raise InputError(
-            thing,
-            found=_("columns {}").format(", ".join(columns)),
-            expected=_("a column {} with region codes").format(column),
-            then=_("Name your column with column=."),
-        )
+    for wanted, what, option in ((column, _("region codes"), "column"), (parent, _("codes of parents"), "parent")):
+        if wanted and wanted not in columns:
+            raise InputError(
+                thing,
+                found=_("columns {}").format(", ".join(columns)),
+                expected=_("a column {} with {}").format(wanted, what),
+                then=_("Name your column with {}=.").format(option),
+            )
     level = LEVEL_COLUMN if LEVEL_COLUMN in columns else None
     title = next((c for c in _NAME_COLUMNS if c in columns), None)
-    parent = PARENT_COLUMN if PARENT_COLUMN in columns else None
-    chosen = ",".join(dict.fromkeys(c for c in (key, column, level, title, parent) if c))
+    above = parent or (PARENT_COLUMN if PARENT_COLUMN in columns else None)
+    chosen = ",".join(dict.fromkeys(c for c in (key, column, level, title, above) if c))
     # v.db.select writes control characters as they are.
     records = json.loads(grass.read("v.db.select", map=full, columns=chosen, format="json"), strict=False)["records"]
     if any("\ufffd" in str(record.get(c)) for record in records for c in (column, title) if c):
@@ -98,7 +101,7 @@ def read_zones(name: str, column: str) -> ZonesMap:
             expected=_("UTF-8 in columns {}").format(chosen),
             then=_("Import the file again with v.in.ogr encoding=, which names the encoding of the file."),
         )
-    zones = parse_zones(records, key=key, column=column, level=level, name=title, parent=parent)
+    zones = parse_zones(records, key=key, column=column, level=level, name=title, parent=above)
     history = grass.read("v.info", map=full, flags="h")
     scale = info.get("scale", "1:1").rpartition(":")[2]
     texts = {record[level] for record in records} if level else set()

@@ -222,8 +222,14 @@ def _items(
 ) -> Iterable[tuple[Mapping[str, Any], str]]:
     """Yield items, each with the folder or address to which its relative links belong.
 
-    notes : sentences about the answers of the catalogue are added to it
+    notes : sentences about the search and the answers of the catalogue are added to it
     """
+    if wanted.window.crosses_years:
+        notes.append(
+            _(
+                "Window {0} belongs to the year of its first day. In r.s2.yearly, period=NAME:{0} puts the same scenes into the same year; period=year takes calendar years."
+            ).format(wanted.window)
+        )
     if stac.is_file(catalogue):
         path = Path(catalogue).expanduser()
         for item in stac.read_collection(path):

@@ -36,6 +36,8 @@ class ChangeSettings:
     """Name or file of the legend of `classes`; empty: the codes are the four classes."""
     column: str = "NUTS_ID"
     """Column with the regions' codes."""
+    parent: str = ""
+    """Column with the codes of the regions' parents; empty: `PARENT` where there is one."""
     nuts_version: str = "2024"
     """Version of the regions."""
     prefix: str = "change"
@@ -147,6 +149,7 @@ class ChangeSettings:
             legend=options["legend"],
             column=options["column"],
             nuts_version=options["nuts_version"],
+            parent=options.get("parent", ""),
             prefix=options["prefix"],
             definitions=split_words(options["definition"]),
             methods=_parse_methods(options["method"]),

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.network import net_anchor, net_halo
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
 
+_DEPTHS, _PATCHES = (3, 2, 1), (64, 32, 16)
+"""Depths and patches to choose from where none is given; all patches have the same window."""
+_LEAST_PATCH = 8
 _WINDOW = 256
 """Least cells a side of the windows of validation and test ground, without halo."""
 
@@ -21,14 +24,16 @@ class TrainSettings:
     """HDF5 file of r.s2.ard with labels."""
     output: Path
     """Model folder to write."""
+    more: tuple[Path, ...] = ()
+    """Further HDF5 files: other places."""
     years: tuple[int, ...] = ()
     """Years whose features are trained on, ascending; empty = all of the file."""
-    patch: int = 64
-    """Side of a training patch in cells; a multiple of 2^depth."""
+    patch: int = 0
+    """Side of a training patch in cells; a multiple of 2^depth; 0 = by the ground."""
     filters: int = 16
     """Filters of the first level."""
-    depth: int = 3
-    """Number of poolings."""
+    depth: int = 0
+    """Number of poolings; 0 = by the ground."""
     epochs: int = 20
     """Maximum number of epochs."""
     batch: int = 8
@@ -42,35 +47,52 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_choice("format", self.format, FORMATS)
-        if self.patch % self.anchor:
+        if not self.shapes or 0 < self.patch < _LEAST_PATCH:
+            anchor = net_anchor(self.depth or 1)
             raise InputError(
                 _("Option <patch>"),
                 found=str(self.patch),
-                expected=_("a multiple of 2^depth = {} cells").format(self.anchor),
-                then=_("Use {}.").format(max(self.anchor, self.patch // self.anchor * self.anchor)),
+                expected=_("a multiple of 2^depth = {} cells").format(anchor),
+                then=_("Use {}.").format(max(anchor, _LEAST_PATCH, self.patch // anchor * anchor)),
             )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All HDF5 files."""
+        return self.input, *self.more
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """The (depth, patch) that the net may have, the most wanted first: those given, or the largest that the ground allows."""
+        depths = (self.depth,) if self.depth else _DEPTHS
+        patches = (self.patch,) if self.patch else _PATCHES
+        # A smaller patch costs less than a smaller net: it only makes smaller blocks possible.
+        return tuple((depth, patch) for depth in depths for patch in patches if patch % net_anchor(depth) == 0)
 
     @property
     def anchor(self) -> int:
         """Windows begin at absolute multiples of this many cells."""
-        return net_anchor(self.depth)
+        return net_anchor(self.shapes[0][0])
 
     @property
     def halo(self) -> int:
         """Width in cells of the margin around a window, and of the gap between ground of different use."""
-        return net_halo(self.depth)
+        return net_halo(self.shapes[0][0])
 
     @property
     def window(self) -> int:
         """Cells a side of the windows of validation and test ground, without halo: larger than patches, so that less of them is halo."""
-        return self.patch * max(1, _WINDOW // self.patch)
+        patch = self.shapes[0][1]
+        return patch * max(1, _WINDOW // patch)
 
     @classmethod
     def parse(cls, options: Options, flags: Flags) -> TrainSettings:
         """Parse what g.parser gives; raise InputError if an option is invalid or options contradict each other."""
+        files = [Path(name).expanduser() for name in split_words(options["input"])]
         return cls(
-            input=Path(options["input"]),
+            input=files[0],
             output=Path(options["output"]).expanduser(),
+            more=tuple(files[1:]),
             years=parse_years(options["years"]) if options["years"] else (),
             patch=int(options["patch"]),
             filters=int(options["filters"]),

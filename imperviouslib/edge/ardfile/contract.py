@@ -17,6 +17,9 @@ from imperviouslib.core.legend import CLASSES
 
 CONTRACT = 1
 """Version of the contract."""
+CONVENTIONS = "CF-1.11"
+"""Conventions that the file keeps: the first that allow packed data in unsigned integers (issue 374 of the conventions)."""
+TIME_UNITS = "days since 1970-01-01"
 CHUNK = 256
 """Cells a side of a chunk, and rows of a strip."""
 NO_BYTE = 255
@@ -83,6 +86,14 @@ def metadata_digest(handle: h5py.File) -> str:
             add(*(scale.name for scale in dimension.values()))
         if name == "period":
             add(*variable.asstr()[:])
-        elif variable.ndim < 2:
+        elif variable.ndim < 2 or name == "time_bnds":
             add(variable[()])
     return digest.hexdigest()
+
+
+def years_of_axis(handle: h5py.File) -> tuple[int, ...]:
+    """Return the year of each value of the axis of time; files of earlier versions hold years without a unit."""
+    time = handle["time"]
+    if "units" not in time.attrs:
+        return tuple(int(year) for year in time[:])
+    return tuple(np.asarray(time[:]).astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970)

@@ -16,7 +16,7 @@ from imperviouslib.core.errors import ArdError, _
 from imperviouslib.core.feature import Feature
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.edge.ardfile.contract import CONTRACT, NO_BYTE, metadata_digest, open_hdf5
+from imperviouslib.edge.ardfile.contract import CONTRACT, NO_BYTE, metadata_digest, open_hdf5, years_of_axis
 
 
 class ArdFile:
@@ -28,7 +28,7 @@ class ArdFile:
         described = json.loads(attributes["grid"])
         self.grid = Grid(*described["bounds"], described["res_m"])
         self.periods: tuple[str, ...] = tuple(handle["period"].asstr()[:])
-        self.years: tuple[int, ...] = tuple(int(year) for year in handle["time"][:])
+        self.years: tuple[int, ...] = years_of_axis(handle)
         self.features: tuple[str, ...] = tuple(json.loads(attributes["features"]))
         self.label_year: int | None = int(attributes["label_year"]) if "label_year" in attributes else None
         self.legend: str = str(attributes.get("legend", ""))
@@ -94,6 +94,11 @@ class ArdFile:
     def is_float(self) -> bool:
         """Tell whether the features are float32 with NaN."""
         return self._file[self.features[0]].dtype.kind == "f"
+
+    @property
+    def has_checksums(self) -> bool:
+        """Tell whether its chunks carry the checksums (fletcher32) that earlier versions wrote."""
+        return bool(self._file["count"].fletcher32)
 
     def metadata_digest(self) -> str:
         """Return SHA-256 over all that describes the cells, as the file is now."""

@@ -17,7 +17,17 @@ from imperviouslib import __version__
 from imperviouslib.core.feature import Feature
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.legend import CLASSES
-from imperviouslib.edge.ardfile.contract import CHUNK, CONTRACT, LABEL_VARIABLES, NO_BYTE, metadata_digest, strips
+from imperviouslib.core.periods import period_named
+from imperviouslib.edge.ardfile.contract import (
+    CHUNK,
+    CONTRACT,
+    CONVENTIONS,
+    LABEL_VARIABLES,
+    NO_BYTE,
+    TIME_UNITS,
+    metadata_digest,
+    strips,
+)
 from imperviouslib.edge.ardfile.reader import ArdFile
 from imperviouslib.edge.files import atomic_write
 
@@ -92,7 +102,10 @@ class ArdWriter:
 
     def _create(self) -> None:
         handle, grid = self._file, self.grid
-        handle.attrs["Conventions"] = "CF-1.8"
+        handle.attrs["Conventions"] = CONVENTIONS
+        handle.attrs["title"] = "Analysis-ready composites of Sentinel-2 for land cover, in EPSG:3035"
+        handle.attrs["history"] = f"r.s2.ard (r.impervious {__version__})"
+        handle.attrs["references"] = "https://grass.osgeo.org/grass-stable/manuals/addons/"
         half = grid.res_m / 2
         axes = {
             "x": (grid.west + half + grid.res_m * np.arange(grid.width), "projection_x_coordinate", "m"),
@@ -100,19 +113,23 @@ class ArdWriter:
         }
         for name, (values, standard, units) in axes.items():
             axis = handle.create_dataset(name, data=values.astype("f8"))
-            axis.attrs.update({"standard_name": standard, "units": units, "axis": name.upper()})
+            axis.attrs.update(
+                {
+                    "standard_name": standard,
+                    "long_name": f"{name} of cell centres",
+                    "units": units,
+                    "axis": name.upper(),
+                }
+            )
             axis.make_scale(name)
-        time = handle.create_dataset("time", data=np.array([int(p[:4]) for p in self.periods], dtype="i4"))
-        time.attrs["long_name"] = "first year of the period"
-        time.make_scale("time")
-        period = handle.create_dataset("period", data=list(self.periods), dtype=h5py.string_dtype())
-        period.dims[0].attach_scale(time)
+        self._create_time()
         crs = pyproj.CRS.from_epsg(EPSG)
         mapping = handle.create_dataset("crs", data=np.int32(0))
         cf = crs.to_cf()
         cf.pop("crs_wkt", None)
         for key, value in cf.items():
             mapping.attrs[key] = value
+        mapping.attrs["long_name"] = f"EPSG:{EPSG}"
         # The usage part has names that are not ASCII, at which some readers stop.
         mapping.attrs["crs_wkt"] = _plain_wkt(crs)
         kind, fill = ("f4", np.nan) if self._float else ("u2", 0)
@@ -124,16 +141,50 @@ class ArdWriter:
                 variable.attrs["scale_factor"] = np.float64(feature.variable.scale)
                 variable.attrs["add_offset"] = np.float64(feature.variable.offset)
         self._variable("count", "u1", (len(self.periods), *grid.shape), NO_BYTE)
-        handle["count"].attrs["long_name"] = "clear observations"
+        handle["count"].attrs.update({"long_name": "clear observations", "units": "1"})
+        self._create_bounds()
+
+    def _create_time(self) -> None:
+        """Write the axis of time, the middle of each period, and the names of the periods.
+
+        The values of an axis must increase. Where two periods have the same middle, the second stands half a day later, which lies in it too.
+        """
+        middles = [period_named(name).middle for name in self.periods]
+        for number in range(1, len(middles)):
+            if middles[number] == middles[number - 1]:
+                middles[number] += 0.5
+        time = self._file.create_dataset("time", data=np.array(middles, "f8"))
+        time.attrs.update(
+            {
+                "standard_name": "time", "long_name": "middle of the period", "units": TIME_UNITS, "axis": "T",
+                "calendar": "standard", "units_metadata": "leap_seconds: none", "bounds": "time_bnds",
+            }
+        )  # fmt: skip
+        time.make_scale("time")
+        period = self._file.create_dataset("period", data=list(self.periods), dtype=h5py.string_dtype())
+        period.attrs["long_name"] = "name of the period"
+        period.dims[0].attach_scale(time)
+
+    def _create_bounds(self) -> None:
+        """Write the first day of each period and the day after its last; after the features, because some readers take the first variable."""
+        days = [period_named(name).days for name in self.periods]
+        bounds = self._file.create_dataset("time_bnds", data=np.array(days, "f8"))
+        # NetCDF-4 knows a dimension without values by this name.
+        ends = self._file.create_dataset("bnds", data=np.zeros(2, "f4"))
+        ends.make_scale(f"This is a netCDF dimension but not a netCDF variable.{2:>10}")
+        bounds.dims[0].attach_scale(self._file["time"])
+        bounds.dims[1].attach_scale(ends)
 
     def _variable(self, name: str, dtype: str, shape: tuple[int, ...], fill: float) -> h5py.Dataset:
         chunks = tuple(min(CHUNK, n) for n in shape[-2:])
         variable = self._file.create_dataset(
             name, shape, dtype=dtype, chunks=(1, *chunks) if len(shape) == 3 else chunks,
-            compression="gzip", compression_opts=3, shuffle=True, fletcher32=True, fillvalue=fill,
+            compression="gzip", compression_opts=3, shuffle=True, fillvalue=fill,
         )  # fmt: skip
         variable.attrs["_FillValue"] = np.array([fill], dtype=dtype)
         variable.attrs["grid_mapping"] = "crs"
+        if len(shape) == 3:
+            variable.attrs["coordinates"] = "period"
         for axis, scale in enumerate(("time", "y", "x")[-len(shape) :]):
             variable.dims[axis].attach_scale(self._file[scale])
         return variable
@@ -173,10 +224,13 @@ class ArdWriter:
 
     def start_label(self, *, year: int, legend: str) -> None:
         """Create the variables of the labels, for `write_label`."""
+        titles = {"label": f"land cover class, {year}", "purity": "share of the majority class"}
+        titles |= {f"share_{c.key}": f"share of {c.title}" for c in CLASSES}
         for name in LABEL_VARIABLES:
             variable = self._variable(name, "u1", self.grid.shape, 0 if name == "label" else NO_BYTE)
             if name != "label":
                 variable.attrs["units"] = "percent"
+            variable.attrs["long_name"] = titles[name]
         variable = self._file["label"]
         variable.attrs["flag_values"] = np.array([c.code for c in CLASSES], dtype="u1")
         variable.attrs["flag_meanings"] = " ".join(c.key for c in CLASSES)

@@ -54,7 +54,9 @@ from imperviouslib.edge.grass.scenemaps import (
     outdated,
 )
 from imperviouslib.edge.grass.temporal import (
+    has_timestamp,
     register,
+    register_finished,
     reregister,
 )
 from imperviouslib.edge.grass.workspace import (
@@ -86,6 +88,7 @@ __all__ = [
     "find_map",
     "has_grid_region",
     "has_mask",
+    "has_timestamp",
     "import_polygons",
     "import_scenes",
     "import_tiff",
@@ -115,6 +118,7 @@ __all__ = [
     "read_title",
     "region_grid",
     "register",
+    "register_finished",
     "remove",
     "remove_abandoned",
     "remove_superseded",

@@ -14,7 +14,7 @@ import grass.script as gs
 import numpy as np
 
 from imperviouslib import __version__
-from imperviouslib.core.errors import GridError, InputError, _
+from imperviouslib.core.errors import GridError, InputError, _, command_without_secrets
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.provenance import Provenance, parse_provenance
@@ -278,6 +278,15 @@ def vector_area(name: str) -> tuple[Grid, np.ndarray]:
     return Grid(*coarse.bounds, RES_M), mask
 
 
+def command_line() -> str:
+    """Return the command line of the running tool without secrets, as GRASS's parser gives it; empty outside of a tool."""
+    line = " ".join(os.environ.get("CMDLINE", "").split())
+    program, space, rest = line.partition(" ")
+    return command_without_secrets(
+        f"{Path(program).stem if program.endswith('.py') else Path(program).name}{space}{rest}"
+    )
+
+
 def describe(
     name: str,
     *,
@@ -288,10 +297,15 @@ def describe(
     semantic_label: str | None = None,
     sources: Sequence[str] = (),
 ) -> None:
-    """Write title, history, units and semantic label of a map, and its provenance as JSON beside its metadata."""
+    """Write title, history, units and semantic label of a map, and its provenance as JSON beside its metadata.
+
+    history : what the map was made from; the command line of the tool is added, without secrets
+    """
     # A history file replaces the generic line of the tool that made the map; lines of 80 are what r.info shows in full.
     text = temporary_folder() / f"history_{os.getpid()}_{name}.txt"
-    text.write_text("\n".join(textwrap.wrap(f"{history} (r.impervious {__version__})", 76)) + "\n", encoding="utf-8")
+    parts = [f"{history} (r.impervious {__version__})", command_line()]
+    lines = [line for part in parts for line in textwrap.wrap(part, 76)]
+    text.write_text("\n".join(lines) + "\n", encoding="utf-8")
     parameters: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
     if units:
         parameters["units"] = units

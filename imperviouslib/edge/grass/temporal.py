@@ -15,7 +15,8 @@ from grass.exceptions import CalledModuleError
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.edge.files import exclusive_lock
-from imperviouslib.edge.grass.workspace import shared_folder, temporary_folder
+from imperviouslib.edge.grass.calls import warning
+from imperviouslib.edge.grass.workspace import mapset_folder, shared_folder, temporary_folder
 
 TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3
 """Seconds that a temporal tool may take (usually one or two; registering gets one more per map), and how often it is tried."""
@@ -49,10 +50,24 @@ def reregister(lines: Sequence[str]) -> None:
 def register(dataset: str, title: str, lines: Sequence[str]) -> None:
     """Register maps in a space-time raster dataset, which is created if it does not exist.
 
+    dataset : name; a dot in it becomes `_`, because what follows a dot is a semantic label to the temporal tools
     lines : `map|start time`, or `map|start time|end time`; maps already registered at that time are left as they are
     """
+    dataset = dataset.replace(".", "_")
     if lines:
         _with_retries(lambda: _register(dataset, title, lines), f"registering maps in <{dataset}>")
+
+
+def register_finished(dataset: str, title: str, lines: Sequence[str]) -> None:
+    """Register maps as `register` does; where that fails, warn, because the maps are complete all the same."""
+    try:
+        register(dataset, title, lines)
+    except (InputError, CalledModuleError) as err:
+        warning(
+            _("The maps are complete, but are not registered in space-time dataset <{}>: {}").format(
+                dataset, " ".join(str(err).split())[:300]
+            )
+        )
 
 
 def _with_retries(work: Callable[[], object], work_name: str) -> None:
@@ -78,17 +93,20 @@ def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
     if (dataset, mapset) not in present:
         text = sql_text(title)
         _temporal("t.create", type="strds", temporaltype="absolute", output=dataset, title=text, description=text)
-    # t.rast.list fails on an empty dataset, which simply has no maps.
-    listed = _temporal(
-        "t.rast.list",
-        may_fail=True,
-        input=f"{dataset}@{mapset}",
-        columns="name,start_time,end_time",
-        separator="pipe",
-        flags="u",
-    )
+        listed = ""
+    else:
+        # t.rast.list fails on an empty dataset, which simply has no maps.
+        listed = _temporal(
+            "t.rast.list",
+            may_fail=True,
+            input=f"{dataset}@{mapset}",
+            columns="name,start_time,end_time",
+            separator="pipe",
+            flags="u",
+        )
     known = {_time_key(line) for line in listed.splitlines()}
-    lines = [line for line in lines if _time_key(line) not in known]
+    # A map that replaced another one of its name is known, and has no timestamp yet.
+    lines = [line for line in lines if _time_key(line) not in known or not has_timestamp(line.split("|")[0])]
     if not lines:
         return
     path = temporary_folder() / f"register_{os.getpid()}.txt"
@@ -104,6 +122,11 @@ def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
         )
     finally:
         path.unlink()
+
+
+def has_timestamp(name: str) -> bool:
+    """Tell whether a map of the current mapset has a timestamp, which it gets when it is registered."""
+    return (mapset_folder() / "cell_misc" / name / "timestamp").exists()
 
 
 def _time_key(line: str) -> tuple[str, ...]:

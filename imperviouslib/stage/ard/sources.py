@@ -10,6 +10,7 @@ from imperviouslib.core import mapnames
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.feature import Feature, in_order
 from imperviouslib.core.mapnames import COUNT, PeriodMap
+from imperviouslib.core.periods import period_named
 from imperviouslib.core.provenance import CompositeProvenance
 from imperviouslib.core.settings.ard import ArdSettings
 from imperviouslib.edge import grass
@@ -100,7 +101,8 @@ def _resolve_periods(prefix: str, years: Sequence[int]) -> tuple[str, ...]:
                 missing, ", ".join(found)
             ),
         )
-    return tuple(period for period in found if not years or int(period[:4]) in years)
+    chosen = [period for period in found if not years or int(period[:4]) in years]
+    return tuple(sorted(chosen, key=lambda name: (period_named(name).middle, name)))
 
 
 def _resolve_parts(prefix: str, period: str, stack: Sequence[str], found: Sequence[str]) -> dict[str, str]:

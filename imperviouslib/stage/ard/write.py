@@ -98,6 +98,9 @@ def _is_reusable(
         return False
     try:
         with ArdFile.open(path) as ard:
+            if ard.has_checksums:
+                # Its chunks could not be copied as they are.
+                return False
             same = (ard.grid, ard.periods, ard.features, ard.is_float) == (area, (period,), sources.features, as_float)
             return same and ard.provenance == provenance and not check_ard(path)["findings"]
     except ArdError:

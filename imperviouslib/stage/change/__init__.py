@@ -16,6 +16,7 @@ from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.mapkinds import OutputMap
 from imperviouslib.core.methods import methods_for
 from imperviouslib.core.options import Flags, Options
+from imperviouslib.core.periods import times_between
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.surveyreport import describe_estimates
 from imperviouslib.core.table import Run
@@ -46,7 +47,7 @@ def run(settings: ChangeSettings) -> int:
         pairs = change.resolve_pairs(series.years)
         if not pairs:
             grass.message(_("There is one year only, {}: the table has stocks and no change.").format(series.years[0]))
-        source = zones.read_zones(settings.zones, settings.column)
+        source = zones.read_zones(settings.zones, settings.column, settings.parent)
         regions.warn_of_scale(source)
 
         outputs = output_maps(settings, series.years)
@@ -77,7 +78,7 @@ def run(settings: ChangeSettings) -> int:
         made = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, work.pairs)
         rows = added.add_to(made)
         tablecheck.check_table(rows, grid.cell_area_m2)
-        package = {**report.describe_package(settings, series, this_run, source, grid), **added.describe()}
+        package = {**report.describe_package(settings, series, this_run, source, chosen, grid), **added.describe()}
         outlines = added.add_outlines(regions.outline_collection(chosen, shapes))
         documents = {}
         if survey is not None:
@@ -88,6 +89,8 @@ def run(settings: ChangeSettings) -> int:
         ):
             if settings.write_columns:
                 regions.publish_columns(source, copy, settings.prefix, [column.name for column in columns], values)
+        times = [f"{name}|{times_between(one.first, one.last)}" for one, name in names.items()]
+        grass.register_finished(settings.prefix, _("Change of impervious land"), times)
     report.print_summary(settings, rows, made, chosen, list(names.values()))
     return 0
 

@@ -94,6 +94,7 @@ def describe(names: Mapping[OutputMap, str], series: Series, definition: str) ->
             name,
             title=one.title,
             units="probability" if layer.content is Content.PROBABILITIES else None,
+            semantic_label=layer.name,
             history=f"r.impervious.change: {layer.title.lower()} of {', '.join(made_from.values())}",
             provenance=provenance,
             sources=list(made_from.values()),

@@ -14,15 +14,13 @@ from imperviouslib.core.errors import InputError, TableError, _
 from imperviouslib.core.figures import YearPair
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.outline import count_cells
-from imperviouslib.core.zones import Zone, resolve_parents
+from imperviouslib.core.zones import SLIVER, Zone, compare_parts, describe_parts, resolve_parents
 from imperviouslib.edge import grass, zones
 from imperviouslib.edge.zones import Polygons, ZonesMap
 from imperviouslib.stage.change.figures import Column
 
 FINE_SCALE = 1_000_000
 """Scale denominator up to which outlines are fine enough for figures."""
-_SLIVER = 0.001
-"""Share of a region's cells that another region of its level may take: GISCO's outlines overlap by slivers at some borders."""
 
 
 def warn_of_scale(source: ZonesMap) -> None:
@@ -76,6 +74,9 @@ def measure_zones(
     for zone in chosen:
         beyond = count_cells(shapes[zone.cat]) - count_cells(shapes[zone.cat], grid)
         measured.append(replace(zone, parent=parents[zone.geo], cells=inside[zone.cat] + beyond))
+    measured = compare_parts(measured)
+    if told := describe_parts(measured, grid.cell_area_m2):
+        grass.warning(told)
     return measured, shapes
 
 
@@ -91,7 +92,7 @@ def _check_disjoint(
         for zone in pair:
             own = count_cells(shapes[zone.cat], grid)
             lost = own - inside.get(zone.cat, 0)
-            if lost > max(1, own * _SLIVER):
+            if lost > max(1, own * SLIVER):
                 raise InputError(
                     _("Zones map <{}>: regions {} and {} of level {} overlap, by {} cells of region {}").format(
                         source.name, pair[0].geo, pair[1].geo, zone.level, lost, zone.geo

@@ -29,7 +29,7 @@ from imperviouslib.core.tableschema import (
     WHOLE_REGION,
     method_facts,
 )
-from imperviouslib.core.zones import Zone
+from imperviouslib.core.zones import Zone, describe_parts
 from imperviouslib.edge import grass, tablefile
 from imperviouslib.edge.zones import ZonesMap
 from imperviouslib.stage.change.inputs import Series
@@ -83,7 +83,7 @@ def method_notes(methods: Sequence[Method]) -> list[str]:
 
 
 def describe_package(
-    settings: ChangeSettings, series: Series, run: Run, source: ZonesMap, grid: Grid
+    settings: ChangeSettings, series: Series, run: Run, source: ZonesMap, chosen: Sequence[Zone], grid: Grid
 ) -> dict[str, Any]:  # fmt: skip
     """Return what the data package says of the whole table: how it was made, and from what."""
     scale = f"1:{source.scale:,}" if source.scale else "not known"
@@ -98,7 +98,7 @@ def describe_package(
         "status": "experimental",
         "description": "Stocks, gains, losses and transitions of impervious, green and other land per region and year.",
         "citation": f"Impervious land per region, {run.years[0]}-{run.years[-1]}, vintage {run.vintage}. Made with r.impervious {__version__}.",
-        "method": method_notes(methods),
+        "method": [*method_notes(methods), *([parts] if (parts := describe_parts(chosen, grid.cell_area_m2)) else [])],
         "flags": (
             "A value without a reference sample has flag u. So has, with one, change of fewer than three years where less than "
             f"{RARE_SHARE:.0%} of the cells counted were gained and lost: take the spans of three years and of the whole time."
@@ -156,7 +156,7 @@ def _given(settings: ChangeSettings) -> dict[str, str]:
 
 
 def print_summary(settings: ChangeSettings, rows: Table, made: Table, chosen: Sequence[Zone], maps: list[str]) -> None:
-    """Print the impervious stock and change of the regions of the highest level, as plain text or JSON.
+    """Print the impervious stock and change of the regions in view, as plain text or JSON.
 
     rows, made : the table as written, and the figures of this run alone
     """
@@ -180,12 +180,11 @@ def print_summary(settings: ChangeSettings, rows: Table, made: Table, chosen: Se
 
 
 def summarise(rows: Table, chosen: Sequence[Zone], methods: Sequence[str]) -> list[dict[str, Any]]:
-    """Return impervious stock and change in km2 of the regions of the highest level, one entry a region, definition and method.
+    """Return impervious stock and change in km2 of the regions in view, one entry a region, definition and method.
 
     methods : codes, in the order in which to list them
     """
-    top = min(zone.level for zone in chosen)
-    kept = {zone.geo: zone for zone in chosen if zone.level == top}
+    kept = {zone.geo: zone for zone in table.in_view(rows, chosen)}
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows[VALUES]:
         if row["geo"] not in kept or row["landcover"] != "IMP" or row["unit"] != "KM2":

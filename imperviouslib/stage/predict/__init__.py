@@ -13,6 +13,7 @@ from imperviouslib.core import mapnames
 from imperviouslib.core.card import check_fit
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.options import Flags, Options
+from imperviouslib.core.periods import period_named, times_between
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.core.windows import resolve_part, windows
 from imperviouslib.edge import grass
@@ -36,7 +37,8 @@ def run(settings: PredictSettings) -> int:
         part = resolve_part(ard.grid, grass.region_grid(ard.grid.res_m), name=str(ard.path))
         grass.remove_abandoned(mapnames.joined(settings.output, ""))
         periods = _resolve_periods(ard, settings.years)
-        todo = yearly.unfinished([yearly.plan(ard, period, card, part, settings.output) for period in periods])
+        planned = [yearly.plan(ard, period, card, part, settings.output) for period in periods]
+        todo = yearly.unfinished(planned)
         if todo:
             infer = engine.open(settings.model, settings.threads)
             step = progress(len(todo) * sum(1 for _window in windows(part, halo=card.halo)))
@@ -45,7 +47,14 @@ def run(settings: PredictSettings) -> int:
             written = ", ".join(f"<{prediction.names[mapnames.CLASS]}>" for prediction in todo)
             grass.message(_("Mapped {}, and the probability of each class.").format(written))
         if card.series and len(periods) > 1 and all(period.isdigit() for period in periods):
-            histories.predict(ard, card, card.series, tuple(map(int, periods)), part, settings)
+            between = histories.predict(ard, card, card.series, tuple(map(int, periods)), part, settings)
+        else:
+            between = []
+        times = [f"{name}|{period_named(one.period).times}" for one in planned for name in one.names.values()]
+        times += [f"{layer.name}|{times_between(layer.first, layer.last)}" for layer in between]
+        # A run that finds all maps made and registered starts no temporal tool.
+        if not all(grass.has_timestamp(line.split("|")[0]) for line in times):
+            grass.register_finished(settings.output, _("Land cover classes and probabilities"), times)
     return 0
 
 

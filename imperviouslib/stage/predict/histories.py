@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -105,8 +105,8 @@ class Task:
 
 def predict(
     ard: ArdFile, card: Card, record: SeriesRecord, years: tuple[int, ...], part: Grid, settings: PredictSettings
-) -> None:
-    """Map the histories, unless these maps exist."""
+) -> Sequence[Layer]:
+    """Map the histories, unless these maps exist. Returns: the maps; none where no cell was seen."""
     task = Task(ard, card, record, Histories(years), part, settings.output)
     names = [layer.name for layer in task.layers]
     outdated = _check_existing(task)
@@ -115,7 +115,7 @@ def predict(
             _("Histories of {}-{} exist already, from this model and these data.").format(years[0], years[-1])
         )
         grass.remove_superseded(names)
-        return
+        return task.layers
     grass.message(_("Computing the histories of cells from {} years...").format(len(years)))
     mark = uuid.uuid4().hex[:8]
     folder = grass.linked_folder() if settings.link else grass.temporary_folder()
@@ -128,7 +128,7 @@ def predict(
             rates = resolve_rates(evidence, task.histories)
             if rates is None:
                 grass.warning(_("No cell of the region was seen in any of the years: there are no maps of histories."))
-                return
+                return ()
             _write(task, evidence, rates, files)
         provenance = replace(task.provenance, rates=asdict(rates))
         for layer, name in temporary.items():
@@ -148,6 +148,7 @@ def predict(
             years[0], years[-1], 100 * rates.always, 100 * rates.gain, 100 * rates.loss,
         )
     )  # fmt: skip
+    return task.layers
 
 
 def _check_existing(task: Task) -> list[str] | None:
@@ -288,6 +289,7 @@ def _describe(name: str, layer: Layer, provenance: SeriesProvenance, ard: ArdFil
         name,
         title=layer.title,
         units=None if layer.kind == mapnames.SERIES else "probability",
+        semantic_label=layer.kind,
         history=f"r.unet.predict: series net {provenance.series[:12]} on {ard.path.name}, {years[0]}-{years[-1]}",
         provenance=provenance,
         sources=(str(ard.path),),

@@ -184,6 +184,7 @@ def _describe(name: str, layer: str, prediction: Prediction, ard: ArdFile) -> No
         name,
         title=title,
         units=units,
+        semantic_label=layer,
         history=f"r.unet.predict: net {provenance.model[:12]} on {ard.path.name}, period {period}",
         provenance=provenance,
         sources=(str(ard.path),),

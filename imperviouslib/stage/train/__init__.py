@@ -19,7 +19,7 @@ from imperviouslib.core import ground as grounds
 from imperviouslib.core import patches, training
 from imperviouslib.core.accuracy import Accuracy, Tally, confusion_table
 from imperviouslib.core.card import Calibration, Card, Metrics, Scaling, Split, TrainingRecord
-from imperviouslib.core.errors import TrainingError, _
+from imperviouslib.core.errors import _
 from imperviouslib.core.ground import ROLES, TEST, TRAIN, VALIDATION, Ground
 from imperviouslib.core.legend import CLASS_KEYS, CLASSES
 from imperviouslib.core.network import NetSpec
@@ -28,13 +28,11 @@ from imperviouslib.core.patches import Batch, Draw
 from imperviouslib.core.probability import resolve_temperature, softmax
 from imperviouslib.core.settings.train import TrainSettings
 from imperviouslib.core.training import Epoch, FitPlan
-from imperviouslib.core.windows import resolve_part, window_corners
 from imperviouslib.edge import grass
-from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
-from imperviouslib.edge.split import split_blocks
 from imperviouslib.stage.train.labels import believed, mean_probability
+from imperviouslib.stage.train.places import Data, read_places, split_ground
 from imperviouslib.stage.train.series import fit_series
 
 _CALIBRATION_CELLS = 400_000
@@ -43,21 +41,6 @@ _PIXEL_EPOCHS, _LEAST_EPOCHS = 4, 5
 """Epochs of the U-Net for each epoch of the pixel net, and the least number of these."""
 Net = Callable[[np.ndarray], np.ndarray]
 """Array (patch, row, col, feature) uint16 -> (patch, row, col, class) float32."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """Training data: the cells of the file within the region, and their metadata."""
-
-    ground: Ground
-    periods: tuple[str, ...]
-    """Names, in the order of the ground's features."""
-    features: tuple[str, ...]
-    res_m: int
-    label_year: int
-    legend: str
-    digest: str
-    """Of the whole file."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +88,9 @@ def run(settings: TrainSettings) -> int:
     """Train and write the model folder; return the exit status."""
     check_place(settings.output, "output")
     check_model_free(settings.output, overwrite=grass.overwrite())
-    data, split = split_ground(read_data(settings), settings)
+    settings, data, split = split_ground(read_places(settings), settings)
     sample = sample_ground(data.ground, settings)
-    _announce(data, split, sample)
+    _announce(data, split, sample, settings)
 
     from imperviouslib.edge import unet  # It imports TensorFlow when it is used.
 
@@ -139,88 +122,6 @@ def run(settings: TrainSettings) -> int:
     return 0
 
 
-def read_data(settings: TrainSettings) -> Data:
-    """Read the part of the file within the current region into memory."""
-    with ArdFile.open(settings.input) as ard:
-        if ard.label_year is None:
-            raise TrainingError(
-                _("File '{}' has no labels").format(ard.path), then=_("Write it again with labels= of r.s2.ard.")
-            )
-        periods = _resolve_periods(ard, ard.label_year, settings.years)
-        # Windows of validation and test ground reach beyond the region; there the ground has no data.
-        ground = _read_ground(ard, periods, margin=settings.halo, unit=settings.window)
-        return Data(ground, periods, ard.features, ard.grid.res_m, ard.label_year, ard.legend, ard.digest)
-
-
-def _resolve_periods(ard: ArdFile, label_year: int, years: Sequence[int]) -> tuple[str, ...]:
-    """Return the periods whose features are trained on: those of the given years, or all of the file.
-
-    The labels are those of one year, but land cover changes by a fraction of a per cent per year, while weather and phenology change the
-    reflectance of all land: a network trained on one year alone classifies dry fields of another year as sealed.
-    """
-    known = sorted(set(ard.years))
-    missing = sorted(set(years or [label_year]) - set(known))
-    if missing:
-        if years:
-            thing = _("File '{}' has no features of {}")
-        else:
-            thing = _("File '{}' has no features of {}, the year of the labels")
-        raise TrainingError(
-            thing.format(ard.path, missing[0]),
-            then=_("Choose years= among {}, or write it again with r.s2.ard.").format(", ".join(map(str, known))),
-        )
-    wanted = years or known
-    return tuple(period for period, year in zip(ard.periods, ard.years, strict=True) if year in wanted)
-
-
-def _read_ground(ard: ArdFile, periods: Sequence[str], *, margin: int, unit: int) -> Ground:
-    """Read features and labels within the current region, around it a margin without data; no cell has a role yet."""
-    part = resolve_part(ard.grid, grass.region_grid(ard.grid.res_m), name=str(ard.path))
-    outer = part.snapped_out(unit).grown(margin)
-    inside = part.slices_in(outer)
-    features = []
-    for period in periods:
-        # The network's batches have the feature last, and cutting patches from such an array is more than twice as fast.
-        plane = np.zeros((*outer.shape, len(ard.features)), dtype=np.uint16)
-        plane[inside] = np.moveaxis(ard.read(period, part), 0, -1)
-        features.append(plane)
-    label = np.zeros(outer.shape, dtype=np.uint8)
-    label[inside] = ard.read_label(part)
-    return Ground(outer, tuple(features), label, np.zeros(outer.shape, dtype=np.uint8))
-
-
-def split_ground(data: Data, settings: TrainSettings) -> tuple[Data, Split]:
-    """Split the ground into training, validation and test blocks with gaps as wide as the halo.
-
-    Returns: the data with the roles of its cells, and the split for the card
-    """
-    ground, patch, gap = data.ground, settings.patch, settings.halo
-    label = ground.usable_label()
-    grounds.check_classes(label, thing=_("File '{}' within the current region").format(settings.input))
-    block = grounds.resolve_block(label, ground.outer, patch=patch, halo=gap)
-    numbers = grounds.block_numbers(ground.outer, block)
-    rows, cols = window_corners(ground.outer, size=patch, stride=patch)
-    counts = patches.count_classes(label, rows, cols, patch)
-    used = counts.sum(axis=1) > 0
-    rows, cols, counts = rows[used], cols[used], counts[used]
-    roles = split_blocks(
-        patches.resolve_strata(counts), numbers[rows, cols], counts, test=settings.test, seed=settings.seed
-    )
-    ground = replace(ground, roles=grounds.cell_roles(numbers, roles, gap=gap))
-    grounds.check_cells(ground, data.periods)
-    first_row, first_col = ground.outer.first_row // block, ground.outer.first_col // block
-    across = int(numbers[0, -1]) + 1
-    split = Split(
-        block=block, gap=gap, test=settings.test, seed=settings.seed,
-        blocks={
-            name: sorted((first_row + n // across, first_col + n % across) for n, r in roles.items() if r == role)
-            for name, role in ROLES.items()
-        },
-        cells={name: int(((ground.roles == role) & (label > 0)).sum()) for name, role in ROLES.items()},
-    )  # fmt: skip
-    return replace(data, ground=ground), split
-
-
 def sample_ground(ground: Ground, settings: TrainSettings) -> Sample:
     """Choose the training patches, and measure the features and classes of training ground."""
     label = ground.training_label()
@@ -229,7 +130,7 @@ def sample_ground(ground: Ground, settings: TrainSettings) -> Sample:
     return Sample(draw, Scaling(*grounds.feature_scaling(ground)), grounds.class_shares(label))
 
 
-def _announce(data: Data, split: Split, sample: Sample) -> None:
+def _announce(data: Data, split: Split, sample: Sample, settings: TrainSettings) -> None:
     """Tell the user what is trained on."""
     if sample.absent:
         grass.warning(
@@ -237,9 +138,12 @@ def _announce(data: Data, split: Split, sample: Sample) -> None:
         )
     grass.message(
         _(
-            "Training on {} cells, validating on {}, testing on {}. Periods: {}. Blocks of {} x {} cells, gap of {} cells..."
-        ).format(*(split.cells[name] for name in ROLES), ", ".join(data.periods), split.block, split.block, split.gap)
-    )
+            "Training on {} cells, validating on {}, testing on {}. Periods: {}. Blocks of {} x {} cells, gap of {} cells; depth {}, patches of {} cells..."
+        ).format(
+            *(split.cells[name] for name in ROLES), ", ".join(data.periods), split.block, split.block, split.gap,
+            settings.depth, settings.patch,
+        )
+    )  # fmt: skip
 
 
 def fit(data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings) -> Fitted:

@@ -68,6 +68,6 @@ def _make_maps(tasks: Sequence[PeriodTask], settings: YearlySettings) -> dict[st
         else:
             names = maps.compose(task, settings.output, threads=settings.nprocs, link=settings.link)
         summaries[period.name] = report.summarize(task, names)
-        members += [f"{name}|{period.first} 00:00:00|{period.after} 00:00:00" for name in names.values()]
+        members += [f"{name}|{period.times}" for name in names.values()]
     grass.register(settings.output, _("Composites ({})").format(settings.recipe.method), members)
     return summaries

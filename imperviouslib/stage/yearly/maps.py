@@ -76,7 +76,9 @@ def join_scenes(task: PeriodTask, prefix: str) -> Names:
     part = _part(names[COUNT])
     missing = " || ".join(f"isnull({names[layer.name]})" for layer in features)
     grass.run("r.mapcalc", grid=task.area, expression=f"{part} = if({missing}, null(), 1)", overwrite=True)
-    grass.describe(part, title=f"Observations, {period}", history=history, provenance=provenance[COUNT])
+    grass.describe(
+        part, title=f"Observations, {period}", history=history, provenance=provenance[COUNT], semantic_label=COUNT
+    )
     grass.rename({part: names[COUNT]})
     _finish(task, prefix, names)
     return names

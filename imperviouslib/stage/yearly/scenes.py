@@ -127,6 +127,6 @@ def resolve_tasks(
     for period in periods:
         used = tuple(scene for scene in scenes if period.holds(scene.scl.sensed_utc))
         # SCL's mistakes show over many dates, so the masks of a month are checked against all scenes of its year.
-        of_year = tuple(scene for scene in scenes if scene.scl.year == period.year)
+        of_year = tuple(scene for scene in scenes if scene.scl.year == period.year or scene in used)
         tasks.append(PeriodTask(period, used, of_year, recipe, area))
     return tasks
