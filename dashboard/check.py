@@ -7,7 +7,7 @@ library for schemas of this form, takes 25 times as long, needs pandas for Parqu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 

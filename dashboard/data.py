@@ -32,9 +32,7 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
         raise TableFolderError(f"Table folder '{folder}' does not exist.", "Check --data.")
     schema = read_schema(schema_file)
     files = {name: folder / f"{name}.parquet" for name in schema["tables"]}
-    files = {
-        name: path for name, path in files.items() if path.exists() or not schema["tables"][name].get("optional")
-    }
+    files = {name: path for name, path in files.items() if path.exists() or not schema["tables"][name].get("optional")}
     tables = {name: read_parquet(path) for name, path in files.items()}
     for name, path in files.items():
         tables[name] = check_table(path, tables[name], schema["tables"][name], schema["codes"])
@@ -59,7 +57,12 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
     codes, vintages = codes_of(select_rows(facts, {"nuts_version": [nuts_version]})["vintage"])
     regions = {
         row["geo"]: Region(
-            row["geo"], row["level"], row["parent"] or "", row["name"].strip() or row["geo"], row["area_km2"], row["cntr"]
+            row["geo"],
+            row["level"],
+            row["parent"] or "",
+            row["name"].strip() or row["geo"],
+            row["area_km2"],
+            row["cntr"],
         )
         for row in sorted(regions_table.to_pylist(), key=lambda row: row["geo"])
         if row["nuts_version"] == nuts_version

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from dashboard.errors import WRITE_AGAIN, TableFolderError
 
-
 MAX_JSON_BYTES = 400_000_000
 """Size of a JSON file that is read; the outlines of 50,000 communes need a quarter of it."""
+
 
 def read_json(path: Path, advice: str = WRITE_AGAIN) -> Any:
     """Return the content of a JSON file."""

@@ -30,7 +30,12 @@ def controls(table: Table, state: State) -> Tag:
     levels = {str(level): texts.level_name(level) for level in table.levels}
     return tags.form(
         tags.button(
-            "Choose the figures", id="filters", type="button", aria_expanded="false", aria_controls="lists", class_="narrow-only"
+            "Choose the figures",
+            id="filters",
+            type="button",
+            aria_expanded="false",
+            aria_controls="lists",
+            class_="narrow-only",
         ),
         tags.div(
             ui.input_select("level", "Regions", levels, selected=str(state.level)),
@@ -51,15 +56,21 @@ def period_control() -> Tag:
     """Make the period: one handle for a stock, two for a flow. Both are native sliders, which every screen reader supports."""
 
     def handle(name: str, label: str) -> Tag:
-        return tags.input(
+        slider = tags.input(
             {"id": name, "type": "range", "data-shiny-no-bind-input": ""},
-            min=0, max=0, step=1, value=0, aria_label=label, autocomplete="off",
-        )  # fmt: skip
+            min=0,
+            max=0,
+            step=1,
+            value=0,
+            autocomplete="off",
+        )
+        return tags.label(tags.span(label, id=f"{name}-label"), slider, class_="handle")
 
     return tags.div(
         tags.button("Play", id="play", type="button", aria_pressed="false"),
         tags.div(
-            tags.div(handle("from", "From"), handle("to", "To"), class_="handles"),
+            handle("from", "From"),
+            handle("to", "To"),
             tags.div(id="year-labels", class_="year-labels", aria_hidden="true"),
             class_="slider",
         ),
@@ -91,14 +102,20 @@ def map_panel(state: State) -> Tag:
         ),
         tags.div(
             svg(
-                "svg", id="map", role="application", tabindex="0", aria_labelledby="map-title", aria_describedby="summary map-help",
+                "svg",
+                id="map",
+                role="application",
+                tabindex="0",
+                aria_labelledby="map-title",
+                aria_describedby="summary map-help",
                 aria_roledescription="map",
             ),
             tags.p(id="map-empty", class_="empty", hidden=True),
             class_="map-box",
-        ),  # fmt: skip
+        ),
         tags.p(
-            "Arrow keys go from region to region, Enter chooses one, plus and minus zoom, Escape leaves a region.",
+            "Arrow keys go to the nearest region, Page Down and Page Up to the next and the previous code. "
+            "Enter chooses a region, plus and minus zoom, 0 shows the whole map.",
             id="map-help",
             class_="hidden",
         ),
@@ -141,9 +158,12 @@ def region_panel(table: Table, state: State) -> Tag:
                 tags.label("Find a region", {"for": "search"}),
                 tags.input(
                     {"id": "search", "type": "text", "role": "combobox", "data-shiny-no-bind-input": ""},
-                    placeholder="Name or code", autocomplete="off", aria_expanded="false", aria_controls="found",
+                    placeholder="Name or code",
+                    autocomplete="off",
+                    aria_expanded="false",
+                    aria_controls="found",
                     aria_autocomplete="list",
-                ),  # fmt: skip
+                ),
                 tags.ul(id="found", role="listbox", aria_label="Regions found", hidden=True),
                 tags.p(id="not-found", class_="note", hidden=True),
                 class_="search",
@@ -218,9 +238,7 @@ def page(table: Table, request: Request) -> ui.page_html:
         ),
         tags.div(id="tooltip", class_="tooltip", aria_hidden="true", hidden=True),
         # No text of the table can end the script, because none has a "<".
-        tags.script(
-            json.dumps(facts_json(table, state)).replace("<", "\\u003c"), id="facts", type="application/json"
-        ),
+        tags.script(json.dumps(facts_json(table, state)).replace("<", "\\u003c"), id="facts", type="application/json"),
     ]
     head: list[TagChild] = [
         tags.meta(name="shiny-dependency-placeholder", content=""),

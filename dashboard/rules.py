@@ -229,9 +229,7 @@ def _check_children(rows: _Rows, methods: Mapping[str, Method], regions: pa.Tabl
     of = rows_in(rows.table["method"], seen) & (rows.texts("unit") == "KM2")
     if not of.any():
         return
-    parent_of = {
-        (row["geo"], row["nuts_version"]): row["parent"] for row in regions.to_pylist() if row["parent"]
-    }
+    parent_of = {(row["geo"], row["nuts_version"]): row["parent"] for row in regions.to_pylist() if row["parent"]}
     versions = rows.texts("nuts_version")
     parents = pa.array(
         [parent_of.get(one) for one in zip(rows.texts("geo").tolist(), versions.tolist(), strict=True)], pa.string()

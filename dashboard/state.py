@@ -6,6 +6,7 @@ is not in its list is replaced by the default and never sent back; the page says
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
@@ -57,7 +58,7 @@ def parse_query(text: object, table: Table) -> State:
     offered = choices(table)
     defaults = {**DEFAULTS, "method": table.headline_method.code}
 
-    def pick(key: str, name: str, options: dict[str, object], default: object) -> object:
+    def pick(key: str, name: str, options: Mapping[str, object], default: object) -> object:
         if key not in query:
             return default
         if query[key][0] not in options:
@@ -69,7 +70,14 @@ def parse_query(text: object, table: Table) -> State:
         options = {choice.key: code for code, choice in offered[column].items()}
         codes = list(options.values())
         default = defaults[column] if defaults[column] in codes or not codes else codes[0]
-        return str(pick(PARAMETERS[column], column.replace("lc_flow", "measure").replace("landcover", "land cover"), options, default))
+        return str(
+            pick(
+                PARAMETERS[column],
+                column.replace("lc_flow", "measure").replace("landcover", "land cover"),
+                options,
+                default,
+            )
+        )
 
     measure = Measure(**{column: choose(column) for column in PARAMETERS})
     if not table.has(measure):
@@ -82,7 +90,7 @@ def parse_query(text: object, table: Table) -> State:
         measure = next((other for other in others if table.has(other)), replace(measure, unit=defaults["unit"]))
     years = {str(year): year for year in table.years}
     levels = {str(level): level for level in table.levels}
-    geos = (table.largest.geo,)
+    geos: tuple[str, ...] = (table.largest.geo,)
     if "g" in query:
         wanted = [geo for geo in dict.fromkeys(query["g"][0].split(",")) if geo]
         geos = tuple(geo for geo in wanted if geo in table.regions)[:MAX_REGIONS]
@@ -90,10 +98,10 @@ def parse_query(text: object, table: Table) -> State:
             unknown.append("region")
     # The finest level is the default, because it shows the most detail.
     return State(
-        level=int(str(pick("l", "level", dict(levels), table.levels[-1]))),
+        level=int(str(pick("l", "level", levels, table.levels[-1]))),
         measure=measure,
-        year=int(str(pick("y", "year", dict(years), table.years[-1] if table.years else 0))),
-        year_from=years.get(str(pick("f", "year", dict(years), ""))),
+        year=int(str(pick("y", "year", years, table.years[-1] if table.years else 0))),
+        year_from=years.get(str(pick("f", "year", years, ""))),
         geos=geos,
         compare_method=query.get("r", ["1"])[0] != "0",
         order=str(pick("o", "order", {order: order for order in ORDERS}, ORDERS[0])),

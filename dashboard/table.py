@@ -389,9 +389,7 @@ class Table:
             stored, measure=measure, value=stored.value * factor, low=stored.low * factor, high=stored.high * factor
         )
 
-    def transitions_of(
-        self, geo: str, definition: str, method: str
-    ) -> list[tuple[str, str, int, int, float | None]]:
+    def transitions_of(self, geo: str, definition: str, method: str) -> list[tuple[str, str, int, int, float | None]]:
         """Return the transitions in a region: cover before, cover after, earlier year, later year, km2."""
         wanted = {
             "definition": definition, "method": method, "unit": "KM2", "nuts_version": self.nuts_version,

@@ -182,7 +182,9 @@ def make_rows(
             return float(yearly[years.index(a) + 1 : years.index(b) + 1, of].sum())
 
         def stock(cover: str, year: int, start: dict[str, float] = start) -> float:
-            return start[cover] + (flow(cover, years[0], year, 1) - flow(cover, years[0], year, 0) if year > years[0] else 0)
+            return start[cover] + (
+                flow(cover, years[0], year, 1) - flow(cover, years[0], year, 0) if year > years[0] else 0
+            )
 
         for a, b in [*((year, year) for year in years), *spans(years)]:
             coverage = float(min(covered[years.index(a)], covered[years.index(b)]))

@@ -107,8 +107,11 @@ def _revisions(table: Table) -> TagChild:
         tags.p(f"{len(shown)} of {len(rows)} revised figures.", class_="note"),
         tags.div(
             tags.table(tags.thead(tags.tr([tags.th(head, scope="col") for head in heads])), tags.tbody(body)),
-            class_="scroll", tabindex="0", role="region", aria_label="Revisions",
-        ),  # fmt: skip
+            class_="scroll",
+            tabindex="0",
+            role="region",
+            aria_label="Revisions",
+        ),
     )
 
 

@@ -62,7 +62,9 @@ def class_limits(values: np.ndarray, palette: str) -> tuple[list[float], list[in
         low = float(known.min())
         limits = _limits(known, count, 0.0 if low >= 0 and regions < FEW else low, regions)
         classes = len(limits) + 1
-        return limits, [count // 2] if classes == 1 else [round(i * (count - 1) / (classes - 1)) for i in range(classes)]
+        return limits, [count // 2] if classes == 1 else [
+            round(i * (count - 1) / (classes - 1)) for i in range(classes)
+        ]
     half = count // 2
     # The same limits on both sides, so that a gain and a loss of the same size have colours of the same strength.
     sides = _limits(np.abs(known), half, 0.0, regions)[: half - 1]

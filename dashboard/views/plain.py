@@ -31,7 +31,11 @@ def plain_table(table: Table, state: State) -> TagList:
         remarks = [texts.flag_words(cell.flags, table.schema)]
         if cell.reason:
             remarks.insert(0, table.schema["codes"]["MISSING_REASON"][cell.reason])
-        span = "" if cell.low is None or cell.high is None else f"{texts.number(cell.low, 3)} to {texts.number(cell.high, 3)}"
+        span = (
+            ""
+            if cell.low is None or cell.high is None
+            else f"{texts.number(cell.low, 3)} to {texts.number(cell.high, 3)}"
+        )
         rows.append(
             tags.tr(
                 tags.th(table.regions[geo].name, " ", tags.span(geo, class_="code"), scope="row"),
@@ -50,6 +54,9 @@ def plain_table(table: Table, state: State) -> TagList:
                 tags.thead(tags.tr([tags.th(head, scope="col") for head in heads])),
                 tags.tbody(rows),
             ),
-            class_="scroll", tabindex="0", role="region", aria_label=heading,
-        ),  # fmt: skip
+            class_="scroll",
+            tabindex="0",
+            role="region",
+            aria_label=heading,
+        ),
     )

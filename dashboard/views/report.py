@@ -35,7 +35,11 @@ def region_report(table: Table, state: State) -> Tag:
                 tags.p(method_in_short(table, state)),
                 tags.div(id="report-notes"),
             ),
-            tags.script(json.dumps(facts_json(table, state, base="../")).replace("<", "\\u003c"), id="facts", type="application/json"),
+            tags.script(
+                json.dumps(facts_json(table, state, base="../")).replace("<", "\\u003c"),
+                id="facts",
+                type="application/json",
+            ),
         ],
         base="../",
         class_="print",

@@ -244,6 +244,8 @@ export class MapView {
   key(event) {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (way) this.step(way);
+    else if (event.key === "PageDown") this.turn(1);
+    else if (event.key === "PageUp") this.turn(-1);
     else if (event.key === "+" || event.key === "=") this.zoom(0.6);
     else if (event.key === "-") this.zoom(1 / 0.6);
     else if (event.key === "0") this.showAll();
@@ -253,22 +255,24 @@ export class MapView {
     event.preventDefault();
   }
 
-  /** Go to the nearest region in a direction; to the next code where there is none, so that every region can be reached. */
+  /** Go to the nearest region in a direction. */
   step([dx, dy]) {
-    const all = [...this.shapes.values()];
-    if (!all.length) return;
     const here = this.shapes.get(this.cursor) || this.shapes.get(this.chosen[0]);
-    if (!here) return this.setCursor(all[0].geo);
+    if (!here) return this.turn(1);
     let best = null;
-    for (const one of all) {
+    for (const one of this.shapes.values()) {
       const along = (one.x - here.x) * dx + (one.y - here.y) * dy, across = Math.abs((one.x - here.x) * dy) + Math.abs((one.y - here.y) * dx);
       if (one === here || along <= 0) continue;
       const cost = along + 2 * across;
       if (!best || cost < best.cost) best = { cost, geo: one.geo };
     }
-    if (best) return this.setCursor(best.geo);
-    const codes = all.map((one) => one.geo), at = codes.indexOf(here.geo);
-    return this.setCursor(codes[(at + (dx + dy > 0 ? 1 : codes.length - 1)) % codes.length]);
+    return best && this.setCursor(best.geo);
+  }
+
+  /** Go to the next or the previous region by code, so that every region can be reached. */
+  turn(by) {
+    const codes = [...this.shapes.keys()], at = codes.indexOf(this.cursor);
+    if (codes.length) this.setCursor(codes[at < 0 ? 0 : (at + by + codes.length) % codes.length]);
   }
 
   setCursor(geo) {

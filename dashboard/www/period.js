@@ -25,9 +25,8 @@ export class PeriodControl {
     this.years = [...new Set(periods.flat())].sort((a, b) => a - b);
     const series = this.alike();
     byId("play").disabled = series.length < 2;
-    byId("from").hidden = !isFlow;
-    byId("from").parentElement.classList.toggle("double", isFlow);
-    byId("to").setAttribute("aria-label", isFlow ? "To" : "Year");
+    byId("from").parentElement.hidden = !isFlow;
+    byId("to-label").textContent = isFlow ? "To" : "Year";
     for (const [name, end] of [["from", 0], ["to", 1]]) {
       const handle = byId(name);
       handle.disabled = periods.length < 2;

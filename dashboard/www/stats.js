@@ -62,6 +62,7 @@ export function sureSentence(rows, count, order) {
   const limit = isAbove ? Math.max(...rest.map((row) => end(row, true))) : Math.min(...rest.map((row) => end(row, false)));
   const sure = first.filter((row) => row.figure.low !== null && (isAbove ? row.figure.low > limit : row.figure.high < limit)).length;
   const where = isAbove ? "above" : "below";
+  if (first.length === 1) return `The first is ${sure ? "" : "not "}surely ${where} the rest.`;
   if (sure === first.length) return `All of these ${first.length} are surely ${where} the rest.`;
   if (!sure) return `None of these ${first.length} is surely ${where} the rest.`;
   return `Only ${sure} of these ${first.length} ${sure === 1 ? "is" : "are"} surely ${where} the rest.`;
