@@ -29,7 +29,7 @@ def test_report_prints_on_two_pages_and_loses_nothing(printed, tab):
     assert count == 2
     # Every text of the page is in the PDF, in the same words.
     shown = tab.locator("h1, h2, h3, th, td, p:not(.no-print), li, text").evaluate_all(
-        "all => all.filter((e) => e.checkVisibility() && !e.closest('.no-print')).map((e) => e.textContent)"
+        "all => all.filter((e) => e.checkVisibility() && !e.closest('.no-print, .hidden')).map((e) => e.textContent)"
     )
     assert len(shown) > 150
     assert [one for one in shown if tight(one) not in said] == []
