@@ -1,4 +1,4 @@
-"""Start the dashboard: `python -m dashboard --data DIR`."""
+"""Start the dashboard: `python -m dashboard --data DIR`, or check a table folder: `--check DIR`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import sys
 import uvicorn
 
 from dashboard.app import create_app
+from dashboard.data import read_table
 from dashboard.errors import TableFolderError
+from dashboard.guards import MAX_MESSAGE_BYTES
 
 
 def main() -> int:
@@ -24,10 +26,22 @@ def main() -> int:
         default=os.environ.get("IMPERVIOUS_TABLE"),
         help="table folder (default: environment variable IMPERVIOUS_TABLE)",
     )
+    parser.add_argument(
+        "--check", metavar="DIR", help="check a table folder by all rules, say what it holds, and stop without serving"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     args = parser.parse_args()
     try:
+        if args.check:
+            table = read_table(args.check)
+            print(
+                f"Table folder '{args.check}' can be shown: {len(table.facts):,} figures, {len(table.regions):,} regions, "
+                f"years {table.years[0]} to {table.years[-1]}, methods {', '.join(m.title for m in table.methods)}."
+                if table.years
+                else f"Table folder '{args.check}' can be shown: {len(table.regions):,} regions, no figures."
+            )
+            return 0
         app = create_app(args.data)
     except TableFolderError as err:
         print(f"ERROR: {err}", file=sys.stderr)
@@ -44,7 +58,15 @@ def main() -> int:
         )
         return 1
     print(f"Dashboard of '{args.data}': http://{args.host}:{args.port}/ (stop with Ctrl-C)", flush=True)
-    uvicorn.run(app, host=args.host, port=args.port, ws="websockets-sansio", log_level="warning", server_header=False)
+    uvicorn.run(
+        app,
+        host=args.host,
+        port=args.port,
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        log_level="warning",
+        server_header=False,
+    )
     return 0
 
 

@@ -1,7 +1,7 @@
 """The application: the page, the routes beside it, static files and headers put together.
 
-The browser draws the map from one JSON answer, the cube, which holds all periods of a measure. Shiny renders texts, charts and
-tables. Both read the same query (state.py). The page loads nothing from other servers.
+The browser draws map, ranking, tiles and chart from JSON answers. Shiny makes the page and its lists, and renders the texts that depend
+on them. Both read the same query (state.py). The page loads nothing from other servers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from dashboard.data import read_table
+from dashboard.guards import PageOnly, ReadOnly
 from dashboard.headers import SecurityHeaders, content_policy
 from dashboard.page import page
 from dashboard.routes import api_routes
@@ -35,9 +36,10 @@ def create_app(folder: str | Path | None) -> Starlette:
     blank = Request({"type": "http", "query_string": b"", "path": "/", "headers": [], "server": ("127.0.0.1", 80)})
     policy = content_policy(page(table, blank).render(lib_prefix=shiny.lib_prefix)["html"])
     return Starlette(
-        routes=[*api_routes(table), Mount("/static", StaticFiles(directory=WWW)), Mount("/", shiny)],
+        routes=[*api_routes(table), Mount("/static", StaticFiles(directory=WWW)), Mount("/", PageOnly(shiny))],
         middleware=[
             Middleware(SecurityHeaders, policy=policy),
+            Middleware(ReadOnly),
             Middleware(GZipMiddleware, minimum_size=800, compresslevel=6),
         ],
         lifespan=shiny.starlette_app.router.lifespan_context,

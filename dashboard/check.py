@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dashboard.columns import codes_of, values_of
+from dashboard.columns import codes_of, row_numbers, values_of
 from dashboard.errors import TableFolderError
 
 _TYPES = {
@@ -46,7 +46,8 @@ def check_table(
         columns.append(_check_column(f"File '{path}', column {name}", table[name], field, codes))
     table = pa.table(columns, names=[field["name"] for field in schema["fields"]])
     key = schema["primaryKey"]
-    if not _is_unique(table, key):
+    (numbers,) = row_numbers((table, key))
+    if len(np.unique(numbers)) < len(table):
         raise TableFolderError(f"File '{path}' has two rows with the same {', '.join(key)}.")
     return table
 
@@ -119,21 +120,6 @@ def _check_numbers(where: str, column: pa.ChunkedArray, field: Mapping[str, Any]
         raise TableFolderError(f"{where}: {span['min']} is below the minimum, which is {least}.")
     if most is not None and span["max"] > most:
         raise TableFolderError(f"{where}: {span['max']} is above the maximum, which is {most}.")
-
-
-def _is_unique(table: pa.Table, key: Sequence[str]) -> bool:
-    """Tell whether no two rows have the same key."""
-    # The codes of the columns become one number for each row, as the digits of a number with mixed bases.
-    numbers = np.zeros(len(table), dtype=np.int64)
-    size = 1
-    for name in key:
-        codes, values = codes_of(table[name])
-        if size * len(values) >= 2**62:
-            _, numbers = np.unique(numbers, return_inverse=True)
-            size = len(table)
-        numbers = numbers * len(values) + codes
-        size *= max(len(values), 1)
-    return len(np.unique(numbers)) == len(table)
 
 
 def _rows(table: pa.Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -29,11 +29,27 @@ FLOWS = {
     "NET": Choice("net", "Net change"),
 }
 COVER_KEYS = {"IMP": "imp", "GRN": "grn"}
-UNITS = {"KM2": Choice("km2", "km²"), "PC": Choice("pc", "%")}
+UNITS = {
+    "KM2": Choice("km2", "km²"),
+    "HA": Choice("ha", "ha"),
+    "PC": Choice("pc", "% of the stock (of a stock: of the area)"),
+    "PA": Choice("pa", "% of the area"),
+    "M2_HAB": Choice("hab", "m² per inhabitant"),
+}
+UNIT_SIGNS = {"KM2": "km²", "HA": "ha", "PC": "%", "PA": "%", "M2_HAB": "m²"}
+"""Unit beside a number."""
+
 DEFINITIONS = {
     "artificial_natural": Choice("an", "Artificial and natural material surfaces"),
     "artificial": Choice("a", "Artificial surfaces only"),
 }
+SHOWN = {
+    "value": Choice("v", "Figure"),
+    "low": Choice("lo", "Lower limit"),
+    "high": Choice("hi", "Upper limit"),
+    "width": Choice("wi", "Width of the interval"),
+}
+"""What the map shows of each figure."""
 
 
 def cover_name(table: Table, code: str) -> str:

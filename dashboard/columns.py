@@ -55,3 +55,28 @@ def decode_dictionaries(rows: pa.Table) -> pa.Table:
     """Return the rows with each dictionary-encoded column as a column of its value type."""
     columns = [pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in rows.columns]
     return pa.table(columns, names=rows.column_names)
+
+
+def row_numbers(*tables: tuple[pa.Table, Sequence[str]]) -> list[np.ndarray]:
+    """Give each row of each table a number; two rows have the same one where their named columns have the same values.
+
+    tables : each a table and the names of its key columns, all in the same order and number
+    Returns: for each table array (row,), int64
+    """
+    lengths = [len(table) for table, _ in tables]
+    numbers = np.zeros(sum(lengths), dtype=np.int64)
+    size = 1
+    for names in zip(*(names for _, names in tables), strict=True):
+        found: dict[Any, int] = {}
+        parts = []
+        for (table, _), name in zip(tables, names, strict=True):
+            codes, values = codes_of(table[name])
+            places = np.array([found.setdefault(value, len(found)) for value in values], dtype=np.int64)
+            parts.append(places[codes] if len(codes) else codes)
+        # The codes of the columns become one number for each row, as the digits of a number with mixed bases.
+        if size * max(len(found), 1) >= 2**62:
+            _, numbers = np.unique(numbers, return_inverse=True)
+            size = len(numbers)
+        numbers = numbers * max(len(found), 1) + np.concatenate(parts)
+        size *= max(len(found), 1)
+    return np.split(numbers, np.cumsum(lengths)[:-1])

@@ -13,13 +13,21 @@ import pyarrow.parquet as pq
 
 from dashboard.errors import WRITE_AGAIN, TableFolderError
 
+MAX_JSON_BYTES = 400_000_000
+"""Size of a JSON file that is read; the outlines of 50,000 communes need a quarter of it."""
+
 
 def read_json(path: Path, advice: str = WRITE_AGAIN) -> Any:
     """Return the content of a JSON file."""
     try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise TableFolderError(f"File '{path}' has {size:,} bytes. At most {MAX_JSON_BYTES:,} are read.", advice)
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as err:
         raise TableFolderError(f"File '{path}' does not exist.", advice) from err
+    except RecursionError as err:
+        raise TableFolderError(f"File '{path}' has too many levels of lists and objects.", advice) from err
     except (ValueError, OSError) as err:
         raise TableFolderError(f"File '{path}' cannot be read as JSON ({_first_line(err)}).", advice) from err
 

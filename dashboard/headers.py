@@ -27,7 +27,15 @@ class SecurityHeaders:
 
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers)
+                headers = MutableHeaders(scope=message)
+                headers.update(self.headers)
+                if scope["path"].startswith("/api/"):
+                    # The figures are public, so pages of other sites may read them.
+                    headers["access-control-allow-origin"] = "*"
+                elif b"embed=1" in scope["query_string"].split(b"&"):
+                    headers["content-security-policy"] = self.headers["content-security-policy"].replace(
+                        "frame-ancestors 'self'", "frame-ancestors *"
+                    )
             await send(message)
 
         await self.app(scope, receive, send_with if scope["type"] == "http" else send)

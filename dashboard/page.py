@@ -1,33 +1,21 @@
-"""The page: its lists and panels, which Shiny and www/dashboard.js fill."""
+"""The page: its lists and panels, which Shiny and www/ fill."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from htmltools import Tag, TagChild, tags
 from shiny import ui
 from starlette.requests import Request
 
 from dashboard import texts
-from dashboard.choices import choices
-from dashboard.state import MAX_REGIONS, PARAMETERS, State, parse_query
+from dashboard.choices import SHOWN, choices
+from dashboard.state import MAX_REGIONS, State, parse_query
 from dashboard.table import Table
 from dashboard.views.elements import document, svg
-
-
-def select(key: str, label: str, options: dict[str, str], chosen: str) -> Tag:
-    """Make a labelled list. It is the native control of the browser, which every screen reader supports."""
-    return tags.label(
-        tags.span(label),
-        tags.select(
-            [
-                tags.option(text, value=value, selected="selected" if value == chosen else None)
-                for value, text in options.items()
-            ],
-            {"id": f"choose-{key}", "data-query": key, "data-shiny-no-bind-input": "", "autocomplete": "off"},
-        ),
-        class_=f"choice choice-{key}",
-    )
+from dashboard.views.facts import facts_json
+from dashboard.views.plain import plain_table
 
 
 def controls(table: Table, state: State) -> Tag:
@@ -37,27 +25,74 @@ def controls(table: Table, state: State) -> Tag:
     def column_list(column: str, label: str) -> Tag:
         options = {choice.key: choice.label for choice in offered[column].values()}
         chosen = offered[column].get(getattr(state.measure, column))
-        return select(PARAMETERS[column], label, options, chosen.key if chosen else "")
+        return ui.input_select(column, label, options, selected=chosen.key if chosen else None)
 
     levels = {str(level): texts.level_name(level) for level in table.levels}
     return tags.form(
-        select("l", "Regions", levels, str(state.level)),
-        column_list("landcover", "Land cover"),
-        column_list("lc_flow", "Measure"),
-        column_list("unit", "Unit"),
-        column_list("definition", "Impervious includes"),
-        column_list("method", "Method"),
+        tags.button(
+            "Choose the figures",
+            id="filters",
+            type="button",
+            aria_expanded="false",
+            aria_controls="lists",
+            class_="narrow-only",
+        ),
+        tags.div(
+            ui.input_select("level", "Regions", levels, selected=str(state.level)),
+            column_list("landcover", "Land cover"),
+            column_list("lc_flow", "Measure"),
+            column_list("unit", "Unit"),
+            column_list("definition", "Impervious includes"),
+            column_list("method", "Method"),
+            id="lists",
+            class_="lists",
+        ),
         class_="controls",
         aria_label="Choose the figures",
     )
 
 
-def map_panel() -> Tag:
-    """Make the panel of the map; www/dashboard.js draws the map into it."""
+def period_control() -> Tag:
+    """Make the period: one handle for a stock, two for a flow. Both are native sliders, which every screen reader supports."""
+
+    def handle(name: str, label: str) -> Tag:
+        slider = tags.input(
+            {"id": name, "type": "range", "data-shiny-no-bind-input": ""},
+            min=0,
+            max=0,
+            step=1,
+            value=0,
+            autocomplete="off",
+        )
+        return tags.label(tags.span(label, id=f"{name}-label"), slider, class_="handle")
+
+    return tags.div(
+        tags.button("Play", id="play", type="button", aria_pressed="false"),
+        tags.div(
+            handle("from", "From"),
+            handle("to", "To"),
+            tags.div(id="year-labels", class_="year-labels", aria_hidden="true"),
+            class_="slider",
+        ),
+        tags.div(id="spans", class_="spans", role="group", aria_label="Periods of the table"),
+        class_="time",
+    )
+
+
+def map_panel(state: State) -> Tag:
+    """Make the panel of the map; www/map.js draws the map into it."""
+    shown = tags.select(
+        [
+            tags.option(choice.label, value=choice.key, selected="selected" if code == state.shown else None)
+            for code, choice in SHOWN.items()
+        ],
+        {"id": "shown", "data-shiny-no-bind-input": "", "autocomplete": "off"},
+    )
     return tags.section(
         tags.div(
             tags.div(tags.h2(id="map-title", aria_live="polite"), tags.p(id="map-method", class_="note")),
             tags.div(
+                tags.label(tags.span("Map shows"), shown, class_="choice-shown"),
                 tags.button("+", id="zoom-in", type="button", aria_label="Zoom in"),
                 tags.button("−", id="zoom-out", type="button", aria_label="Zoom out"),
                 tags.button("⤢", id="zoom-all", type="button", aria_label="Show the whole map"),
@@ -66,28 +101,37 @@ def map_panel() -> Tag:
             class_="heading",
         ),
         tags.div(
-            svg("svg", id="map", role="img", aria_labelledby="map-title", aria_describedby="summary"),
-            tags.p(
-                "No figures for this choice. Try another measure, unit or method.",
-                id="map-empty",
-                class_="empty",
-                hidden=True,
+            svg(
+                "svg",
+                id="map",
+                role="application",
+                tabindex="0",
+                aria_labelledby="map-title",
+                aria_describedby="summary map-help",
+                aria_roledescription="map",
             ),
+            tags.p(id="map-empty", class_="empty", hidden=True),
             class_="map-box",
         ),
-        tags.div(id="legend", class_="legend"),
-        tags.div(
-            tags.button("Play", id="play", type="button", aria_pressed="false"),
-            tags.div(
-                tags.input(
-                    id="year", type="range", min=0, max=0, step=1, value=0, aria_label="Period", autocomplete="off"
-                ),
-                tags.div(id="year-labels", class_="year-labels", aria_hidden="true"),
-                class_="slider",
-            ),
-            class_="time",
+        tags.p(
+            "Arrow keys go to the nearest region, Page Down and Page Up to the next and the previous code. "
+            "Enter chooses a region, plus and minus zoom, 0 shows the whole map.",
+            id="map-help",
+            class_="hidden",
         ),
-        ui.output_ui("summary", class_="note"),
+        tags.p(id="readout", class_="readout", aria_live="polite"),
+        tags.div(id="legend", class_="legend"),
+        period_control(),
+        tags.p(id="summary", class_="note"),
+        tags.p(
+            "Picture: ",
+            tags.button("PNG", id="map-png", type="button", class_="link", aria_label="Map as PNG"),
+            " ",
+            tags.button("SVG", id="map-svg", type="button", class_="link", aria_label="Map as SVG"),
+            " · ",
+            tags.button("Copy link to this view", id="copy", type="button", class_="link"),
+            class_="note take no-embed",
+        ),
         class_="panel map-panel",
         aria_labelledby="map-title",
     )
@@ -96,48 +140,55 @@ def map_panel() -> Tag:
 def region_panel(table: Table, state: State) -> Tag:
     """Make the panel of the chosen regions."""
     second = table.seen_method.title_in_sentence if table.seen_method else "a second method"
+
+    def check(name: str, text: str, checked: bool) -> Tag:
+        return tags.label(
+            tags.input(
+                {"id": name, "type": "checkbox", "data-shiny-no-bind-input": ""},
+                checked="checked" if checked else None,
+                autocomplete="off",
+            ),
+            tags.span(text),
+            class_="check",
+        )
+
     return tags.section(
         tags.div(
-            tags.label(
-                tags.span("Find a region"),
+            tags.div(
+                tags.label("Find a region", {"for": "search"}),
                 tags.input(
-                    {"id": "search", "list": "regions", "type": "search", "data-shiny-no-bind-input": ""},
+                    {"id": "search", "type": "text", "role": "combobox", "data-shiny-no-bind-input": ""},
                     placeholder="Name or code",
                     autocomplete="off",
+                    aria_expanded="false",
+                    aria_controls="found",
+                    aria_autocomplete="list",
                 ),
+                tags.ul(id="found", role="listbox", aria_label="Regions found", hidden=True),
+                tags.p(id="not-found", class_="note", hidden=True),
+                class_="search",
             ),
-            tags.datalist(id="regions"),
-            tags.label(
-                tags.input(
-                    {"id": "keep", "type": "checkbox", "data-shiny-no-bind-input": ""},
-                    checked="checked" if len(state.geos) > 1 else None,
-                    autocomplete="off",
-                ),
-                tags.span(f"Compare up to {MAX_REGIONS} regions"),
-                class_="check",
-            ),
+            check("keep", f"Compare up to {MAX_REGIONS} regions", len(state.geos) > 1),
             class_="find",
         ),
         tags.ul(id="chosen", class_="chosen-list", aria_label="Chosen regions"),
+        tags.div(id="beside-regions", class_="spans", role="group", aria_label="Compare with"),
         tags.p(id="said", class_="hidden", role="status"),
-        ui.output_ui("headline"),
-        tags.label(
-            tags.input(
-                {"id": "beside", "type": "checkbox", "data-shiny-no-bind-input": ""},
-                checked="checked" if state.compare_method else None,
-                autocomplete="off",
-            ),
-            tags.span(f"Compare with {second}"),
-            class_="check",
+        tags.div(id="tiles"),
+        check("beside", f"Compare with {second}", state.compare_method),
+        tags.div(id="chart"),
+        tags.p(
+            "Picture: ",
+            tags.button("PNG", id="chart-png", type="button", class_="link", aria_label="Chart as PNG"),
+            " ",
+            tags.button("SVG", id="chart-svg", type="button", class_="link", aria_label="Chart as SVG"),
+            class_="note take",
         ),
-        ui.output_ui("chart"),
         tags.details(
             tags.summary("Figures of the chart"),
-            tags.div(
-                ui.output_ui("figures"), class_="scroll", tabindex="0", role="region", aria_label="Figures of the chart"
-            ),
+            tags.div(id="figures", class_="scroll", tabindex="0", role="region", aria_label="Figures of the chart"),
         ),
-        class_="panel",
+        class_="panel region-panel",
         aria_label="Chosen regions",
     )
 
@@ -145,6 +196,7 @@ def region_panel(table: Table, state: State) -> Tag:
 def page(table: Table, request: Request) -> ui.page_html:
     """Make the whole page for the state in the address."""
     state = parse_query(request.url.query, table)
+    embedded = request.query_params.get("embed") == "1"
     title = str(table.package.get("title") or "Impervious land by region")
     body = [
         tags.a("Skip to the figures", href="#figures", class_="skip"),
@@ -162,17 +214,20 @@ def page(table: Table, request: Request) -> ui.page_html:
             ),
             class_="top",
         ),
+        tags.div(id="notice", class_="notice", role="alert", hidden=True),
         tags.main(
             controls(table, state),
-            tags.div(map_panel(), region_panel(table, state), class_="two"),
+            tags.noscript(
+                tags.p("This page draws its map and charts with a script. Without it, here are the figures."),
+                plain_table(table, replace(state, year_from=None)),
+            ),
+            tags.div(map_panel(state), region_panel(table, state), class_="two"),
             tags.div(
+                tags.section(tags.div(id="ranking"), class_="panel", aria_label="Ranking"),
                 tags.div(
-                    tags.section(ui.output_ui("ranking"), class_="panel", aria_label="Ranking"),
-                    tags.section(ui.output_ui("changes"), class_="panel", aria_label="Land cover changes"),
-                    class_="stack",
-                ),
-                tags.div(
-                    tags.section(tags.h2("Downloads"), ui.output_ui("downloads"), class_="panel"),
+                    tags.section(tags.div(id="spread"), class_="panel", aria_label="Distribution"),
+                    tags.section(tags.div(id="changes"), class_="panel", aria_label="Land cover changes"),
+                    tags.section(tags.h2("Downloads"), ui.output_ui("downloads"), class_="panel no-print"),
                     tags.section(tags.h2("Method and sources"), ui.output_ui("about"), class_="panel"),
                     class_="stack",
                 ),
@@ -182,18 +237,13 @@ def page(table: Table, request: Request) -> ui.page_html:
             ),
         ),
         tags.div(id="tooltip", class_="tooltip", aria_hidden="true", hidden=True),
-        # What no list holds, for www/dashboard.js. These are checked codes and numbers, so no text can end the script.
-        tags.script(
-            json.dumps({"year": state.year, "chosen": state.geos, "order": state.order}),
-            id="state",
-            type="application/json",
-        ),
+        # No text of the table can end the script, because none has a "<".
+        tags.script(json.dumps(facts_json(table, state)).replace("<", "\\u003c"), id="facts", type="application/json"),
     ]
     head: list[TagChild] = [
         tags.meta(name="shiny-dependency-placeholder", content=""),
-        tags.meta(name="table-digest", content=table.digest),
-        tags.script(src="static/dashboard.js", type="module"),
+        tags.script(src="static/main.js", type="module"),
     ]
-    tree = document(title, body, head=head)
+    tree = document(title, body, head=head, class_="embed" if embedded else "")
     text = "<!DOCTYPE html>\n" + tree.render()["html"]
     return ui.page_html(text, deps_replace_pattern=str(head[0]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
+from htmltools import tags
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -17,10 +18,27 @@ from dashboard import exports
 from dashboard.shapes import draw_map
 from dashboard.state import State, parse_query
 from dashboard.table import Table
-from dashboard.views.map import cube_json
+from dashboard.views.elements import document
 from dashboard.views.report import region_report
+from dashboard.views.slices import region_json, slice_json
 
 CSV = "text/csv; charset=utf-8"
+
+
+def not_found(request: Request, text: str = "There is no such page.") -> Response:
+    """Answer 404: as a page where a browser asks, else as text."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return PlainTextResponse(text, 404)
+    base = "../" * (request.url.path.count("/") - 1)
+    body = [
+        tags.main(
+            tags.h1("Not found"),
+            tags.p(text),
+            tags.p(tags.a("To the map and the figures", href=base or "./")),
+            class_="panel",
+        )
+    ]
+    return HTMLResponse("<!DOCTYPE html>\n" + document("Not found", body, base=base).render()["html"], 404)
 
 
 def api_routes(table: Table) -> list[Route]:
@@ -31,33 +49,47 @@ def api_routes(table: Table) -> list[Route]:
         return gzip.compress(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode(), 6, mtime=0)
 
     maps = {level: pack(draw_map(table, level)) for level in table.levels}
-    names = pack([[region.geo, region.name, region.level] for region in table.regions.values()])
+    names = pack([[r.geo, r.name, r.level, r.parent, r.country, r.area_km2] for r in table.regions.values()])
+    package = table.package_text.encode()
 
-    @lru_cache(maxsize=256)
-    def cube_of(state: State) -> bytes:
-        return pack(cube_json(table, state))
+    @lru_cache(maxsize=512)
+    def slice_of(state: State) -> bytes:
+        return pack(slice_json(table, state))
 
-    def answer_packed(request: Request, packed: bytes) -> Response:
-        # The page adds the digest of the table to these addresses, so a cached answer never mixes with a new table.
+    @lru_cache(maxsize=512)
+    def region_of(geo: str, landcover: str, definition: str) -> bytes:
+        return pack(region_json(table, geo, landcover, definition))
+
+    def answer_packed(request: Request, packed: Callable[[], bytes]) -> Response:
+        """Answer with packed JSON; an address that names another table gets 409, so that a page never mixes two tables."""
+        if request.query_params.get("v", table.digest) != table.digest:
+            return PlainTextResponse("The table has changed. Load the page again.", 409)
         headers = {"cache-control": "public, max-age=86400", "vary": "accept-encoding"}
         if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(packed, media_type="application/json", headers={**headers, "content-encoding": "gzip"})
-        return Response(gzip.decompress(packed), media_type="application/json", headers=headers)
+            return Response(packed(), media_type="application/json", headers={**headers, "content-encoding": "gzip"})
+        return Response(gzip.decompress(packed()), media_type="application/json", headers=headers)
 
     def get_map(request: Request) -> Response:
-        level = request.path_params["level"]
-        return (
-            answer_packed(request, maps[level])
-            if level in maps
-            else PlainTextResponse("The table has no regions of this level.", 404)
-        )
+        level = next((level for level in table.levels if str(level) == request.path_params["level"]), None)
+        if level is None:
+            return not_found(request, "The table has no regions of this level.")
+        return answer_packed(request, lambda: maps[level])
 
     def get_names(request: Request) -> Response:
-        return answer_packed(request, names)
+        return answer_packed(request, lambda: names)
 
-    def get_cube(request: Request) -> Response:
+    def get_slice(request: Request) -> Response:
         state = parse_query(request.url.query, table)
-        return answer_packed(request, cube_of(replace(state, year=0, geos=(), order="desc")))
+        # What the figures do not depend on is left out, so that equal answers are made once.
+        bare = State(state.level, state.measure, state.year, state.year_from, (), True, "desc", "value", ())
+        return answer_packed(request, lambda: slice_of(bare))
+
+    def get_figures(request: Request) -> Response:
+        geo = request.path_params["geo"]
+        if geo not in table.regions:
+            return not_found(request, "The table has no such region.")
+        measure = parse_query(request.url.query, table).measure
+        return answer_packed(request, lambda: region_of(geo, measure.landcover, measure.definition))
 
     def attachment(content: bytes | Iterator[bytes], name: str, media_type: str) -> Response:
         kind = Response if isinstance(content, bytes) else StreamingResponse
@@ -81,7 +113,7 @@ def api_routes(table: Table) -> list[Route]:
             )
         if suffix == "parquet":
             return attachment(exports.to_parquet(rows), "impervious_nuts.parquet", "application/vnd.apache.parquet")
-        return PlainTextResponse(f"Unknown format. Use one of {', '.join(exports.FORMATS)}.", 404)
+        return not_found(request, f"Unknown format. Use one of {', '.join(exports.FORMATS)}.")
 
     def get_regions(request: Request) -> Response:
         return attachment(exports.to_csv(table.regions_table), "nuts_regions.csv", CSV)
@@ -90,24 +122,24 @@ def api_routes(table: Table) -> list[Route]:
         return attachment(exports.to_csv(table.transitions), "impervious_nuts_transitions.csv", CSV)
 
     def get_package(request: Request) -> Response:
-        content = json.dumps(table.package, ensure_ascii=False, indent=1).encode()
-        return attachment(content, "datapackage.json", "application/json")
+        return attachment(package, "datapackage.json", "application/json")
 
     def get_region(request: Request) -> Response:
         geo = request.path_params["geo"]
         if geo not in table.regions:
-            return PlainTextResponse("The table has no such region.", 404)
-        state = parse_query(request.url.query, table)
-        state = State(table.regions[geo].level, state.measure, state.year, (geo,), True, state.order)
+            return not_found(request, "The table has no such region.")
+        state = replace(parse_query(request.url.query, table), level=table.regions[geo].level, geos=(geo,))
         return HTMLResponse("<!DOCTYPE html>\n" + region_report(table, state).render()["html"])
 
     def get_health(request: Request) -> Response:
         return PlainTextResponse("ok")
 
     return [
-        Route("/api/v1/map/{level:int}.json", get_map),
+        # A level is text here: a converter to a number would fail on very long ones.
+        Route("/api/v1/map/{level}.json", get_map),
         Route("/api/v1/names.json", get_names),
-        Route("/api/v1/cube.json", get_cube),
+        Route("/api/v1/slice.json", get_slice),
+        Route("/api/v1/region/{geo}.json", get_figures),
         Route("/api/v1/data.{suffix}", get_data),
         Route("/api/v1/regions.csv", get_regions),
         Route("/api/v1/transitions.csv", get_transitions),

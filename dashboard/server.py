@@ -1,77 +1,44 @@
-"""The Shiny server: it reads the state that the browser sends and renders the views."""
+"""The Shiny server: it writes the parts of the page that are text about the chosen measure, and reads the lists of the page.
+
+The browser draws everything that depends on region or time from the routes (routes.py), because it repaints a year in a few
+milliseconds, also without a connection. A message to a session costs about 8 ms of CPU here, so sessions carry only these texts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 
 from htmltools import HTML, TagList
-from shiny import Inputs, Outputs, Session, reactive, render, req
+from shiny import Inputs, Outputs, Session, reactive, render
 
-from dashboard.state import State, parse_query
+from dashboard.state import PARAMETERS, State, parse_query
 from dashboard.table import Table
 from dashboard.views.about import method_and_sources
-from dashboard.views.chart import chart as chart_view
-from dashboard.views.chart import figures_table
 from dashboard.views.downloads import downloads as downloads_view
-from dashboard.views.map import map_summary
-from dashboard.views.ranking import ranking as ranking_view
-from dashboard.views.region import region_summary
-from dashboard.views.transitions import transitions
 
 
 def make_server(table: Table) -> Callable[[Inputs, Outputs, Session], None]:
-    """Return the Shiny server function: it holds the state of one session and renders the views."""
+    """Return the Shiny server function, which renders the views of one session."""
 
-    @lru_cache(maxsize=1024)
-    def rendered(view: Callable[..., TagList], state: State, **options: bool) -> HTML:
+    @lru_cache(maxsize=256)
+    def rendered(view: Callable[..., TagList], state: State) -> HTML:
         # Rendered to text once, for all sessions with the same state. The tags have escaped all text.
-        return HTML(view(table, state, **options).render()["html"])
+        return HTML(view(table, state).render()["html"])
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
-        state: reactive.Value[State] = reactive.Value()
-        without_time: reactive.Value[State] = reactive.Value()  # the same for all years and orders, so less is rendered
-
-        @reactive.effect
-        def _read_query() -> None:
-            new = parse_query(req(input.query()), table)
-            # set() triggers rendering even where the new value equals the old one.
-            with reactive.isolate():
-                for value, content in ((state, new), (without_time, replace(new, year=0, order="desc"))):
-                    if not value.is_set() or value() != content:
-                        value.set(content)
-
-        @render.ui
-        def headline() -> HTML:
-            return rendered(region_summary, state())
-
-        @render.ui
-        def chart() -> HTML:
-            return rendered(chart_view, state(), narrow=bool(input.narrow()))
-
-        @render.ui
-        def figures() -> HTML:
-            return rendered(figures_table, without_time())
-
-        @render.ui
-        def ranking() -> HTML:
-            return rendered(ranking_view, state())
-
-        @render.ui
-        def changes() -> HTML:
-            return rendered(transitions, state())
+        @reactive.calc
+        def state() -> State:
+            lists = {"l": input.level(), **{key: input[column]() for column, key in PARAMETERS.items()}}
+            lists["g"] = input.regions()
+            return parse_query("&".join(f"{key}={value}" for key, value in lists.items()), table)
 
         @render.ui
         def downloads() -> HTML:
-            return rendered(downloads_view, without_time())
+            return rendered(downloads_view, state())
 
         @render.ui
         def about() -> HTML:
-            return rendered(method_and_sources, without_time())
-
-        @render.ui
-        def summary() -> HTML:
-            return rendered(map_summary, state())
+            return rendered(method_and_sources, state())
 
     return server

@@ -134,23 +134,52 @@ def _frame(
     return Frame(west, north, scale, left, top)
 
 
-def draw_map(table: Table, level: int) -> dict[str, Any]:
-    """Draw the regions of a level.
+SPECKS = 0.004
+"""Share of the area that may lie outside the frame: islands far away would make the map small."""
 
-    Regions outside the European frame are drawn in insets, one for all codes with the same first four letters, unless the whole
-    table is outside.
-    Returns: {"width", "height", "regions": [{"geo", "name", "d", "x", "y"}], "insets": [{"x", "y", "w", "h"}]}
+
+def _main_box(parts: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Return west, south, east, north of the parts without the specks that are farthest from the middle."""
+    bounds = np.array([_bounds([part]) for part in parts])
+    areas = np.array([abs(_area(part[0])) for part in parts])
+    middles = (bounds[:, :2] + bounds[:, 2:]) / 2
+    centre = (middles * areas[:, None]).sum(axis=0) / max(areas.sum(), 1)
+    order = np.argsort(np.hypot(*(middles - centre).T))
+    within = np.cumsum(areas[order]) <= areas.sum() * (1 - SPECKS)
+    # The part that crosses the limit belongs to the frame too.
+    kept = order[: int(within.sum()) + 1]
+    return np.array([*bounds[kept, :2].min(axis=0), *bounds[kept, 2:].max(axis=0)])
+
+
+def _overlaps(part: Sequence[np.ndarray], box: np.ndarray) -> bool:
+    west, south, east, north = _bounds([part])
+    return bool(west < box[2] and east > box[0] and south < box[3] and north > box[1])
+
+
+def _inset_name(table: Table, geos: Sequence[str]) -> str:
+    """Name an inset after its only region, else after the region that holds all of them."""
+    if len(geos) == 1:
+        return table.regions[geos[0]].name
+    parent = table.regions.get(table.regions[geos[0]].parent)
+    return parent.name if parent else table.regions[geos[0]].name
+
+
+def draw_map(table: Table, level: int) -> dict[str, Any]:
+    """Draw the regions of a level, and the borders of the countries where these are another level.
+
+    Regions outside the frame are drawn in insets, one for all codes with the same first four letters.
+    Returns: {"width", "height", "regions": [{"geo", "d", "x", "y"}], "borders": [d], "insets": [{"x", "y", "w", "h", "name"}]}
     """
     everything = {geo: polygons(geometry) for geo, geometry in table.outlines.items()}
     here = {geo: parts for geo, parts in everything.items() if table.regions[geo].level == level}
-    main: Mapping[str, list] = {geo: [p for p in parts if _within_europe(p)] for geo, parts in everything.items()}
+    main: Mapping[str, list] = {geo: [p for p in parts if _within_europe(p)] for geo, parts in here.items()}
     if not any(main.values()):
-        main = everything
-    # The frame holds all levels, so that the map does not move when the level changes.
-    bounds = [_bounds(parts) for parts in main.values() if parts]
-    box = np.array([*np.min(bounds, axis=0)[:2], *np.max(bounds, axis=0)[2:]])
+        main = here
+    whole = [part for parts in main.values() for part in parts]
+    box = _main_box(whole) if whole else np.array([0.0, 0.0, 1.0, 1.0])
+    main = {geo: [p for p in parts if _overlaps(p, box)] for geo, parts in main.items()}
     ratio = (box[3] - box[1]) / max(box[2] - box[0], 1)
-    height = int(np.clip(WIDTH * ratio, WIDTH * 0.5, WIDTH * 1.1))
+    height = int(np.clip(WIDTH * ratio, WIDTH * 0.3, WIDTH * 1.3))
     frame = _frame(box, WIDTH, height)
     groups: dict[str, dict[str, list]] = {}
     drawn = {}
@@ -159,22 +188,27 @@ def draw_map(table: Table, level: int) -> dict[str, Any]:
             drawn[geo] = draw_region(main[geo], frame)
         else:
             groups.setdefault(geo[:4], {})[geo] = parts
+    top = table.levels[0]
+    borders = []
+    if level != top:
+        for geo, parts in everything.items():
+            inside = [part for part in parts if _overlaps(part, box)]
+            if table.regions[geo].level == top and inside:
+                borders.append(draw_region(inside, frame)[0])
     insets = []
     across = WIDTH // (_INSET + 10)
     for i, group in enumerate(groups.values()):
         x, y = (i % across) * (_INSET + 10), height + 10 + (i // across) * (_INSET + 10)
         bounds = [_bounds(parts) for parts in group.values()]
-        box = np.array([*np.min(bounds, axis=0)[:2], *np.max(bounds, axis=0)[2:]])
-        inset = _frame(box, _INSET, _INSET, x, y, 0.08)
-        insets.append({"x": x, "y": y, "w": _INSET, "h": _INSET})
+        outer = np.array([*np.min(bounds, axis=0)[:2], *np.max(bounds, axis=0)[2:]])
+        inset = _frame(outer, _INSET, _INSET - 30, x, y + 30, 0.08)
+        insets.append({"x": x, "y": y, "w": _INSET, "h": _INSET, "name": _inset_name(table, list(group))})
         drawn.update({geo: draw_region(parts, inset) for geo, parts in group.items()})
     rows = -(-len(groups) // across)
     return {
         "width": WIDTH,
         "height": height + rows * (_INSET + 10) + (10 if rows else 0),
-        "regions": [
-            {"geo": geo, "name": table.regions[geo].name, "d": d, "x": x, "y": y}
-            for geo, (d, (x, y)) in sorted(drawn.items())
-        ],
+        "regions": [{"geo": geo, "d": d, "x": x, "y": y} for geo, (d, (x, y)) in sorted(drawn.items())],
+        "borders": borders,
         "insets": insets,
     }

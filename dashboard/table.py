@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dashboard.columns import codes_of, rows_in, select_rows
+from dashboard.columns import codes_of, rows_in, select_rows, values_of
 from dashboard.schema import Method, methods_by_rank
 
 HALF = 0.5
@@ -44,8 +44,13 @@ class Measure:
 
     @property
     def is_area(self) -> bool:
-        """Tell whether the unit is km², not per cent."""
-        return self.unit == "KM2"
+        """Tell whether the unit is an area, not a share."""
+        return self.unit in ("KM2", "HA")
+
+    @property
+    def stored(self) -> Measure:
+        """The measure that the table has and this one is computed from."""
+        return replace(self, unit="KM2") if self.unit in DERIVED_UNITS else self
 
 
 MEASURE_COLUMNS = tuple(column.name for column in fields(Measure))
@@ -84,6 +89,8 @@ class Region:
     parent: str
     name: str
     area_km2: float
+    country: str
+    """Code of the country; empty for codes that are not NUTS."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +106,11 @@ class Cell:
     """Share of the region's cells that were seen, 0-1; None where the table has no row."""
     flags: str
     """Letters of the flag list."""
+    reason: str
+    """Code of MISSING_REASON; empty where there is a value or no row."""
 
 
-NO_CELL = Cell(None, None, None, None, "")
+NO_CELL = Cell(None, None, None, None, "", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +118,7 @@ class Cube:
     """All regions of one level and all periods of one measure.
 
     value, low, high, coverage : array (region, period), float64, NaN = empty
-    flags : array (region, period), object (str)
+    flags, reasons : array (region, period), object (str)
     """
 
     measure: Measure
@@ -121,11 +130,7 @@ class Cube:
     high: np.ndarray
     coverage: np.ndarray
     flags: np.ndarray
-
-    @property
-    def has_intervals(self) -> bool:
-        """Tell whether any figure has a 95 % interval."""
-        return bool(np.isfinite(self.low).any())
+    reasons: np.ndarray
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -140,11 +145,26 @@ class Cube:
         numbers = [
             float(a[at]) if np.isfinite(a[at]) else None for a in (self.value, self.low, self.high, self.coverage)
         ]
-        return Cell(*numbers, self.flags[at])
+        return Cell(*numbers, self.flags[at], self.reasons[at])
 
-    def nearest(self, year: int) -> Period | None:
-        """Return the period of `year`, else the nearest one; None where the cube is empty."""
-        return min(self.periods, key=lambda p: (abs(p.year - year), -p.year), default=None)
+    @cached_property
+    def steps(self) -> tuple[Period, ...]:
+        """The shortest period to each year; together they are the series, since they do not overlap."""
+        shortest: dict[int, Period] = {}
+        for period in self.periods:
+            if period.year not in shortest or period.year_from > shortest[period.year].year_from:
+                shortest[period.year] = period
+        return tuple(shortest[year] for year in sorted(shortest))
+
+    def nearest(self, year: int, year_from: int | None = None) -> Period | None:
+        """Return the period from `year_from` to `year` if there is one, else the shortest one to the nearest year."""
+        if year_from is not None and Period(year, year_from) in self.periods:
+            return Period(year, year_from)
+        return min(self.steps, key=lambda p: (abs(p.year - year), -p.year), default=None)
+
+
+DERIVED_UNITS = {"HA": 100.0, "PA": 100.0}
+"""Units computed from square kilometres -> factor; that of PA, per cent of the region's area, is divided by the area."""
 
 
 @dataclass(eq=False)
@@ -156,6 +176,10 @@ class Table:
     """All rows of impervious_nuts; text columns are dictionary-encoded, which saves memory where there are many rows."""
     transitions: pa.Table
     """All rows of impervious_nuts_transitions, encoded in the same way; sorted by region."""
+    indicators: pa.Table | None
+    """All rows of impervious_indicators, None where the folder has none."""
+    revisions: pa.Table | None
+    """All rows of impervious_revisions, None where the folder has none."""
     regions_table: pa.Table
     """All rows of nuts_regions."""
     regions: Mapping[str, Region]
@@ -164,6 +188,8 @@ class Table:
     """GeoJSON geometry by code, EPSG:3035, metres."""
     package: Mapping[str, Any]
     """datapackage.json."""
+    package_text: str
+    """datapackage.json as the downloads give it."""
     digest: str
     """Sha256 over the files, first 12 hexadecimal digits; addresses hold it, so that no cache mixes two tables."""
     vintage: str
@@ -188,10 +214,10 @@ class Table:
     @cached_property
     def _codes(self) -> dict[str, tuple[str, ...]]:
         present = {column: {getattr(measure, column) for measure in self._slices} for column in MEASURE_COLUMNS}
-        return {
-            column: tuple(code for code in self.schema["codes"][column] if code in present[column])
-            for column in present
-        }
+        if "KM2" in present["unit"]:
+            present["unit"] |= set(DERIVED_UNITS)
+        known = {**self.schema["codes"], "unit": ("KM2", "HA", "PC", "PA", "M2_HAB")}
+        return {column: tuple(code for code in known[column] if code in present[column]) for column in present}
 
     def codes(self, column: str) -> tuple[str, ...]:
         """Return the codes of a measure column that occur in the table, in the order of the schema."""
@@ -245,8 +271,10 @@ class Table:
         return float(known[finest].mean())
 
     def has(self, measure: Measure) -> bool:
-        """Tell whether the table has rows of a measure."""
-        return measure in self._slices
+        """Tell whether the table has rows of a measure, or of the one that it is computed from."""
+        if measure.is_stock and measure.unit == "PA":
+            return False  # the unit PC of a stock is the same
+        return measure.stored in self._slices
 
     @property
     def seen_method(self) -> Method | None:
@@ -267,10 +295,11 @@ class Table:
 
         Then the figures of a measure are one slice, and so are the transitions of a region.
         """
-        columns = {name: codes_of(self.facts[name]) for name in ("geo", "OBS_FLAG", *MEASURE_COLUMNS)}
-        shown = rows_in(self.facts["nuts_version"], [self.nuts_version])
-        shown &= rows_in(self.facts["vintage"], [self.vintage])
-        key = np.zeros(len(self.facts), dtype=np.int64)
+        facts = self._with_indicators()
+        columns = {name: codes_of(facts[name]) for name in ("geo", "OBS_FLAG", "MISSING_REASON", *MEASURE_COLUMNS)}
+        shown = rows_in(facts["nuts_version"], [self.nuts_version])
+        shown &= rows_in(facts["vintage"], [self.vintage])
+        key = np.zeros(len(facts), dtype=np.int64)
         for name in MEASURE_COLUMNS:
             codes, values = columns[name]
             key = key * len(values) + codes
@@ -280,13 +309,14 @@ class Table:
         geo_at = {geo: i for i, geo in enumerate(self.regions)}
         codes, values = columns["geo"]
         self._columns["geo"] = np.array([geo_at.get(value, -1) for value in values], dtype=np.int32)[codes[order]]
-        codes, values = columns["OBS_FLAG"]
-        self._columns["flags"] = np.array([value or "" for value in values], dtype=object)[codes[order]]
+        for name, column in (("flags", "OBS_FLAG"), ("reasons", "MISSING_REASON")):
+            codes, values = columns[column]
+            self._columns[name] = np.array([*(value or "" for value in values), ""], dtype=object)[codes[order]]
         for name, column, dtype in (
             ("year", "TIME_PERIOD", np.int32), ("year_from", "time_from", np.int32), ("value", "OBS_VALUE", np.float64),
             ("low", "OBS_LCI95", np.float64), ("high", "OBS_UCI95", np.float64), ("coverage", "COVERAGE", np.float64),
         ):  # fmt: skip
-            self._columns[name] = self.facts[column].to_numpy()[order].astype(dtype)
+            self._columns[name] = facts[column].to_numpy()[order].astype(dtype)
         found, first = np.unique(key[order], return_index=True)
         for one, start, end in zip(found.tolist(), first.tolist(), [*first.tolist(), len(order)][1:], strict=True):
             names = []
@@ -303,24 +333,33 @@ class Table:
             values[c]: (f, n) for c, f, n in zip(found.tolist(), first.tolist(), count.tolist(), strict=True)
         }
 
-    def cube(self, measure: Measure, level: int) -> Cube:
-        """Return the cube of a measure and level; it has no periods where the table has no such figures.
+    def _with_indicators(self) -> pa.Table:
+        """Return the figures and, as stocks of impervious land in another unit, those per inhabitant."""
+        names = [*MEASURE_COLUMNS, "geo", "nuts_version", "vintage", "time_from", "TIME_PERIOD", "OBS_VALUE", "OBS_LCI95",
+                 "OBS_UCI95", "COVERAGE", "OBS_FLAG", "MISSING_REASON"]  # fmt: skip
+        facts = self.facts.select(names)
+        if self.indicators is None:
+            return facts
+        heads = select_rows(self.indicators, {"indicator": ["IMP_HAB"]})
+        for name, code in (("lc_flow", "STK"), ("landcover", "IMP")):
+            heads = heads.append_column(name, pa.array([code] * len(heads), pa.string()).dictionary_encode())
+        return pa.concat_tables([facts, heads.select(names).cast(facts.schema)])
 
-        Where several flows end in the same year, the cube has the shortest one, so that the flows of a series do not overlap.
-        """
+    def cube(self, measure: Measure, level: int) -> Cube:
+        """Return the cube of a measure and level; it has no periods where the table has no such figures."""
         key = measure, level
         if key not in self._cubes:
             self._cubes[key] = self._make_cube(measure, level)
         return self._cubes[key]
 
     def _make_cube(self, measure: Measure, level: int) -> Cube:
+        if measure.unit in DERIVED_UNITS:
+            return self._derive_cube(measure, level)
         geos = tuple(region.geo for region in self.regions.values() if region.level == level)
         rows = self._slices.get(measure, slice(0, 0))
         part = {name: column[rows] for name, column in self._columns.items()}
-        start: dict[int, int] = {}
-        for year, year_from in set(zip(part["year"].tolist(), part["year_from"].tolist(), strict=True)):
-            start[year] = max(start.get(year, year_from), year_from)
-        periods = tuple(Period(year, start[year]) for year in sorted(start))
+        pairs = set(zip(part["year"].tolist(), part["year_from"].tolist(), strict=True))
+        periods = tuple(Period(*pair) for pair in sorted(pairs))
         row_of = np.full(len(self.regions), -1)
         at = {geo: i for i, geo in enumerate(self.regions)}
         row_of[[at[geo] for geo in geos]] = np.arange(len(geos))
@@ -339,32 +378,25 @@ class Table:
             return array
 
         numbers = [dense(name, np.nan, np.float64) for name in ("value", "low", "high", "coverage")]
-        return Cube(measure, level, geos, periods, *numbers, dense("flags", "", object))
+        return Cube(measure, level, geos, periods, *numbers, dense("flags", "", object), dense("reasons", "", object))
 
-    def transitions_of(
-        self, geo: str, definition: str, method: str, unit: str, period: Period
-    ) -> dict[tuple[str, str], Cell]:
-        """Return the transitions in a region as {(cover before, cover after): figure}; empty where the table has none."""
+    def _derive_cube(self, measure: Measure, level: int) -> Cube:
+        stored = self.cube(measure.stored, level)
+        factor = np.full((len(stored.geos), 1), DERIVED_UNITS[measure.unit])
+        if measure.unit == "PA":
+            factor[:, 0] /= [self.regions[geo].area_km2 or np.nan for geo in stored.geos]
+        return replace(
+            stored, measure=measure, value=stored.value * factor, low=stored.low * factor, high=stored.high * factor
+        )
+
+    def transitions_of(self, geo: str, definition: str, method: str) -> list[tuple[str, str, int, int, float | None]]:
+        """Return the transitions in a region: cover before, cover after, earlier year, later year, km2."""
         wanted = {
-            "definition": definition, "method": method, "unit": unit, "nuts_version": self.nuts_version,
-            "vintage": self.vintage, "time_from": period.year_from, "TIME_PERIOD": period.year,
+            "definition": definition, "method": method, "unit": "KM2", "nuts_version": self.nuts_version,
+            "vintage": self.vintage,
         }  # fmt: skip
         rows = select_rows(
             self.transitions.slice(*self._transition_slices.get(geo, (0, 0))), {k: [v] for k, v in wanted.items()}
-        ).to_pylist()
-        return {
-            (row["landcover_from"], row["landcover_to"]): Cell(
-                row["OBS_VALUE"], None, None, row["COVERAGE"], row["OBS_FLAG"] or ""
-            )
-            for row in rows
-        }
-
-
-@lru_cache(maxsize=64)
-def cells_of(cube: Cube, period: Period) -> dict[str, Cell]:
-    """Return all figures of a period by region."""
-    at = cube.periods.index(period)
-    columns = [
-        [None if v != v else v for v in a[:, at].tolist()] for a in (cube.value, cube.low, cube.high, cube.coverage)
-    ]
-    return {geo: Cell(*cell) for geo, *cell in zip(cube.geos, *columns, cube.flags[:, at].tolist(), strict=True)}
+        )
+        names = ("landcover_from", "landcover_to", "time_from", "TIME_PERIOD", "OBS_VALUE")
+        return list(zip(*(values_of(rows[name]) for name in names), strict=True))

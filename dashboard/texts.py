@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from math import floor, log10
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dashboard.choices import FLOWS, UNITS, cover_name
 from dashboard.schema import Method
-from dashboard.table import Cell, Cube, Measure, Table
-
-PROVISIONAL, IMPOSSIBLE = "p", "m"
-"""Flags of the schema that the page shows in a special way."""
+from dashboard.table import Measure, Table
 
 LEVEL_NAMES = {
     0: "NUTS 0: countries",
@@ -50,30 +46,24 @@ def title(table: Table, measure: Measure) -> str:
 
 def unit_phrase(measure: Measure) -> str:
     """Return the unit in full, with what a per cent refers to."""
-    if measure.is_area:
-        return "km²"
-    return "% of the area" if measure.is_stock else "% of the stock at the start"
+    if measure.unit == "PC":
+        return "% of the area" if measure.is_stock else "% of the stock at the start"
+    return UNITS[measure.unit].label
 
 
 def unit_explained(table: Table, measure: Measure) -> str:
     """Explain the unit in a sentence."""
     if measure.is_area:
-        return "Square kilometres on an equal-area grid. Large regions tend to have large circles; use % to compare regions."
+        return "Areas on an equal-area grid. Large regions tend to have large circles; use % to compare regions."
+    if measure.unit == "M2_HAB":
+        return "Square metres of impervious land for each inhabitant. The population is taken as exact."
+    if measure.unit == "PA":
+        return "Per cent of the area of the region's outline, lakes and sea within it included."
     if measure.is_stock:
         only_seen = table.known_methods[measure.method].ground == "seen"
         area = "the cells that were seen" if only_seen else "the region's area"
         return f"Per cent of {area}."
     return f"Per cent of the {cover_name(table, measure.landcover).lower()} of the earlier year."
-
-
-def choose_decimals(cubes: Iterable[Cube]) -> int:
-    """Choose the number of decimals, 0-4, that shows two or three significant digits of the median size of all values."""
-    values = np.concatenate([cube.value.ravel() for cube in cubes])
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    if not sizes.size:
-        return 1
-    middle = float(np.median(sizes))
-    return int(np.clip((2 if middle >= 1 else 1) - floor(log10(middle)), 0, 4))
 
 
 def number(value: float | None, decimals: int, *, signed: bool = False) -> str:
@@ -90,19 +80,6 @@ def number(value: float | None, decimals: int, *, signed: bool = False) -> str:
     return sign + text
 
 
-def with_unit(value: float | None, decimals: int, measure: Measure) -> str:
-    """Write a number with its unit."""
-    text = number(value, decimals, signed=measure.is_net)
-    return text if text == "–" else f"{text} {UNITS[measure.unit].label}"
-
-
-def interval(cell: Cell, decimals: int) -> str:
-    """Write a 95 % interval; empty where there is none."""
-    if cell.low is None or cell.high is None:
-        return ""
-    return f"{number(cell.low, decimals)} to {number(cell.high, decimals)}"
-
-
 def flag_words(flags: str, schema: Mapping[str, Any]) -> str:
     """Return what the flags mean, in short.
 
@@ -113,19 +90,6 @@ def flag_words(flags: str, schema: Mapping[str, Any]) -> str:
     return ", ".join(meanings[flag].split(":")[0].lower() for flag in flags if flag in meanings)
 
 
-def reliability(cell: Cell, coverage_min: float) -> str:
-    """Return "missing", "low" (too little of the region was seen) or "good"."""
-    if cell.value is None:
-        return "missing"
-    return "low" if cell.coverage is not None and cell.coverage < coverage_min else "good"
-
-
-def missing_reason(cell: Cell, coverage_min: float) -> str:
-    """Say why a figure has no value."""
-    if cell.coverage is None:
-        return "not in the table"
-    if IMPOSSIBLE in cell.flags:
-        return "not defined, the stock at the start is 0"
-    if cell.coverage < coverage_min:
-        return "too little of the region was seen"
-    return "no figure"
+def flag_facts(schema: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return for each flag its short name and its meaning."""
+    return {flag: [flag_words(flag, schema), text] for flag, text in schema["codes"]["OBS_FLAG"].items()}

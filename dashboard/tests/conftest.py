@@ -2,9 +2,11 @@
 
 folder, plain_folder    table folders with and without intervals (this one also without net change of green land); not to be written to
 table, plain_table      the same, read
+large_folder            one of five countries, 120 small regions, 2017 and 2018; large_table the same, read
 own_folder              a small one, 2017 to 2019, that a test may change
 server, plain_server    addresses of `python -m dashboard` on these folders
-site                    page opened by a test: site(query) -> page; at the end, no other server was contacted and the page had no error
+site                    page opened by a test: site(query) -> page, when it has drawn everything; at the end, no other server was contacted
+                        and the page had no error
 """
 
 import itertools
@@ -18,12 +20,12 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard.data import read_table
-from dashboard.tests.make_table import make_table
+from dashboard.tests.make_table import COUNTRIES, make_table
 
 TOP = Path(__file__).parents[2]
 
 # Long, because the machine may be busy.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=8_000)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +46,16 @@ def table(folder):
 @pytest.fixture(scope="session")
 def plain_table(plain_folder):
     return read_table(plain_folder)
+
+
+@pytest.fixture(scope="session")
+def large_folder(tmp_path_factory):
+    return make_table(tmp_path_factory.mktemp("large") / "five", countries=tuple(COUNTRIES), years=(2017, 2018))
+
+
+@pytest.fixture(scope="session")
+def large_table(large_folder):
+    return read_table(large_folder)
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +100,14 @@ def server(folder):
 
 
 @pytest.fixture(scope="session")
+def large_server(large_folder):
+    process, address = start(large_folder)
+    yield address
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture(scope="session")
 def plain_server(plain_folder):
     process, address = start(plain_folder)
     yield address
@@ -112,22 +132,34 @@ def browser_context_args(browser_context_args):
     return {**browser_context_args, "viewport": {"width": 1366, "height": 768}}
 
 
-@pytest.fixture
-def site(page, server):
-    """Open the dashboard; at the end, no other server was contacted and the page had no error."""
-    asked, wrong = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("websocket", lambda socket: asked.append(socket.url.replace("ws:", "http:")))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+@pytest.fixture(scope="module")
+def tab(browser, browser_context_args):
+    """One page for the tests of a module: opening a browser context takes longer than most tests."""
+    context = browser.new_context(**browser_context_args)
+    page = context.new_page()
+    page.asked, page.wrong = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("websocket", lambda socket: page.asked.append(socket.url.replace("ws:", "http:")))
+    page.on("pageerror", lambda error: page.wrong.append(str(error)))
+    page.on("console", lambda text: page.wrong.append(text.text) if text.type in ("error", "warning") else None)
+    yield page
+    context.close()
 
-    def open_site(query="", address=server, width=1366):
-        if width != 1366:
-            page.set_viewport_size({"width": width, "height": 844})
-        page.goto(address + query)
-        return page
+
+@pytest.fixture
+def site(tab, server):
+    """Open the dashboard; at the end, no other server was contacted and the page had no error."""
+    tab.asked.clear()
+    tab.wrong.clear()
+
+    def open_site(query="", address=server, width=1366, scheme="light"):
+        tab.set_viewport_size({"width": width, "height": 844 if width < 1000 else 768})
+        tab.emulate_media(color_scheme=scheme, media="screen")
+        tab.goto(address + query)
+        expect(tab.locator("body[data-ready]")).to_have_count(1)
+        return tab
 
     yield open_site
-    outside = [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
-    assert asked and not outside
-    assert not wrong
+    outside = [url for url in tab.asked if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert tab.asked and not outside
+    assert not tab.wrong

@@ -1,8 +1,9 @@
-"""Make a table folder of a country that does not exist, in the contract's form; seeded, so the same every time.
+"""Make a table folder of countries that do not exist, in the contract's form; seeded, so the same every time.
 
-Country XA is a warped chequerboard of 4 x 6 small regions (NUTS 3, XA111...), 12 of NUTS 2, 4 of NUTS 1. Years 2017-2023, both
-definitions, methods `mapped_raw` and `mapped_consistent`, and on request `estimated` with intervals. It has the cases that a
-dashboard must handle: a region of which too little was seen, one without figures, flags, names that look like HTML or a formula.
+A country is a warped chequerboard of 4 x 6 small regions (NUTS 3, XA111...), 16 of NUTS 2, 4 of NUTS 1. Years 2017-2023, flows of one
+year, of three years and of the whole time, both definitions, methods `mapped_raw` and `mapped_consistent`, and on request `estimated`
+with intervals. It has the cases that a dashboard must handle: regions of which too little was seen, without figures, without a sample,
+with a net change that may be 0, flags, names that look like HTML or a formula.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,14 @@ NAMES = (
 )  # fmt: skip
 
 
-def codes() -> dict[tuple[int, int], str]:
-    """Give each square (row, col) of the 4 x 6 board its NUTS 3 code."""
+COUNTRIES = {"XA": "Avaria", "XB": "Bresland", "XC": "Corvany", "XD": "Dornmark", "XE": "Elmaria"}
+"""Code -> name; each is a board of 4 x 6, and the boards lie three in a row."""
+
+
+def codes(country: str = "XA") -> dict[tuple[int, int], str]:
+    """Give each square (row, col) of a country's 4 x 6 board its NUTS 3 code."""
     return {
-        (r, c): f"XA{1 + (r // 2) * 2 + c // 3}{1 + (r % 2) * 2 // 2 + (c % 3 == 2) * 2}{1 + (c % 3 == 1)}"
+        (r, c): f"{country}{1 + (r // 2) * 2 + c // 3}{1 + (r % 2) * 2 // 2 + (c % 3 == 2) * 2}{1 + (c % 3 == 1)}"
         for r in range(4)
         for c in range(6)
     }
@@ -70,32 +76,38 @@ def dissolve(rings: list[list[list[float]]]) -> list[list[list[list[float]]]]:
     return whole
 
 
-def make_regions() -> list[dict[str, Any]]:
+def make_regions(countries: Sequence[str] = ("XA",)) -> list[dict[str, Any]]:
     """Return the rows of nuts_regions, finest level last."""
-    fine = sorted(codes().values())
-    named = dict(zip(fine, NAMES, strict=True))
-    named[fine[4]], named[fine[7]] = HOSTILE, FORMULA
-    geos = sorted({geo[:n] for geo in fine for n in (2, 3, 4, 5)}, key=lambda g: (len(g), g))
-    names = {
-        "XA": "Avaria",
-        "XA1": "North-West Avaria",
-        "XA2": "North-East Avaria",
-        "XA3": "South-West Avaria",
-        "XA4": "South-East Avaria",
-    }
-    return [
-        {
-            "geo": geo, "nuts_version": "2024", "level": len(geo) - 2, "parent": geo[:-1] if len(geo) > 2 else "", "cntr": "XA",
-            "name": named.get(geo) or names.get(geo) or f"Province {geo[2:]}",
-            "area_km2": 576.0 * sum(one.startswith(geo) for one in fine),
-        }
-        for geo in geos
-    ]  # fmt: skip
+    rows = []
+    for number, country in enumerate(countries):
+        fine = sorted(codes(country).values())
+        shift = 7 * number % len(NAMES)
+        named = dict(zip(fine, [*NAMES[shift:], *NAMES[:shift]], strict=True))
+        if number == 0:
+            named[fine[4]], named[fine[7]] = HOSTILE, FORMULA
+        named[country] = COUNTRIES[country]
+        for part, side in enumerate(("North-West", "North-East", "South-West", "South-East")):
+            named[f"{country}{part + 1}"] = f"{side} {COUNTRIES[country]}"
+        geos = {geo[:n] for geo in fine for n in (2, 3, 4, 5)}
+        rows += [
+            {
+                "geo": geo, "nuts_version": "2024", "level": len(geo) - 2, "parent": geo[:-1] if len(geo) > 2 else "",
+                "cntr": country, "name": named.get(geo) or f"Province {geo[2:]}",
+                "area_km2": 576.0 * sum(one.startswith(geo) for one in fine),
+            }
+            for geo in geos
+        ]  # fmt: skip
+    return sorted(rows, key=lambda row: (row["level"], row["geo"]))
 
 
 def make_outlines(regions: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the outlines; a larger region is the multipolygon of its squares."""
-    at = {geo: square(r, c) for (r, c), geo in codes().items()}
+    countries = [region["geo"] for region in regions if region["level"] == 0]
+    at = {
+        geo: square(r - 4 * (number // 3), c + 6 * (number % 3))
+        for number, country in enumerate(countries)
+        for (r, c), geo in codes(country).items()
+    }
     features = [
         {
             "type": "Feature",
@@ -114,94 +126,106 @@ def make_outlines(regions: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def make_rows(regions: list[dict[str, Any]], *, intervals: bool, years: tuple[int, ...] = YEARS) -> tuple[list, list]:
-    """Return the rows of the two tables of figures.
+MOVES = (("GRN", "IMP"), ("OTH", "IMP"), ("IMP", "GRN"), ("GRN", "OTH"))
+COVERS = ("IMP", "GRN", "OTH")
 
-    Areas of the finest level are drawn, those above are their sums, so children sum to parents.
+
+def spans(years: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return the flows of a table: neighbouring years, three years, the whole time."""
+    pairs = {(a, b) for a, b in itertools.combinations(years, 2) if b - a in (1, 3)}
+    return sorted(pairs | ({(years[0], years[-1])} if len(years) > 1 else set()))
+
+
+def make_rows(
+    regions: list[dict[str, Any]], *, intervals: bool, years: tuple[int, ...] = YEARS
+) -> tuple[list, list, list]:
+    """Return the rows of the two tables of figures and of the indicators.
+
+    The transitions of the finest level are drawn; gains, losses, net changes, stocks and the regions above are sums of them.
     """
     rng = np.random.default_rng(2017)
     fine = [region["geo"] for region in regions if region["level"] == 3]
     share = np.clip(rng.gamma(2.2, 0.035, len(fine)), 0.01, 0.4)
-    growth = rng.gamma(2, 0.0045, (len(fine), len(years))) * 576 * share[:, None]
-    undone = growth * rng.uniform(0.02, 0.5, growth.shape)
+    size = 576.0
+    growth = rng.gamma(2, 0.006, (len(fine), len(years))) * size * share[:, None]
+    undone = growth * rng.uniform(0.02, 0.9, growth.shape)
     undone[3] = growth[3] * 1.8  # a region where sealed land shrinks
-    stock0 = share * 576
+    moved = np.stack([growth * 0.93, growth * 0.07, undone, growth * 0.2], axis=-1)  # region, year, MOVES
     seen = rng.uniform(0.86, 1, growth.shape)
-    seen[9, 3:5] = 0.31  # too little was seen in two years
-    absent = fine[14]  # in the regions table, never in the figures
-    methods = ["mapped_raw", "mapped_consistent"] + (["estimated"] if intervals else [])
-    rows: list[dict[str, Any]] = []
+    seen[9::24, 3:5] = 0.31  # too little was seen in two years
+    absent = {fine[14]}  # in the regions table, never in the figures
+    unsampled = set(fine[5::8])
+    accuracy = dict(zip(fine, rng.uniform(0.15, 0.9, len(fine)), strict=True))
+    figures: list[dict[str, Any]] = []
     moves: list[dict[str, Any]] = []
-    for region in regions:
+    heads: list[dict[str, Any]] = []
+    methods = ["mapped_raw", "mapped_consistent"] + (["estimated"] if intervals else [])
+    for region, (definition, part), method in itertools.product(
+        regions, (("artificial", 0.82), ("artificial_natural", 1.0)), methods
+    ):
         geo = region["geo"]
-        if geo == absent:
+        if geo in absent:
             continue
         members = [i for i, one in enumerate(fine) if one.startswith(geo)]
-        for definition, part in (("artificial", 0.82), ("artificial_natural", 1.0)):
-            for method in methods:
-                noise = 3.4 if method == "mapped_raw" else 1.0
-                gain = {
-                    "IMP": growth[members].sum(axis=0) * part * noise,
-                    "GRN": undone[members].sum(axis=0) * part * noise * 0.9,
-                }
-                loss = {
-                    "IMP": undone[members].sum(axis=0) * part * noise,
-                    "GRN": growth[members].sum(axis=0) * part * noise * 0.93,
-                }
-                start = {"IMP": stock0[members].sum() * part, "GRN": region["area_km2"] * 0.92 - stock0[members].sum()}
-                gain["OTH"], loss["OTH"] = loss["IMP"] + loss["GRN"] - gain["GRN"] - gain["IMP"], np.zeros(len(years))
-                start["OTH"] = region["area_km2"] - start["IMP"] - start["GRN"]
-                cover_seen = seen[members].mean(axis=0)
-                for landcover in ("IMP", "GRN", "OTH"):
-                    net = gain[landcover] - loss[landcover]
-                    stock = start[landcover] + np.concatenate([[0], np.cumsum(net[1:])])
-                    for y, year in enumerate(years):
-                        figures = {"STK": (stock[y], region["area_km2"], year)}
-                        if y:
-                            before = years[y - 1]
-                            for flow, value in (
-                                ("GAIN", gain[landcover][y]),
-                                ("LOSS", loss[landcover][y]),
-                                ("NET", net[y]),
-                            ):
-                                figures[flow] = (value, stock[y - 1], before)
-                        for flow, (value, whole, year_from) in figures.items():
-                            coverage = float(cover_seen[y] if flow == "STK" else min(cover_seen[y], cover_seen[y - 1]))
-                            flags = "p" if year in (years[0], years[-1]) else ""
-                            flags += "u" if method != "estimated" or coverage < SCHEMA["coverage_min"] else ""
-                            for unit, factor in (("KM2", 1.0), ("PC", 100 / whole if whole else float("nan"))):
-                                shown = float(value * factor)
-                                if coverage < SCHEMA["coverage_min"] and method != "mapped_raw":
-                                    shown = float("nan")
-                                spread = abs(shown) * (0.03 if flow == "STK" else 0.3) + 0.01 * abs(factor)
-                                with_interval = method == "estimated" and np.isfinite(shown) and region["level"] < 3
-                                rows.append({
-                                    "freq": "A", "lc_flow": flow, "landcover": landcover, "definition": definition,
-                                    "method": method, "unit": unit, "geo": geo, "nuts_version": "2024", "time_from": year_from,
-                                    "TIME_PERIOD": year, "vintage": VINTAGE, "OBS_VALUE": shown if np.isfinite(shown) else None,
-                                    "OBS_FLAG": flags,
-                                    "MISSING_REASON": "" if np.isfinite(shown) else "ZERO_BASE" if unit == "PC" and not whole
-                                    else "LOW_COVERAGE",
-                                    "CONF_STATUS": "",
-                                    "OBS_LCI95": shown - spread if with_interval else None,
-                                    "OBS_UCI95": shown + spread if with_interval else None,
-                                    "COVERAGE": coverage, "N_PIX": int(region["area_km2"] / 0.0004 * coverage),
-                                })  # fmt: skip
-                for y, year in enumerate(years[1:], start=1):
-                    coverage = float(min(cover_seen[y], cover_seen[y - 1]))
-                    pairs = {
-                        ("GRN", "IMP"): gain["IMP"][y] * 0.93,
-                        ("OTH", "IMP"): gain["IMP"][y] * 0.07,
-                        ("IMP", "GRN"): loss["IMP"][y],
-                    }
-                    for (a, b), value in pairs.items():
-                        moves.append({
-                            "freq": "A", "landcover_from": a, "landcover_to": b, "definition": definition, "method": method,
-                            "unit": "KM2", "geo": geo, "nuts_version": "2024", "time_from": years[y - 1], "TIME_PERIOD": year,
-                            "vintage": VINTAGE, "OBS_VALUE": float(value), "OBS_FLAG": "u", "MISSING_REASON": "",
-                            "COVERAGE": coverage,
+        area = region["area_km2"]
+        yearly = moved[members].sum(axis=0) * part * (3.4 if method == "mapped_raw" else 1.0)
+        sealed = float(share[members].sum() * size * part)
+        green = area * 0.8 - sealed
+        start = {"IMP": sealed, "GRN": green, "OTH": area - sealed - green}
+        covered = seen[members].mean(axis=0)
+        sampled = method == "estimated" and geo not in unsampled
+        common = {"freq": "A", "definition": definition, "method": method, "geo": geo, "nuts_version": "2024"}
+
+        def flow(cover: str, a: int, b: int, end: int, yearly: np.ndarray = yearly) -> float:
+            """Add up the transitions from (end 0) or into (end 1) a cover between two years."""
+            of = [i for i, pair in enumerate(MOVES) if pair[end] == cover]
+            return float(yearly[years.index(a) + 1 : years.index(b) + 1, of].sum())
+
+        def stock(cover: str, year: int, start: dict[str, float] = start) -> float:
+            return start[cover] + (
+                flow(cover, years[0], year, 1) - flow(cover, years[0], year, 0) if year > years[0] else 0
+            )
+
+        for a, b in [*((year, year) for year in years), *spans(years)]:
+            coverage = float(min(covered[years.index(a)], covered[years.index(b)]))
+            blank = coverage < SCHEMA["coverage_min"] and method != "mapped_raw"
+            for cover in COVERS:
+                gain, loss = (flow(cover, a, b, end) for end in (1, 0))
+                found = {"STK": stock(cover, a)} if a == b else {"GAIN": gain, "LOSS": loss, "NET": gain - loss}
+                for name, value in found.items():
+                    whole = area if name == "STK" else stock(cover, a)
+                    doubt = accuracy.get(geo, 0.12) * (0.05 if name == "STK" else 1.0 if b - a == 1 else 0.5)
+                    wide = doubt * (value if name == "STK" else max(gain, loss)) + 0.002
+                    unreliable = not sampled or coverage < SCHEMA["coverage_min"] or (a != b and doubt > 0.6)
+                    for unit, factor in (("KM2", 1.0), ("PC", 100 / whole)):
+                        low = value - wide * 0.9 if name == "NET" else max(value - wide * 0.9, 0.0)
+                        figures.append({
+                            **common, "lc_flow": name, "landcover": cover, "unit": unit, "time_from": a, "TIME_PERIOD": b,
+                            "vintage": VINTAGE, "OBS_VALUE": None if blank else value * factor,
+                            "OBS_FLAG": ("p" if b in (years[0], years[-1]) else "") + ("u" if unreliable else ""),
+                            "MISSING_REASON": "LOW_COVERAGE" if blank else "", "CONF_STATUS": "",
+                            "OBS_LCI95": low * factor if sampled and not blank else None,
+                            "OBS_UCI95": (value + wide) * factor if sampled and not blank else None,
+                            "COVERAGE": coverage, "N_PIX": int(area / 0.0004 * coverage),
                         })  # fmt: skip
-    return rows, moves
+            if a < b:
+                for pair in MOVES:
+                    at = MOVES.index(pair)
+                    moves.append({
+                        **common, "landcover_from": pair[0], "landcover_to": pair[1], "unit": "KM2", "time_from": a,
+                        "TIME_PERIOD": b, "vintage": VINTAGE,
+                        "OBS_VALUE": None if blank else float(yearly[years.index(a) + 1 : years.index(b) + 1, at].sum()),
+                        "OBS_FLAG": "u", "MISSING_REASON": "LOW_COVERAGE" if blank else "", "COVERAGE": coverage,
+                    })  # fmt: skip
+            elif method != "mapped_raw":
+                people = 110 * area
+                heads.append({
+                    **common, "indicator": "IMP_HAB", "unit": "M2_HAB", "time_from": a, "TIME_PERIOD": b, "vintage": VINTAGE,
+                    "OBS_VALUE": None if blank else stock("IMP", a) * 1e6 / people, "OBS_FLAG": "u",
+                    "MISSING_REASON": "LOW_COVERAGE" if blank else "", "OBS_LCI95": None, "OBS_UCI95": None,
+                    "COVERAGE": coverage,
+                })  # fmt: skip
+    return figures, moves, heads
 
 
 def arrow(name: str, rows: list[dict[str, Any]]) -> pa.Table:
@@ -212,17 +236,26 @@ def arrow(name: str, rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def make_table(
-    folder: Path, *, intervals: bool = True, years: tuple[int, ...] = YEARS, without: tuple[str, str] = ("", "")
+    folder: Path,
+    *,
+    intervals: bool = True,
+    years: tuple[int, ...] = YEARS,
+    without: tuple[str, str] = ("", ""),
+    countries: Sequence[str] = ("XA",),
 ) -> Path:
     """Write the folder and return it.
 
+    intervals : with the method `estimated`, and inhabitants
     without : flow and cover that the table does not have
     """
     folder.mkdir(parents=True, exist_ok=True)
-    regions = make_regions()
-    rows, moves = make_rows(regions, intervals=intervals, years=years)
+    regions = make_regions(countries)
+    rows, moves, heads = make_rows(regions, intervals=intervals, years=years)
     rows = [row for row in rows if (row["lc_flow"], row["landcover"]) != without]
-    for name, one in (("impervious_nuts", rows), ("impervious_nuts_transitions", moves), ("nuts_regions", regions)):
+    tables = {"impervious_nuts": rows, "impervious_nuts_transitions": moves, "nuts_regions": regions}
+    if intervals:
+        tables["impervious_indicators"] = heads
+    for name, one in tables.items():
         pq.write_table(arrow(name, one), folder / f"{name}.parquet")
     (folder / "outlines.geojson").write_text(json.dumps(make_outlines(regions)), encoding="utf-8")
     package = {
@@ -246,4 +279,10 @@ def make_table(
 
 
 if __name__ == "__main__":
-    print(make_table(Path(sys.argv[1]), intervals="--plain" not in sys.argv))
+    print(
+        make_table(
+            Path(sys.argv[1]),
+            intervals="--plain" not in sys.argv,
+            countries=tuple(COUNTRIES) if "--large" in sys.argv else ("XA",),
+        )
+    )

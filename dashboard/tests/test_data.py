@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,10 @@ import pytest
 
 from dashboard.data import read_table
 from dashboard.errors import WRITE_AGAIN, TableFolderError
+from dashboard.exports import select, to_csv
 from dashboard.table import Measure, Period
 from dashboard.tests.conftest import TOP
-from dashboard.tests.make_table import YEARS, arrow, make_outlines, make_regions
+from dashboard.tests.make_table import MOVES, YEARS, arrow, make_outlines, make_regions, spans
 
 GAIN = Measure("GAIN", "IMP", "artificial_natural", "estimated", "KM2")
 
@@ -46,11 +48,12 @@ def test_cube_holds_each_figure_of_the_file(folder, table):
         for row in pq.read_table(folder / "impervious_nuts.parquet").to_pylist()
         if all(row[key] == value for key, value in wanted.items()) and len(row["geo"]) == 4
     ]
-    assert len(rows) == 16 * 6
+    assert len(rows) == 16 * len(spans(YEARS))
     for row in rows:
         cell = cube.cell(row["geo"], Period(row["TIME_PERIOD"], row["time_from"]))
-        found = (cell.value, cell.low, cell.high, cell.coverage, cell.flags)
-        assert found == tuple(row[k] for k in ("OBS_VALUE", "OBS_LCI95", "OBS_UCI95", "COVERAGE", "OBS_FLAG"))
+        found = (cell.value, cell.low, cell.high, cell.coverage, cell.flags, cell.reason)
+        columns = ("OBS_VALUE", "OBS_LCI95", "OBS_UCI95", "COVERAGE", "OBS_FLAG", "MISSING_REASON")
+        assert found == tuple(row[k] for k in columns)
 
 
 def test_small_regions_sum_to_the_country(table):
@@ -61,7 +64,8 @@ def test_small_regions_sum_to_the_country(table):
 def test_stock_has_every_year_and_flow_all_but_the_first(table):
     stock = Measure("STK", "IMP", "artificial", "mapped_raw", "PC")
     assert [p.year for p in table.cube(stock, 3).periods] == list(YEARS)
-    assert [(p.year_from, p.year) for p in table.cube(GAIN, 3).periods] == list(itertools.pairwise(YEARS))
+    assert {(p.year_from, p.year) for p in table.cube(GAIN, 3).periods} == set(spans(YEARS))
+    assert [(p.year_from, p.year) for p in table.cube(GAIN, 3).steps] == list(itertools.pairwise(YEARS))
 
 
 def test_region_without_figures_is_empty_not_zero(table):
@@ -82,27 +86,62 @@ def test_headline_is_estimated_else_consistent_never_raw(table, plain_table):
 
 def test_newest_run_is_shown_and_older_ones_are_kept(own_folder):
     def older(rows):
-        rows += [{**row, "vintage": "2023-03-01", "OBS_VALUE": -1.0} for row in rows[:2000]]
+        rows += [{**row, "vintage": "2023-03-01"} for row in rows if row["method"] == "mapped_raw"]
 
     rewrite(own_folder, "impervious_nuts", older)
     table = read_table(own_folder)
     assert table.vintage == "2024-03-01"
-    assert table.cube(Measure("STK", "IMP", "artificial", "mapped_raw", "KM2"), 0).value.min() > 0
-    assert -1.0 in table.facts["OBS_VALUE"].to_pylist()
+    assert set(table.facts["vintage"].to_pylist()) == {"2023-03-01", "2024-03-01"}
 
 
-def test_of_two_flows_to_one_year_the_shorter_is_shown(own_folder):
-    def long_run(rows):
-        rows += [
-            {**row, "time_from": 2017, "OBS_VALUE": 9999.0}
-            for row in rows
-            if row["TIME_PERIOD"] == 2019 and row["time_from"] == 2018
-        ]
+def test_of_the_flows_to_one_year_the_shortest_is_shown_first(table):
+    cube = table.cube(GAIN, 3)
+    assert {Period(2020, 2019), Period(2020, 2017)} <= set(cube.periods)
+    assert cube.nearest(2020) == Period(2020, 2019)
+    assert cube.nearest(2020, 2017) == Period(2020, 2017)
+    assert cube.nearest(2020, 2018) == Period(2020, 2019)
 
-    rewrite(own_folder, "impervious_nuts", long_run)
-    cube = read_table(own_folder).cube(GAIN, 3)
-    assert cube.periods[-1] == Period(2019, 2018)
-    assert np.nanmax(cube.value) < 9999
+
+def test_derived_units_are_the_areas_times_a_constant(table):
+    km2 = table.cube(GAIN, 3)
+    ha = table.cube(replace(GAIN, unit="HA"), 3)
+    share = table.cube(replace(GAIN, unit="PA"), 3)
+    for name in ("value", "low", "high"):
+        assert getattr(ha, name) == pytest.approx(100 * getattr(km2, name), nan_ok=True)
+        assert getattr(share, name) == pytest.approx(100 * getattr(km2, name) / 576, nan_ok=True)
+    assert table.has(replace(GAIN, unit="HA")) and not table.has(replace(GAIN, lc_flow="STK", unit="PA"))
+
+
+def test_inhabitants_of_the_indicators_are_a_unit_of_the_stock(folder, table):
+    measure = Measure("STK", "IMP", "artificial", "estimated", "M2_HAB")
+    row = next(
+        row
+        for row in pq.read_table(folder / "impervious_indicators.parquet").to_pylist()
+        if (row["geo"], row["definition"], row["method"], row["TIME_PERIOD"])
+        == ("XA1", "artificial", "estimated", 2020)
+    )
+    assert table.cube(measure, 1).cell("XA1", Period(2020, 2020)).value == row["OBS_VALUE"]
+    assert not table.has(replace(measure, landcover="GRN"))
+
+
+def test_confidential_figures_are_hidden_everywhere(own_folder):
+    def hide(rows):
+        for row in rows:
+            if row["geo"] == "XA111" and row["method"] == "estimated" and row["TIME_PERIOD"] == 2018:
+                row["CONF_STATUS"] = "C"
+
+    rewrite(own_folder, "impervious_nuts", hide)
+    table = read_table(own_folder)
+    assert table.cube(GAIN, 3).cell("XA111", Period(2018, 2017)).value is None
+    assert table.cube(GAIN, 3).cell("XA112", Period(2018, 2017)).value is not None
+    moves = {row[2:4]: row[4] for row in table.transitions_of("XA111", "artificial", "estimated")}
+    assert moves[2017, 2018] is None and moves[2018, 2019] is not None
+    text = b"".join(
+        to_csv(select(table, {"geo": ["XA111"], "TIME_PERIOD": ["2018"], "method": ["estimated"]}))
+    ).decode()
+    header, *lines = text.splitlines()
+    at = header.replace('"', "").split(",").index("OBS_VALUE")
+    assert lines and {line.split(",")[at] for line in lines} == {""}
 
 
 @pytest.mark.parametrize(
@@ -117,24 +156,24 @@ def test_period_has_a_short_and_a_long_form(period, label, title):
     assert (period.label, period.title) == (label, title)
 
 
-def test_transitions_are_those_of_the_region_and_period(table):
-    found = table.transitions_of("XA111", "artificial", "mapped_raw", "KM2", Period(2020, 2019))
-    assert set(found) == {("GRN", "IMP"), ("OTH", "IMP"), ("IMP", "GRN")}
-    gain = (
-        table.cube(Measure("GAIN", "IMP", "artificial", "mapped_raw", "KM2"), 3).cell("XA111", Period(2020, 2019)).value
-    )
-    assert found["GRN", "IMP"].value + found["OTH", "IMP"].value == pytest.approx(gain)
-    assert table.transitions_of("XA111", "artificial", "assisted", "KM2", Period(2020, 2019)) == {}
+def test_transitions_are_those_of_the_region(table):
+    rows = table.transitions_of("XA111", "artificial", "mapped_raw")
+    found = {row[:2]: row[4] for row in rows if row[2:4] == (2019, 2020)}
+    assert set(found) == set(MOVES)
+    gain = table.cube(Measure("GAIN", "IMP", "artificial", "mapped_raw", "KM2"), 3).cell("XA111", Period(2020, 2019))
+    assert found["GRN", "IMP"] + found["OTH", "IMP"] == pytest.approx(gain.value)
+    assert table.transitions_of("XA111", "artificial", "assisted") == []
 
 
 def test_table_without_regions_is_refused(own_folder):
-    for name in ("impervious_nuts", "impervious_nuts_transitions", "nuts_regions"):
+    for name in ("impervious_nuts", "impervious_nuts_transitions", "impervious_indicators", "nuts_regions"):
         rewrite(own_folder, name, list.clear)
     assert_refused(own_folder, "nuts_regions.parquet' has no rows. A table needs at least one region.")
 
 
 def test_table_without_figures_is_read(own_folder):
-    rewrite(own_folder, "impervious_nuts", list.clear)
+    for name in ("impervious_nuts", "impervious_indicators"):
+        rewrite(own_folder, name, list.clear)
     table = read_table(own_folder)
     assert table.years == () and table.levels == (0, 1, 2, 3)
 
@@ -280,6 +319,7 @@ def test_wrong_outlines_give_one_line(own_folder, spoil, said):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--check", "/no/such/folder"], "ERROR: Table folder '/no/such/folder' does not exist. Check --data."),
         ([], "ERROR: No table folder is given. Use --data DIR, or set IMPERVIOUS_TABLE."),
         (["--data", "/no/such/folder"], "ERROR: Table folder '/no/such/folder' does not exist. Check --data."),
     ],
@@ -305,3 +345,32 @@ def test_command_reports_an_address_that_is_taken(small_folder):
     assert done.returncode == 1
     assert done.stderr.startswith(f"ERROR: Address 127.0.0.1:{port} cannot be used: Address already in use.")
     assert done.stderr.count("\n") == 1
+
+
+def test_check_says_what_a_folder_holds_without_serving_it(small_folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "dashboard", "--check", str(small_folder)], cwd=TOP, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Table folder '{small_folder}' can be shown: ")
+    assert "years 2017 to 2019, methods Estimated from a sample, Consistent map, Raw map counts." in done.stdout
+
+
+def test_check_refuses_with_one_line(own_folder):
+    rewrite(own_folder, "impervious_nuts", set_first("COVERAGE", 1.2))
+    done = subprocess.run(
+        [sys.executable, "-m", "dashboard", "--check", str(own_folder)], cwd=TOP, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "COVERAGE" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["datapackage.json", "outlines.geojson"])
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 990 + "1" + "}" * 990, "9" * 5001])
+def test_nested_or_huge_json_gives_one_line(own_folder, name, text):
+    (own_folder / name).write_text(text)
+    assert_refused(own_folder, name)
+
+
+def test_json_of_too_many_bytes_gives_one_line(own_folder, monkeypatch):
+    monkeypatch.setattr("dashboard.files.MAX_JSON_BYTES", 20_000)
+    assert_refused(own_folder, "bytes. At most 20,000 are read.")

@@ -45,7 +45,9 @@ def test_filters_narrow_by_region_level_year_and_measure(table):
     assert set(rows["geo"].to_pylist()) == {"XA111"}
     assert set(rows["TIME_PERIOD"].to_pylist()) == {2020, 2021}
     assert set(rows["lc_flow"].to_pylist()) == {"NET"}
-    assert len(rows) == 2 * 3 * 2 * 3 * 2  # years, covers, definitions, methods, units
+    assert (
+        len(rows) == 2 * 2 * 3 * 2 * 3 * 2
+    )  # flows of one and of three years, years, covers, definitions, methods, units
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from dashboard.schema import SCHEMA_FILE
 from dashboard.state import format_query, parse_query
 from dashboard.tests.make_table import arrow
 from dashboard.views.about import method_and_sources
-from dashboard.views.chart import chart, figures_table
-from dashboard.views.map import cube_json
+from dashboard.views.facts import facts_json
+from dashboard.views.slices import region_json, slice_json
 
 SURVEYED = {
     "rank": 0,
@@ -43,20 +43,16 @@ def schema_with(tmp_path, **facts):
 
 
 def add_method(folder, code):
-    """Add a method that has the figures of mapped_consistent times two."""
+    """Add a method that has the figures of mapped_raw."""
     path = folder / "impervious_nuts.parquet"
     rows = pq.read_table(path).to_pylist()
-    rows += [
-        {**row, "method": code, "OBS_VALUE": row["OBS_VALUE"] and 2 * row["OBS_VALUE"]}
-        for row in rows
-        if row["method"] == "mapped_consistent"
-    ]
+    rows += [{**row, "method": code} for row in rows if row["method"] == "mapped_raw"]
     pq.write_table(arrow("impervious_nuts", rows), path)
 
 
 @pytest.fixture
 def surveyed_folder(own_folder):
-    """A table in which `surveyed` has the figures of mapped_consistent times two."""
+    """A table with a method `surveyed`."""
     add_method(own_folder, "surveyed")
     return own_folder
 
@@ -68,14 +64,12 @@ def test_added_method_is_in_list_address_headline_and_texts(surveyed_folder, tmp
     assert "&m=sur&" in format_query(state, table)
     assert next(iter(choices(table)["method"])) == "surveyed"
     request = Request({"type": "http", "query_string": b"", "path": "/", "headers": [], "server": ("127.0.0.1", 80)})
-    assert (
-        '<option value="sur" selected="selected">Mapped by VHR Survey</option>' in page(table, request).render()["html"]
-    )
-    assert cube_json(table, state)["method"] == "Mapped by VHR Survey"
-    made = html(chart(table, state))
-    assert "Solid line: mapped by VHR Survey. Dashed line: raw map counts, for comparison." in made
-    assert "No 95 % interval was estimated for these figures." in made
-    assert "<td>surveyed</td>" in html(figures_table(table, state))
+    assert '<option value="sur" selected="">Mapped by VHR Survey</option>' in page(table, request).render()["html"]
+    assert slice_json(table, state)["method"] == "Mapped by VHR Survey"
+    facts = facts_json(table, state)
+    assert facts["headline"] == "sur" and facts["methods"]["sur"]["inSentence"] == "mapped by VHR Survey"
+    assert facts["methods"]["sur"]["none"] == "No 95 % interval was estimated for these figures."
+    assert set(region_json(table, "XA", "IMP", "artificial")["figures"]["STK"]) >= {"sur", "con"}
     assert "Mapped by VHR Survey. Read from aerial photographs." in html(method_and_sources(table, state))
     stock = parse_query("i=stk&u=pc", table).measure
     assert texts.unit_explained(table, stock) == "Per cent of the region's area."
@@ -86,10 +80,11 @@ def test_series_is_the_headline_of_the_mapped_methods(own_folder):
     add_method(own_folder, "mapped_series")
     table = read_table(own_folder)
     assert list(choices(table)["method"]) == ["estimated", "mapped_series", "mapped_consistent", "mapped_raw"]
-    assert "Solid line: series map. Dashed line: raw map counts" in html(chart(table, parse_query("m=ser", table)))
+    assert table.known_methods["mapped_series"].title_in_sentence == "series map"
     path = own_folder / "impervious_nuts.parquet"
     mapped = [row for row in pq.read_table(path).to_pylist() if row["method"] != "estimated"]
     pq.write_table(arrow("impervious_nuts", mapped), path)
+    (own_folder / "impervious_indicators.parquet").unlink()
     assert read_table(own_folder).headline_method.code == "mapped_series"
 
 
@@ -107,23 +102,16 @@ def test_added_method_of_last_rank_is_never_the_headline(surveyed_folder, tmp_pa
 
 def test_method_that_cannot_have_intervals_says_so(surveyed_folder, tmp_path):
     table = read_table(surveyed_folder, schema_with(tmp_path, interval=False))
-    assert "without a reference sample" in html(chart(table, parse_query("m=sur", table)))
+    assert "without a reference sample" in facts_json(table, parse_query("", table))["methods"]["sur"]["none"]
 
 
-@pytest.mark.parametrize(("rank", "beside"), [(0, "mapped by VHR Survey"), (9, "raw map counts")])
-def test_comparison_is_the_seen_method_of_the_lowest_rank(surveyed_folder, tmp_path, rank, beside):
+@pytest.mark.parametrize(("rank", "seen"), [(0, ["sur", "raw"]), (9, ["raw", "sur"])])
+def test_methods_of_the_cells_seen_are_marked_the_preferred_one_first(surveyed_folder, tmp_path, rank, seen):
     table = read_table(surveyed_folder, schema_with(tmp_path, rank=rank, ground="seen"))
-    assert f"Dashed line: {beside}, for comparison." in html(chart(table, parse_query("m=con", table)))
+    methods = facts_json(table, parse_query("", table))["methods"]
+    assert [key for key, method in methods.items() if method["seen"]] == seen
     stock = parse_query("m=sur&i=stk&u=pc", table).measure
     assert texts.unit_explained(table, stock) == "Per cent of the cells that were seen."
-
-
-def test_table_without_a_seen_method_has_no_comparison(own_folder):
-    path = own_folder / "impervious_nuts.parquet"
-    rows = [row for row in pq.read_table(path).to_pylist() if row["method"] == "estimated"]
-    pq.write_table(arrow("impervious_nuts", rows), path)
-    table = read_table(own_folder)
-    assert "Dashed" not in html(chart(table, parse_query("", table)))
 
 
 @pytest.mark.parametrize(
@@ -156,6 +144,7 @@ def test_a_method_with_figures_for_few_regions_is_not_shown_first(own_folder):
         if row["method"] != "estimated" or (row["definition"] == "artificial" and len(row["geo"]) == 2)
     ]
     pq.write_table(arrow("impervious_nuts", kept), path)
+    (own_folder / "impervious_indicators.parquet").unlink()
     table = read_table(own_folder)
     assert parse_query("", table).measure.method == table.headline_method.code == "mapped_consistent"
     chosen = parse_query("m=est&d=an", table).measure

@@ -1,5 +1,7 @@
 """The query: values of closed lists, and defaults for everything else."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,8 @@ def test_raw_is_never_the_default_but_can_be_chosen(plain_table):
 def test_query_round_trips_and_is_short(table):
     for query in (
         "l=0&c=grn&i=net&u=km2&d=a&m=raw&y=2019&g=XA111,XA112,XA2,XA,XA31&r=0&o=asc",
+        "l=2&c=imp&i=net&u=ha&d=an&m=est&y=2023&f=2017&g=XA11&s=wi",
+        "l=3&c=imp&i=stk&u=hab&d=an&m=est&y=2017&g=XA",
         "l=3&c=imp&i=stk&u=pc&d=an&m=est&y=2017&g=",
     ):
         assert format_query(parse_query(query, table), table) == query
@@ -43,7 +47,7 @@ def test_query_round_trips_and_is_short(table):
 @pytest.mark.parametrize("query", HOSTILE)
 def test_hostile_query_falls_back(table, query):
     state = parse_query(query, table)
-    assert parse_query(format_query(state, table), table) == state
+    assert parse_query(format_query(state, table), table) == replace(state, unknown=())
     assert len(state.geos) <= MAX_REGIONS
 
 
@@ -61,3 +65,19 @@ def test_any_input_gives_a_state_of_the_table(table, text):
 def test_unknown_and_repeated_regions_are_left_out(table):
     assert parse_query("g=XA111,NO,XA111,XA112", table).geos == ("XA111", "XA112")
     assert parse_query("g=", table).geos == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "unknown"),
+    [
+        ("", ()), ("g=XA", ()), ("g=", ()), ("g=XA,NO", ("region",)), ("m=new&l=9", ("method", "level")), ("y=1999", ("year",)),
+        ("x" * 601, ("address",)), ("i=take&c=sea", ("land cover", "measure")), ("embed=1", ()),
+    ],
+)  # fmt: skip
+def test_parts_of_a_link_that_the_table_lacks_are_named(table, query, unknown):
+    assert parse_query(query, table).unknown == unknown
+
+
+def test_unit_that_a_measure_lacks_becomes_per_cent(table):
+    assert parse_query("i=net&u=hab", table).measure.unit == "PC"
+    assert parse_query("i=stk&u=pa", table).measure.unit == "PC"

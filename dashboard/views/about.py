@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from htmltools import TagChild, TagList, tags
 
 from dashboard import texts
+from dashboard.choices import UNIT_SIGNS
+from dashboard.columns import decode_dictionaries
 from dashboard.state import State
-from dashboard.table import Table
+from dashboard.table import Period, Table
 
 
 def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList:
@@ -32,7 +35,7 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
         (
             "Seen",
             "Share of the region's cells with a clear satellite observation: in the year for a stock, in both years for a "
-            f"flow. Below {table.coverage_min * 100:.0f} % the map is hatched.",
+            f"flow. Below {table.coverage_min * 100:.0f} % a figure is unreliable or left out.",
         ),
         ("Regions", f"NUTS version {table.nuts_version}. Outlines: {outline_source(package)}."),
         ("Run", f"Vintage {table.vintage or 'not given'}. A later run replaces the figures of an earlier run."),
@@ -44,22 +47,76 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
         ("Contact", _names(package.get("contributors")) or (package.get("contact") and str(package["contact"]))),
     ]
     flags = [tags.li(tags.b(flag), tags.span(text)) for flag, text in codes["OBS_FLAG"].items()]
+    reasons = [tags.li(text) for text in codes["MISSING_REASON"].values()]
     return TagList(
-        tags.p(str(package["description"]), class_="note") if package.get("description") else None,
-        tags.dl([[tags.dt(name), tags.dd(value)] for name, value in rows if value], class_="about"),
-        tags.p(
-            "All parameters, digests and scene names: ",
-            tags.a("data package", href=f"{base}api/v1/datapackage.json", download=True),
-            ".",
-            class_="note",
+        tags.p(method_in_short(table, state), class_="short"),
+        tags.details(
+            tags.summary("The whole method, sources, flags and revisions"),
+            tags.p(str(package["description"]), class_="note") if package.get("description") else None,
+            tags.dl([[tags.dt(name), tags.dd(value)] for name, value in rows if value], class_="about"),
+            tags.p(
+                "All parameters, digests and scene names: ",
+                tags.a("data package", href=f"{base}api/v1/datapackage.json", download=True),
+                ".",
+                class_="note",
+            ),
+            tags.h3("Flags"),
+            tags.ul(flags, class_="flags"),
+            tags.h3("Why a figure is missing"),
+            tags.ul(reasons, class_="flags"),
+            tags.h3("Revisions"),
+            _revisions(table),
         ),
-        tags.h3("Flags"),
-        tags.ul(flags, class_="flags"),
+    )
+
+
+def method_in_short(table: Table, state: State) -> str:
+    """Say in three sentences how the figures were made, and how sure they are."""
+    method = table.known_methods[state.measure.method]
+    first = "Satellite images (Sentinel-2) of each year were mapped into impervious, green and other land."
+    second = f"These figures are {method.title_in_sentence}: {table.schema['codes']['method'][method.code][:1].lower()}"
+    second += f"{table.schema['codes']['method'][method.code][1:]}."
+    return f"{first} {second} {_interval_text(table, state)}"
+
+
+REVISIONS_SHOWN = 50
+
+
+def _revisions(table: Table) -> TagChild:
+    """List the figures of this run that differ from those of an earlier one."""
+    rows = table.revisions
+    if rows is None or not len(rows):
+        return tags.p("The table names no revised figures.", class_="note")
+    names = table.schema["codes"]
+    shown = decode_dictionaries(rows.slice(0, REVISIONS_SHOWN)).to_pylist()
+    heads = ("Region", "Figure", "Years", "Unit", "Earlier vintage", "Was", "Is", "What happened")
+    body = [
+        tags.tr(
+            tags.th(row["geo"], scope="row"),
+            tags.td(f"{names['landcover'][row['landcover']]}: {names['lc_flow'][row['lc_flow']].split(' between')[0]}"),
+            tags.td(str(Period(row["TIME_PERIOD"], row["time_from"]).title)),
+            tags.td(UNIT_SIGNS[row["unit"]]),
+            tags.td(row["vintage_from"]),
+            tags.td(texts.number(row["VALUE_FROM"], 3), class_="num"),
+            tags.td(texts.number(row["OBS_VALUE"], 3), class_="num"),
+            tags.td(names["revision"][row["revision"]]),
+        )
+        for row in shown
+    ]
+    return TagList(
+        tags.p(f"{len(shown)} of {len(rows)} revised figures.", class_="note"),
+        tags.div(
+            tags.table(tags.thead(tags.tr([tags.th(head, scope="col") for head in heads])), tags.tbody(body)),
+            class_="scroll",
+            tabindex="0",
+            role="region",
+            aria_label="Revisions",
+        ),
     )
 
 
 def _interval_text(table: Table, state: State) -> str:
-    if any(table.cube(state.measure, level).has_intervals for level in table.levels):
+    if any(np.isfinite(table.cube(state.measure, level).low).any() for level in table.levels):
         return "95 % intervals come from a reference sample. Where a figure has none, none was estimated."
     return texts.no_interval(table.known_methods[state.measure.method])
 

@@ -11,7 +11,8 @@ from dashboard.table import MEASURE_COLUMNS, Table
 
 def downloads(table: Table, state: State) -> TagList:
     """Link to the figures of the map, those of the chosen regions, and the whole table, in each format."""
-    m = state.measure
+    # Units that are computed when shown are downloaded as what they are computed from.
+    m = state.measure.stored
     only = "&".join(f"{k}={getattr(m, k)}" for k in MEASURE_COLUMNS)
     scopes = {
         "This map, all years": f"?{only}&level={state.level}",

@@ -1,0 +1,89 @@
+// The period: one handle for a stock, two for a flow. Only periods of the table can be shown; intervals are never added up.
+
+import { byId, h, replace } from "./dom.js";
+import { periodTitle } from "./format.js";
+import { movePeriod } from "./stats.js";
+
+const STEP_MS = 900;
+
+export class PeriodControl {
+  constructor(onChange) {
+    Object.assign(this, { onChange, periods: [], current: null, timer: null });
+    for (const name of ["from", "to"]) byId(name).addEventListener("input", () => this.move(name));
+    byId("play").addEventListener("click", () => (this.timer ? this.stop() : this.play()));
+    byId("spans").addEventListener("click", (event) => {
+      const button = event.target.closest("[data-period]");
+      if (button) this.choose(button.dataset.period.split("-").map(Number));
+    });
+  }
+
+  /** Show the periods of a measure and the one that is drawn. */
+  set(periods, current) {
+    this.periods = periods;
+    this.current = current;
+    const isFlow = periods.some(([from, to]) => from !== to);
+    this.years = [...new Set(periods.flat())].sort((a, b) => a - b);
+    const series = this.alike();
+    byId("play").disabled = series.length < 2;
+    byId("from").parentElement.hidden = !isFlow;
+    byId("to-label").textContent = isFlow ? "To" : "Year";
+    for (const [name, end] of [["from", 0], ["to", 1]]) {
+      const handle = byId(name);
+      handle.disabled = periods.length < 2;
+      handle.max = this.years.length - 1;
+      if (current) {
+        handle.value = this.years.indexOf(current[end]);
+        handle.setAttribute("aria-valuetext", `${current[end]}, ${isFlow ? `period ${periodTitle(current)}` : "year shown"}`);
+      }
+    }
+    this.label();
+    const groups = new Map();
+    for (const p of periods) if (p[0] !== p[1]) groups.set(p[1] - p[0], p);
+    const whole = Math.max(0, ...groups.keys());
+    const name = (length) => (length === 1 ? "1 year" : length === whole ? `since ${current[1] - length}` : `${length} years`);
+    replace(byId("spans"), isFlow && groups.size > 1 && current ? [...groups.keys()].sort((a, b) => a - b).map((length) => {
+      const to = movePeriod(periods.filter((p) => p[1] - p[0] === length), [current[1] - length, current[1]], "to", current[1]);
+      return h("button", { type: "button", "data-period": to.join("-"), "data-key": `span-${length}`, "aria-pressed": String(current[1] - current[0] === length) }, name(length).replace(/since \d+/, `since ${to[0]}`));
+    }) : null);
+  }
+
+  label() {
+    const width = byId("year-labels").getBoundingClientRect().width || 400, every = Math.ceil((this.years.length * 44) / width);
+    const last = this.years.length - 1;
+    replace(byId("year-labels"), this.years.map((year, i) => h("span", { class: this.current && this.current.includes(year) ? "now" : null }, (last - i) % every ? "" : String(year))));
+  }
+
+  /** Periods as long as the one shown, ascending. */
+  alike() {
+    const { current } = this;
+    return current ? this.periods.filter((p) => p[1] - p[0] === current[1] - current[0]) : [];
+  }
+
+  move(name) {
+    this.stop();
+    this.choose(movePeriod(this.periods, this.current, name, this.years[Number(byId(name).value)]));
+  }
+
+  choose(period) {
+    this.current = period;
+    this.onChange(period);
+    this.set(this.periods, period);
+  }
+
+  play() {
+    const series = this.alike();
+    const at = () => series.findIndex((p) => p[1] === this.current[1]);
+    if (at() === series.length - 1) this.choose(series[0]);
+    byId("play").textContent = "Pause";
+    byId("play").setAttribute("aria-pressed", "true");
+    this.timer = setInterval(() => (at() < series.length - 1 ? this.choose(series[at() + 1]) : this.stop()), STEP_MS);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.timer = null;
+    byId("play").textContent = "Play";
+    byId("play").setAttribute("aria-pressed", "false");
+  }
+}
+
