@@ -46,7 +46,7 @@ pages:    ## Write the HTML form of the manual pages from their Markdown form
 	@tools/setup.sh test
 	@$(PYTHON3) tools/pages.py
 
-soak:     ## Run the long forms of tests, about ten minutes: 200 fetches killed at random moments, 1,200 damaged files
+soak:     ## Run the long forms of tests, about half an hour: 200 fetches killed at random moments, 1,800 damaged files, ten minutes of parsers
 	@tools/setup.sh test
 	@IMPERVIOUS_SOAK=1 $(PYTHON3) -m pytest -m soak
 
