@@ -11,7 +11,7 @@ SIZE ?= 30
 YEARS ?= 2017-2023
 JOBS ?= 2
 
-.PHONY: help demo test check lint docs pages soak clients bench real world serve judge dashboard matrix install tools env clean
+.PHONY: help demo test check lint docs pages soak clients audit bench real world serve judge dashboard matrix install tools env clean
 
 help:     ## List these targets
 	@echo "r.impervious: sealed land per NUTS region and year, from Sentinel-2"
@@ -34,6 +34,7 @@ lint:     ## Lint, types, import rules, manual pages
 	@$(PYTHON3) -m ruff format --check .
 	@tools/in-venv lint-imports --no-cache
 	@$(PYTHON3) tools/rules.py
+	@$(PYTHON3) tools/licences.py
 	@$(PYTHON3) -m mypy
 	@$(PYTHON3) tools/pages.py --check
 
@@ -46,13 +47,18 @@ pages:    ## Write the HTML form of the manual pages from their Markdown form
 	@tools/setup.sh test
 	@$(PYTHON3) tools/pages.py
 
-soak:     ## Run the long forms of tests, about ten minutes: 200 fetches killed at random moments, 1,200 damaged files
+soak:     ## Run the long forms of tests, about half an hour: 200 fetches killed at random moments, 1,800 damaged files, ten minutes of parsers
 	@tools/setup.sh test
 	@IMPERVIOUS_SOAK=1 $(PYTHON3) -m pytest -m soak
 
 clients:  ## Read the files of RUN= (the demo's, else small ones) by programs of others: frictionless, CF checkers, xarray, GDAL, SDMX, terra
 	@tools/setup.sh test
 	@$(PYTHON3) -m testsuite.clients $(if $(RUN),--run "$(RUN)")
+
+audit:    ## Ask a public database for known vulnerabilities of the locked packages (pip-audit); needs a network, so it is no part of lint or test
+	@tools/setup.sh test
+	@$(PYTHON3) -m venv build/audit && build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@for lock in lock/*.txt; do echo "$$lock"; build/audit/bin/pip-audit --disable-pip --no-deps -r "$$lock" || exit 1; done
 
 bench:    ## Measure against targets and peers (STAGE=fetch,change picks); writes build/bench.json
 	@tools/setup.sh demo

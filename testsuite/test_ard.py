@@ -171,10 +171,10 @@ def test_composites_within_a_year_stack_as_its_features(grass, tmp_path):
     grass("r.s2.ard", "input=s2", "stack=07", "features=B04_p50", "years=2018", f"output={path}", "--overwrite")
     with ArdFile.open(path) as ard:
         assert ard.features == ("B04_p50_07",) and ard.periods == ("2018",)
-    # Without a stack each composite is a period of its own.
+    # Without a stack each composite is a period of its own, in the order of their middles, because an axis of time must increase.
     grass("r.s2.ard", "input=s2", "years=2018", f"output={path}", "--overwrite")
     with ArdFile.open(path) as ard:
-        assert ard.periods == ("2018", "2018-07", "2018-spring")
+        assert ard.periods == ("2018-spring", "2018", "2018-07")
     said = grass("r.s2.ard", "input=s2", "stack=07,autumn", f"output={path}", "--overwrite", ok=False).said
     assert "Option <stack>: prefix s2 has no composite 2017-autumn. Run r.s2.yearly" in said
 

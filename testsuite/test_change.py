@@ -919,7 +919,9 @@ def test_series_of_probabilities(predicted):
         assert (read(f"ch_2017_2020_{name}year") == change.change_year(steps, PREDICTED[1:])).all()
         total = read(f"ch_2017_2020_{name}p", -9)
         assert total == pytest.approx(np.where(np.isnan(steps).any(0), -9, steps.sum(0)), abs=1e-6)
-        assert f"Year of {title}, 2017 to 2020" in gs.read_command("r.info", map=f"ch_2017_2020_{name}year")
+        info = gs.read_command("r.info", map=f"ch_2017_2020_{name}year")
+        assert f"Year of {title}, 2017 to 2020" in info and f"Semantic label: {name}year" in info
+        assert "1 Jan 2017 00:00:00 / 1 Jan 2020 00:00:00" in info
         assert f"Probability of {title}, 2017 to 2020" in gs.read_command("r.info", map=f"ch_2017_2020_{name}p")
     years = read("ch_2017_2020_gainyear")
     assert set(np.unique(years)) == {0, 2018, 2019, 2020}

@@ -1,5 +1,6 @@
 """The project itself: locked packages, make targets, and that tests cannot leave this machine."""
 
+import importlib.util
 import re
 import socket
 import subprocess
@@ -120,3 +121,18 @@ def test_loopback_is_open():
         server.listen()
         with socket.create_connection(server.getsockname(), timeout=1):
             pass
+
+
+@pytest.mark.parametrize(
+    ("licence", "allowed"),
+    [
+        ("MIT", True), ("Apache Software License; MIT License", True), ("BSD-3-Clause AND 0BSD", True), ("GNU General Public License v3 or later (GPLv3+)", True),
+        ("Mozilla Public License 2.0 (MPL 2.0)", True), ("Other/Proprietary License", False), ("", False), ("UNKNOWN", False),
+        ("MIT AND LicenseRef-Commercial", False), ("GNU Affero General Public License v3", False), ("AGPL-3.0-only", False), ("SSPL-1.0", False),
+    ],
+)  # fmt: skip
+def test_a_licence_that_does_not_go_with_the_gpl_is_found(licence, allowed):
+    spec = importlib.util.spec_from_file_location("licences", TOP / "tools" / "licences.py")
+    licences = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(licences)
+    assert licences.is_allowed(licence) is allowed

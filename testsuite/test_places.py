@@ -137,3 +137,24 @@ def test_titles_end_no_sql_statement(name):
 
     assert "'" not in sql_text(f"Scenes in {name}")
     assert sql_text(name).isprintable()
+
+
+@pytest.mark.parametrize("kind", ["tool", "input"])
+def test_maps_that_cannot_be_registered_are_complete_all_the_same(monkeypatch, kind):
+    """As with the temporal database of another version of GRASS, which its tools refuse."""
+    from grass.exceptions import CalledModuleError
+
+    from imperviouslib.edge.grass import temporal
+
+    told = []
+
+    def fail(*_args):
+        if kind == "tool":
+            raise CalledModuleError("t.list", "t.list type=strds", 1, "ERROR: Unsupported version\nof the database")
+        raise InputError("The temporal database was not updated", then="Run the same command again.")
+
+    monkeypatch.setattr(temporal, "register", fail)
+    monkeypatch.setattr(temporal, "warning", told.append)
+    temporal.register_finished("lc", "Title", ["lc_2017_class|2017-01-01"])
+    assert len(told) == 1 and "The maps are complete, but are not registered in space-time dataset <lc>" in told[0]
+    assert told[0].isprintable()

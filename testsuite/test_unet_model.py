@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
 from imperviouslib.stage.predict.yearly import infer_period
 from testsuite import TOP
+from testsuite.test_fuzz import change_bytes, change_json
 from testsuite.unet_ground import FEATURES, grid_at, make_card, make_classes, make_features, write_ard
 
 MEAN, DEVIATION = (1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0)
@@ -457,6 +460,39 @@ def test_a_file_that_is_no_net_is_refused(tmp_path):
     (tmp_path / "x.keras").write_bytes(b"PK nothing")
     with pytest.raises(ModelError, match="cannot be loaded as a network"):
         unet.load_net(tmp_path / "x.keras")
+
+
+def test_a_file_that_would_unpack_to_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(unet, "_MOST_BYTES", 3 * 2**20)
+    with zipfile.ZipFile(tmp_path / "x.keras", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("model.weights.h5", bytes(4 * 2**20))
+    assert (tmp_path / "x.keras").stat().st_size < 2**14
+    with pytest.raises(ModelError, match="would unpack to 4 MB"):
+        unet.load_net(tmp_path / "x.keras")
+
+
+@pytest.mark.parametrize(
+    "number", [*range(12), *(pytest.param(number, marks=pytest.mark.soak) for number in range(12, 600))]
+)
+def test_a_damaged_file_of_a_net_is_read_or_refused_in_one_line(tmp_path_factory, number):
+    folder = tmp_path_factory.getbasetemp() / "nets"
+    if not folder.exists():
+        folder.mkdir()
+        unet.save_net(unet.build_unet(small_spec(depth=1)), folder / "sound.keras")
+    rng = random.Random(number)
+    with zipfile.ZipFile(folder / "sound.keras") as sound:
+        parts = {name: sound.read(name) for name in sound.namelist()}
+    name = rng.choice(sorted(parts))
+    damaged = change_json(json.loads(parts[name]), rng) if name.endswith(".json") else change_bytes(parts[name], rng)
+    with zipfile.ZipFile(folder / "x.keras", "w") as out:
+        for part, content in (parts | {name: damaged}).items():
+            out.writestr(part, content)
+    if rng.random() < 0.2:
+        (folder / "x.keras").write_bytes(change_bytes((folder / "x.keras").read_bytes(), rng))
+    try:
+        unet.load_net(folder / "x.keras")
+    except ModelError as err:
+        assert "cannot be loaded as a network" in str(err) and "\n" not in str(err)
 
 
 def test_a_loss_that_is_not_a_number_is_refused():

@@ -80,6 +80,13 @@ def test_attribute_tables_of_any_content_are_read_or_refused(square_with_a_slive
     assert zones.count("level0", [], grid) == {1: {(): 25}}
     # The sliver holds no cell.
     assert zones.cells_inside(source, rasters, grid) == {}
+    execute("UPDATE regions SET PARENT = 'Z1' WHERE cat = 2")
+    for column in ("", "PARENT"):
+        assert [zone.parent for zone in zones.read_zones("regions", "NUTS_ID", column).zones] == ["", "Z1"]
+    with pytest.raises(
+        InputError, match=r"expected a column ABOVE with codes of parents\. Name your column with parent="
+    ):
+        zones.read_zones("regions", "NUTS_ID", "ABOVE")
     execute("UPDATE regions SET NAME_LATN = CAST(x'4dfc6e' AS text)")
     with pytest.raises(InputError, match="found text in another encoding than UTF-8"):
         zones.read_zones("regions", "NUTS_ID")

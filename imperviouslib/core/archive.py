@@ -204,7 +204,7 @@ def parse_sidecar(content: Mapping[str, Any], path: Path) -> Sidecar | None:
             version=content.get("version", ""),
             fetched_utc=content.get("fetched_utc", ""),
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
         return None
 
 

@@ -17,6 +17,8 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.network import net_anchor, net_halo
 
 CONTRACT = 1
+_DEPTHS = range(1, 11)
+"""Depths that a net can have; work grows with them, so a card of others is not computed with."""
 _TRAIN_AGAIN = "Train it again with r.unet.train."
 _Record = TypeVar("_Record")
 
@@ -183,17 +185,19 @@ def parse_card(text: str, name: str) -> Card:
     if contract != CONTRACT:
         raise ModelError(
             thing,
-            found=_("no contract number") if contract is None else _("contract {}").format(contract),
+            found=_("no contract number") if contract is None else _("contract {}").format(repr(contract)[:40]),
             expected=_("contract {}").format(CONTRACT),
             then=_("Use the version of the suite that wrote it, or train again."),
         )
     try:
         card = _card(values)
+        if card.depth not in _DEPTHS:
+            raise ValueError(_("depth {}").format(str(card.depth)[:20]))
         fits = card.halo >= net_halo(card.depth) and card.anchor == net_anchor(card.depth)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError) as err:
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError, IndexError) as err:
         raise ModelError(
             thing,
-            found=_("a damaged card ({})").format(err),
+            found=_("a damaged card ({})").format(" ".join(str(err).split())),
             expected=_("all fields of the contract"),
             then=_TRAIN_AGAIN,
         ) from err

@@ -151,7 +151,7 @@ def parse_design(text: str, name: str) -> Design:
     if contract != CONTRACT:
         raise InputError(
             _("Design file '{}'").format(name),
-            found=_("contract {}").format(contract),
+            found=_("contract {}").format(repr(contract)[:40]),
             expected=str(CONTRACT),
             then=_("Use the version of the suite that wrote it."),
         )
@@ -169,8 +169,8 @@ def parse_design(text: str, name: str) -> Design:
             version=str(content["version"]),
         )
         _check(design)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as err:
-        raise _damaged(name, str(err)) from err
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as err:
+        raise _damaged(name, " ".join(str(err).split())) from err
     return design
 
 

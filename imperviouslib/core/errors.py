@@ -36,6 +36,8 @@ def sentence(thing: str, *, found: str = "", expected: str = "", then: str = "")
     'Map <a>: found cells of 10 m, expected 20 m. Set it with g.region res=20.'
     >>> sentence("Map <a> already exists", then="Use --overwrite, or choose another name.")
     'Map <a> already exists. Use --overwrite, or choose another name.'
+    >>> sentence("Item a", found="baseline 02\\n06")
+    'Item a: found baseline 02 06'
     """
     if found and expected:
         fact = _("{thing}: found {found}, expected {expected}").format(thing=thing, found=found, expected=expected)
@@ -45,7 +47,9 @@ def sentence(thing: str, *, found: str = "", expected: str = "", then: str = "")
         fact = _("{thing}: expected {expected}").format(thing=thing, expected=expected)
     else:
         fact = thing
-    return f"{fact}. {then}" if then else fact
+    text = f"{fact}. {then}" if then else fact
+    # What was found may come from a file of others: line ends and control characters would break or hide the message.
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class ImperviousError(Exception):

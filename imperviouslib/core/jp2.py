@@ -67,7 +67,7 @@ def parse_header(head: bytes) -> Header | None:
     """Parse the beginning of a JP2 file; None where it is no JP2 file, is cut before the first tile, or is of an unusual form."""
     try:
         return _parse_header(head)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         return None
 
 

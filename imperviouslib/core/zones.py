@@ -208,8 +208,8 @@ def describe_parts(zones: Iterable[Zone], cell_area_m2: int) -> str:
     )
     more = _(", and {} others").format(len(odd) - 3) if len(odd) > 3 else ""
     return _(
-        "Flag d: the figures of {} regions stand for other ground than their parts in this table ({}{}), because parts lie overseas or outside of the computational region, or because outlines do not fit."
-    ).format(len(odd), told, more)
+        "Flag d: these regions stand for other ground than their parts in this table, because parts lie overseas or outside of the computational region, or because outlines do not fit: {}{}."
+    ).format(told, more)
 
 
 def _difference(zone: Zone) -> int:

@@ -175,7 +175,7 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
         KeyError,
         TypeError,
         AttributeError,
-        OverflowError,
+        ArithmeticError,
         RecursionError,
         pa.ArrowException,
         TableError,

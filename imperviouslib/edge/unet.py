@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.network import CONVOLUTIONS, NetSpec
 from imperviouslib.core.patches import Batch
 from imperviouslib.core.training import Epoch, FitPlan
+
+_MOST_BYTES = 2**30
+"""Bytes that the parts of a .keras file may have together: 250 million weights."""
+_DAMAGE = (
+    ValueError, OSError, TypeError, KeyError, AttributeError, IndexError, ImportError, EOFError, ArithmeticError, NotImplementedError, RuntimeError,
+    MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What Keras, zipfile and HDF5 raise at a file that is damaged; RuntimeError includes RecursionError."""
 
 
 @contextlib.contextmanager
@@ -324,9 +333,20 @@ def load_net(path: Path, *, threads: int = 0) -> Any:
     """
     keras = import_keras(threads)
     try:
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError) as err:
+        _check_size(path)
+        # In safe mode, Keras refuses code in the file (Lambda layers, pickles).
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except _DAMAGE as err:
+        reason = " ".join(str(err).split())[:80] or type(err).__name__
         raise ModelError(
-            _("File '{}' cannot be loaded as a network ({})").format(path, str(err).splitlines()[0][:80]),
+            _("File '{}' cannot be loaded as a network ({})").format(path, reason),
             then=_("Train it again with r.unet.train, or install the Keras version named in card.json."),
         ) from err
+
+
+def _check_size(path: Path) -> None:
+    """Raise ValueError where the parts of a .keras file would unpack to more than any network of the suite has."""
+    with zipfile.ZipFile(path) as saved:
+        size = sum(part.file_size for part in saved.infolist())
+    if size > _MOST_BYTES:
+        raise ValueError(_("its parts would unpack to {} MB").format(size // 2**20))

@@ -65,7 +65,7 @@ def main(data_dir: Path, work_dir: Path) -> int:
         ).strip()
     )
     print(session.run("r.s2.ard", "-c", "input=place.h5").strip())
-    refusal = session.fail("r.unet.train", "input=place.h5", "output=model")
+    refusal = session.fail("r.unet.train", "input=place.h5", "output=model", "patch=64", "depth=3")
     print(f"r.unet.train refuses: {refusal}")
     session.run("r.unet.predict", "input=place.h5", f"model={model}", "output=lc", f"years={years}")
     session.run("v.in.ogr", f"input={nuts}", "output=nuts", "where=CNTR_CODE = 'BE'", "--q")

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +148,13 @@ class ArdWriter:
     def _create_time(self) -> None:
         """Write the axis of time, the middle of each period, and the names of the periods.
 
-        The values of an axis must increase. Where two periods have the same middle, the second stands half a day later, which lies in it too.
+        The values of an axis must increase. Where periods have the same middle, each stands half a day after the one before, which lies in it too.
         """
         middles = [period_named(name).middle for name in self.periods]
-        for number in range(1, len(middles)):
-            if middles[number] == middles[number - 1]:
-                middles[number] += 0.5
-        time = self._file.create_dataset("time", data=np.array(middles, "f8"))
+        values = middles[:1]
+        for before, middle in pairwise(middles):
+            values.append(values[-1] + 0.5 if middle == before else middle)
+        time = self._file.create_dataset("time", data=np.array(values, "f8"))
         time.attrs.update(
             {
                 "standard_name": "time", "long_name": "middle of the period", "units": TIME_UNITS, "axis": "T",

@@ -14,6 +14,7 @@ from imperviouslib.core.errors import InputError, TableError, _
 from imperviouslib.core.figures import YearPair
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.outline import count_cells
+from imperviouslib.core.tableschema import COVERAGE_MIN
 from imperviouslib.core.zones import SLIVER, Zone, compare_parts, describe_parts, resolve_parents
 from imperviouslib.edge import grass, zones
 from imperviouslib.edge.zones import Polygons, ZonesMap
@@ -74,7 +75,11 @@ def measure_zones(
     for zone in chosen:
         beyond = count_cells(shapes[zone.cat]) - count_cells(shapes[zone.cat], grid)
         measured.append(replace(zone, parent=parents[zone.geo], cells=inside[zone.cat] + beyond))
-    measured = compare_parts(measured)
+    # Where most of a parent lies outside of the region, its values for the whole are blank.
+    measured = [
+        zone if inside[zone.cat] >= COVERAGE_MIN * zone.cells else replace(zone, parts_cells=None)
+        for zone in compare_parts(measured)
+    ]
     if told := describe_parts(measured, grid.cell_area_m2):
         grass.warning(told)
     return measured, shapes
