@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 
 from htmltools import Tag, TagChild, tags
 from shiny import ui
@@ -196,7 +197,12 @@ def region_panel(table: Table, state: State) -> Tag:
 def page(table: Table, request: Request) -> ui.page_html:
     """Make the whole page for the state in the address."""
     state = parse_query(request.url.query, table)
-    embedded = request.query_params.get("embed") == "1"
+    return _page_of(table, state, request.query_params.get("embed") == "1")
+
+
+# Made once for all readers who open the same view: a page takes some ten times as long to make as to send.
+@lru_cache(maxsize=128)
+def _page_of(table: Table, state: State, embedded: bool) -> ui.page_html:
     title = str(table.package.get("title") or "Impervious land by region")
     body = [
         tags.a("Skip to the figures", href="#figures", class_="skip"),

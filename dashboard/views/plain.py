@@ -8,7 +8,7 @@ from dashboard import texts
 from dashboard.state import State
 from dashboard.table import Table
 
-MAX_ROWS = 400
+MAX_ROWS = 120
 """Rows of the plain table; a level with more regions is replaced by the next coarser one."""
 
 

@@ -85,21 +85,26 @@ const periods = new PeriodControl((period) => {
 });
 
 let requests = 0;
-/** Load what the state needs, then draw it all. Answers that came too late are left. */
+/** Load what the state needs; draw the map at once, and the rest in the next frame. Answers that came too late are left. */
 async function refresh() {
   const request = ++requests, now = { level: level(), measure: measure() };
   const box = byId("map").parentElement;
   box.setAttribute("aria-busy", "true");
   try {
-    const [drawing, next, data] = await Promise.all([
+    const regional = Promise.all(state.chosen.map((geo) => loadRegion(geo, now.measure)));
+    regional.catch(() => null); // awaited below, after the map
+    const [drawing, next] = await Promise.all([
       loadMap(now.level), loadSlice(now.measure, now.level, state.isShortest ? [state.period[1], state.period[1]] : state.period),
-      Promise.all(state.chosen.map((geo) => loadRegion(geo, now.measure))),
     ]);
     if (request !== requests) return;
     slice = next;
     if (byId("map").dataset.level !== String(now.level)) view.draw(drawing, now.level);
     if (slice.period) state.period = slice.period;
-    drawAll(now, data);
+    drawMap();
+    const data = await regional;
+    await new Promise(requestAnimationFrame);
+    if (request !== requests) return;
+    drawRest(now, data);
     prefetch(now, request);
   } catch (error) {
     if (request === requests) failed(error);
@@ -108,19 +113,24 @@ async function refresh() {
   }
 }
 
-function drawAll(now, data) {
+function drawMap() {
   const isEmpty = !slice.period;
   byId("map-empty").hidden = !isEmpty;
   byId("map-empty").textContent = isEmpty ? "No figures for this choice. Try another measure, unit or method." : "";
   byId("map").toggleAttribute("hidden", isEmpty);
   byId("legend").hidden = isEmpty;
-  periods.set(slice.periods, slice.period);
-  byId("map-title").textContent = isEmpty ? title() : titleWithPeriod();
-  byId("map-method").textContent = `Method: ${slice.method.charAt(0).toLowerCase()}${slice.method.slice(1)}`;
-  document.title = `${isEmpty ? title() : titleWithPeriod()} · ${facts.title}`;
   if (!isEmpty) {
     view.paint(slice, state.shown);
     view.mark(state.chosen);
+  }
+  byId("map-title").textContent = isEmpty ? title() : titleWithPeriod();
+  byId("map-method").textContent = `Method: ${slice.method.charAt(0).toLowerCase()}${slice.method.slice(1)}`;
+  document.title = `${byId("map-title").textContent} · ${facts.title}`;
+  periods.set(slice.periods, slice.period);
+}
+
+function drawRest(now, data) {
+  if (slice.period) {
     drawLegend(byId("legend"), view, slice, state.shown);
     const ranked = rank(slice.figures, "desc");
     byId("summary").textContent = summary(slice, now.level, ranked, commonDecimals(ranked.map((r) => r.figure)));
@@ -132,10 +142,6 @@ function drawAll(now, data) {
     replace(byId("spread"));
     byId("summary").textContent = "";
   }
-  showRegions(now, data);
-}
-
-function showRegions(now, data) {
   showChosen();
   showTiles(byId("tiles"), data, now.measure, state.period, query());
   showChart(byId("chart"), byId("figures"), data, now.measure, state.period, { second: byId("beside").checked ? secondMethod(now.measure.m) : null, narrow: narrow.matches });

@@ -64,7 +64,11 @@ export class MapView {
       const target = event.target.closest("[data-geo]");
       if (target && !this.moved) this.onChoose(target.dataset.geo, event.ctrlKey || event.metaKey || event.shiftKey);
     });
-    addEventListener("resize", () => this.whole && this.setView(this.view.w >= this.home().w ? this.home() : this.view));
+    addEventListener("resize", () => {
+      if (!this.whole) return;
+      this.fit();
+      this.setView(this.view.w >= this.home().w ? this.home() : this.view);
+    });
   }
 
   draw(drawing, level) {
@@ -86,7 +90,14 @@ export class MapView {
     const first = !this.whole;
     this.whole = { w: drawing.width, h: drawing.height };
     this.cursor = null;
+    this.fit();
     this.setView(first ? this.home() : this.view);
+  }
+
+  /** Give the panel the height of the drawing, within the limits of the style sheet: wide countries need no sea above and below. */
+  fit() {
+    const width = this.svg.getBoundingClientRect().width;
+    if (width) this.svg.style.height = `${Math.round(((width * this.whole.h) / this.whole.w) * 1.04)}px`;
   }
 
   // ---- painting

@@ -46,6 +46,7 @@ export function showRanking(box, slice, level, period, { order, chosen, title })
     .map((geo) => rows.find((r) => r.figure.geo === geo) || { figure: slice.byGeo.get(geo), place: null, best: null, worst: null, tied: null });
   const drawn = [...shown, ...others], scale = scaleOf(drawn), decimals = commonDecimals(shown.map((r) => r.figure));
   const common = [..."bdefimnpu"].filter((flag) => rows.every((r) => r.figure.flags.includes(flag)));
+  const hasIntervals = drawn.some((r) => r.figure.low !== null);
   const hasRanks = drawn.some((r) => rankText(r));
   const line = (row) => {
     const { figure } = row, kind = reliability(figure, facts.coverageMin, slice.signed);
@@ -58,7 +59,7 @@ export function showRanking(box, slice, level, period, { order, chosen, title })
         h("span", { class: "name" }, regions.get(figure.geo).name), " ", h("span", { class: "code" }, figure.geo))),
       h("td", { role: "cell", class: "num figure" }, number(figure.value, decimals, slice.signed)),
       h("td", { role: "cell", class: "drawing" }, dot(figure, scale, kind)),
-      h("td", { role: "cell", class: "num soft span" }, interval(figure, decimals) || "none"),
+      hasIntervals ? h("td", { role: "cell", class: "num soft span" }, interval(figure, decimals) || "none") : null,
       hasRanks ? h("td", { role: "cell", class: "num soft between" }, rankText(row)) : null,
       h("td", { role: "cell", class: "soft remark" }, words.join(", ")));
   };
@@ -66,14 +67,14 @@ export function showRanking(box, slice, level, period, { order, chosen, title })
   const isDown = order !== "asc";
   const sort = h("th", { role: "columnheader", scope: "col", class: "num figure", "aria-sort": isDown ? "descending" : "ascending" },
     h("button", { type: "button", "data-order": isDown ? "asc" : "desc", "data-key": "order", "aria-label": `${slice.unitPhrase}, reverse the order` }, slice.unit, h("span", { "aria-hidden": "true" }, isDown ? " ▾" : " ▴")));
-  const columns = hasRanks ? 7 : 6;
+  const columns = 5 + hasIntervals + hasRanks;
   const words = [`${Math.min(TOP, rows.length)} of ${counted(rows.length, "ranked region", "ranked regions")}`];
   if (total > rows.length) words.push(`${total - rows.length} without a figure`);
   const sharedFlags = common.length ? ` All figures: ${common.map((flag) => facts.flags[flag][0]).join(", ")}.` : "";
   const sure = sureSentence(rows, Math.min(SURE_OF, shown.length), order);
   const table = h("table", { role: "table", class: "ranking" },
     h("caption", { class: "hidden" }, `Ranking of ${facts.levels[level][0]} regions`),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head("Rank", "num place"), head("Region"), sort, h("td", { role: "cell", class: "drawing" }, axis(scale)), head("95 % interval", "num span"),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head("Rank", "num place"), head("Region"), sort, h("td", { role: "cell", class: "drawing" }, axis(scale)), hasIntervals ? head("95 % interval", "num span") : null,
       hasRanks ? head("Rank between", "num between") : null, head("Note", "remark"))),
     h("tbody", { role: "rowgroup" }, shown.map(line), others.length ? h("tr", { role: "row", class: "divider" }, h("td", { role: "cell", colspan: columns }, "Your other chosen regions")) : null, others.map(line)));
   replace(box, h("h2", {}, title), h("p", { class: "note" }, `${words.join("; ")}.${sharedFlags}`),
