@@ -326,6 +326,7 @@ async function begin() {
   searchBox({ level, onChoose: (geo) => choose(geo, byId("keep").checked) });
   if (facts.unknown.length) notice(`A part of this link is not in the table and was left out: ${facts.unknown.join(", ")}.`);
   await refresh();
+  writeAddress(false); // a link without all parts would show something else when the table is newer
   if (window.Shiny) {
     await window.Shiny.initializedPromise;
     sendRegions();

@@ -54,10 +54,10 @@ export function searchBox({ level, onChoose }) {
     else return;
     event.preventDefault();
   });
-  // pointerdown comes before the field loses the focus, which closes the list.
-  list.addEventListener("pointerdown", (event) => {
+  // The field keeps the focus while an option is pressed, because it closes the list when it loses it.
+  list.addEventListener("mousedown", (event) => event.preventDefault());
+  list.addEventListener("click", (event) => {
     const option = event.target.closest("[data-at]");
-    event.preventDefault();
     if (option) take(Number(option.dataset.at));
   });
   field.addEventListener("blur", close);
