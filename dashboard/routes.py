@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from htmltools import tags
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dashboard import exports
@@ -23,6 +26,14 @@ from dashboard.views.report import region_report
 from dashboard.views.slices import region_json, slice_json
 
 CSV = "text/csv; charset=utf-8"
+MEDIA_TYPES = {
+    "csv": CSV,
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "sdmx.csv": "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "geojson": "application/geo+json",
+}
+"""Suffix of a download -> its media type."""
 
 
 def not_found(request: Request, text: str = "There is no such page.") -> Response:
@@ -95,25 +106,44 @@ def api_routes(table: Table) -> list[Route]:
         kind = Response if isinstance(content, bytes) else StreamingResponse
         return kind(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
 
+    # The whole table is written once and sent from a file: made anew for each request, it would hold up all other requests.
+    spool = tempfile.TemporaryDirectory(prefix="dashboard-")
+    spooling = threading.Lock()
+
+    def whole(suffix: str, content: Callable[[], bytes | Iterator[bytes]]) -> Path:
+        path = Path(spool.name) / suffix
+        with spooling:
+            if not path.exists():
+                parts = content()
+                with path.with_suffix(".part").open("wb") as sink:
+                    for part in [parts] if isinstance(parts, bytes) else parts:
+                        sink.write(part)
+                path.with_suffix(".part").rename(path)
+        return path
+
     def get_data(request: Request) -> Response:
         suffix = request.path_params["suffix"]
+        if suffix not in exports.FORMATS:
+            return not_found(request, f"Unknown format. Use one of {', '.join(exports.FORMATS)}.")
         try:
             filters = exports.parse_filters(parse_qsl(request.url.query, keep_blank_values=True), table)
-            if suffix == "geojson":
-                return attachment(exports.to_geojson(table, filters), "impervious_nuts.geojson", "application/geo+json")
-            rows = exports.select(table, filters)
+            name, kind = exports.file_name(filters, suffix), MEDIA_TYPES[suffix]
+
+            def content() -> bytes | Iterator[bytes]:
+                if suffix == "geojson":
+                    return exports.to_geojson(table, filters)
+                rows = exports.select(table, filters)
+                if suffix == "xlsx":
+                    return exports.to_xlsx(table, rows)
+                if suffix == "sdmx.csv":
+                    return exports.to_sdmx_csv(rows, table.schema)
+                return exports.to_parquet(rows) if suffix == "parquet" else exports.to_csv(rows)
+
+            if filters:
+                return attachment(content(), name, kind)
+            return FileResponse(whole(suffix, content), media_type=kind, filename=name)
         except exports.BadRequestError as err:
             return PlainTextResponse(str(err), 400)
-        if suffix == "csv":
-            return attachment(exports.to_csv(rows), "impervious_nuts.csv", CSV)
-        if suffix == "sdmx.csv":
-            content = exports.to_sdmx_csv(rows, table.schema)
-            return attachment(
-                content, "impervious_nuts.sdmx.csv", "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8"
-            )
-        if suffix == "parquet":
-            return attachment(exports.to_parquet(rows), "impervious_nuts.parquet", "application/vnd.apache.parquet")
-        return not_found(request, f"Unknown format. Use one of {', '.join(exports.FORMATS)}.")
 
     def get_regions(request: Request) -> Response:
         return attachment(exports.to_csv(table.regions_table), "nuts_regions.csv", CSV)
