@@ -1,7 +1,7 @@
 // The page: its state is one short query, which is in the address. Region and time are drawn here; the lists also go to the server.
 
 import { byId, h, replace, s } from "./dom.js";
-import { commonDecimals, periodTitle } from "./format.js";
+import { periodTitle } from "./format.js";
 import { rank, similar } from "./stats.js";
 import { ChangedTableError, facts, loadMap, loadNames, loadRegion, loadSlice, regions } from "./data.js";
 import { MapView, drawLegend, readout, summary } from "./map.js";
@@ -132,11 +132,10 @@ function drawMap() {
 function drawRest(now, data) {
   if (slice.period) {
     drawLegend(byId("legend"), view, slice, state.shown);
-    const ranked = rank(slice.figures, "desc");
-    byId("summary").textContent = summary(slice, now.level, ranked, commonDecimals(ranked.map((r) => r.figure)));
+    byId("summary").textContent = summary(slice, now.level, rank(slice.figures, "desc"));
     if (view.cursor) point(view.cursor);
     showRanking(byId("ranking"), slice, now.level, slice.period, { order: state.order, chosen: state.chosen, title: titleWithPeriod() });
-    showSpread(byId("spread"), slice, now.level, state.chosen, titleWithPeriod(), narrow.matches);
+    showSpread(byId("spread"), slice, now.level, state.chosen, titleWithPeriod());
   } else {
     replace(byId("ranking"), h("h2", {}, title()), h("p", { class: "empty" }, "There are no figures to rank."));
     replace(byId("spread"));

@@ -5,7 +5,7 @@ import { commonDecimals, decimalsFor, interval, number, ticks, withUnit } from "
 import { classOf, reliability } from "./stats.js";
 import { codesOf, facts, regions, remarks } from "./data.js";
 
-const CLASSES = 6, MAX_ZOOM = 30, LABEL_PX = 11;
+const CLASSES = 8, MAX_ZOOM = 30, LABEL_PX = 11;
 const LAYERS = ["inset", "regions", "borders", "circles", "outline", "names"];
 
 /** What the map shows of a figure: the value, a limit of its interval, or the width of the interval. */
@@ -128,6 +128,7 @@ export class MapView {
       cx: x, cy: y, "data-geo": geo, "data-size": Math.abs(value), class: `${value < 0 ? "minus" : "plus"}${mark}`,
     })));
     this.sizeCircles();
+    this.nameRegions();
   }
 
   largestCircle() {
@@ -192,7 +193,9 @@ export class MapView {
   nameRegions() {
     const scale = this.unitsPerPixel(), { x, y, w, h: height } = this.view;
     const names = [], taken = [];
-    for (const [geo, shape] of this.shapes) {
+    // Circles lie in the middle of their regions, where the names would cover them.
+    const isCovered = this.layers.circles.childElementCount > 0 && !this.svg.classList.contains("zoomed");
+    for (const [geo, shape] of isCovered ? [] : this.shapes) {
       if (shape.x < x || shape.x > x + w || shape.y < y || shape.y > y + height) continue;
       shape.box ||= shape.path.getBBox();
       const { name } = regions.get(geo);
@@ -343,8 +346,8 @@ export function drawLegend(box, view, slice, shown) {
 }
 
 /** Describe the map in words, for those who do not see it. */
-export function summary(slice, level, ranked, decimals) {
-  const named = (rows) => rows.map(({ figure }) => `${regions.get(figure.geo).name} (${withUnit(figure.value, decimals, slice.unit, slice.signed)})`).join(", ");
+export function summary(slice, level, ranked) {
+  const named = (rows) => rows.map(({ figure }) => `${regions.get(figure.geo).name} (${withUnit(figure.value, decimalsFor(figure), slice.unit, slice.signed)})`).join(", ");
   const all = codesOf.get(level).length, text = [];
   if (ranked.length > 4) text.push(`Highest: ${named(ranked.slice(0, 2))}. Lowest: ${named(ranked.slice(-2).reverse())}.`);
   else if (ranked.length) text.push(`From high to low: ${named(ranked)}.`);

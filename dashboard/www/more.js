@@ -8,7 +8,7 @@ import { facts, regions } from "./data.js";
 /** Draw all regions as dots over an axis, those with near values above each other; the chosen ones are marked. */
 export function drawSpread(slice, chosen, { width = 640 } = {}) {
   const known = slice.figures.filter((f) => f.value !== null);
-  const values = ticks(Math.min(...known.map((f) => f.value)), Math.max(...known.map((f) => f.value)), 6), decimals = tickDecimals(values);
+  const values = ticks(Math.min(...known.map((f) => f.value)), Math.max(...known.map((f) => f.value)), width > 400 ? 6 : 4), decimals = tickDecimals(values);
   const low = values[0], high = values[values.length - 1], left = 24, right = 24;
   const x = (v) => left + ((width - left - right) * (v - low)) / (high - low);
   const bin = Math.max(5, Math.min(10, 2400 / known.length)), columns = new Map();
@@ -37,9 +37,9 @@ export function drawSpread(slice, chosen, { width = 640 } = {}) {
   return { drawing: s("svg", { class: "chart spread", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Distribution of ${known.length} regions. ${said.join(" ")}` }, axis, dots, marks), said };
 }
 
-export function showSpread(box, slice, level, chosen, title, narrow) {
+export function showSpread(box, slice, level, chosen, title) {
   if (!slice.figures.some((f) => f.value !== null)) return replace(box);
-  const { drawing, said } = drawSpread(slice, chosen, { width: narrow ? 360 : 640 });
+  const { drawing, said } = drawSpread(slice, chosen, { width: 380 });
   return replace(box, h("h2", {}, `All ${facts.levels[level][0]} regions`), h("p", { class: "note" }, `${title}. Each dot is a region.`), drawing, h("p", { class: "note" }, said.join(" ")));
 }
 
