@@ -21,6 +21,7 @@ from dashboard import exports
 from dashboard.shapes import draw_map
 from dashboard.state import State, parse_query
 from dashboard.table import Table
+from dashboard.views.api import api_page
 from dashboard.views.elements import document
 from dashboard.views.report import region_report
 from dashboard.views.slices import region_json, slice_json
@@ -161,6 +162,9 @@ def api_routes(table: Table) -> list[Route]:
         state = replace(parse_query(request.url.query, table), level=table.regions[geo].level, geos=(geo,))
         return HTMLResponse("<!DOCTYPE html>\n" + region_report(table, state).render()["html"])
 
+    def get_api(request: Request) -> Response:
+        return HTMLResponse("<!DOCTYPE html>\n" + api_page(table).render()["html"])
+
     def get_health(request: Request) -> Response:
         return PlainTextResponse("ok")
 
@@ -174,6 +178,7 @@ def api_routes(table: Table) -> list[Route]:
         Route("/api/v1/regions.csv", get_regions),
         Route("/api/v1/transitions.csv", get_transitions),
         Route("/api/v1/datapackage.json", get_package),
+        Route("/api/", get_api),
         Route("/region/{geo}", get_region),
         Route("/healthz", get_health),
     ]

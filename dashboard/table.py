@@ -237,10 +237,9 @@ class Table:
         name = self.regions[geo].name
         return f"{name} {geo}" if name in self._repeated_names else name
 
-    @cached_property
-    def largest(self) -> Region:
-        """The largest region of the top level, which the page shows first."""
-        return max((r for r in self.regions.values() if r.level == self.levels[0]), key=lambda r: r.area_km2)
+    def largest(self, level: int) -> Region:
+        """Return the largest region of a level, which the page shows first."""
+        return max((r for r in self.regions.values() if r.level == level), key=lambda r: r.area_km2)
 
     @cached_property
     def known_methods(self) -> Mapping[str, Method]:

@@ -200,4 +200,4 @@ def test_why_has_a_region_no_figure(reader, table):
     missing = next(geo for i, geo in enumerate(cube.geos) if cube.reason_texts[cube.reasons[i, at]])
     hand, page = reader("?l=3&y=2021&g=")
     hand.write(search(page), missing)
-    expect(page.locator(".tile.now")).to_contain_text("Less than coverage_min of the region was seen")
+    expect(page.locator(".tile.now")).to_contain_text("Less than 50 % of the region was seen")

@@ -153,7 +153,7 @@ def test_hostile_title_of_the_package_is_text(table):
 
 @pytest.mark.parametrize("view", VIEWS[:-1])
 @pytest.mark.parametrize(
-    "query", ["g=", "g=&l=0", "g=XA,XA1&l=1", "i=stk&y=2017", "i=new&y=2017", "m=raw&u=km2&i=net&o=asc&r=0"]
+    "query", ["g=", "g=&l=0", "g=XA,XA1&l=1", "i=stk&y=2017", "i=new&y=2017", "m=raw&u=km2&i=net&o=asc&r=1"]
 )
 def test_every_view_renders_every_state(table, view, query):
     assert html(view(table, parse_query(query, table)))
@@ -191,7 +191,7 @@ def test_page_without_scripts_holds_the_figures(table):
 
 
 def test_plain_table_gives_the_reason_of_a_missing_figure(table):
-    assert "Less than coverage_min of the region was seen" in html(plain_table(table, parse_query("l=3&y=2020", table)))
+    assert "Less than 50 % of the region was seen" in html(plain_table(table, parse_query("l=3&y=2020", table)))
 
 
 def test_flags_are_written_out(table):

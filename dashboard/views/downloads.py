@@ -44,6 +44,8 @@ def downloads(table: Table, state: State) -> TagList:
             tags.a("transitions", href="api/v1/transitions.csv", download=True),
             ", ",
             tags.a("data package", href="api/v1/datapackage.json", download=True),
+            ". ",
+            tags.a("For programs", href="api/"),
             ".",
             class_="note",
         ),

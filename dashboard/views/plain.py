@@ -30,7 +30,7 @@ def plain_table(table: Table, state: State) -> TagList:
         cell = cube.cell(geo, period)
         remarks = [texts.flag_words(cell.flags, table.schema)]
         if cell.reason:
-            remarks.insert(0, table.schema["codes"]["MISSING_REASON"][cell.reason])
+            remarks.insert(0, texts.reasons(table.schema)[cell.reason])
         span = (
             ""
             if cell.low is None or cell.high is None

@@ -39,7 +39,7 @@ function query() {
   parts.push(`y=${state.period[1]}`);
   if (!state.isShortest && state.period[0] !== state.period[1]) parts.push(`f=${state.period[0]}`);
   parts.push(`g=${state.chosen.join(",")}`);
-  if (!byId("beside").checked) parts.push("r=0");
+  if (byId("beside").checked) parts.push("r=1");
   if (state.order !== "desc") parts.push(`o=${state.order}`);
   if (state.shown !== "v") parts.push(`s=${state.shown}`);
   return parts.join("&");

@@ -34,7 +34,7 @@ function sentence(region, { whole }) {
   const verb = net.value >= 0 ? "grew" : "shrank";
   const size = { ...net, value: Math.abs(net.value), low: net.low === null ? null : Math.min(Math.abs(net.low), Math.abs(net.high)), high: net.high === null ? null : Math.max(Math.abs(net.low), Math.abs(net.high)) };
   const sure = net.low === null ? " No interval was estimated, so it is not known how sure this is." : "";
-  return `Between ${whole[0]} and ${whole[1]}, ${COVER} in ${name} ${verb} by ${withInterval(size, "ha", false)}, that is ${text(rate, "pc", true)} of what there was.${sure}`;
+  return `Between ${whole[0]} and ${whole[1]}, ${COVER} in ${name} ${verb} by ${withInterval(size, "ha", false)}, that is ${text({ ...rate, value: Math.abs(rate.value) }, "pc", false)} of the stock of ${whole[0]}.${sure}`;
 }
 
 /** Main figures: stock at both ends, and the flows of the whole time and of the last year, beside parent and country. */
