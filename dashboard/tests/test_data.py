@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dashboard.__main__ import crowded_levels
 from dashboard.data import read_table
 from dashboard.errors import WRITE_AGAIN, TableFolderError
 from dashboard.exports import select, to_csv
@@ -374,3 +375,9 @@ def test_nested_or_huge_json_gives_one_line(own_folder, name, text):
 def test_json_of_too_many_bytes_gives_one_line(own_folder, monkeypatch):
     monkeypatch.setattr("dashboard.files.MAX_JSON_BYTES", 20_000)
     assert_refused(own_folder, "bytes. At most 20,000 are read.")
+
+
+def test_levels_with_more_regions_than_the_map_draws_at_once_are_named(large_table, monkeypatch):
+    assert crowded_levels(large_table) == {}
+    monkeypatch.setattr("dashboard.__main__.FAST_REGIONS", 50)
+    assert crowded_levels(large_table) == {2: 80, 3: 120}

@@ -201,3 +201,18 @@ def test_why_has_a_region_no_figure(reader, table):
     hand, page = reader("?l=3&y=2021&g=")
     hand.write(search(page), missing)
     expect(page.locator(".tile.now")).to_contain_text("Less than 50 % of the region was seen")
+
+
+def test_tap_on_the_map_reads_the_figure_out(browser, browser_context_args, server):
+    context = browser.new_context(
+        **{**browser_context_args, "viewport": {"width": 390, "height": 844}, "has_touch": True}
+    )
+    page = context.new_page()
+    page.goto(f"{server}?l=2&i=net&g=")
+    expect(page.locator("body[data-ready]")).to_have_count(1)
+    page.locator("#map .regions [data-geo=XA11]").tap()
+    expect(page.locator("#readout")).to_have_text(
+        re.compile(r"^Province 11: [+−][\d.]+\s%; 95 % interval .* % of the area seen\.$")
+    )
+    expect(page.get_by_role("list", name="Chosen regions")).to_contain_text("Province 11")
+    context.close()

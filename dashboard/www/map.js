@@ -62,7 +62,9 @@ export class MapView {
     svg.addEventListener("keydown", (event) => this.key(event));
     svg.addEventListener("click", (event) => {
       const target = event.target.closest("[data-geo]");
-      if (target && !this.moved) this.onChoose(target.dataset.geo, event.ctrlKey || event.metaKey || event.shiftKey);
+      if (!target || this.moved) return;
+      if (event.pointerType !== "mouse") this.onPoint(target.dataset.geo); // a finger cannot point without choosing
+      this.onChoose(target.dataset.geo, event.ctrlKey || event.metaKey || event.shiftKey);
     });
     addEventListener("resize", () => {
       if (!this.whole) return;
