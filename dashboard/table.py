@@ -6,7 +6,6 @@ regions of one level and all periods.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
@@ -226,16 +225,6 @@ class Table:
     def codes(self, column: str) -> tuple[str, ...]:
         """Return the codes of a measure column that occur in the table, in the order of the schema."""
         return self._codes[column]
-
-    @cached_property
-    def _repeated_names(self) -> set[str]:
-        names = Counter(region.name for region in self.regions.values())
-        return {name for name, count in names.items() if count > 1}
-
-    def region_label(self, geo: str) -> str:
-        """Return the name of a region, with its code where another region has the same name."""
-        name = self.regions[geo].name
-        return f"{name} {geo}" if name in self._repeated_names else name
 
     def largest(self, level: int) -> Region:
         """Return the largest region of a level, which the page shows first."""

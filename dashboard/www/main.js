@@ -143,7 +143,8 @@ function drawRest(now, data) {
   }
   showChosen();
   showTiles(byId("tiles"), data, now.measure, state.period, query());
-  showChart(byId("chart"), byId("figures"), data, now.measure, state.period, { second: byId("beside").checked ? secondMethod(now.measure.m) : null, narrow: narrow.matches });
+  showChart(byId("chart"), byId("figures"), data, now.measure, state.period,
+    { second: byId("beside").checked ? secondMethod(now.measure.m) : null, narrow: narrow.matches });
   showChanges(byId("changes"), data[0], now.measure, state.period);
 }
 
@@ -155,8 +156,7 @@ function secondMethod(method) {
 
 /** Load the other periods of the series while nothing else is to do; then a change of the year needs no connection. */
 async function prefetch(now, request) {
-  if (!slice.period) return;
-  const others = slice.periods.filter((p) => p[1] - p[0] === slice.period[1] - slice.period[0]);
+  const others = !slice.period ? [] : slice.periods.filter((p) => p[1] - p[0] === slice.period[1] - slice.period[0]);
   for (const period of others.sort((a, b) => Math.abs(a[1] - slice.period[1]) - Math.abs(b[1] - slice.period[1]))) {
     if (request !== requests) return;
     const isStep = slice.steps.some((p) => p.join() === period.join());
@@ -197,9 +197,11 @@ function showChosen() {
   const box = byId("chosen");
   box.hidden = !state.chosen.length;
   document.body.classList.toggle("no-region", !state.chosen.length);
-  replace(box, state.chosen.map((geo, slot) => h("li", {}, s("svg", { viewBox: "-7 -7 14 14", class: "key", "aria-hidden": "true" }, s("path", { d: MARKS[slot], class: `s${slot}` })),
+  replace(box, state.chosen.map((geo, slot) => h("li", {}, s("svg", { viewBox: "-7 -7 14 14", class: "key", "aria-hidden": "true" },
+    s("path", { d: MARKS[slot], class: `s${slot}` })),
     h("span", {}, regions.get(geo).name), h("span", { class: "code" }, geo),
-    h("button", { type: "button", "data-remove": geo, "data-key": `remove-${geo}`, "aria-label": `Remove ${regions.get(geo).name} (${geo})` }, "×"))));
+    h("button", { type: "button", "data-remove": geo, "data-key": `remove-${geo}`,
+      "aria-label": `Remove ${regions.get(geo).name} (${geo})` }, "×"))));
   const first = regions.get(state.chosen[0]);
   const offers = [];
   if (first) {
@@ -249,7 +251,8 @@ function point(geo, event) {
   byId("readout").textContent = event ? "" : `${name}: ${text}.`;
   tooltip.hidden = !event;
   if (!event) return;
-  replace(tooltip, h("strong", {}, name), h("span", { class: "code" }, ` ${geo}`), h("p", {}, titleWithPeriod()), text.split("; ").map((part, i) => h("p", { class: i ? null : "value" }, part)));
+  replace(tooltip, h("strong", {}, name), h("span", { class: "code" }, ` ${geo}`), h("p", {}, titleWithPeriod()),
+    text.split("; ").map((part, i) => h("p", { class: i ? null : "value" }, part)));
   const box = tooltip.getBoundingClientRect();
   tooltip.style.left = `${Math.max(4, event.clientX + 16 + box.width > innerWidth ? event.clientX - box.width - 12 : event.clientX + 16)}px`;
   tooltip.style.top = `${Math.min(event.clientY + 14, innerHeight - box.height - 4)}px`;
@@ -295,10 +298,14 @@ byId("filters").addEventListener("click", () => {
 // ---- take away
 
 for (const kind of ["png", "svg"]) {
-  byId(`map-${kind}`).addEventListener("click", () => savePicture(picture(titleWithPeriod(), byId("map"), byId("legend"), sourceLine()), fileName("map", titleWithPeriod()), kind));
+  byId(`map-${kind}`).addEventListener("click", () => savePicture(picture(titleWithPeriod(), byId("map"), byId("legend"), sourceLine()),
+    fileName("map", titleWithPeriod()), kind));
   byId(`chart-${kind}`).addEventListener("click", () => {
     const drawing = byId("chart").querySelector("svg");
-    if (drawing) savePicture(picture(`${byId("chart").querySelector("h3").textContent}: ${state.chosen.map((geo) => regions.get(geo).name).join(", ")}`, drawing, null, sourceLine()), fileName("chart", title(), ...state.chosen), kind);
+    if (!drawing) return;
+    const names = state.chosen.map((geo) => regions.get(geo).name).join(", ");
+    const heading = `${byId("chart").querySelector("h3").textContent}: ${names}`;
+    savePicture(picture(heading, drawing, null, sourceLine()), fileName("chart", title(), ...state.chosen), kind);
   });
 }
 byId("copy").addEventListener("click", async () => {
@@ -329,7 +336,8 @@ async function begin() {
   if (window.Shiny) {
     await window.Shiny.initializedPromise;
     sendRegions();
-    window.jQuery(document).on("shiny:disconnected", () => notice("The connection to the server is lost. Figures that are loaded can still be shown.", true));
+    window.jQuery(document).on("shiny:disconnected",
+      () => notice("The connection to the server is lost. Figures that are loaded can still be shown.", true));
   }
 }
 

@@ -16,7 +16,8 @@ export function searchBox({ level, onChoose }) {
     none.textContent = none.hidden ? "" : "No region has this name or code.";
     list.hidden = !results.length;
     field.setAttribute("aria-expanded", String(results.length > 0));
-    replace(list, results.map((one, i) => h("li", { role: "option", id: `found-${i}`, "data-at": i }, h("span", {}, one.name), h("span", { class: "code" }, ` ${one.geo} · ${facts.levels[one.level][0]}`))));
+    replace(list, results.map((one, i) => h("li", { role: "option", id: `found-${i}`, "data-at": i }, h("span", {}, one.name), h("span",
+      { class: "code" }, ` ${one.geo} · ${facts.levels[one.level][0]}`))));
     mark();
   }
 
