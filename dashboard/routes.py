@@ -62,7 +62,6 @@ def api_routes(table: Table) -> list[Route]:
 
     maps = {level: pack(draw_map(table, level)) for level in table.levels}
     names = pack([[r.geo, r.name, r.level, r.parent, r.country, r.area_km2] for r in table.regions.values()])
-    package = table.package_text.encode()
 
     @lru_cache(maxsize=512)
     def slice_of(state: State) -> bytes:
@@ -153,7 +152,7 @@ def api_routes(table: Table) -> list[Route]:
         return attachment(exports.to_csv(table.transitions), "impervious_nuts_transitions.csv", CSV)
 
     def get_package(request: Request) -> Response:
-        return attachment(package, "datapackage.json", "application/json")
+        return attachment(table.package_text, "datapackage.json", "application/json")
 
     def get_region(request: Request) -> Response:
         geo = request.path_params["geo"]

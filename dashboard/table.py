@@ -191,7 +191,7 @@ class Table:
     """GeoJSON geometry by code, EPSG:3035, metres."""
     package: Mapping[str, Any]
     """datapackage.json."""
-    package_text: str
+    package_text: bytes
     """datapackage.json as the downloads give it."""
     digest: str
     """Sha256 over the files, first 12 hexadecimal digits; addresses hold it, so that no cache mixes two tables."""

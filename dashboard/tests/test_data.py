@@ -305,6 +305,12 @@ def test_missing_or_damaged_file_gives_one_line(own_folder, name, content):
             "region XA: the coordinates must be metres of EPSG:3035, not degrees.",
         ),
         (
+            lambda root: root["features"][0].update(
+                geometry={"type": "Polygon", "coordinates": [[[10**400, 0], [10**401, 0], [0, 10**400]]]}
+            ),
+            "region XA: the outline must be a polygon with rings; its type is Polygon.",
+        ),
+        (
             lambda root: [f["properties"].update(geo="ZZ") for f in root["features"]],
             "has no outline of a region of the table.",
         ),
@@ -370,6 +376,11 @@ def test_check_refuses_with_one_line(own_folder):
 def test_nested_or_huge_json_gives_one_line(own_folder, name, text):
     (own_folder / name).write_text(text)
     assert_refused(own_folder, name)
+
+
+def test_package_of_text_that_is_no_unicode_gives_one_line(own_folder):
+    (own_folder / "datapackage.json").write_text('{"title": "\\ud800"}')
+    assert_refused(own_folder, "datapackage.json' has text that is no Unicode (a lone surrogate).")
 
 
 def test_json_of_too_many_bytes_gives_one_line(own_folder, monkeypatch):
