@@ -25,7 +25,7 @@ from dashboard.tests.make_table import COUNTRIES, make_table
 TOP = Path(__file__).parents[2]
 
 # Long, because the machine may be busy.
-expect.set_options(timeout=8_000)
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
