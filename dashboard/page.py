@@ -227,11 +227,18 @@ def _page_of(table: Table, state: State, embedded: bool) -> ui.page_html:
                 tags.p("This page draws its map and charts with a script. Without it, here are the figures."),
                 plain_table(table, replace(state, year_from=None)),
             ),
-            tags.div(map_panel(state), region_panel(table, state), class_="two"),
+            tags.div(
+                tags.div(
+                    map_panel(state),
+                    tags.section(tags.div(id="spread"), class_="panel no-embed", aria_label="Distribution"),
+                    class_="stack",
+                ),
+                region_panel(table, state),
+                class_="two",
+            ),
             tags.div(
                 tags.section(tags.div(id="ranking"), class_="panel", aria_label="Ranking"),
                 tags.div(
-                    tags.section(tags.div(id="spread"), class_="panel", aria_label="Distribution"),
                     tags.section(tags.div(id="changes"), class_="panel", aria_label="Land cover changes"),
                     tags.section(tags.h2("Downloads"), ui.output_ui("downloads"), class_="panel no-print"),
                     tags.section(tags.h2("Method and sources"), ui.output_ui("about"), class_="panel"),

@@ -135,7 +135,7 @@ function drawRest(now, data) {
     byId("summary").textContent = summary(slice, now.level, rank(slice.figures, "desc"));
     if (view.cursor) point(view.cursor);
     showRanking(byId("ranking"), slice, now.level, slice.period, { order: state.order, chosen: state.chosen, title: titleWithPeriod() });
-    showSpread(byId("spread"), slice, now.level, state.chosen, titleWithPeriod());
+    showSpread(byId("spread"), slice, now.level, state.chosen, titleWithPeriod(), narrow.matches);
   } else {
     replace(byId("ranking"), h("h2", {}, title()), h("p", { class: "empty" }, "There are no figures to rank."));
     replace(byId("spread"));

@@ -41,9 +41,9 @@ export function drawSpread(slice, chosen, { width = 640 } = {}) {
     "aria-label": `Distribution of ${known.length} regions. ${said.join(" ")}` }, axis, dots, marks), said };
 }
 
-export function showSpread(box, slice, level, chosen, title) {
+export function showSpread(box, slice, level, chosen, title, narrow) {
   if (!slice.figures.some((f) => f.value !== null)) return replace(box);
-  const { drawing, said } = drawSpread(slice, chosen, { width: 380 });
+  const { drawing, said } = drawSpread(slice, chosen, { width: narrow ? 380 : 640 });
   return replace(box, h("h2", {}, `All ${facts.levels[level][0]} regions`), h("p", { class: "note" }, `${title}. Each dot is a region.`),
     drawing, h("p", { class: "note" }, said.join(" ")));
 }

@@ -27,7 +27,7 @@ function axis(scale) {
   const decimals = tickDecimals(scale.values);
   return s("svg", { viewBox: `0 0 ${WIDTH} 14`, class: "dots axis", "aria-hidden": "true" },
     [scale.values[0], scale.values[scale.values.length - 1],
-      ...(scale.values[0] < 0 && scale.x(0) > 50 && scale.x(0) < WIDTH - 50 ? [0] : [])].map((v) => s("text", {
+      ...(scale.values[0] < 0 && scale.x(0) > 36 && scale.x(0) < WIDTH - 36 ? [0] : [])].map((v) => s("text", {
       x: scale.x(v).toFixed(1), y: 11, "text-anchor": v === scale.values[0] ? "start" : v === 0 ? "middle" : "end",
     }, number(v, decimals))));
 }
