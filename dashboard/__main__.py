@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+from collections import Counter
 
 import uvicorn
 
@@ -13,6 +14,16 @@ from dashboard.app import create_app
 from dashboard.data import read_table
 from dashboard.errors import TableFolderError
 from dashboard.guards import MAX_MESSAGE_BYTES
+from dashboard.table import Table
+
+FAST_REGIONS = 5_000
+"""Regions of a level that a browser repaints in a tenth of a second."""
+
+
+def crowded_levels(table: Table) -> dict[int, int]:
+    """Return the levels with more regions than the map draws at once, and how many they have."""
+    counts = Counter(region.level for region in table.regions.values())
+    return {level: count for level, count in sorted(counts.items()) if count > FAST_REGIONS}
 
 
 def main() -> int:
@@ -42,7 +53,8 @@ def main() -> int:
                 else f"Table folder '{args.check}' can be shown: {len(table.regions):,} regions, no figures."
             )
             return 0
-        app = create_app(args.data)
+        table = read_table(args.data)
+        app = create_app(table)
     except TableFolderError as err:
         print(f"ERROR: {err}", file=sys.stderr)
         return 1
@@ -57,6 +69,11 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    for level, count in crowded_levels(table).items():
+        print(
+            f"NOTE: Level {level} has {count:,} regions. The map draws up to {FAST_REGIONS:,} at once; "
+            "with more it takes seconds to load and about a second for each change of the year.",
+        )
     print(f"Dashboard of '{args.data}': http://{args.host}:{args.port}/ (stop with Ctrl-C)", flush=True)
     uvicorn.run(
         app,

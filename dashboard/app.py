@@ -23,13 +23,13 @@ from dashboard.headers import SecurityHeaders, content_policy
 from dashboard.page import page
 from dashboard.routes import api_routes
 from dashboard.server import make_server
+from dashboard.table import Table
 
 WWW = Path(__file__).resolve().parent / "www"
 
 
-def create_app(folder: str | Path | None) -> Starlette:
-    """Read a table folder and return the application; raise TableFolderError where the folder cannot be shown."""
-    table = read_table(folder)
+def create_app(table: Table) -> Starlette:
+    """Return the application that shows a table."""
     shiny = App(lambda request: page(table, request), make_server(table))
     shiny.sanitize_errors = True
     # The inline scripts are the same for every request, so one page shows all that the policy must allow.
@@ -48,4 +48,4 @@ def create_app(folder: str | Path | None) -> Starlette:
 
 def from_environment() -> Starlette:
     """Return the application of the folder in IMPERVIOUS_TABLE, for `uvicorn --factory dashboard.app:from_environment`."""
-    return create_app(os.environ.get("IMPERVIOUS_TABLE"))
+    return create_app(read_table(os.environ.get("IMPERVIOUS_TABLE")))

@@ -50,9 +50,11 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
     if not isinstance(package, dict):
         raise TableFolderError(f"File '{package_file}' must hold a JSON object, not {type(package).__name__}.")
     try:
-        package_text = json.dumps(package, ensure_ascii=False, indent=1)
+        package_text = json.dumps(package, ensure_ascii=False, indent=1).encode()
     except RecursionError as err:
         raise TableFolderError(f"File '{package_file}' has too many levels of lists and objects.") from err
+    except UnicodeEncodeError as err:
+        raise TableFolderError(f"File '{package_file}' has text that is no Unicode (a lone surrogate).") from err
     nuts_version = max(codes_of((facts if len(facts) else regions_table)["nuts_version"])[1])
     codes, vintages = codes_of(select_rows(facts, {"nuts_version": [nuts_version]})["vintage"])
     regions = {

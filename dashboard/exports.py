@@ -15,13 +15,19 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from dashboard.columns import decode_dictionaries, select_rows
+from dashboard.columns import decode_dictionaries, select_rows, values_of
 from dashboard.table import MEASURE_COLUMNS, Measure, Table
+from dashboard.xlsx import write_workbook
 
-FORMATS = {"csv": "CSV", "sdmx.csv": "SDMX-CSV", "parquet": "Parquet", "geojson": "GeoJSON"}
+FORMATS = {"csv": "CSV", "xlsx": "XLSX", "sdmx.csv": "SDMX-CSV", "parquet": "Parquet", "geojson": "GeoJSON"}
 """Suffix of a download -> name of its format."""
 
-FILTERS = (*MEASURE_COLUMNS, "geo", "level", "TIME_PERIOD")
+FILTERS = (*MEASURE_COLUMNS, "geo", "level", "TIME_PERIOD", "names")
+"""What a request may hold: columns with their codes, and `names=1` for a column with the names of the regions."""
+
+MAX_XLSX_ROWS = 100_000
+"""Rows of a workbook; more take minutes to open."""
+
 MAX_CODES = 2000
 """Codes that one filter may list."""
 
@@ -49,6 +55,8 @@ def parse_filters(items: Iterable[tuple[str, str]], table: Table) -> dict[str, l
             known = set(table.regions)
         elif key == "level":
             known = {str(level) for level in table.levels}
+        elif key == "names":
+            known = {"1"}
         elif key == "TIME_PERIOD":
             known = {str(year) for year in table.years}
         else:
@@ -67,12 +75,38 @@ def select(table: Table, filters: Mapping[str, list[str]]) -> pa.Table:
     for key, codes in filters.items():
         if key == "TIME_PERIOD":
             wanted[key] = [int(code) for code in codes]
-        elif key != "level":
+        elif key not in ("level", "names"):
             wanted[key] = codes
     if "level" in filters:
         geos = [geo for geo, region in table.regions.items() if str(region.level) in filters["level"]]
         wanted["geo"] = [geo for geo in geos if geo in wanted.get("geo", geos)]
-    return select_rows(table.facts, wanted)
+    rows = select_rows(table.facts, wanted)
+    if "names" in filters:
+        names = pa.array([_name_of(table, geo) for geo in values_of(rows["geo"])], pa.string())
+        rows = rows.add_column(rows.column_names.index("geo") + 1, "name", pa.chunked_array([names]))
+    return rows
+
+
+def _name_of(table: Table, geo: str) -> str:
+    return table.regions[geo].name if geo in table.regions else ""
+
+
+def file_name(filters: Mapping[str, list[str]], suffix: str) -> str:
+    """Name a download after what it holds: the codes that were asked for, as far as there are few.
+
+    >>> file_name({"lc_flow": ["NET"], "unit": ["PC"], "level": ["3"], "names": ["1"]}, "csv")
+    'impervious_nuts_NET_PC_level3.csv'
+    """
+    parts = []
+    for key in FILTERS:
+        codes = filters.get(key, [])
+        if 0 < len(codes) <= MAX_NAMED and key != "names":
+            parts.append(("level" if key == "level" else "") + "-".join(codes))
+    return "_".join(["impervious_nuts", *parts]) + f".{suffix}"
+
+
+MAX_NAMED = 5
+"""Codes of a filter that a file name lists."""
 
 
 def _without_formulas(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -118,6 +152,33 @@ def to_parquet(rows: pa.Table) -> bytes:
         for part in split_rows(rows):
             writer.write_table(part)
     return sink.getvalue()
+
+
+def to_xlsx(table: Table, rows: pa.Table) -> bytes:
+    """Write a workbook with the figures and a sheet of notes: source, method, flags, citation.
+
+    Raises BadRequestError where there are too many rows.
+    """
+    if len(rows) > MAX_XLSX_ROWS:
+        raise BadRequestError(f"A workbook holds at most {MAX_XLSX_ROWS:,} rows. Use filters, or CSV or Parquet.")
+    figures = decode_dictionaries(rows).to_pydict()
+    schema, package = table.schema, table.package
+    fields = {field["name"]: field["description"] for field in schema["tables"]["impervious_nuts"]["fields"]}
+    notes: list[tuple[str, str]] = [
+        ("Item", "Meaning"),
+        ("Title", str(package.get("title") or "")),
+        (
+            "Cite as",
+            f"{package.get('title') or 'Impervious land by region'}, vintage {table.vintage}, NUTS {table.nuts_version}",
+        ),
+        ("Status", f"{package.get('status', 'experimental')}: not official statistics"),
+        *((f"Column {name}", fields.get(name, "Name of the region")) for name in figures),
+        *((f"Method {code}", schema["codes"]["method"][code]) for code in sorted(set(figures["method"]))),
+        *((f"Flag {code}", text) for code, text in schema["codes"]["OBS_FLAG"].items()),
+        *((f"Missing: {code}", text) for code, text in schema["codes"]["MISSING_REASON"].items()),
+    ]
+    lines = [list(figures), *(list(row) for row in zip(*figures.values(), strict=True))]
+    return write_workbook([("Figures", lines), ("Notes", notes)])
 
 
 def to_geojson(table: Table, filters: Mapping[str, list[str]]) -> bytes:

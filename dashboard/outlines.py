@@ -49,7 +49,7 @@ def read_outlines(path: Path, geos: Container[str]) -> dict[str, Mapping[str, An
         where = f"File '{path}', region {geo}"
         try:
             points = np.concatenate([ring for part in polygons(geometry) for ring in part])
-        except (ValueError, TypeError, KeyError, IndexError) as err:
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as err:
             raise TableFolderError(
                 f"{where}: the outline must be a polygon with rings; its type is {geometry.get('type')}."
             ) from err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 
 from htmltools import Tag, TagChild, tags
 from shiny import ui
@@ -196,7 +197,12 @@ def region_panel(table: Table, state: State) -> Tag:
 def page(table: Table, request: Request) -> ui.page_html:
     """Make the whole page for the state in the address."""
     state = parse_query(request.url.query, table)
-    embedded = request.query_params.get("embed") == "1"
+    return _page_of(table, state, request.query_params.get("embed") == "1")
+
+
+# Made once for all readers who open the same view: a page takes some ten times as long to make as to send.
+@lru_cache(maxsize=128)
+def _page_of(table: Table, state: State, embedded: bool) -> ui.page_html:
     title = str(table.package.get("title") or "Impervious land by region")
     body = [
         tags.a("Skip to the figures", href="#figures", class_="skip"),
@@ -221,11 +227,18 @@ def page(table: Table, request: Request) -> ui.page_html:
                 tags.p("This page draws its map and charts with a script. Without it, here are the figures."),
                 plain_table(table, replace(state, year_from=None)),
             ),
-            tags.div(map_panel(state), region_panel(table, state), class_="two"),
+            tags.div(
+                tags.div(
+                    map_panel(state),
+                    tags.section(tags.div(id="spread"), class_="panel no-embed", aria_label="Distribution"),
+                    class_="stack",
+                ),
+                region_panel(table, state),
+                class_="two",
+            ),
             tags.div(
                 tags.section(tags.div(id="ranking"), class_="panel", aria_label="Ranking"),
                 tags.div(
-                    tags.section(tags.div(id="spread"), class_="panel", aria_label="Distribution"),
                     tags.section(tags.div(id="changes"), class_="panel", aria_label="Land cover changes"),
                     tags.section(tags.h2("Downloads"), ui.output_ui("downloads"), class_="panel no-print"),
                     tags.section(tags.h2("Method and sources"), ui.output_ui("about"), class_="panel"),

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from htmltools import tags
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dashboard import exports
 from dashboard.shapes import draw_map
 from dashboard.state import State, parse_query
 from dashboard.table import Table
+from dashboard.views.api import api_page
 from dashboard.views.elements import document
 from dashboard.views.report import region_report
 from dashboard.views.slices import region_json, slice_json
 
 CSV = "text/csv; charset=utf-8"
+MEDIA_TYPES = {
+    "csv": CSV,
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "sdmx.csv": "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "geojson": "application/geo+json",
+}
+"""Suffix of a download -> its media type."""
 
 
 def not_found(request: Request, text: str = "There is no such page.") -> Response:
@@ -50,7 +62,6 @@ def api_routes(table: Table) -> list[Route]:
 
     maps = {level: pack(draw_map(table, level)) for level in table.levels}
     names = pack([[r.geo, r.name, r.level, r.parent, r.country, r.area_km2] for r in table.regions.values()])
-    package = table.package_text.encode()
 
     @lru_cache(maxsize=512)
     def slice_of(state: State) -> bytes:
@@ -95,25 +106,44 @@ def api_routes(table: Table) -> list[Route]:
         kind = Response if isinstance(content, bytes) else StreamingResponse
         return kind(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
 
+    # The whole table is written once and sent from a file: made anew for each request, it would hold up all other requests.
+    spool = tempfile.TemporaryDirectory(prefix="dashboard-")
+    spooling = threading.Lock()
+
+    def whole(suffix: str, content: Callable[[], bytes | Iterator[bytes]]) -> Path:
+        path = Path(spool.name) / suffix
+        with spooling:
+            if not path.exists():
+                parts = content()
+                with path.with_suffix(".part").open("wb") as sink:
+                    for part in [parts] if isinstance(parts, bytes) else parts:
+                        sink.write(part)
+                path.with_suffix(".part").rename(path)
+        return path
+
     def get_data(request: Request) -> Response:
         suffix = request.path_params["suffix"]
+        if suffix not in exports.FORMATS:
+            return not_found(request, f"Unknown format. Use one of {', '.join(exports.FORMATS)}.")
         try:
             filters = exports.parse_filters(parse_qsl(request.url.query, keep_blank_values=True), table)
-            if suffix == "geojson":
-                return attachment(exports.to_geojson(table, filters), "impervious_nuts.geojson", "application/geo+json")
-            rows = exports.select(table, filters)
+            name, kind = exports.file_name(filters, suffix), MEDIA_TYPES[suffix]
+
+            def content() -> bytes | Iterator[bytes]:
+                if suffix == "geojson":
+                    return exports.to_geojson(table, filters)
+                rows = exports.select(table, filters)
+                if suffix == "xlsx":
+                    return exports.to_xlsx(table, rows)
+                if suffix == "sdmx.csv":
+                    return exports.to_sdmx_csv(rows, table.schema)
+                return exports.to_parquet(rows) if suffix == "parquet" else exports.to_csv(rows)
+
+            if filters:
+                return attachment(content(), name, kind)
+            return FileResponse(whole(suffix, content), media_type=kind, filename=name)
         except exports.BadRequestError as err:
             return PlainTextResponse(str(err), 400)
-        if suffix == "csv":
-            return attachment(exports.to_csv(rows), "impervious_nuts.csv", CSV)
-        if suffix == "sdmx.csv":
-            content = exports.to_sdmx_csv(rows, table.schema)
-            return attachment(
-                content, "impervious_nuts.sdmx.csv", "application/vnd.sdmx.data+csv; version=2.0.0; charset=utf-8"
-            )
-        if suffix == "parquet":
-            return attachment(exports.to_parquet(rows), "impervious_nuts.parquet", "application/vnd.apache.parquet")
-        return not_found(request, f"Unknown format. Use one of {', '.join(exports.FORMATS)}.")
 
     def get_regions(request: Request) -> Response:
         return attachment(exports.to_csv(table.regions_table), "nuts_regions.csv", CSV)
@@ -122,7 +152,7 @@ def api_routes(table: Table) -> list[Route]:
         return attachment(exports.to_csv(table.transitions), "impervious_nuts_transitions.csv", CSV)
 
     def get_package(request: Request) -> Response:
-        return attachment(package, "datapackage.json", "application/json")
+        return attachment(table.package_text, "datapackage.json", "application/json")
 
     def get_region(request: Request) -> Response:
         geo = request.path_params["geo"]
@@ -130,6 +160,9 @@ def api_routes(table: Table) -> list[Route]:
             return not_found(request, "The table has no such region.")
         state = replace(parse_query(request.url.query, table), level=table.regions[geo].level, geos=(geo,))
         return HTMLResponse("<!DOCTYPE html>\n" + region_report(table, state).render()["html"])
+
+    def get_api(request: Request) -> Response:
+        return HTMLResponse("<!DOCTYPE html>\n" + api_page(table).render()["html"])
 
     def get_health(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -144,6 +177,7 @@ def api_routes(table: Table) -> list[Route]:
         Route("/api/v1/regions.csv", get_regions),
         Route("/api/v1/transitions.csv", get_transitions),
         Route("/api/v1/datapackage.json", get_package),
+        Route("/api/", get_api),
         Route("/region/{geo}", get_region),
         Route("/healthz", get_health),
     ]

@@ -90,20 +90,21 @@ def parse_query(text: object, table: Table) -> State:
         measure = next((other for other in others if table.has(other)), replace(measure, unit=defaults["unit"]))
     years = {str(year): year for year in table.years}
     levels = {str(level): level for level in table.levels}
-    geos: tuple[str, ...] = (table.largest.geo,)
+    # The finest level is the default, because it shows the most detail.
+    level = int(str(pick("l", "level", levels, table.levels[-1])))
+    geos: tuple[str, ...] = (table.largest(level).geo,)
     if "g" in query:
         wanted = [geo for geo in dict.fromkeys(query["g"][0].split(",")) if geo]
         geos = tuple(geo for geo in wanted if geo in table.regions)[:MAX_REGIONS]
         if len(geos) < len(wanted):
             unknown.append("region")
-    # The finest level is the default, because it shows the most detail.
     return State(
-        level=int(str(pick("l", "level", levels, table.levels[-1]))),
+        level=level,
         measure=measure,
         year=int(str(pick("y", "year", years, table.years[-1] if table.years else 0))),
         year_from=years.get(str(pick("f", "year", years, ""))),
         geos=geos,
-        compare_method=query.get("r", ["1"])[0] != "0",
+        compare_method=query.get("r", ["0"])[0] == "1",
         order=str(pick("o", "order", {order: order for order in ORDERS}, ORDERS[0])),
         shown=str(pick("s", "limit", {choice.key: code for code, choice in SHOWN.items()}, "value")),
         unknown=tuple(dict.fromkeys(unknown)),
@@ -120,8 +121,8 @@ def format_query(state: State, table: Table) -> str:
     if state.year_from is not None:
         parts["f"] = str(state.year_from)
     parts["g"] = ",".join(state.geos)
-    if not state.compare_method:
-        parts["r"] = "0"
+    if state.compare_method:
+        parts["r"] = "1"
     if state.order != ORDERS[0]:
         parts["o"] = state.order
     if state.shown != "value":

@@ -6,10 +6,9 @@ regions of one level and all periods.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -118,7 +117,7 @@ class Cube:
     """All regions of one level and all periods of one measure.
 
     value, low, high, coverage : array (region, period), float64, NaN = empty
-    flags, reasons : array (region, period), object (str)
+    flags, reasons : array (region, period), int, places in flag_texts and reason_texts
     """
 
     measure: Measure
@@ -131,6 +130,10 @@ class Cube:
     coverage: np.ndarray
     flags: np.ndarray
     reasons: np.ndarray
+    flag_texts: tuple[str, ...]
+    """Combinations of flag letters that occur in the table, "" first."""
+    reason_texts: tuple[str, ...]
+    """Codes of MISSING_REASON that occur in the table, "" first."""
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -145,7 +148,7 @@ class Cube:
         numbers = [
             float(a[at]) if np.isfinite(a[at]) else None for a in (self.value, self.low, self.high, self.coverage)
         ]
-        return Cell(*numbers, self.flags[at], self.reasons[at])
+        return Cell(*numbers, self.flag_texts[self.flags[at]], self.reason_texts[self.reasons[at]])
 
     @cached_property
     def steps(self) -> tuple[Period, ...]:
@@ -188,7 +191,7 @@ class Table:
     """GeoJSON geometry by code, EPSG:3035, metres."""
     package: Mapping[str, Any]
     """datapackage.json."""
-    package_text: str
+    package_text: bytes
     """datapackage.json as the downloads give it."""
     digest: str
     """Sha256 over the files, first 12 hexadecimal digits; addresses hold it, so that no cache mixes two tables."""
@@ -199,7 +202,7 @@ class Table:
     _columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _slices: dict[Measure, slice] = field(default_factory=dict, repr=False)
     _transition_slices: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
-    _cubes: dict[tuple[Measure, int], Cube] = field(default_factory=dict, repr=False)
+    _texts: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def coverage_min(self) -> float:
@@ -223,20 +226,9 @@ class Table:
         """Return the codes of a measure column that occur in the table, in the order of the schema."""
         return self._codes[column]
 
-    @cached_property
-    def _repeated_names(self) -> set[str]:
-        names = Counter(region.name for region in self.regions.values())
-        return {name for name, count in names.items() if count > 1}
-
-    def region_label(self, geo: str) -> str:
-        """Return the name of a region, with its code where another region has the same name."""
-        name = self.regions[geo].name
-        return f"{name} {geo}" if name in self._repeated_names else name
-
-    @cached_property
-    def largest(self) -> Region:
-        """The largest region of the top level, which the page shows first."""
-        return max((r for r in self.regions.values() if r.level == self.levels[0]), key=lambda r: r.area_km2)
+    def largest(self, level: int) -> Region:
+        """Return the largest region of a level, which the page shows first."""
+        return max((r for r in self.regions.values() if r.level == level), key=lambda r: r.area_km2)
 
     @cached_property
     def known_methods(self) -> Mapping[str, Method]:
@@ -291,7 +283,7 @@ class Table:
         return tuple(int(y) for y in np.unique(self._columns["year"])) if self._columns else ()
 
     def index(self) -> None:
-        """Sort the figures of the version and vintage shown by measure, and the transitions by region.
+        """Sort the figures of the version and vintage shown by measure and region, and the transitions by region.
 
         Then the figures of a measure are one slice, and so are the transitions of a region.
         """
@@ -303,15 +295,17 @@ class Table:
         for name in MEASURE_COLUMNS:
             codes, values = columns[name]
             key = key * len(values) + codes
-        order = np.flatnonzero(shown)
-        order = order[np.argsort(key[order], kind="stable")]
-
-        geo_at = {geo: i for i, geo in enumerate(self.regions)}
         codes, values = columns["geo"]
-        self._columns["geo"] = np.array([geo_at.get(value, -1) for value in values], dtype=np.int32)[codes[order]]
+        geo = np.array([self._place_of.get(value, -1) for value in values], dtype=np.int32)[codes]
+        order = np.flatnonzero(shown)
+        order = order[np.lexsort((geo[order], key[order]))]
+        self._columns["geo"] = geo[order]
         for name, column in (("flags", "OBS_FLAG"), ("reasons", "MISSING_REASON")):
             codes, values = columns[column]
-            self._columns[name] = np.array([*(value or "" for value in values), ""], dtype=object)[codes[order]]
+            texts = sorted({value or "" for value in values} | {""})
+            self._texts[name] = tuple(texts)
+            places = np.array([texts.index(value or "") for value in values], dtype=np.int16)
+            self._columns[name] = places[codes[order]] if len(places) else codes[order]
         for name, column, dtype in (
             ("year", "TIME_PERIOD", np.int32), ("year_from", "time_from", np.int32), ("value", "OBS_VALUE", np.float64),
             ("low", "OBS_LCI95", np.float64), ("high", "OBS_UCI95", np.float64), ("coverage", "COVERAGE", np.float64),
@@ -345,40 +339,65 @@ class Table:
             heads = heads.append_column(name, pa.array([code] * len(heads), pa.string()).dictionary_encode())
         return pa.concat_tables([facts, heads.select(names).cast(facts.schema)])
 
+    @cached_property
+    def _place_of(self) -> dict[str, int]:
+        return {geo: i for i, geo in enumerate(self.regions)}
+
+    @cached_property
+    def _rows_of_level(self) -> dict[int, tuple[tuple[str, ...], np.ndarray]]:
+        """For each level its regions, and array (all regions,): the row of each region, -1 for those of other levels."""
+        found = {}
+        for level in self.levels:
+            geos = tuple(region.geo for region in self.regions.values() if region.level == level)
+            row_of = np.full(len(self.regions), -1)
+            row_of[[self._place_of[geo] for geo in geos]] = np.arange(len(geos))
+            found[level] = geos, row_of
+        return found
+
     def cube(self, measure: Measure, level: int) -> Cube:
         """Return the cube of a measure and level; it has no periods where the table has no such figures."""
-        key = measure, level
-        if key not in self._cubes:
-            self._cubes[key] = self._make_cube(measure, level)
-        return self._cubes[key]
+        return _cube_of(self, measure, level)
 
-    def _make_cube(self, measure: Measure, level: int) -> Cube:
+    def make_cube(self, measure: Measure, level: int) -> Cube:
+        """Make a cube; `cube` keeps the last ones made."""
         if measure.unit in DERIVED_UNITS:
             return self._derive_cube(measure, level)
-        geos = tuple(region.geo for region in self.regions.values() if region.level == level)
-        rows = self._slices.get(measure, slice(0, 0))
-        part = {name: column[rows] for name, column in self._columns.items()}
-        pairs = set(zip(part["year"].tolist(), part["year_from"].tolist(), strict=True))
-        periods = tuple(Period(*pair) for pair in sorted(pairs))
-        row_of = np.full(len(self.regions), -1)
-        at = {geo: i for i, geo in enumerate(self.regions)}
-        row_of[[at[geo] for geo in geos]] = np.arange(len(geos))
-        column_of = {(p.year, p.year_from): i for i, p in enumerate(periods)}
-        columns = np.array(
-            [column_of.get(k, -1) for k in zip(part["year"].tolist(), part["year_from"].tolist(), strict=True)],
-            dtype=int,
-        )
-        rows_at = row_of[part["geo"]] if len(columns) else np.array([], dtype=int)
-        keep = (columns >= 0) & (rows_at >= 0)
-        target = rows_at[keep], columns[keep]
+        geos, row_of = self._rows_of_level[level]
+        part = {name: column[self._slices.get(measure, slice(0, 0))] for name, column in self._columns.items()}
+        times, columns = np.unique(part["year"].astype(np.int64) * 10_000 + part["year_from"], return_inverse=True)
+        periods = tuple(Period(*divmod(time, 10_000)) for time in times.tolist())
+        rows = row_of[part["geo"]]
+        keep = (rows >= 0) & (part["geo"] >= 0)
+        target = rows[keep], columns[keep]
 
-        def dense(name: str, fill: Any, dtype: Any) -> np.ndarray:
-            array = np.full((len(geos), len(periods)), fill, dtype=dtype)
+        def dense(name: str, fill: float) -> np.ndarray:
+            array = np.full((len(geos), len(periods)), fill, dtype=part[name].dtype)
             array[target] = part[name][keep]
             return array
 
-        numbers = [dense(name, np.nan, np.float64) for name in ("value", "low", "high", "coverage")]
-        return Cube(measure, level, geos, periods, *numbers, dense("flags", "", object), dense("reasons", "", object))
+        numbers = [dense(name, np.nan) for name in ("value", "low", "high", "coverage")]
+        codes = [dense(name, self._texts[name].index("")) for name in ("flags", "reasons")]
+        return Cube(measure, level, geos, periods, *numbers, *codes, self._texts["flags"], self._texts["reasons"])
+
+    def series(self, measure: Measure, geo: str) -> list[tuple[Period, Cell]]:
+        """Return all figures of a measure for one region, ascending by the end of the period."""
+        rows = self._slices.get(measure.stored, slice(0, 0))
+        first, last = np.searchsorted(self._columns["geo"][rows], self._place_of[geo] + np.array([0, 1])) + rows.start
+        part = {name: column[first:last].tolist() for name, column in self._columns.items()}
+        factor = DERIVED_UNITS.get(measure.unit, 1.0)
+        if measure.unit == "PA":
+            factor /= self.regions[geo].area_km2 or np.nan
+
+        def known(value: float) -> float | None:
+            return value if np.isfinite(value) else None
+
+        found = []
+        for i in sorted(range(last - first), key=lambda i: (part["year"][i], part["year_from"][i])):
+            numbers = [known(part[name][i] * factor) for name in ("value", "low", "high")]
+            flags, reason = (self._texts[name][part[name][i]] for name in ("flags", "reasons"))
+            cell = Cell(*numbers, known(part["coverage"][i]), flags, reason)
+            found.append((Period(part["year"][i], part["year_from"][i]), cell))
+        return found
 
     def _derive_cube(self, measure: Measure, level: int) -> Cube:
         stored = self.cube(measure.stored, level)
@@ -400,3 +419,8 @@ class Table:
         )
         names = ("landcover_from", "landcover_to", "time_from", "TIME_PERIOD", "OBS_VALUE")
         return list(zip(*(values_of(rows[name]) for name in names), strict=True))
+
+
+@lru_cache(maxsize=128)
+def _cube_of(table: Table, measure: Measure, level: int) -> Cube:
+    return table.make_cube(measure, level)

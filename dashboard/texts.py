@@ -92,4 +92,24 @@ def flag_words(flags: str, schema: Mapping[str, Any]) -> str:
 
 def flag_facts(schema: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return for each flag its short name and its meaning."""
-    return {flag: [flag_words(flag, schema), text] for flag, text in schema["codes"]["OBS_FLAG"].items()}
+    return {
+        flag: [flag_words(flag, schema), with_limits(text, schema)]
+        for flag, text in schema["codes"]["OBS_FLAG"].items()
+    }
+
+
+def reasons(schema: Mapping[str, Any]) -> dict[str, str]:
+    """Return the meaning of each MISSING_REASON."""
+    return {code: with_limits(text, schema) for code, text in schema["codes"]["MISSING_REASON"].items()}
+
+
+def with_limits(text: str, schema: Mapping[str, Any]) -> str:
+    """Write the limits that a text of the schema names as numbers.
+
+    >>> with_limits("Less than coverage_min of the region was seen", {"coverage_min": 0.5})
+    'Less than 50 % of the region was seen'
+    """
+    for name in ("coverage_min", "rare_share", "growth_min"):
+        if name in schema:
+            text = text.replace(name, f"{100 * schema[name]:g} %")
+    return text.replace("COVERAGE", "the share that was seen")

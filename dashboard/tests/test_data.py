@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dashboard.__main__ import crowded_levels
 from dashboard.data import read_table
 from dashboard.errors import WRITE_AGAIN, TableFolderError
 from dashboard.exports import select, to_csv
@@ -304,6 +305,12 @@ def test_missing_or_damaged_file_gives_one_line(own_folder, name, content):
             "region XA: the coordinates must be metres of EPSG:3035, not degrees.",
         ),
         (
+            lambda root: root["features"][0].update(
+                geometry={"type": "Polygon", "coordinates": [[[10**400, 0], [10**401, 0], [0, 10**400]]]}
+            ),
+            "region XA: the outline must be a polygon with rings; its type is Polygon.",
+        ),
+        (
             lambda root: [f["properties"].update(geo="ZZ") for f in root["features"]],
             "has no outline of a region of the table.",
         ),
@@ -371,6 +378,17 @@ def test_nested_or_huge_json_gives_one_line(own_folder, name, text):
     assert_refused(own_folder, name)
 
 
+def test_package_of_text_that_is_no_unicode_gives_one_line(own_folder):
+    (own_folder / "datapackage.json").write_text('{"title": "\\ud800"}')
+    assert_refused(own_folder, "datapackage.json' has text that is no Unicode (a lone surrogate).")
+
+
 def test_json_of_too_many_bytes_gives_one_line(own_folder, monkeypatch):
     monkeypatch.setattr("dashboard.files.MAX_JSON_BYTES", 20_000)
     assert_refused(own_folder, "bytes. At most 20,000 are read.")
+
+
+def test_levels_with_more_regions_than_the_map_draws_at_once_are_named(large_table, monkeypatch):
+    assert crowded_levels(large_table) == {}
+    monkeypatch.setattr("dashboard.__main__.FAST_REGIONS", 50)
+    assert crowded_levels(large_table) == {2: 80, 3: 120}

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import zipfile
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ import pytest
 
 from dashboard import exports
 from dashboard.tests.make_table import FORMULA
+from dashboard.xlsx import write_workbook
 
 ONE = {"lc_flow": ["GAIN"], "landcover": ["IMP"], "definition": ["artificial"], "method": ["estimated"], "unit": ["PC"]}
 
@@ -45,16 +48,15 @@ def test_filters_narrow_by_region_level_year_and_measure(table):
     assert set(rows["geo"].to_pylist()) == {"XA111"}
     assert set(rows["TIME_PERIOD"].to_pylist()) == {2020, 2021}
     assert set(rows["lc_flow"].to_pylist()) == {"NET"}
-    assert (
-        len(rows) == 2 * 2 * 3 * 2 * 3 * 2
-    )  # flows of one and of three years, years, covers, definitions, methods, units
+    # Flows of one and of three years, years, covers, definitions, methods, units.
+    assert len(rows) == 2 * 2 * 3 * 2 * 3 * 2
 
 
 @pytest.mark.parametrize(
     "items",
     [
         [("geo", "<script>")], [("geo", "")], [("geo", "XA111,")], [("level", "9")], [("TIME_PERIOD", "2020;")], [("<b>", "x")],
-        [("geo", "XA"), ("geo", "XA1")], [("method", "../../etc")], [("geo", ",".join(["XA"] * 3000))], [("__class__", "x")],
+        [("geo", "XA"), ("geo", "XA1")], [("method", "../../etc")], [("names", "2")], [("geo", ",".join(["XA"] * 3000))], [("__class__", "x")],
     ],
 )  # fmt: skip
 def test_bad_filter_is_refused_and_not_sent_back(table, items):
@@ -105,3 +107,46 @@ def test_geojson_has_one_feature_for_each_region_in_epsg_3035(table):
 def test_geojson_needs_one_measure(table):
     with pytest.raises(exports.BadRequestError, match="one code for each"):
         exports.to_geojson(table, {**ONE, "unit": ["PC", "KM2"]})
+
+
+def test_names_are_a_column_on_request(table):
+    filters = exports.parse_filters([("geo", "XA111"), ("TIME_PERIOD", "2018"), ("names", "1")], table)
+    rows = read_csv(exports.to_csv(exports.select(table, filters)))
+    assert {(row["geo"], row["name"]) for row in rows} == {("XA111", "Aldermoor")}
+    assert exports.file_name(filters, "csv") == "impervious_nuts_XA111_2018.csv"
+
+
+def read_sheet(content, number):
+    """Return the texts of a sheet, row by row."""
+    main = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        root = ElementTree.fromstring(archive.read(f"xl/worksheets/sheet{number}.xml"))
+    return [["".join(cell.itertext()) for cell in row] for row in root.iter(f"{main}row")]
+
+
+def test_workbook_has_figures_names_notes_and_citation(table):
+    formula = next(geo for geo, region in table.regions.items() if region.name == FORMULA)
+    filters = exports.parse_filters([("geo", f"XA111,{formula}"), ("lc_flow", "NET"), ("names", "1")], table)
+    rows = exports.select(table, filters)
+    made = exports.to_xlsx(table, rows)
+    head, *lines = read_sheet(made, 1)
+    assert head == rows.column_names and len(lines) == len(rows)
+    value = head.index("OBS_VALUE")
+    assert [float(line[value]) if line[value] else None for line in lines] == rows["OBS_VALUE"].to_pylist()
+    assert FORMULA in {line[head.index("name")] for line in lines}
+    notes = dict(read_sheet(made, 2))
+    assert notes["Cite as"] == "Impervious land in Avaria, vintage 2024-03-01, NUTS 2024"
+    assert (
+        notes["Flag u"].startswith("Low reliability") and notes["Column OBS_LCI95"] and notes["Missing: LOW_COVERAGE"]
+    )
+    assert b"<f>" not in made and exports.to_xlsx(table, rows) == made
+
+
+def test_workbook_of_too_many_rows_is_refused(table, monkeypatch):
+    monkeypatch.setattr(exports, "MAX_XLSX_ROWS", 10)
+    with pytest.raises(exports.BadRequestError, match="at most 10 rows"):
+        exports.to_xlsx(table, exports.select(table, {}))
+
+
+def test_text_that_xml_cannot_hold_is_left_out():
+    assert read_sheet(write_workbook([("A", [["a\x00<b>&\x0b", 1.5, None]])]), 1) == [["a<b>&", "1.5", ""]]

@@ -92,10 +92,15 @@ def test_unknown_things_are_404_and_bad_filters_400(server):
 
 
 def test_downloads_are_files(server):
-    for suffix, kind in (("csv", "text/csv"), ("sdmx.csv", "sdmx.data+csv"), ("parquet", "parquet")):
+    for suffix, kind in (
+        ("csv", "text/csv"),
+        ("xlsx", "spreadsheetml"),
+        ("sdmx.csv", "sdmx.data+csv"),
+        ("parquet", "parquet"),
+    ):
         status, headers, content = get(server, f"api/v1/data.{suffix}?geo=XA&TIME_PERIOD=2020")
         assert status == 200 and kind in headers["content-type"] and content
-        assert headers["content-disposition"] == f'attachment; filename="impervious_nuts.{suffix}"'
+        assert headers["content-disposition"] == f'attachment; filename="impervious_nuts_XA_2020.{suffix}"'
     for path in ("regions.csv", "transitions.csv", "datapackage.json"):
         assert get(server, f"api/v1/{path}")[0] == 200
     assert get(server, "healthz")[2] == b"ok"
@@ -168,3 +173,11 @@ def test_what_is_missing_is_a_page_for_a_browser_and_text_for_a_program(server):
         assert status == 404 and headers["content-type"].startswith("text/html")
         assert b"<h1>Not found</h1>" in content and b'href="../"' in content
         assert get(server, path)[1]["content-type"].startswith("text/plain")
+
+
+def test_whole_table_is_written_once_and_sent_from_a_file(server):
+    first, second = (get(server, "api/v1/data.csv") for _ in range(2))
+    assert first[0] == 200 and first[2] == second[2] and first[2].count(b"\n") > 60_000
+    # A file has a time of change and a tag; an answer that is written for the request has none.
+    assert first[1]["etag"] == second[1]["etag"]
+    assert get(server, "api/v1/data.parquet")[2].startswith(b"PAR1")

@@ -72,6 +72,30 @@ def test_far_region_is_drawn_in_an_inset(table):
     far = {"type": "Polygon", "coordinates": [[[-2e6, 1e5], [-1.9e6, 1e5], [-1.9e6, 2e5], [-2e6, 1e5]]]}
     drawing = draw_map(replace(table, outlines={**table.outlines, "XA111": far}), 3)
     (box,) = drawing["insets"]
+    assert box["name"] == "Aldermoor"
     corners = np.array(points_of(next(r["d"] for r in drawing["regions"] if r["geo"] == "XA111")))
     assert (corners >= [box["x"], box["y"]]).all() and (corners <= [box["x"] + box["w"], box["y"] + box["h"]]).all()
     assert box["y"] + box["h"] <= drawing["height"]
+
+
+def test_inset_of_several_regions_has_the_name_of_the_region_that_holds_them(table):
+    def far(shift):
+        return {"type": "Polygon", "coordinates": [[[shift, 1e5], [shift + 1e5, 1e5], [shift, 2e5], [shift, 1e5]]]}
+
+    (box,) = draw_map(replace(table, outlines={**table.outlines, "XA111": far(-2e6), "XA112": far(-1.8e6)}), 3)[
+        "insets"
+    ]
+    assert box["name"] == "Province 11"
+
+
+def test_speck_far_away_does_not_make_the_map_small(table):
+    """An island within Europe but far from the rest: its region is drawn without it, and the frame stays as it is."""
+    whole = table.outlines["XA111"]
+    island = [[[3.0e6, 1.5e6], [3.005e6, 1.5e6], [3.005e6, 1.505e6], [3.0e6, 1.5e6]]]
+    spotted = {"type": "MultiPolygon", "coordinates": [*whole["coordinates"], island]}
+    drawing = draw_map(replace(table, outlines={**table.outlines, "XA111": spotted}), 3)
+    assert drawing == draw_map(table, 3)
+
+
+def test_borders_are_those_of_the_countries(large_table):
+    assert len(draw_map(large_table, 3)["borders"]) == 5 and draw_map(large_table, 0)["borders"] == []

@@ -24,7 +24,7 @@ def test_default_shows_new_impervious_land_by_the_headline_method(table):
         "artificial_natural",
         "estimated",
     )
-    assert (state.level, state.year, state.geos) == (3, 2023, ("XA",))
+    assert (state.level, state.year, state.geos) == (3, 2023, ("XA111",))
 
 
 def test_raw_is_never_the_default_but_can_be_chosen(plain_table):
@@ -35,7 +35,7 @@ def test_raw_is_never_the_default_but_can_be_chosen(plain_table):
 
 def test_query_round_trips_and_is_short(table):
     for query in (
-        "l=0&c=grn&i=net&u=km2&d=a&m=raw&y=2019&g=XA111,XA112,XA2,XA,XA31&r=0&o=asc",
+        "l=0&c=grn&i=net&u=km2&d=a&m=raw&y=2019&g=XA111,XA112,XA2,XA,XA31&r=1&o=asc",
         "l=2&c=imp&i=net&u=ha&d=an&m=est&y=2023&f=2017&g=XA11&s=wi",
         "l=3&c=imp&i=stk&u=hab&d=an&m=est&y=2017&g=XA",
         "l=3&c=imp&i=stk&u=pc&d=an&m=est&y=2017&g=",

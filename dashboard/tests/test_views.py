@@ -153,7 +153,7 @@ def test_hostile_title_of_the_package_is_text(table):
 
 @pytest.mark.parametrize("view", VIEWS[:-1])
 @pytest.mark.parametrize(
-    "query", ["g=", "g=&l=0", "g=XA,XA1&l=1", "i=stk&y=2017", "i=new&y=2017", "m=raw&u=km2&i=net&o=asc&r=0"]
+    "query", ["g=", "g=&l=0", "g=XA,XA1&l=1", "i=stk&y=2017", "i=new&y=2017", "m=raw&u=km2&i=net&o=asc&r=1"]
 )
 def test_every_view_renders_every_state(table, view, query):
     assert html(view(table, parse_query(query, table)))
@@ -191,7 +191,7 @@ def test_page_without_scripts_holds_the_figures(table):
 
 
 def test_plain_table_gives_the_reason_of_a_missing_figure(table):
-    assert "Less than coverage_min of the region was seen" in html(plain_table(table, parse_query("l=3&y=2020", table)))
+    assert "Less than 50 % of the region was seen" in html(plain_table(table, parse_query("l=3&y=2020", table)))
 
 
 def test_flags_are_written_out(table):
@@ -215,16 +215,16 @@ def test_net_has_0_as_a_limit_and_the_same_limits_on_both_sides(sign):
     limits, colours = class_limits(values, "net")
     assert 0.0 in limits and colours == sorted(colours)
     at = limits.index(0.0)
-    assert colours[at] == 2 and colours[at + 1] == 3
+    assert colours[at] == 3 and colours[at + 1] == 4
     assert {-limit for limit in limits if limit < 0} <= set(limits) or sign == -1
-    assert sign == 0 or len(limits) <= 3
+    assert sign == 0 or len(limits) <= 4
 
 
 def test_few_regions_have_even_classes():
     """Quantiles would paint nine countries that all grew from near-white to dark, whatever their figures."""
     values = np.array([[4.0], [4.1], [4.2], [4.3], [4.4], [4.5], [4.6], [4.7], [4.8]])
     limits, colours = class_limits(values, "net")
-    assert limits == [0.0, 2.0, 4.0] and {colours[int(np.digitize(v, limits))] for v in values.ravel()} == {5}
+    assert limits == [0.0, 2.0, 4.0] and {colours[int(np.digitize(v, limits))] for v in values.ravel()} == {6}
     assert class_limits(values, "imp")[0] == [1.0, 2.0, 3.0, 4.0]
 
 

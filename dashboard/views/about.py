@@ -46,8 +46,8 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
         ("Licence", _names(package.get("licenses"))),
         ("Contact", _names(package.get("contributors")) or (package.get("contact") and str(package["contact"]))),
     ]
-    flags = [tags.li(tags.b(flag), tags.span(text)) for flag, text in codes["OBS_FLAG"].items()]
-    reasons = [tags.li(text) for text in codes["MISSING_REASON"].values()]
+    flags = [tags.li(tags.b(flag), tags.span(text)) for flag, (_, text) in texts.flag_facts(table.schema).items()]
+    reasons = [tags.li(text) for text in texts.reasons(table.schema).values()]
     return TagList(
         tags.p(method_in_short(table, state), class_="short"),
         tags.details(

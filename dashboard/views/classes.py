@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 
 import numpy as np
 
-COLOUR_COUNTS = {"imp": 6, "grn": 5, "net": 6, "netgrn": 6}
+COLOUR_COUNTS = {"imp": 6, "grn": 5, "net": 8, "netgrn": 8}
 """Number of colours of each palette; www/dashboard.css has the colours. Half of those of a net change are for losses."""
 
 _ROUND = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)

@@ -25,6 +25,8 @@ def downloads(table: Table, state: State) -> TagList:
         for suffix, label in FORMATS.items():
             # GeoJSON holds one measure; where the scope names none, it is the one of the map.
             extra = query if suffix != "geojson" or query is None or "lc_flow" in query else f"{query or '?'}&{only}"
+            if suffix == "csv" and query:
+                extra = f"{query}&names=1"
             link = tags.a(
                 label,
                 href=f"api/v1/data.{suffix}{(extra or '').replace('?&', '?')}",
@@ -42,6 +44,8 @@ def downloads(table: Table, state: State) -> TagList:
             tags.a("transitions", href="api/v1/transitions.csv", download=True),
             ", ",
             tags.a("data package", href="api/v1/datapackage.json", download=True),
+            ". ",
+            tags.a("For programs", href="api/"),
             ".",
             class_="note",
         ),

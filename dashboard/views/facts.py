@@ -68,7 +68,7 @@ def facts_json(table: Table, state: State, *, base: str = "") -> dict[str, Any]:
         "headline": table.headline_method.key,
         "levels": {str(level): [texts.level_short(level), texts.level_name(level)] for level in table.levels},
         "flags": texts.flag_facts(schema),
-        "reasons": schema["codes"]["MISSING_REASON"],
+        "reasons": texts.reasons(schema),
         "shown": {choice.key: [code, choice.label] for code, choice in SHOWN.items()},
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from dashboard import texts
 from dashboard.state import State
 from dashboard.table import Table
 
-MAX_ROWS = 400
+MAX_ROWS = 120
 """Rows of the plain table; a level with more regions is replaced by the next coarser one."""
 
 
@@ -30,7 +30,7 @@ def plain_table(table: Table, state: State) -> TagList:
         cell = cube.cell(geo, period)
         remarks = [texts.flag_words(cell.flags, table.schema)]
         if cell.reason:
-            remarks.insert(0, table.schema["codes"]["MISSING_REASON"][cell.reason])
+            remarks.insert(0, texts.reasons(table.schema)[cell.reason])
         span = (
             ""
             if cell.low is None or cell.high is None

@@ -78,11 +78,10 @@ def _pairs(periods: tuple[Period, ...]) -> list[list[int]]:
     return [[period.year_from, period.year] for period in periods]
 
 
-def _coded(column: np.ndarray) -> tuple[list[str], list[int]]:
-    """Return the different texts of a column, "" first, and the place of each row's text."""
-    found = ["", *sorted(set(column.tolist()) - {""})]
-    place = {text: i for i, text in enumerate(found)}
-    return found, [place[text] for text in column.tolist()]
+def _coded(column: np.ndarray, texts: tuple[str, ...]) -> tuple[list[str], list[int]]:
+    """Return the texts of a column that occur, and the place of each row's text among them."""
+    found, places = np.unique(column, return_inverse=True)
+    return [texts[code] for code in found.tolist()], places.tolist()
 
 
 def slice_json(table: Table, state: State) -> dict[str, Any]:
@@ -120,8 +119,8 @@ def _columns(cube: Cube, at: int) -> dict[str, Any]:
         rounded = np.round(significant(column, count) * 10.0**digits)
         return [None if v != v else int(v) for v in rounded.tolist()]
 
-    flags, flag = _coded(cube.flags[:, at])
-    reasons, reason = _coded(cube.reasons[:, at])
+    flags, flag = _coded(cube.flags[:, at], cube.flag_texts)
+    reasons, reason = _coded(cube.reasons[:, at], cube.reason_texts)
     has = bool(np.isfinite(low).any())
     coverage = [None if c != c else floor(c * 100 + 1e-9) for c in cube.coverage[:, at].tolist()]
     return {
@@ -137,7 +136,6 @@ def region_json(table: Table, geo: str, landcover: str, definition: str) -> dict
     Returns: {"figures": {flow: {method key: {unit: [[from, to, value, low, high, coverage, flags, reason], ...]}}},
     "moves": {method key: [[cover before, cover after, from, to, km2], ...]}}
     """
-    level = table.regions[geo].level
     figures: dict[str, Any] = {}
     for flow in FLOWS:
         for method in table.methods:
@@ -145,14 +143,11 @@ def region_json(table: Table, geo: str, landcover: str, definition: str) -> dict
                 measure = Measure(flow, landcover, definition, method.code, unit)
                 if not table.has(measure):
                     continue
-                cube = table.cube(measure, level)
                 rows = []
-                for period in cube.periods:
-                    cell = cube.cell(geo, period)
-                    if cell.coverage is not None or cell.value is not None:
-                        numbers = (None if v is None else float(f"{v:.6g}") for v in (cell.value, cell.low, cell.high))
-                        seen = None if cell.coverage is None else floor(cell.coverage * 100 + 1e-9)
-                        rows.append([period.year_from, period.year, *numbers, seen, cell.flags, cell.reason])
+                for period, cell in table.series(measure, geo):
+                    numbers = (None if v is None else float(f"{v:.6g}") for v in (cell.value, cell.low, cell.high))
+                    seen = None if cell.coverage is None else floor(cell.coverage * 100 + 1e-9)
+                    rows.append([period.year_from, period.year, *numbers, seen, cell.flags, cell.reason])
                 if rows:
                     figures.setdefault(flow, {}).setdefault(method.key, {})[unit] = rows
     moves = {

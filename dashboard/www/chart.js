@@ -4,13 +4,15 @@ import { h, replace, s } from "./dom.js";
 import { commonDecimals, interval, listed, number, periodLabel, periodTitle, tickDecimals, ticks, withUnit } from "./format.js";
 import { facts, label, regions, remarks } from "./data.js";
 
-export const MARKS = ["M0-3.6a3.6 3.6 0 1 0 .01 0z", "M-3.4-3.4h6.8v6.8h-6.8z", "M0-4.4l4.2 7.4h-8.4z", "M0-4.8l4.2 4.8-4.2 4.8-4.2-4.8z", "M0 4.4l4.2-7.4h-8.4z"];
+export const MARKS = ["M0-3.6a3.6 3.6 0 1 0 .01 0z", "M-3.4-3.4h6.8v6.8h-6.8z", "M0-4.4l4.2 7.4h-8.4z", "M0-4.8l4.2 4.8-4.2 4.8-4.2-4.8z",
+  "M0 4.4l4.2-7.4h-8.4z"];
 
 /** The marker of a region by its place among the chosen ones; each has its own form, so that no colour is needed. */
-export const marker = (slot, x, y, name = "") => s("path", { d: MARKS[slot], transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, class: `mark s${slot} ${name}` });
+const marker = (slot, x, y, name = "") => s("path", { d: MARKS[slot], transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
+  class: `mark s${slot} ${name}` });
 
 /** The periods of a series that do not overlap: those as long as the one shown, or the shortest to each year where there is one only. */
-export function stepsOf(figures, [from, to]) {
+function stepsOf(figures, [from, to]) {
   const alike = figures.filter((f) => f.to - f.from === to - from);
   if (alike.length > 1) return alike;
   const shortest = new Map();
@@ -61,7 +63,8 @@ function spread(ends, gap, top, bottom) {
 /** Draw lines as SVG. */
 export function drawLines(lines, { period, isStock, narrow, byRegion, describe }) {
   const width = narrow ? 360 : 640, height = narrow ? 250 : 270;
-  const periods = [...new Map(lines.flatMap((l) => l.figures.map((f) => [f.to * 10000 + f.from, [f.from, f.to]]))).entries()].sort((a, b) => a[0] - b[0]).map((e) => e[1]);
+  const periods = [...new Map(lines.flatMap((l) => l.figures.map((f) => [f.to * 10000 + f.from, [f.from, f.to]]))).entries()].sort((a,
+    b) => a[0] - b[0]).map((e) => e[1]);
   const values = ticks(axisStart(lines, isStock), Math.max(...valuesOf(lines), 0)), decimals = tickDecimals(values);
   const texts = values.map((v) => number(v, decimals));
   const left = 14 + 8 * Math.max(...texts.map((t) => t.length)), right = narrow ? 84 : 96, top = 14, bottom = 30;
@@ -75,23 +78,28 @@ export function drawLines(lines, { period, isStock, narrow, byRegion, describe }
   ]);
   const every = Math.max(1, Math.ceil((58 * periods.length) / (width - left - right)));
   periods.forEach((p, i) => {
-    if ((periods.length - 1 - i) % every === 0) parts.push(s("text", { x: x(p).toFixed(1), y: height - 8, "text-anchor": "middle" }, periodLabel(p)));
+    if ((periods.length - 1 - i) % every === 0) parts.push(s("text", { x: x(p).toFixed(1), y: height - 8, "text-anchor": "middle" },
+      periodLabel(p)));
   });
   const now = periods.find((p) => p[1] === period[1] && (isStock || p[0] === period[0]));
   if (now) parts.push(s("line", { x1: x(now).toFixed(1), x2: x(now).toFixed(1), y1: top, y2: height - bottom, class: "now" }));
   for (const line of lines.filter((l) => !l.beside)) {
     for (const run of runs(line.figures, "low")) {
       const wide = run.length === 1 ? 4 : 0;
-      const edge = (field, sign) => run.flatMap((f) => (wide ? [[-wide * sign, f], [wide * sign, f]] : [[0, f]])).map(([d, f]) => `${(x([f.from, f.to]) + d).toFixed(1)} ${y(f[field]).toFixed(1)}`);
-      parts.push(s("path", { d: `M${[...edge("high", 1), ...(wide ? edge("low", -1) : edge("low", 1).reverse())].join("L")}z`, class: `ribbon s${line.slot}` }));
+      const edge = (field, sign) => run.flatMap((f) => (wide ? [[-wide * sign, f], [wide * sign, f]] : [[0, f]])).map(([d,
+        f]) => `${(x([f.from, f.to]) + d).toFixed(1)} ${y(f[field]).toFixed(1)}`);
+      parts.push(s("path", { d: `M${[...edge("high", 1), ...(wide ? edge("low", -1) : edge("low", 1).reverse())].join("L")}z`,
+        class: `ribbon s${line.slot}` }));
     }
   }
   for (const line of [...lines].sort((a, b) => b.beside - a.beside)) {
     for (const run of runs(line.figures, "value")) {
-      if (run.length > 1) parts.push(s("path", { d: `M${run.map((f) => `${px(f)} ${y(f.value).toFixed(1)}`).join("L")}`, class: `line s${line.slot}${line.beside ? " beside" : ""}` }));
+      if (run.length > 1) parts.push(s("path", { d: `M${run.map((f) => `${px(f)} ${y(f.value).toFixed(1)}`).join("L")}`,
+        class: `line s${line.slot}${line.beside ? " beside" : ""}` }));
     }
     if (!line.beside) {
-      for (const f of line.figures) if (f.value !== null) parts.push(marker(line.slot, x([f.from, f.to]), y(f.value), f.flags.includes("u") ? "hollow" : ""));
+      for (const f of line.figures) if (f.value !== null) parts.push(marker(line.slot, x([f.from, f.to]), y(f.value),
+        f.flags.includes("u") ? "hollow" : ""));
     }
   }
   const ends = lines.filter((l) => !(byRegion && l.beside)).map((line) => {
@@ -99,13 +107,14 @@ export function drawLines(lines, { period, isStock, narrow, byRegion, describe }
     return { y: y(known[known.length - 1].value), text: byRegion ? line.geo : facts.methods[line.method].short, line };
   });
   for (const end of spread(ends, 15, top + 6, height - bottom)) {
-    parts.push(s("text", { x: width - right + 8, y: (end.y + 4).toFixed(1), class: `end s${end.line.slot}${end.line.beside ? " beside" : ""}` }, end.text.slice(0, 11)));
+    parts.push(s("text", { x: width - right + 8, y: (end.y + 4).toFixed(1),
+      class: `end s${end.line.slot}${end.line.beside ? " beside" : ""}` }, end.text.slice(0, 11)));
   }
   return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describe }, parts);
 }
 
 /** Title of the chart of some lines. */
-export function chartTitle(measure, lines) {
+function chartTitle(measure, lines) {
   const all = lines.flatMap((l) => l.figures), unit = facts.units[measure.i][measure.u];
   const from = Math.min(...all.map((f) => f.from)), to = Math.max(...all.map((f) => f.to));
   return `${facts.titles[measure.c][measure.i]}, ${unit}, ${periodTitle([from, to])}`;
@@ -149,19 +158,22 @@ export function showChart(box, tableBox, data, measure, period, { second, narrow
     return replace(tableBox);
   }
   const title = chartTitle(measure, lines), unit = facts.unitCodes[measure.u][1], signed = measure.i === "net";
-  const drawing = drawLines(lines, { period, isStock: measure.i === "stk", narrow, byRegion: data.length > 1, describe: describe(title, lines, unit, signed) });
+  const drawing = drawLines(lines, { period, isStock: measure.i === "stk", narrow, byRegion: data.length > 1,
+    describe: describe(title, lines, unit, signed) });
   replace(box, h("h3", {}, title), drawing, h("p", { class: "note" }, notes(lines, measure, data)));
   if (tableBox) replace(tableBox, figuresTable(lines, title, measure, signed));
 }
 
-export function figuresTable(lines, title, measure, signed) {
+function figuresTable(lines, title, measure, signed) {
   const rows = lines.flatMap((line) => {
     const decimals = commonDecimals(line.figures);
     return line.figures.map((f) => h("tr", {},
-      h("th", { scope: "row" }, regions.get(line.geo).name), h("td", {}, facts.methods[line.method].short), h("td", {}, periodLabel([f.from, f.to])),
+      h("th", { scope: "row" }, regions.get(line.geo).name), h("td", {}, facts.methods[line.method].short), h("td", {},
+        periodLabel([f.from, f.to])),
       h("td", { class: "num" }, number(f.value, decimals, signed)), h("td", { class: "num soft" }, interval(f, decimals) || "none"),
       h("td", { class: "soft" }, remarks(f).join(", "))));
   });
   const heads = ["Region", "Method", "Period", facts.units[measure.i][measure.u], "95 % interval", "Note"];
-  return h("table", {}, h("caption", { class: "hidden" }, title), h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows));
+  return h("table", {}, h("caption", { class: "hidden" }, title), h("thead", {},
+    h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows));
 }

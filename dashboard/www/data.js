@@ -54,7 +54,8 @@ function decode(answer, level) {
       const value = answer.value[i];
       const has = value !== null && answer.low && answer.low[i] !== null;
       return {
-        geo, value: value === null ? null : tidy(value), low: has ? tidy(value - answer.low[i]) : null, high: has ? tidy(value + answer.high[i]) : null,
+        geo, value: value === null ? null : tidy(value), low: has ? tidy(value - answer.low[i]) : null,
+          high: has ? tidy(value + answer.high[i]) : null,
         coverage: answer.coverage[i], flags: answer.flags[answer.flag[i]], reason: answer.reasons[answer.reason[i]],
       };
     });
@@ -63,23 +64,26 @@ function decode(answer, level) {
   return decoded.get(answer);
 }
 
-const figureOf = (geo, [from, to, value, low, high, coverage, flags, reason]) => ({ geo, from, to, value, low, high, coverage, flags, reason });
+const figureOf = (geo, [from, to, value, low, high, coverage, flags, reason]) => ({ geo, from, to, value, low, high, coverage, flags,
+  reason });
 
 /** Load all figures of a region for a land cover and a definition. */
 export async function loadRegion(geo, measure) {
   const { figures, moves } = await load(`region/${geo}.json?c=${measure.c}&d=${measure.d}`);
-  const rows = (flow, method, unit) => (((figures[facts.flows[flow][0]] || {})[method] || {})[facts.unitCodes[unit][0]] || []).map((row) => figureOf(geo, row));
+  const rows = (flow, method,
+    unit) => (((figures[facts.flows[flow][0]] || {})[method] || {})[facts.unitCodes[unit][0]] || []).map((row) => figureOf(geo, row));
   return {
     geo,
     /** Figures of a flow, method and unit, all periods, ascending. */
     series: rows,
     /** One figure, or one that says the table has none. */
-    at: (flow, method, unit, [from, to]) => rows(flow, method, unit).find((f) => f.from === (flow === "stk" ? to : from) && f.to === to) || NO_FIGURE,
+    at: (flow, method, unit, [from, to]) => rows(flow, method,
+      unit).find((f) => f.from === (flow === "stk" ? to : from) && f.to === to) || NO_FIGURE,
     moves: (method, [from, to]) => (moves[method] || []).filter((row) => row[2] === from && row[3] === to),
   };
 }
 
-export const NO_FIGURE = { geo: "", value: null, low: null, high: null, coverage: null, flags: "", reason: "" };
+const NO_FIGURE = { geo: "", value: null, low: null, high: null, coverage: null, flags: "", reason: "" };
 
 /** Words about a figure: why it is missing, or what its flags mean. */
 export function remarks(figure) {

@@ -1,11 +1,11 @@
 // Numbers and periods as texts. Pure functions; tests/js tests them under Node.
 
-/** Decimals that show two significant digits of the half width of the interval, or three of a value without one; 0 to 4. */
+/** Decimals that show two significant digits of the half width of the interval, or of a value without one (three from 10 on); 0 to 4. */
 export function decimalsFor({ value, low, high }) {
   const half = low === null || high === null ? null : (high - low) / 2;
   const size = half || (value === null ? 0 : Math.abs(value));
   if (!size) return 1;
-  const digits = half ? 2 : 3;
+  const digits = half || size < 10 ? 2 : 3;
   return Math.min(4, Math.max(0, digits - 1 - Math.floor(Math.log10(size))));
 }
 

@@ -1,7 +1,7 @@
 // The page: its state is one short query, which is in the address. Region and time are drawn here; the lists also go to the server.
 
 import { byId, h, replace, s } from "./dom.js";
-import { commonDecimals, periodTitle } from "./format.js";
+import { periodTitle } from "./format.js";
 import { rank, similar } from "./stats.js";
 import { ChangedTableError, facts, loadMap, loadNames, loadRegion, loadSlice, regions } from "./data.js";
 import { MapView, drawLegend, readout, summary } from "./map.js";
@@ -39,7 +39,7 @@ function query() {
   parts.push(`y=${state.period[1]}`);
   if (!state.isShortest && state.period[0] !== state.period[1]) parts.push(`f=${state.period[0]}`);
   parts.push(`g=${state.chosen.join(",")}`);
-  if (!byId("beside").checked) parts.push("r=0");
+  if (byId("beside").checked) parts.push("r=1");
   if (state.order !== "desc") parts.push(`o=${state.order}`);
   if (state.shown !== "v") parts.push(`s=${state.shown}`);
   return parts.join("&");
@@ -85,21 +85,26 @@ const periods = new PeriodControl((period) => {
 });
 
 let requests = 0;
-/** Load what the state needs, then draw it all. Answers that came too late are left. */
+/** Load what the state needs; draw the map at once, and the rest in the next frame. Answers that came too late are left. */
 async function refresh() {
   const request = ++requests, now = { level: level(), measure: measure() };
   const box = byId("map").parentElement;
   box.setAttribute("aria-busy", "true");
   try {
-    const [drawing, next, data] = await Promise.all([
+    const regional = Promise.all(state.chosen.map((geo) => loadRegion(geo, now.measure)));
+    regional.catch(() => null); // awaited below, after the map
+    const [drawing, next] = await Promise.all([
       loadMap(now.level), loadSlice(now.measure, now.level, state.isShortest ? [state.period[1], state.period[1]] : state.period),
-      Promise.all(state.chosen.map((geo) => loadRegion(geo, now.measure))),
     ]);
     if (request !== requests) return;
     slice = next;
     if (byId("map").dataset.level !== String(now.level)) view.draw(drawing, now.level);
     if (slice.period) state.period = slice.period;
-    drawAll(now, data);
+    drawMap();
+    const data = await regional;
+    await new Promise(requestAnimationFrame);
+    if (request !== requests) return;
+    drawRest(now, data);
     prefetch(now, request);
   } catch (error) {
     if (request === requests) failed(error);
@@ -108,22 +113,26 @@ async function refresh() {
   }
 }
 
-function drawAll(now, data) {
+function drawMap() {
   const isEmpty = !slice.period;
   byId("map-empty").hidden = !isEmpty;
   byId("map-empty").textContent = isEmpty ? "No figures for this choice. Try another measure, unit or method." : "";
   byId("map").toggleAttribute("hidden", isEmpty);
   byId("legend").hidden = isEmpty;
-  periods.set(slice.periods, slice.period);
-  byId("map-title").textContent = isEmpty ? title() : titleWithPeriod();
-  byId("map-method").textContent = `Method: ${slice.method.charAt(0).toLowerCase()}${slice.method.slice(1)}`;
-  document.title = `${isEmpty ? title() : titleWithPeriod()} · ${facts.title}`;
   if (!isEmpty) {
     view.paint(slice, state.shown);
     view.mark(state.chosen);
+  }
+  byId("map-title").textContent = isEmpty ? title() : titleWithPeriod();
+  byId("map-method").textContent = `Method: ${slice.method.charAt(0).toLowerCase()}${slice.method.slice(1)}`;
+  document.title = `${byId("map-title").textContent} · ${facts.title}`;
+  periods.set(slice.periods, slice.period);
+}
+
+function drawRest(now, data) {
+  if (slice.period) {
     drawLegend(byId("legend"), view, slice, state.shown);
-    const ranked = rank(slice.figures, "desc");
-    byId("summary").textContent = summary(slice, now.level, ranked, commonDecimals(ranked.map((r) => r.figure)));
+    byId("summary").textContent = summary(slice, now.level, rank(slice.figures, "desc"));
     if (view.cursor) point(view.cursor);
     showRanking(byId("ranking"), slice, now.level, slice.period, { order: state.order, chosen: state.chosen, title: titleWithPeriod() });
     showSpread(byId("spread"), slice, now.level, state.chosen, titleWithPeriod(), narrow.matches);
@@ -132,13 +141,10 @@ function drawAll(now, data) {
     replace(byId("spread"));
     byId("summary").textContent = "";
   }
-  showRegions(now, data);
-}
-
-function showRegions(now, data) {
   showChosen();
   showTiles(byId("tiles"), data, now.measure, state.period, query());
-  showChart(byId("chart"), byId("figures"), data, now.measure, state.period, { second: byId("beside").checked ? secondMethod(now.measure.m) : null, narrow: narrow.matches });
+  showChart(byId("chart"), byId("figures"), data, now.measure, state.period,
+    { second: byId("beside").checked ? secondMethod(now.measure.m) : null, narrow: narrow.matches });
   showChanges(byId("changes"), data[0], now.measure, state.period);
 }
 
@@ -150,8 +156,7 @@ function secondMethod(method) {
 
 /** Load the other periods of the series while nothing else is to do; then a change of the year needs no connection. */
 async function prefetch(now, request) {
-  if (!slice.period) return;
-  const others = slice.periods.filter((p) => p[1] - p[0] === slice.period[1] - slice.period[0]);
+  const others = !slice.period ? [] : slice.periods.filter((p) => p[1] - p[0] === slice.period[1] - slice.period[0]);
   for (const period of others.sort((a, b) => Math.abs(a[1] - slice.period[1]) - Math.abs(b[1] - slice.period[1]))) {
     if (request !== requests) return;
     const isStep = slice.steps.some((p) => p.join() === period.join());
@@ -192,9 +197,11 @@ function showChosen() {
   const box = byId("chosen");
   box.hidden = !state.chosen.length;
   document.body.classList.toggle("no-region", !state.chosen.length);
-  replace(box, state.chosen.map((geo, slot) => h("li", {}, s("svg", { viewBox: "-7 -7 14 14", class: "key", "aria-hidden": "true" }, s("path", { d: MARKS[slot], class: `s${slot}` })),
+  replace(box, state.chosen.map((geo, slot) => h("li", {}, s("svg", { viewBox: "-7 -7 14 14", class: "key", "aria-hidden": "true" },
+    s("path", { d: MARKS[slot], class: `s${slot}` })),
     h("span", {}, regions.get(geo).name), h("span", { class: "code" }, geo),
-    h("button", { type: "button", "data-remove": geo, "data-key": `remove-${geo}`, "aria-label": `Remove ${regions.get(geo).name} (${geo})` }, "×"))));
+    h("button", { type: "button", "data-remove": geo, "data-key": `remove-${geo}`,
+      "aria-label": `Remove ${regions.get(geo).name} (${geo})` }, "×"))));
   const first = regions.get(state.chosen[0]);
   const offers = [];
   if (first) {
@@ -244,7 +251,8 @@ function point(geo, event) {
   byId("readout").textContent = event ? "" : `${name}: ${text}.`;
   tooltip.hidden = !event;
   if (!event) return;
-  replace(tooltip, h("strong", {}, name), h("span", { class: "code" }, ` ${geo}`), h("p", {}, titleWithPeriod()), text.split("; ").map((part, i) => h("p", { class: i ? null : "value" }, part)));
+  replace(tooltip, h("strong", {}, name), h("span", { class: "code" }, ` ${geo}`), h("p", {}, titleWithPeriod()),
+    text.split("; ").map((part, i) => h("p", { class: i ? null : "value" }, part)));
   const box = tooltip.getBoundingClientRect();
   tooltip.style.left = `${Math.max(4, event.clientX + 16 + box.width > innerWidth ? event.clientX - box.width - 12 : event.clientX + 16)}px`;
   tooltip.style.top = `${Math.min(event.clientY + 14, innerHeight - box.height - 4)}px`;
@@ -290,10 +298,14 @@ byId("filters").addEventListener("click", () => {
 // ---- take away
 
 for (const kind of ["png", "svg"]) {
-  byId(`map-${kind}`).addEventListener("click", () => savePicture(picture(titleWithPeriod(), byId("map"), byId("legend"), sourceLine()), fileName("map", titleWithPeriod()), kind));
+  byId(`map-${kind}`).addEventListener("click", () => savePicture(picture(titleWithPeriod(), byId("map"), byId("legend"), sourceLine()),
+    fileName("map", titleWithPeriod()), kind));
   byId(`chart-${kind}`).addEventListener("click", () => {
     const drawing = byId("chart").querySelector("svg");
-    if (drawing) savePicture(picture(`${byId("chart").querySelector("h3").textContent}: ${state.chosen.map((geo) => regions.get(geo).name).join(", ")}`, drawing, null, sourceLine()), fileName("chart", title(), ...state.chosen), kind);
+    if (!drawing) return;
+    const names = state.chosen.map((geo) => regions.get(geo).name).join(", ");
+    const heading = `${byId("chart").querySelector("h3").textContent}: ${names}`;
+    savePicture(picture(heading, drawing, null, sourceLine()), fileName("chart", title(), ...state.chosen), kind);
   });
 }
 byId("copy").addEventListener("click", async () => {
@@ -320,10 +332,12 @@ async function begin() {
   searchBox({ level, onChoose: (geo) => choose(geo, byId("keep").checked) });
   if (facts.unknown.length) notice(`A part of this link is not in the table and was left out: ${facts.unknown.join(", ")}.`);
   await refresh();
+  writeAddress(false); // a link without all parts would show something else when the table is newer
   if (window.Shiny) {
     await window.Shiny.initializedPromise;
     sendRegions();
-    window.jQuery(document).on("shiny:disconnected", () => notice("The connection to the server is lost. Figures that are loaded can still be shown.", true));
+    window.jQuery(document).on("shiny:disconnected",
+      () => notice("The connection to the server is lost. Figures that are loaded can still be shown.", true));
   }
 }
 

@@ -1,22 +1,22 @@
 // The map: shapes of a level, painted by the figures of a period. Zoom, drag, pinch, keys.
 
 import { h, replace, s } from "./dom.js";
-import { commonDecimals, decimalsFor, interval, number, ticks, withUnit } from "./format.js";
+import { decimalsFor, interval, number, ticks, withUnit } from "./format.js";
 import { classOf, reliability } from "./stats.js";
 import { codesOf, facts, regions, remarks } from "./data.js";
 
-const CLASSES = 6, MAX_ZOOM = 30, LABEL_PX = 11;
+const CLASSES = 8, MAX_ZOOM = 30, LABEL_PX = 11;
 const LAYERS = ["inset", "regions", "borders", "circles", "outline", "names"];
 
 /** What the map shows of a figure: the value, a limit of its interval, or the width of the interval. */
-export function shownValue(figure, shown) {
+function shownValue(figure, shown) {
   if (shown === "v" || figure.value === null) return figure.value;
   if (figure.low === null) return null;
   return { lo: figure.low, hi: figure.high, wi: figure.high - figure.low }[shown];
 }
 
 /** Limits and colours of the classes for what is shown; those of a width are even, for it has no limits of its own. */
-export function classesOf(slice, shown) {
+function classesOf(slice, shown) {
   if (shown !== "wi") return { limits: slice.limits, colours: slice.colours, palette: slice.palette };
   const widths = slice.figures.map((f) => shownValue(f, "wi")).filter((w) => w !== null);
   const limits = widths.length ? ticks(0, Math.max(...widths), 4).slice(1, -1) : [];
@@ -38,7 +38,8 @@ export function readout(slice, geo) {
 }
 
 function pattern(id, className, lines) {
-  return s("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse" }, s("rect", { width: 7, height: 7, class: className }), lines());
+  return s("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse" }, s("rect", { width: 7, height: 7, class: className }),
+    lines());
 }
 
 const hatch = () => s("line", { x1: 0, y1: 0, x2: 0, y2: 7, class: "hatch-line" });
@@ -48,12 +49,14 @@ const dots = () => [s("circle", { cx: 1.8, cy: 1.8, r: 1.1, class: "dot" }), s("
 /** The patterns: figures missing, unreliable (u) and unclear (n) of each colour. */
 function patterns() {
   const names = [...Array(CLASSES).keys()].map((i) => `c${i}`).concat("plus", "minus");
-  return s("defs", {}, pattern("p-none", "none-back", crossed), names.flatMap((name) => [pattern(`u-${name}`, name, hatch), pattern(`n-${name}`, name, dots)]));
+  return s("defs", {}, pattern("p-none", "none-back", crossed),
+    names.flatMap((name) => [pattern(`u-${name}`, name, hatch), pattern(`n-${name}`, name, dots)]));
 }
 
 export class MapView {
   constructor(svg, { onChoose, onPoint }) {
-    Object.assign(this, { svg, onChoose, onPoint, shapes: new Map(), cursor: null, slice: null, shown: "v", chosen: [], pointers: new Map(), moved: false });
+    Object.assign(this, { svg, onChoose, onPoint, shapes: new Map(), cursor: null, slice: null, shown: "v", chosen: [], pointers: new Map(),
+      moved: false });
     svg.addEventListener("pointerdown", (event) => this.press(event));
     svg.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) addEventListener(name, (event) => this.release(event));
@@ -62,9 +65,15 @@ export class MapView {
     svg.addEventListener("keydown", (event) => this.key(event));
     svg.addEventListener("click", (event) => {
       const target = event.target.closest("[data-geo]");
-      if (target && !this.moved) this.onChoose(target.dataset.geo, event.ctrlKey || event.metaKey || event.shiftKey);
+      if (!target || this.moved) return;
+      if (event.pointerType !== "mouse") this.onPoint(target.dataset.geo); // a finger cannot point without choosing
+      this.onChoose(target.dataset.geo, event.ctrlKey || event.metaKey || event.shiftKey);
     });
-    addEventListener("resize", () => this.whole && this.setView(this.view.w >= this.home().w ? this.home() : this.view));
+    addEventListener("resize", () => {
+      if (!this.whole) return;
+      this.fit();
+      this.setView(this.view.w >= this.home().w ? this.home() : this.view);
+    });
   }
 
   draw(drawing, level) {
@@ -78,7 +87,8 @@ export class MapView {
     }
     for (const d of drawing.borders) layers.borders.append(s("path", { d }));
     for (const box of drawing.insets) {
-      layers.inset.append(s("rect", { x: box.x, y: box.y, width: box.w, height: box.h }), s("text", { x: box.x + 8, y: box.y + 26 }, box.name));
+      layers.inset.append(s("rect", { x: box.x, y: box.y, width: box.w, height: box.h }), s("text", { x: box.x + 8, y: box.y + 26 },
+        box.name));
     }
     this.svg.replaceChildren(patterns(), ...LAYERS.map((name) => layers[name]));
     this.svg.classList.toggle("dense", this.shapes.size > 300);
@@ -86,7 +96,14 @@ export class MapView {
     const first = !this.whole;
     this.whole = { w: drawing.width, h: drawing.height };
     this.cursor = null;
+    this.fit();
     this.setView(first ? this.home() : this.view);
+  }
+
+  /** Give the panel the height of the drawing, within the limits of the style sheet: wide countries need no sea above and below. */
+  fit() {
+    const width = this.svg.getBoundingClientRect().width;
+    if (width) this.svg.style.height = `${Math.round(((width * this.whole.h) / this.whole.w) * 1.04)}px`;
   }
 
   // ---- painting
@@ -117,6 +134,7 @@ export class MapView {
       cx: x, cy: y, "data-geo": geo, "data-size": Math.abs(value), class: `${value < 0 ? "minus" : "plus"}${mark}`,
     })));
     this.sizeCircles();
+    this.nameRegions();
   }
 
   largestCircle() {
@@ -181,7 +199,9 @@ export class MapView {
   nameRegions() {
     const scale = this.unitsPerPixel(), { x, y, w, h: height } = this.view;
     const names = [], taken = [];
-    for (const [geo, shape] of this.shapes) {
+    // Circles lie in the middle of their regions, where the names would cover them.
+    const isCovered = this.layers.circles.childElementCount > 0 && !this.svg.classList.contains("zoomed");
+    for (const [geo, shape] of isCovered ? [] : this.shapes) {
       if (shape.x < x || shape.x > x + w || shape.y < y || shape.y > y + height) continue;
       shape.box ||= shape.path.getBBox();
       const { name } = regions.get(geo);
@@ -215,7 +235,8 @@ export class MapView {
   drag() {
     const scale = this.start.view.w / (this.svg.getBoundingClientRect().width || 1);
     const before = [...this.start.pointers.values()], now = [...this.pointers.values()];
-    const middle = (points) => ({ x: points.reduce((t, p) => t + p.x, 0) / points.length, y: points.reduce((t, p) => t + p.y, 0) / points.length });
+    const middle = (points) => ({ x: points.reduce((t, p) => t + p.x, 0) / points.length, y: points.reduce((t, p) => t + p.y,
+      0) / points.length });
     const spread = (points) => (points.length > 1 ? Math.hypot(points[0].x - points[1].x, points[0].y - points[1].y) : 1);
     const a = middle(before), b = middle(now), factor = spread(before) / Math.max(spread(now), 1);
     if (Math.hypot(b.x - a.x, b.y - a.y) > 4 || Math.abs(factor - 1) > 0.02) this.moved = true;
@@ -223,7 +244,8 @@ export class MapView {
     if (!this.moved || (now.length < 2 && !isZoomed)) return;
     const box = this.svg.getBoundingClientRect(), { x, y, w, h: height } = this.start.view;
     const fx = x + (a.x - box.left) * scale, fy = y + (a.y - box.top) * scale; // the point of the drawing under the fingers
-    this.setView({ x: fx - (b.x - box.left) * scale * factor, y: fy - (b.y - box.top) * scale * factor, w: w * factor, h: height * factor });
+    this.setView({ x: fx - (b.x - box.left) * scale * factor, y: fy - (b.y - box.top) * scale * factor, w: w * factor,
+      h: height * factor });
   }
 
   release(event) {
@@ -236,7 +258,8 @@ export class MapView {
     if (!event.ctrlKey && !event.metaKey) return; // without these keys the wheel scrolls the page
     event.preventDefault();
     const box = this.svg.getBoundingClientRect(), scale = this.unitsPerPixel();
-    this.zoom(event.deltaY < 0 ? 0.8 : 1.25, this.view.x + (event.clientX - box.left) * scale, this.view.y + (event.clientY - box.top) * scale);
+    this.zoom(event.deltaY < 0 ? 0.8 : 1.25, this.view.x + (event.clientX - box.left) * scale,
+      this.view.y + (event.clientY - box.top) * scale);
   }
 
   // ---- keys
@@ -249,7 +272,8 @@ export class MapView {
     else if (event.key === "+" || event.key === "=") this.zoom(0.6);
     else if (event.key === "-") this.zoom(1 / 0.6);
     else if (event.key === "0") this.showAll();
-    else if ((event.key === "Enter" || event.key === " ") && this.cursor) this.onChoose(this.cursor, event.ctrlKey || event.metaKey || event.shiftKey);
+    else if ((event.key === "Enter" || event.key === " ") && this.cursor) this.onChoose(this.cursor,
+      event.ctrlKey || event.metaKey || event.shiftKey);
     else if (event.key === "Escape" && this.cursor) this.setCursor(null);
     else return;
     event.preventDefault();
@@ -261,7 +285,8 @@ export class MapView {
     if (!here) return this.turn(1);
     let best = null;
     for (const one of this.shapes.values()) {
-      const along = (one.x - here.x) * dx + (one.y - here.y) * dy, across = Math.abs((one.x - here.x) * dy) + Math.abs((one.y - here.y) * dx);
+      const along = (one.x - here.x) * dx + (one.y - here.y) * dy,
+        across = Math.abs((one.x - here.x) * dy) + Math.abs((one.y - here.y) * dx);
       if (one === here || along <= 0) continue;
       const cost = along + 2 * across;
       if (!best || cost < best.cost) best = { cost, geo: one.geo };
@@ -280,7 +305,8 @@ export class MapView {
     this.mark(this.chosen);
     this.onPoint(geo);
     const shape = this.shapes.get(geo), { x, y, w, h: height } = this.view;
-    if (shape && (shape.x < x || shape.x > x + w || shape.y < y || shape.y > y + height)) this.setView({ ...this.view, x: shape.x - w / 2, y: shape.y - height / 2 });
+    if (shape && (shape.x < x || shape.x > x + w || shape.y < y || shape.y > y + height)) this.setView({ ...this.view, x: shape.x - w / 2,
+      y: shape.y - height / 2 });
   }
 }
 
@@ -299,7 +325,7 @@ function swatch(name, text, sign) {
 }
 
 /** The texts of the classes: under 1, 1 to 2, 2 and over. */
-export function classTexts(limits, signed) {
+function classTexts(limits, signed) {
   if (!limits.length) return ["all values"];
   const decimals = Math.max(...limits.map((l) => (String(l).split(".")[1] || "").length));
   const text = limits.map((l) => number(l, Math.min(decimals, 4), signed));
@@ -314,12 +340,14 @@ export function drawLegend(box, view, slice, shown) {
     const top = view.largestCircle();
     for (const size of slice.circles) {
       const r = top * Math.sqrt(size / (slice.top || 1)), side = Math.ceil(2 * r + 2);
-      entries.push(h("span", { class: "entry" }, s("svg", { class: "circle", width: side, height: side, viewBox: `0 0 ${side} ${side}`, "aria-hidden": "true" },
+      entries.push(h("span", { class: "entry" }, s("svg", { class: "circle", width: side, height: side, viewBox: `0 0 ${side} ${side}`,
+        "aria-hidden": "true" },
         s("circle", { cx: side / 2, cy: side / 2, r, class: "plus" })), size.toLocaleString("en-GB", { maximumSignificantDigits: 3 })));
     }
     if (slice.signed) entries.push(swatch("plus", "gain"), swatch("minus", "loss"));
   } else classTexts(limits, slice.signed && shown !== "wi").forEach((text, i) => entries.push(swatch(`c${colours[i]}`, text)));
-  const kinds = new Set(slice.figures.map((f) => (shownValue(f, shown) === null ? "missing" : reliability(f, facts.coverageMin, slice.signed))));
+  const kinds = new Set(slice.figures.map((f) => (shownValue(f, shown) === null ? "missing" : reliability(f, facts.coverageMin,
+    slice.signed))));
   const middle = slice.kind === "circles" && shown !== "wi" ? "plus" : `c${colours[Math.floor(colours.length / 2)]}`;
   if (kinds.has("unreliable")) entries.push(swatch(middle, "hatched: low reliability", "u"));
   if (kinds.has("unclear")) entries.push(swatch(middle, "dotted: no clear change, the interval holds 0", "n"));
@@ -327,13 +355,15 @@ export function drawLegend(box, view, slice, shown) {
   const title = { v: "", lo: "Lower limit, ", hi: "Upper limit, ", wi: "Width of the interval, " }[shown] + slice.unitPhrase;
   box.dataset.palette = palette;
   const whole = slice.overall === null || shown !== "v" ? null
-    : h("span", { class: "overall" }, `All regions together: ${withUnit(slice.overall, commonDecimals([{ value: slice.overall, low: null, high: null }]), slice.unit, slice.signed)}`);
+    : h("span", { class: "overall" },
+      `All regions together: ${withUnit(slice.overall, decimalsFor({ value: slice.overall, low: null, high: null }), slice.unit, slice.signed)}`);
   replace(box, h("span", { class: "legend-title" }, title), entries, whole);
 }
 
 /** Describe the map in words, for those who do not see it. */
-export function summary(slice, level, ranked, decimals) {
-  const named = (rows) => rows.map(({ figure }) => `${regions.get(figure.geo).name} (${withUnit(figure.value, decimals, slice.unit, slice.signed)})`).join(", ");
+export function summary(slice, level, ranked) {
+  const valued = (figure) => withUnit(figure.value, decimalsFor(figure), slice.unit, slice.signed);
+  const named = (rows) => rows.map(({ figure }) => `${regions.get(figure.geo).name} (${valued(figure)})`).join(", ");
   const all = codesOf.get(level).length, text = [];
   if (ranked.length > 4) text.push(`Highest: ${named(ranked.slice(0, 2))}. Lowest: ${named(ranked.slice(-2).reverse())}.`);
   else if (ranked.length) text.push(`From high to low: ${named(ranked)}.`);

@@ -43,14 +43,16 @@ export class PeriodControl {
     const name = (length) => (length === 1 ? "1 year" : length === whole ? `since ${current[1] - length}` : `${length} years`);
     replace(byId("spans"), isFlow && groups.size > 1 && current ? [...groups.keys()].sort((a, b) => a - b).map((length) => {
       const to = movePeriod(periods.filter((p) => p[1] - p[0] === length), [current[1] - length, current[1]], "to", current[1]);
-      return h("button", { type: "button", "data-period": to.join("-"), "data-key": `span-${length}`, "aria-pressed": String(current[1] - current[0] === length) }, name(length).replace(/since \d+/, `since ${to[0]}`));
+      return h("button", { type: "button", "data-period": to.join("-"), "data-key": `span-${length}`,
+        "aria-pressed": String(current[1] - current[0] === length) }, name(length).replace(/since \d+/, `since ${to[0]}`));
     }) : null);
   }
 
   label() {
     const width = byId("year-labels").getBoundingClientRect().width || 400, every = Math.ceil((this.years.length * 44) / width);
     const last = this.years.length - 1;
-    replace(byId("year-labels"), this.years.map((year, i) => h("span", { class: this.current && this.current.includes(year) ? "now" : null }, (last - i) % every ? "" : String(year))));
+    replace(byId("year-labels"), this.years.map((year, i) => h("span",
+      { class: this.current && this.current.includes(year) ? "now" : null }, (last - i) % every ? "" : String(year))));
   }
 
   /** Periods as long as the one shown, ascending. */

@@ -26,7 +26,8 @@ function dot(figure, scale, kind) {
 function axis(scale) {
   const decimals = tickDecimals(scale.values);
   return s("svg", { viewBox: `0 0 ${WIDTH} 14`, class: "dots axis", "aria-hidden": "true" },
-    [scale.values[0], scale.values[scale.values.length - 1], ...(scale.values[0] < 0 ? [0] : [])].map((v) => s("text", {
+    [scale.values[0], scale.values[scale.values.length - 1],
+      ...(scale.values[0] < 0 && scale.x(0) > 36 && scale.x(0) < WIDTH - 36 ? [0] : [])].map((v) => s("text", {
       x: scale.x(v).toFixed(1), y: 11, "text-anchor": v === scale.values[0] ? "start" : v === 0 ? "middle" : "end",
     }, number(v, decimals))));
 }
@@ -40,12 +41,15 @@ function rankText(row) {
 export function showRanking(box, slice, level, period, { order, chosen, title }) {
   const total = codesOf.get(level).length;
   const rows = rank(slice.figures, order);
-  if (!rows.length) return replace(box, h("h2", {}, title), h("p", { class: "empty" }, "No region of this level has a figure for this choice."));
+  if (!rows.length) return replace(box, h("h2", {}, title), h("p", { class: "empty" },
+    "No region of this level has a figure for this choice."));
   const shown = rows.slice(0, TOP);
   const others = chosen.filter((geo) => slice.byGeo.has(geo) && !shown.some((r) => r.figure.geo === geo))
-    .map((geo) => rows.find((r) => r.figure.geo === geo) || { figure: slice.byGeo.get(geo), place: null, best: null, worst: null, tied: null });
+    .map((geo) => rows.find((r) => r.figure.geo === geo) || { figure: slice.byGeo.get(geo), place: null, best: null, worst: null,
+      tied: null });
   const drawn = [...shown, ...others], scale = scaleOf(drawn), decimals = commonDecimals(shown.map((r) => r.figure));
   const common = [..."bdefimnpu"].filter((flag) => rows.every((r) => r.figure.flags.includes(flag)));
+  const hasIntervals = drawn.some((r) => r.figure.low !== null);
   const hasRanks = drawn.some((r) => rankText(r));
   const line = (row) => {
     const { figure } = row, kind = reliability(figure, facts.coverageMin, slice.signed);
@@ -54,29 +58,34 @@ export function showRanking(box, slice, level, period, { order, chosen, title })
     if (row.tied) words.push(`tied with ${row.tied}`);
     return h("tr", { role: "row", class: chosen.includes(figure.geo) ? "chosen" : null },
       h("td", { role: "cell", class: "num place" }, row.place === null ? "–" : row.place),
-      h("th", { role: "rowheader", scope: "row" }, h("button", { type: "button", "data-geo": figure.geo, "data-key": `rank-${figure.geo}`, "aria-pressed": String(chosen.includes(figure.geo)) },
+      h("th", { role: "rowheader", scope: "row" }, h("button",
+        { type: "button", "data-geo": figure.geo, "data-key": `rank-${figure.geo}`, "aria-pressed": String(chosen.includes(figure.geo)) },
         h("span", { class: "name" }, regions.get(figure.geo).name), " ", h("span", { class: "code" }, figure.geo))),
       h("td", { role: "cell", class: "num figure" }, number(figure.value, decimals, slice.signed)),
       h("td", { role: "cell", class: "drawing" }, dot(figure, scale, kind)),
-      h("td", { role: "cell", class: "num soft span" }, interval(figure, decimals) || "none"),
+      hasIntervals ? h("td", { role: "cell", class: "num soft span" }, interval(figure, decimals) || "none") : null,
       hasRanks ? h("td", { role: "cell", class: "num soft between" }, rankText(row)) : null,
       h("td", { role: "cell", class: "soft remark" }, words.join(", ")));
   };
   const head = (text, name) => h("th", { role: "columnheader", scope: "col", class: name }, text);
   const isDown = order !== "asc";
   const sort = h("th", { role: "columnheader", scope: "col", class: "num figure", "aria-sort": isDown ? "descending" : "ascending" },
-    h("button", { type: "button", "data-order": isDown ? "asc" : "desc", "data-key": "order", "aria-label": `${slice.unitPhrase}, reverse the order` }, slice.unit, h("span", { "aria-hidden": "true" }, isDown ? " ▾" : " ▴")));
-  const columns = hasRanks ? 7 : 6;
+    h("button", { type: "button", "data-order": isDown ? "asc" : "desc", "data-key": "order",
+      "aria-label": `${slice.unitPhrase}, reverse the order` }, slice.unit, h("span", { "aria-hidden": "true" }, isDown ? " ▾" : " ▴")));
+  const columns = 5 + hasIntervals + hasRanks;
   const words = [`${Math.min(TOP, rows.length)} of ${counted(rows.length, "ranked region", "ranked regions")}`];
   if (total > rows.length) words.push(`${total - rows.length} without a figure`);
   const sharedFlags = common.length ? ` All figures: ${common.map((flag) => facts.flags[flag][0]).join(", ")}.` : "";
   const sure = sureSentence(rows, Math.min(SURE_OF, shown.length), order);
   const table = h("table", { role: "table", class: "ranking" },
     h("caption", { class: "hidden" }, `Ranking of ${facts.levels[level][0]} regions`),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head("Rank", "num place"), head("Region"), sort, h("td", { role: "cell", class: "drawing" }, axis(scale)), head("95 % interval", "num span"),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head("Rank", "num place"), head("Region"), sort,
+      h("td", { role: "cell", class: "drawing" }, axis(scale)), hasIntervals ? head("95 % interval", "num span") : null,
       hasRanks ? head("Rank between", "num between") : null, head("Note", "remark"))),
-    h("tbody", { role: "rowgroup" }, shown.map(line), others.length ? h("tr", { role: "row", class: "divider" }, h("td", { role: "cell", colspan: columns }, "Your other chosen regions")) : null, others.map(line)));
+    h("tbody", { role: "rowgroup" }, shown.map(line), others.length ? h("tr", { role: "row", class: "divider" },
+      h("td", { role: "cell", colspan: columns }, "Your other chosen regions")) : null, others.map(line)));
   replace(box, h("h2", {}, title), h("p", { class: "note" }, `${words.join("; ")}.${sharedFlags}`),
     sure ? h("p", { class: "sure" }, sure.replace(/these (\d+)/, `the first $1`)) : null, table,
-    hasRanks ? h("p", { class: "note" }, "Dot: figure. Line: 95 % interval. Hollow: low reliability or no clear change. Rank between: the places that its interval allows. Tied: intervals overlap.") : null);
+    hasRanks ? h("p", { class: "note" },
+      "Dot: figure. Line: 95 % interval. Hollow: low reliability or no clear change. Rank between: the places that its interval allows. Tied: intervals overlap.") : null);
 }

@@ -3,7 +3,7 @@
 import { byId, h, replace, s } from "./dom.js";
 import { counted, decimalsFor, interval, number, periodLabel, periodTitle } from "./format.js";
 import { rank, reliability } from "./stats.js";
-import { codesOf, facts, label, loadMap, loadNames, loadRegion, loadSlice, regions } from "./data.js";
+import { facts, label, loadMap, loadNames, loadRegion, loadSlice, regions } from "./data.js";
 import { drawLines, linesOf } from "./chart.js";
 import { drawSpread, showChanges } from "./more.js";
 import { figureParts } from "./tiles.js";
@@ -23,7 +23,8 @@ function reportPeriods(region) {
 }
 
 const text = (figure, unit, signed) => figureParts(figure, unit, signed).value;
-const withInterval = (figure, unit, signed) => `${text(figure, unit, signed)}${figure.low === null ? "" : ` (95 % interval ${interval(figure, decimalsFor(figure))})`}`;
+const span = (figure) => (figure.low === null ? "" : ` (95 % interval ${interval(figure, decimalsFor(figure))})`);
+const withInterval = (figure, unit, signed) => text(figure, unit, signed) + span(figure);
 
 /** The sentence that says it. */
 function sentence(region, { whole }) {
@@ -32,31 +33,40 @@ function sentence(region, { whole }) {
   const kind = reliability({ ...net, flags: "" }, 0, true);
   if (kind === "unclear") return `Between ${whole[0]} and ${whole[1]}, no clear change of ${COVER} was found in ${name}: ${withInterval(net, "ha", true)}.`;
   const verb = net.value >= 0 ? "grew" : "shrank";
-  const size = { ...net, value: Math.abs(net.value), low: net.low === null ? null : Math.min(Math.abs(net.low), Math.abs(net.high)), high: net.high === null ? null : Math.max(Math.abs(net.low), Math.abs(net.high)) };
+  const size = { ...net, value: Math.abs(net.value), low: net.low === null ? null : Math.min(Math.abs(net.low), Math.abs(net.high)),
+    high: net.high === null ? null : Math.max(Math.abs(net.low), Math.abs(net.high)) };
   const sure = net.low === null ? " No interval was estimated, so it is not known how sure this is." : "";
-  return `Between ${whole[0]} and ${whole[1]}, ${COVER} in ${name} ${verb} by ${withInterval(size, "ha", false)}, that is ${text(rate, "pc", true)} of what there was.${sure}`;
+  const share = text({ ...rate, value: Math.abs(rate.value) }, "pc", false);
+  const change = `${COVER} in ${name} ${verb} by ${withInterval(size, "ha", false)}, that is ${share} of the stock of ${whole[0]}`;
+  return `Between ${whole[0]} and ${whole[1]}, ${change}.${sure}`;
 }
 
 /** Main figures: stock at both ends, and the flows of the whole time and of the last year, beside parent and country. */
 function mainTable(region, others, { whole, last }, used) {
   const rows = [["stk", [whole[0], whole[0]]], ["stk", [whole[1], whole[1]]]];
-  for (const period of whole.join() === last.join() ? [whole] : [whole, last]) for (const flow of ["new", "lost", "net"]) if (facts.flows[flow]) rows.push([flow, period]);
+  const flows = ["new", "lost", "net"].filter((flow) => facts.flows[flow]);
+  for (const period of whole.join() === last.join() ? [whole] : [whole, last]) rows.push(...flows.map((flow) => [flow, period]));
   const line = ([flow, period]) => {
     const signed = flow === "net", share = "pc";
-    const ha = region.at(flow, measure.m, "ha", period), km2 = region.at(flow, measure.m, "km2", period), part = region.at(flow, measure.m, share, period);
+    const [ha, km2, part] = ["ha", "km2", share].map((unit) => region.at(flow, measure.m, unit, period));
     [...ha.flags].forEach((flag) => used.flags.add(flag));
     if (ha.reason) used.reasons.add(ha.reason);
     const kind = reliability(ha, facts.coverageMin, signed);
     const note = ha.value === null ? "no figure" : [kind === "unclear" ? "no clear change" : "", ha.flags].filter(Boolean).join(", ");
-    return h("tr", {}, h("th", { scope: "row" }, facts.flows[flow][1]), h("td", {}, periodLabel(period)), h("td", { class: "num" }, number(ha.value, decimalsFor(ha), signed)),
-      h("td", { class: "num soft" }, interval(ha, decimalsFor(ha)) || "none"), h("td", { class: "num" }, number(km2.value, decimalsFor(km2), signed)),
+    return h("tr", {}, h("th", { scope: "row" }, facts.flows[flow][1]), h("td", {}, periodLabel(period)), h("td", { class: "num" },
+      number(ha.value, decimalsFor(ha), signed)),
+      h("td", { class: "num soft" }, interval(ha, decimalsFor(ha)) || "none"), h("td", { class: "num" },
+        number(km2.value, decimalsFor(km2), signed)),
       h("td", { class: "num" }, number(part.value, decimalsFor(part), signed)), others.map((other) => {
         const beside = other.at(flow, measure.m, share, period);
         return h("td", { class: "num soft" }, number(beside.value, decimalsFor(beside), signed));
       }), h("td", { class: "soft" }, note));
   };
-  const heads = ["Figure", "Period", "ha", "95 % interval, ha", "km²", "% *", ...others.map((o) => `${regions.get(o.geo).name}, %`), "Note"];
-  return [h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Main figures" }, h("table", { class: "report-table" }, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i > 1 && i < heads.length - 1 ? "num" : null }, head)))), h("tbody", {}, rows.map(line)))),
+  const heads = ["Figure", "Period", "ha", "95 % interval, ha", "km²", "% *", ...others.map((o) => `${regions.get(o.geo).name}, %`),
+    "Note"];
+  return [h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Main figures" }, h("table", { class: "report-table" },
+    h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i > 1 && i < heads.length - 1 ? "num" : null },
+    head)))), h("tbody", {}, rows.map(line)))),
     h("p", { class: "note" }, "* Stock: per cent of the area. New, lost, net: per cent of the stock at the start.")];
 }
 
@@ -71,17 +81,21 @@ function allYears(region, used) {
     [...f.flags].forEach((flag) => used.flags.add(flag));
     if (f.reason) used.reasons.add(f.reason);
     const decimals = decimalsFor(f), span = interval(f, decimals);
-    return h("td", { class: "num" }, number(f.value, decimals, flow === "net"), f.value !== null && f.flags ? h("sup", {}, f.flags) : null, span ? h("span", { class: "soft" }, ` (${span})`) : null);
+    return h("td", { class: "num" }, number(f.value, decimals, flow === "net"), f.value !== null && f.flags ? h("sup", {}, f.flags) : null,
+      span ? h("span", { class: "soft" }, ` (${span})`) : null);
   };
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All years" }, h("table", { class: "report-table" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Year"), flows.map((flow) => h("th", { scope: "col", class: "num" }, `${facts.flows[flow][1]}, ha`)))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Year"),
+      flows.map((flow) => h("th", { scope: "col", class: "num" }, `${facts.flows[flow][1]}, ha`)))),
     h("tbody", {}, years.map((year) => h("tr", {}, h("th", { scope: "row" }, String(year)), flows.map((flow) => cell(flow, year)))))));
 }
 
 function locator(drawing) {
   const box = drawing.regions.find((r) => r.geo === geo);
-  return s("svg", { class: "locator", viewBox: `0 0 ${drawing.width} ${drawing.height}`, role: "img", "aria-label": `${regions.get(geo).name} on the map of all regions of its level` },
-    drawing.regions.map((r) => s("path", { d: r.d, class: r.geo === geo ? "here" : null })), s("g", { class: "borders" }, drawing.borders.map((d) => s("path", { d }))),
+  return s("svg", { class: "locator", viewBox: `0 0 ${drawing.width} ${drawing.height}`, role: "img",
+    "aria-label": `${regions.get(geo).name} on the map of all regions of its level` },
+    drawing.regions.map((r) => s("path", { d: r.d, class: r.geo === geo ? "here" : null })), s("g", { class: "borders" },
+      drawing.borders.map((d) => s("path", { d }))),
     box ? s("circle", { cx: box.x, cy: box.y, r: drawing.width / 28, class: "ring", "stroke-width": drawing.width / 200 }) : null);
 }
 
@@ -89,7 +103,8 @@ function chartOf(region, flow, unit, period) {
   const lines = linesOf([region], { ...measure, i: flow, u: unit }, period, null);
   if (!lines.length) return null;
   const title = `${facts.titles[measure.c][flow]}, ${facts.units[flow][unit]}`;
-  return h("section", {}, h("h3", {}, title), drawLines(lines, { period, isStock: flow === "stk", narrow: true, byRegion: false, describe: `Line chart. ${title}.` }));
+  return h("section", {}, h("h3", {}, title), drawLines(lines,
+    { period, isStock: flow === "stk", narrow: true, byRegion: false, describe: `Line chart. ${title}.` }));
 }
 
 /** Where the region stands among those of its level. */
@@ -105,25 +120,32 @@ function notes(used, address) {
   const flags = [...used.flags].sort().map((flag) => h("li", {}, h("b", {}, flag), h("span", {}, facts.flags[flag][1])));
   const reasons = [...used.reasons].sort().map((reason) => h("li", {}, h("b", {}, "–"), h("span", {}, facts.reasons[reason])));
   return [flags.length || reasons.length ? [h("h3", {}, "Notes of this page"), h("ul", { class: "flags" }, flags, reasons)] : null,
-    h("h3", {}, "How to cite"), h("p", {}, `${facts.source}. ${regions.get(geo).name} (${geo}), NUTS ${facts.nutsVersion}.`), h("p", { class: "note" }, address)];
+    h("h3", {}, "How to cite"), h("p", {}, `${facts.source}. ${regions.get(geo).name} (${geo}), NUTS ${facts.nutsVersion}.`), h("p",
+      { class: "note" }, address)];
 }
 
 async function begin() {
   await loadNames();
   const own = regions.get(geo), parent = regions.get(own.parent), country = regions.get(own.country);
   const beside = [...new Set([parent, country].filter((r) => r && r.geo !== geo).map((r) => r.geo))];
-  const [region, drawing, ...others] = await Promise.all([loadRegion(geo, measure), loadMap(own.level), ...beside.map((one) => loadRegion(one, measure))]);
+  const [region, drawing, ...others] = await Promise.all([loadRegion(geo, measure), loadMap(own.level),
+    ...beside.map((one) => loadRegion(one, measure))]);
   const periods = reportPeriods(region), used = { flags: new Set(), reasons: new Set() };
-  const where = [`${geo} · ${facts.levels[own.level][0]} · ${own.area.toLocaleString("en-GB")} km²`, parent ? `part of ${parent.name}` : "", country && country !== own && country !== parent ? country.name : ""].filter(Boolean).join(" · ");
-  const head = h("div", { class: "report-head" }, h("div", {}, h("p", { class: "note" }, where), h("p", { class: "note" }, `Method: ${facts.methods[measure.m].inSentence}. ${facts.definitions[measure.d]}.`),
-    periods ? h("p", { class: "said" }, sentence(region, periods)) : h("p", { class: "said" }, `The table has no changes of ${COVER} in ${own.name}.`)), locator(drawing));
+  const where = [`${geo} · ${facts.levels[own.level][0]} · ${own.area.toLocaleString("en-GB")} km²`, parent ? `part of ${parent.name}` : "",
+    country && country !== own && country !== parent ? country.name : ""].filter(Boolean).join(" · ");
+  const head = h("div", { class: "report-head" }, h("div", {}, h("p", { class: "note" }, where),
+    h("p", { class: "note" }, `Method: ${facts.methods[measure.m].inSentence}. ${facts.definitions[measure.d]}.`),
+    periods ? h("p", { class: "said" }, sentence(region, periods)) : h("p", { class: "said" },
+      `The table has no changes of ${COVER} in ${own.name}.`)), locator(drawing));
   const parts = [head];
   if (periods) {
     const slice = await loadSlice(measure, own.level, periods.whole), changes = h("section");
     showChanges(changes, region, measure, periods.whole);
     parts.push(h("h2", {}, "Main figures"), mainTable(region, others, periods, used),
-      h("h2", {}, `Place among the regions, ${periodTitle(periods.whole)}`), slice.byGeo.size > 1 ? drawSpread(slice, [geo]).drawing : null, h("p", { class: "note" }, place(slice, own.level)),
-      h("div", { class: "second" }, h("h2", {}, "Year by year")), h("div", { class: "report-charts" }, chartOf(region, "stk", "ha", periods.last), chartOf(region, "net", "ha", periods.last)), changes);
+      h("h2", {}, `Place among the regions, ${periodTitle(periods.whole)}`), slice.byGeo.size > 1 ? drawSpread(slice, [geo]).drawing : null,
+        h("p", { class: "note" }, place(slice, own.level)),
+      h("div", { class: "second" }, h("h2", {}, "Year by year")), h("div", { class: "report-charts" },
+        chartOf(region, "stk", "ha", periods.last), chartOf(region, "net", "ha", periods.last)), changes);
   }
   parts.push(h("h2", {}, "All years"), allYears(region, used));
   replace(byId("report"), parts);

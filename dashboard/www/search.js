@@ -12,7 +12,8 @@ export function fold(text) {
 export const EXONYMS = {
   munich: "munchen", cologne: "koln", nuremberg: "nurnberg", hanover: "hannover", bavaria: "bayern", saxony: "sachsen", hesse: "hessen",
   lisbon: "lisboa", vienna: "wien", carinthia: "karnten", styria: "steiermark", tyrol: "tirol", prague: "praha", warsaw: "warsz",
-  cracow: "krakow", silesia: "slask", rome: "roma", milan: "milano", turin: "torino", naples: "napoli", florence: "firenze", venice: "venezia",
+  cracow: "krakow", silesia: "slask", rome: "roma", milan: "milano", turin: "torino", naples: "napoli", florence: "firenze",
+    venice: "venezia",
   genoa: "genova", lombardy: "lombardia", tuscany: "toscana", sicily: "sicilia", sardinia: "sardegna", apulia: "puglia", seville: "sevilla",
   andalusia: "andalucia", catalonia: "cataluna", saragossa: "zaragoza", brittany: "bretagne", normandy: "normandie", burgundy: "bourgogne",
   corsica: "corse", antwerp: "antwerpen", ghent: "gent", brussels: "bruxelles", bruges: "brugge", "the hague": "gravenhage",
@@ -25,7 +26,8 @@ export const EXONYMS = {
 };
 
 /** Prepare the regions [[geo, name, level, ...], ...] for find(). */
-export const searchIndex = (regions) => regions.map(([geo, name, level]) => ({ geo, name, level, text: fold(name), code: geo.toLowerCase() }));
+export const searchIndex = (regions) => regions.map(([geo, name, level]) => ({ geo, name, level, text: fold(name),
+  code: geo.toLowerCase() }));
 
 /** Find regions: by code, name, start, word or part, in this order; regions of the level shown first among equals. */
 export function find(index, text, level, count = 10) {

@@ -16,7 +16,8 @@ export function searchBox({ level, onChoose }) {
     none.textContent = none.hidden ? "" : "No region has this name or code.";
     list.hidden = !results.length;
     field.setAttribute("aria-expanded", String(results.length > 0));
-    replace(list, results.map((one, i) => h("li", { role: "option", id: `found-${i}`, "data-at": i }, h("span", {}, one.name), h("span", { class: "code" }, ` ${one.geo} · ${facts.levels[one.level][0]}`))));
+    replace(list, results.map((one, i) => h("li", { role: "option", id: `found-${i}`, "data-at": i }, h("span", {}, one.name), h("span",
+      { class: "code" }, ` ${one.geo} · ${facts.levels[one.level][0]}`))));
     mark();
   }
 
@@ -54,10 +55,10 @@ export function searchBox({ level, onChoose }) {
     else return;
     event.preventDefault();
   });
-  // pointerdown comes before the field loses the focus, which closes the list.
-  list.addEventListener("pointerdown", (event) => {
+  // The field keeps the focus while an option is pressed, because it closes the list when it loses it.
+  list.addEventListener("mousedown", (event) => event.preventDefault());
+  list.addEventListener("click", (event) => {
     const option = event.target.closest("[data-at]");
-    event.preventDefault();
     if (option) take(Number(option.dataset.at));
   });
   field.addEventListener("blur", close);

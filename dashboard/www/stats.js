@@ -9,9 +9,6 @@ export function reliability(figure, coverageMin, isNet) {
   return "clear";
 }
 
-/** Whether the interval of a net change holds 0, whatever its flags. */
-export const holdsZero = (figure) => figure.low !== null && figure.low <= 0 && figure.high >= 0;
-
 const countBelow = (sorted, value) => {
   let a = 0, b = sorted.length;
   while (a < b) {
@@ -41,7 +38,8 @@ export function rank(figures, order) {
     const below = has ? countBelow(highs, figure.low) : 0; // surely lower
     const above = has ? total - countBelow(lows, figure.high + Number.EPSILON * Math.abs(figure.high)) : 0; // surely higher
     const [before, after] = order === "asc" ? [below, above] : [above, below];
-    return { figure, place, best: has ? before + 1 : null, worst: has ? total - after : null, tied: has ? total - below - above - 1 : null };
+    return { figure, place, best: has ? before + 1 : null, worst: has ? total - after : null,
+      tied: has ? total - below - above - 1 : null };
   }).map((row, i, rows) => {
     // The rank of equal values is that of the first of them.
     if (row.place === null) row.place = rows[i - 1].place;
@@ -86,7 +84,8 @@ export function movePeriod(periods, current, handle, year) {
   const end = handle === "to" ? 1 : 0;
   const fitting = periods.filter((p) => p[end] === year);
   if (!fitting.length) {
-    return [...periods].sort((a, b) => Math.abs(a[end] - year) - Math.abs(b[end] - year) || Math.abs(a[1] - a[0] - to + from) - Math.abs(b[1] - b[0] - to + from))[0];
+    return [...periods].sort((a,
+      b) => Math.abs(a[end] - year) - Math.abs(b[end] - year) || Math.abs(a[1] - a[0] - to + from) - Math.abs(b[1] - b[0] - to + from))[0];
   }
   // Steps of the same length come first, so that the handles walk through a series together.
   const length = to - from;

@@ -3,7 +3,8 @@
 import { h, s } from "./dom.js";
 import { facts } from "./data.js";
 
-const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size", "font-weight", "font-family", "text-anchor", "vector-effect", "paint-order"];
+const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size",
+  "font-weight", "font-family", "text-anchor", "vector-effect", "paint-order"];
 
 /** Copy a drawing with the colours that the page's style gives it. */
 function styledCopy(source) {
@@ -23,7 +24,8 @@ function styledCopy(source) {
 
 /** Put drawings and texts below each other in one SVG. */
 export function picture(title, drawing, legend, source) {
-  const box = drawing.getBoundingClientRect(), width = Math.max(640, Math.round(box.width)), height = Math.round((box.height * width) / box.width);
+  const box = drawing.getBoundingClientRect(), width = Math.max(640, Math.round(box.width)),
+    height = Math.round((box.height * width) / box.width);
   const ink = getComputedStyle(document.body).color, paper = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
   const copy = styledCopy(drawing);
   copy.setAttribute("x", 0);
@@ -38,15 +40,18 @@ export function picture(title, drawing, legend, source) {
     const icon = entry.querySelector("svg");
     if (icon) {
       const shape = styledCopy(icon), size = icon.getBoundingClientRect();
-      for (const [key, value] of [["x", x], ["y", y - size.height + 3], ["width", size.width], ["height", size.height]]) shape.setAttribute(key, value);
+      for (const [key, value] of [["x", x], ["y", y - size.height + 3], ["width", size.width], ["height",
+        size.height]]) shape.setAttribute(key, value);
       parts.push(shape);
     }
     parts.push(s("text", { x: x + (icon ? icon.getBoundingClientRect().width + 6 : 0), y, fill: ink, "font-size": 12 }, text));
     x += need;
   }
   const total = y + 34;
-  return s("svg", { xmlns: "http://www.w3.org/2000/svg", width, height: total, viewBox: `0 0 ${width} ${total}`, "font-family": "sans-serif" },
-    s("rect", { width, height: total, fill: paper }), s("text", { x: 12, y: 28, fill: ink, "font-size": 16, "font-weight": 600 }, title), copy, parts,
+  return s("svg", { xmlns: "http://www.w3.org/2000/svg", width, height: total, viewBox: `0 0 ${width} ${total}`,
+    "font-family": "sans-serif" },
+    s("rect", { width, height: total, fill: paper }), s("text", { x: 12, y: 28, fill: ink, "font-size": 16, "font-weight": 600 }, title),
+      copy, parts,
     s("text", { x: 12, y: total - 10, fill: ink, "font-size": 11 }, source));
 }
 
@@ -70,6 +75,7 @@ export async function savePicture(svg, name, kind) {
 }
 
 /** A file name that says what is in it. */
-export const fileName = (...parts) => parts.join(" ").toLowerCase().normalize("NFD").replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 80);
+export const fileName = (...parts) => parts.join(" ").toLowerCase().normalize("NFD").replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g,
+  "").slice(0, 80);
 
 export const sourceLine = () => `Source: ${facts.source}. Experimental statistics.`;

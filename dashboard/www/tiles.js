@@ -23,7 +23,8 @@ function cell(region, measure, flow, period) {
   const lines = [h("dd", { class: `big ${first.kind}` }, first.value)];
   if (first.span) lines.push(h("dd", { class: "soft" }, `95 %: ${first.span}`));
   const share = measure.u === "pa" && units.pa ? "pa" : "pc";
-  if (main.value !== null) lines.push(h("dd", {}, `${figureParts(region.at(flow, measure.m, share, period), share, signed).value.replace("\u00a0%", " ")}${units[share]}`));
+  if (main.value !== null) lines.push(h("dd", {},
+    `${figureParts(region.at(flow, measure.m, share, period), share, signed).value.replace("\u00a0%", " ")}${units[share]}`));
   if (units.hab && flow === "stk" && main.value !== null) {
     const head = region.at(flow, measure.m, "hab", period);
     if (head.value !== null) lines.push(h("dd", {}, `${figureParts(head, "hab", false).value} per inhabitant`));
@@ -36,21 +37,28 @@ const stockYear = ([, to]) => [to, to];
 
 /** Show one region as tiles, several as columns of a table. */
 export function showTiles(box, data, measure, period, link) {
-  if (!data.length) return replace(box, h("h2", {}, "No region chosen"), h("p", { class: "empty" }, "Choose one on the map, in the ranking or by its name."));
+  if (!data.length) return replace(box, h("h2", {}, "No region chosen"), h("p", { class: "empty" },
+    "Choose one on the map, in the ranking or by its name."));
   const when = (flow) => periodTitle(flow === "stk" ? stockYear(period) : flowPeriod(period));
   const flows = Object.keys(facts.flows);
   if (data.length > 1) {
     const rows = flows.map((flow) => h("tr", {}, h("th", { scope: "row" }, facts.flows[flow][1], h("span", { class: "when" }, when(flow))),
-      data.map((region) => h("td", {}, h("dl", { class: "cell" }, h("dt", { class: "hidden" }, facts.flows[flow][1]), cell(region, measure, flow, flow === "stk" ? period : flowPeriod(period)))))));
-    const head = data.map((region, slot) => h("th", { scope: "col", class: `column s${slot}` }, regions.get(region.geo).name, h("span", { class: "code" }, ` ${region.geo}`)));
-    return replace(box, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Comparison" }, h("table", { class: "compare" },
-      h("caption", { class: "hidden" }, "Comparison of the chosen regions"), h("thead", {}, h("tr", {}, h("td", {}), head)), h("tbody", {}, rows))));
+      data.map((region) => h("td", {}, h("dl", { class: "cell" }, h("dt", { class: "hidden" }, facts.flows[flow][1]),
+        cell(region, measure, flow, flow === "stk" ? period : flowPeriod(period)))))));
+    const head = data.map((region, slot) => h("th", { scope: "col", class: `column s${slot}` }, regions.get(region.geo).name, h("span",
+      { class: "code" }, ` ${region.geo}`)));
+    return replace(box, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Comparison" }, h("table",
+      { class: "compare" },
+      h("caption", { class: "hidden" }, "Comparison of the chosen regions"), h("thead", {}, h("tr", {}, h("td", {}), head)), h("tbody", {},
+        rows))));
   }
   const region = regions.get(data[0].geo), parent = regions.get(region.parent);
   const where = `${region.geo} · ${facts.levels[region.level][0]}${parent ? ` · part of ${parent.name}` : ""}`;
   const tiles = flows.map((flow) => h("div", { class: flow === measure.i ? "tile now" : "tile" },
-    h("dt", {}, facts.flows[flow][1], h("span", { class: "when" }, when(flow))), cell(data[0], measure, flow, flow === "stk" ? period : flowPeriod(period))));
-  return replace(box, h("h2", {}, region.name), h("p", { class: "note" }, where, " · ", h("a", { href: `${facts.base}region/${region.geo}?${link}`, id: "report-link" }, "Report to print")),
+    h("dt", {}, facts.flows[flow][1], h("span", { class: "when" }, when(flow))), cell(data[0], measure, flow,
+      flow === "stk" ? period : flowPeriod(period))));
+  return replace(box, h("h2", {}, region.name), h("p", { class: "note" }, where, " · ",
+    h("a", { href: `${facts.base}region/${region.geo}?${link}`, id: "report-link" }, "Report to print")),
     h("dl", { class: "tiles" }, tiles));
 }
 

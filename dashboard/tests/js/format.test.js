@@ -6,13 +6,13 @@ const figure = (value, low = null, high = null) => ({ value, low, high });
 
 test("digits follow the interval: two significant digits of its half width", () => {
   for (const [f, decimals] of [
-    [figure(12.345, 11, 13.7), 1], [figure(12.345, 12.33, 12.36), 3], [figure(1234, 1100, 1400), 0], [figure(0.5, 0.5, 0.5), 3],
-    [figure(0.01234), 4], [figure(123.4), 0], [figure(12.3), 1], [figure(0), 1], [figure(null), 1], [figure(-0.0171, -0.02, -0.01), 4],
+    [figure(12.345, 11, 13.7), 1], [figure(12.345, 12.33, 12.36), 3], [figure(1234, 1100, 1400), 0], [figure(0.5, 0.5, 0.5), 2],
+    [figure(0.01234), 3], [figure(123.4), 0], [figure(12.3), 1], [figure(0), 1], [figure(null), 1], [figure(9.96), 1], [figure(-0.0171, -0.02, -0.01), 4],
   ]) assert.equal(decimalsFor(f), decimals, JSON.stringify(f));
 });
 
 test("a column has the decimals of its middle figure", () => {
-  assert.equal(commonDecimals([figure(1), figure(100), figure(0.01), figure(null)]), 2);
+  assert.equal(commonDecimals([figure(1), figure(100), figure(0.01), figure(null)]), 1);
   assert.equal(commonDecimals([figure(null)]), 1);
 });
 
