@@ -114,6 +114,9 @@ def test_the_split_is_judged_after_the_gaps_are_cut():
     # The gap took nearly all green of the validation ground: the shares no longer agree.
     cut = np.array([[0, 0, 988, 0], whole[1], [1000, 1000, 12, 1000], whole[3]])
     assert grounds.split_shortage(cut, 0.2) > GOOD_SPLIT
+    # Every class has enough cells, but most of the validation ground is of one class.
+    skewed = np.array([[0, 500, 500, 500], whole[1], [2500, 500, 500, 500], whole[3]])
+    assert grounds.split_shortage(skewed, 0.2) > GOOD_SPLIT
 
 
 # Several places
