@@ -134,7 +134,7 @@ export class MapView {
       cx: x, cy: y, "data-geo": geo, "data-size": Math.abs(value), class: `${value < 0 ? "minus" : "plus"}${mark}`,
     })));
     this.sizeCircles();
-    this.nameRegions();
+    this.nameSoon();
   }
 
   largestCircle() {
@@ -143,6 +143,7 @@ export class MapView {
   }
 
   sizeCircles() {
+    if (!this.layers.circles.childElementCount) return;
     const scale = this.unitsPerPixel(), top = this.largestCircle();
     for (const circle of this.layers.circles.children) {
       circle.setAttribute("r", Math.max(top * Math.sqrt(circle.dataset.size / ((this.slice && this.slice.top) || 1)), 0.8) * scale);
@@ -182,6 +183,11 @@ export class MapView {
     const scale = this.unitsPerPixel();
     for (const one of this.svg.querySelectorAll("pattern")) one.setAttribute("patternTransform", `rotate(45) scale(${scale})`);
     this.sizeCircles();
+    this.nameSoon();
+  }
+
+  /** Write the names in the next frame: measuring the room for them makes the browser lay out the page. */
+  nameSoon() {
     cancelAnimationFrame(this.naming);
     this.naming = requestAnimationFrame(() => this.nameRegions());
   }
