@@ -23,7 +23,7 @@ demo:     ## Set up, then run the whole chain on a small made world and show it 
 
 test:     ## Set up, then run every test (JOBS=2 at a time)
 	@tools/setup.sh test
-	@$(PYTHON3) -m pytest -n $(JOBS) --dist loadfile
+	@$(PYTHON3) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: lint  ## Everything of make lint, and the tests that need no GRASS session
 	@$(PYTHON3) -m pytest -m "not slow"

@@ -19,6 +19,11 @@ import pytest
 from testsuite import TOOLS, TOP
 
 _number = itertools.count(1)
+LONG = (
+    "test_change.py", "test_bad_input.py", "test_histories.py", "test_chain.py", "test_unet_tools.py", "test_install.py", "test_ard.py",
+    "test_yearly.py", "test_browser.py", "test_tasks.py", "test_docs.py", "test_sample.py", "test_secrets.py", "test_maps.py",
+)  # fmt: skip
+"""Files with the longest tests, the longest first."""
 
 
 def _grass_config(what):
@@ -35,7 +40,12 @@ sys.path.append(_grass_config("python_path"))
 
 
 def pytest_collection_modifyitems(items):
-    """Mark all tests that start GRASS as slow, so that `make check` leaves them out. Only `make soak` runs the longest ones."""
+    """Mark all tests that start GRASS as slow, so that `make check` leaves them out. Only `make soak` runs the longest ones.
+
+    Files that take minutes come first: where several files are tested at a time, the last one then ends soon after the others.
+    """
+    order = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
     for item in items:
         if item.get_closest_marker("soak") and not os.environ.get("IMPERVIOUS_SOAK"):
             item.add_marker(pytest.mark.skip(reason="make soak"))

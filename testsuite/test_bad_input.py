@@ -859,8 +859,10 @@ def wait_for(run, happened, seconds=100):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("tool", [FETCH, TRAIN, PREDICT])
+@pytest.mark.parametrize(
+    ("tool", "how"),
+    [(FETCH, signal.SIGINT), (FETCH, signal.SIGTERM), (TRAIN, signal.SIGTERM), (PREDICT, signal.SIGINT)],
+)
 def test_an_interrupted_run_says_so_and_can_start_again(place, tool, how, tmp_path):
     output = f"{tool.split('.')[-1]}_{how.name}"
     before = place.files()

@@ -28,7 +28,7 @@ from testsuite.world.serve import serve
 from testsuite.world.spec import Spec
 
 YEARS = (2017, 2018)
-SPEC = Spec(seed=3, years=YEARS, size_km=8.0, dates=4)
+SPEC = Spec(seed=3, years=YEARS, size_km=6.0, dates=4)
 WAYS = ("exec", "session")
 
 

@@ -96,6 +96,9 @@ def test_a_map_made_anew_of_another_time_takes_its_new_place(maps):
 def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
+    if tool == "t.list":
+        # A new mapset, which has no dataset, is not asked for its list.
+        grass.run("t.create", output="others", title="Others", description="Others")
     mark = never_ending(tool, tmp_path / "shim", monkeypatch, first_only=True)
     # The tool itself must end in this time, also where the machine is busy with others.
     monkeypatch.setattr("imperviouslib.edge.grass.temporal.TEMPORAL_S", 15.0)
@@ -109,6 +112,7 @@ def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_pat
 def test_a_tool_that_never_ends_is_reported(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
+    grass.run("t.create", output="others", title="Others", description="Others")
     mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
     monkeypatch.setattr("imperviouslib.edge.grass.temporal.TEMPORAL_S", 3.0)
     with pytest.raises(InputError, match="did not end"):
@@ -119,7 +123,7 @@ def test_a_tool_that_never_ends_is_reported(maps, tmp_path, monkeypatch):
 def test_a_run_that_is_terminated_leaves_no_process(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
-    mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
+    mark = never_ending("t.create", tmp_path / "shim", monkeypatch, first_only=False)
 
     def end(*_):
         raise KeyboardInterrupt

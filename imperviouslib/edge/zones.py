@@ -161,7 +161,7 @@ def cells_inside(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> di
     rasters : level to the raster of its zones
     Returns: code of a zone to code of a zone above to number of cells; "" counts all cells of a zone
     """
-    codes, mapset = {zone.cat: zone.geo for zone in source.zones}, gs.gisenv()["MAPSET"]
+    codes, mapset = {zone.cat: zone.geo for zone in source.zones}, grass.mapset_folder().name
     inside: dict[str, dict[str, int]] = defaultdict(dict)
     # A single level has no parents.
     for level in sorted(rasters)[1:]:
@@ -182,7 +182,7 @@ def count(zones: str, maps: Sequence[str], grid: Grid, *, masked: bool = True) -
     Returns: category to values to number of cells
     """
     counts: dict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
-    names = ",".join([f"{zones}@{gs.gisenv()['MAPSET']}", *maps])
+    names = ",".join([f"{zones}@{grass.mapset_folder().name}", *maps])
     text = grass.read("r.stats", grid=grid, masked=masked, flags="cn", input=names, separator="comma")
     for line in text.splitlines():
         cat, *values, cells = (int(word) for word in line.split(","))
@@ -244,7 +244,7 @@ def outlines(source: ZonesMap, zones: Sequence[Zone], folder: Path) -> dict[int,
 
 def is_own(source: ZonesMap) -> bool:
     """Tell whether the zones map is in the current mapset; the tools write to no other."""
-    return source.name.partition("@")[2] == gs.gisenv()["MAPSET"]
+    return source.name.partition("@")[2] == grass.mapset_folder().name
 
 
 def copy(source: ZonesMap, out: str) -> None:

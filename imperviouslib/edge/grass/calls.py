@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import Any
 
@@ -31,11 +32,13 @@ def overwrite() -> bool:
 
 def environment(grid: Grid) -> dict[str, str]:
     """Return the environment of a GRASS call that works on `grid`; a mask of the user applies."""
-    env = os.environ.copy()
-    env["GRASS_REGION"] = gs.region_env(
-        n=grid.north, s=grid.south, e=grid.east, w=grid.west, nsres=grid.res_m, ewres=grid.res_m
-    )
-    return env
+    return {**os.environ, "GRASS_REGION": _region(grid, os.environ["GISRC"])}
+
+
+@functools.lru_cache
+def _region(grid: Grid, session: str) -> str:
+    """Return the value of GRASS_REGION of a grid in a session. It is kept, because GRASS starts a process to make it."""
+    return str(gs.region_env(n=grid.north, s=grid.south, e=grid.east, w=grid.west, nsres=grid.res_m, ewres=grid.res_m))
 
 
 def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **parameters: Any) -> None:

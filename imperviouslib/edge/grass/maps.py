@@ -344,7 +344,7 @@ def style_classes(name: str) -> None:
 
 def list_rasters(pattern: str) -> set[str]:
     """Return the names of raster maps of the current mapset that match a pattern with * and ?."""
-    return set(gs.list_grouped("raster", pattern=pattern).get(gs.gisenv()["MAPSET"], []))
+    return set(gs.list_grouped("raster", pattern=pattern).get(mapset_folder().name, []))
 
 
 def search_rasters(pattern: str) -> list[str]:

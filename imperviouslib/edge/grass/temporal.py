@@ -16,7 +16,7 @@ from grass.exceptions import CalledModuleError
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.edge.files import exclusive_lock
 from imperviouslib.edge.grass.calls import warning
-from imperviouslib.edge.grass.workspace import mapset_folder, shared_folder, temporary_folder
+from imperviouslib.edge.grass.workspace import mapset_folder, read_header, shared_folder, temporary_folder
 
 TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3
 """Seconds that a temporal tool may take (usually one or two; registering gets one more per map), and how often it is tried."""
@@ -87,8 +87,8 @@ def _with_retries(work: Callable[[], object], work_name: str) -> None:
 
 def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
     # A mapset on the search path may hold a dataset of the same name.
-    mapset = gs.gisenv()["MAPSET"]
-    listed = _temporal("t.list", type="strds", columns="name,mapset")
+    mapset = mapset_folder().name
+    listed = _temporal("t.list", type="strds", columns="name,mapset") if _may_have_datasets() else ""
     present = {tuple(line.split("|")) for line in listed.splitlines()}
     if (dataset, mapset) not in present:
         text = sql_text(title)
@@ -122,6 +122,15 @@ def _register(dataset: str, title: str, lines: Sequence[str]) -> None:
         )
     finally:
         path.unlink()
+
+
+def _may_have_datasets() -> bool:
+    """Tell whether the mapset may hold datasets: a temporal tool takes two seconds to find that a new mapset has none.
+
+    The first tool makes a database in the mapset, unless t.connect has named another one in the file VAR.
+    """
+    folder = mapset_folder()
+    return (folder / "tgis" / "sqlite.db").exists() or any("TGIS" in key for key in read_header(folder / "VAR"))
 
 
 def has_timestamp(name: str) -> bool:

@@ -48,7 +48,7 @@ def _abandoned(names: Iterable[str], stem: str) -> list[str]:
 def remove_abandoned(stem: str) -> None:
     """Remove the temporary maps under `stem` that killed runs left: those whose process no longer runs on this machine."""
     for element in ("raster", "vector"):
-        listed = gs.list_grouped(element, pattern=f"{stem}*").get(gs.gisenv()["MAPSET"], [])
+        listed = gs.list_grouped(element, pattern=f"{stem}*").get(mapset_folder().name, [])
         gone = _abandoned(listed, stem)
         for name in gone:
             # A run killed while it began a vector map leaves a folder that g.remove cannot read.
@@ -73,8 +73,9 @@ _LINKED = "linked"
 
 
 def mapset_folder() -> Path:
-    env = gs.gisenv()
-    return Path(env["GISDBASE"], env["LOCATION_NAME"], env["MAPSET"])
+    """Return the folder of the current mapset. The file that names it is read here, because GRASS would start a process."""
+    session = read_header(Path(os.environ["GISRC"]))
+    return Path(session["GISDBASE"], session["LOCATION_NAME"], session["MAPSET"])
 
 
 @contextlib.contextmanager
@@ -111,8 +112,7 @@ def remove_superseded(names: Iterable[str]) -> None:
 
 def exists(name: str, element: str = "raster") -> bool:
     """Tell whether a map exists in the current mapset, the only one written to."""
-    mapset = gs.gisenv()["MAPSET"]
-    return bool(gs.find_file(name, element={"raster": "cell"}.get(element, element), mapset=mapset).get("file"))
+    return (mapset_folder() / {"raster": "cell"}.get(element, element) / name.partition("@")[0]).exists()
 
 
 def remove(names: Iterable[str], element: str = "raster") -> None:
