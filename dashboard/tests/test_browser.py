@@ -131,10 +131,14 @@ def test_choices_change_map_ranking_chart_texts_and_address(site):
 
 def test_a_second_method_is_one_click_away(site):
     page = site("?i=net&g=XA")
-    expect(page.locator("#chart")).to_contain_text("Solid line: estimated from a sample.")
+    expect(page.locator("#chart")).to_contain_text("Markers: estimated from a sample. Bars: 95 % interval.")
+    # Changes of single years and their wide intervals show no trend, so no line joins them. Stocks have one.
+    expect(page.locator("svg.chart path.interval")).to_have_count(6)
+    expect(page.locator("svg.chart path.line")).to_have_count(0)
     expect(page.locator("#chart")).not_to_contain_text("Dashed line")
     page.get_by_label("Compare with raw map counts").check()
     expect(page.locator("#chart")).to_contain_text("Dashed line: raw map counts, for comparison.")
+    expect(page.locator("svg.chart path.line.beside")).to_have_count(1)
     expect(page).to_have_url(re.compile("&r=1$"))
 
 
@@ -246,7 +250,7 @@ def test_map_and_ranking_choose_and_compare(site):
     region(page, "XA411").click()
     expect(page.get_by_role("status").filter(has_text="5 regions are chosen already")).to_have_count(1)
     expect(chosen(page).get_by_role("listitem")).to_have_count(5)
-    expect(page.locator("svg.chart path.line:not(.beside)")).to_have_count(5)
+    expect(page.locator("svg.chart text.end")).to_have_count(5)
     expect(page.locator("table.compare thead th")).to_have_count(5)
     chosen(page).get_by_role("button").first.click()
     expect(chosen(page).get_by_role("listitem")).to_have_count(4)

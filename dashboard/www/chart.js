@@ -60,6 +60,10 @@ function spread(ends, gap, top, bottom) {
   return sorted;
 }
 
+/** Tell whether the figures of a line stand alone: intervals of changes are so wide that a line from one to the next would show a trend
+ * that nobody knows. */
+const single = (line, isStock) => !isStock && !line.beside && line.figures.some((f) => f.low !== null);
+
 /** Draw lines as SVG. */
 export function drawLines(lines, { period, isStock, narrow, byRegion, describe }) {
   const width = narrow ? 360 : 640, height = narrow ? 250 : 270;
@@ -83,8 +87,13 @@ export function drawLines(lines, { period, isStock, narrow, byRegion, describe }
   });
   const now = periods.find((p) => p[1] === period[1] && (isStock || p[0] === period[0]));
   if (now) parts.push(s("line", { x1: x(now).toFixed(1), x2: x(now).toFixed(1), y1: top, y2: height - bottom, class: "now" }));
+  const beside = (line) => (single(line, isStock) ? 7 * (line.slot - (lines.filter((l) => !l.beside).length - 1) / 2) : 0);
   for (const line of lines.filter((l) => !l.beside)) {
-    for (const run of runs(line.figures, "low")) {
+    for (const f of single(line, isStock) ? line.figures.filter((g) => g.low !== null) : []) {
+      const middle = (x([f.from, f.to]) + beside(line)).toFixed(1);
+      parts.push(s("path", { d: `M${middle} ${y(f.high).toFixed(1)}V${y(f.low).toFixed(1)}`, class: `interval s${line.slot}` }));
+    }
+    for (const run of single(line, isStock) ? [] : runs(line.figures, "low")) {
       const wide = run.length === 1 ? 4 : 0;
       const edge = (field, sign) => run.flatMap((f) => (wide ? [[-wide * sign, f], [wide * sign, f]] : [[0, f]])).map(([d,
         f]) => `${(x([f.from, f.to]) + d).toFixed(1)} ${y(f[field]).toFixed(1)}`);
@@ -93,12 +102,12 @@ export function drawLines(lines, { period, isStock, narrow, byRegion, describe }
     }
   }
   for (const line of [...lines].sort((a, b) => b.beside - a.beside)) {
-    for (const run of runs(line.figures, "value")) {
+    for (const run of single(line, isStock) ? [] : runs(line.figures, "value")) {
       if (run.length > 1) parts.push(s("path", { d: `M${run.map((f) => `${px(f)} ${y(f.value).toFixed(1)}`).join("L")}`,
         class: `line s${line.slot}${line.beside ? " beside" : ""}` }));
     }
     if (!line.beside) {
-      for (const f of line.figures) if (f.value !== null) parts.push(marker(line.slot, x([f.from, f.to]), y(f.value),
+      for (const f of line.figures) if (f.value !== null) parts.push(marker(line.slot, x([f.from, f.to]) + beside(line), y(f.value),
         f.flags.includes("u") ? "hollow" : ""));
     }
   }
@@ -132,11 +141,14 @@ function describe(title, lines, unit, signed) {
 
 /** Explain the signs that occur in the chart. */
 function notes(lines, measure, data) {
-  const main = lines.filter((l) => !l.beside), method = facts.methods[measure.m], found = [`Solid line: ${method.inSentence}.`];
+  const main = lines.filter((l) => !l.beside), method = facts.methods[measure.m], found = [];
+  const alone = main.filter((l) => single(l, measure.i === "stk"));
+  found.push(`${alone.length ? "Markers" : "Solid line"}: ${method.inSentence}.`);
   const beside = lines.find((l) => l.beside);
   if (beside) found.push(`Dashed line: ${facts.methods[beside.method].inSentence}${data.length > 1 ? ` of ${label(beside.geo)}` : ""}, for comparison.`);
   const banded = main.filter((l) => l.figures.some((f) => f.low !== null));
   if (!banded.length) found.push(method.none);
+  else if (alone.length) found.push("Bars: 95 % interval. No line joins the markers, because such intervals show no trend.");
   else found.push("Band: 95 % interval.", banded.length < main.length ? "Where there is no band, no interval was estimated." : "");
   const without = data.filter((r) => !main.some((l) => l.geo === r.geo)).map((r) => label(r.geo));
   if (without.length) found.push(`No figures: ${without.join(", ")}.`);
