@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from dashboard.columns import decode_dictionaries, select_rows, values_of
 from dashboard.table import MEASURE_COLUMNS, Measure, Table
+from dashboard.texts import reasons, with_limits
 from dashboard.xlsx import write_workbook
 
 FORMATS = {"csv": "CSV", "xlsx": "XLSX", "sdmx.csv": "SDMX-CSV", "parquet": "Parquet", "geojson": "GeoJSON"}
@@ -174,8 +175,8 @@ def to_xlsx(table: Table, rows: pa.Table) -> bytes:
         ("Status", f"{package.get('status', 'experimental')}: not official statistics"),
         *((f"Column {name}", fields.get(name, "Name of the region")) for name in figures),
         *((f"Method {code}", schema["codes"]["method"][code]) for code in sorted(set(figures["method"]))),
-        *((f"Flag {code}", text) for code, text in schema["codes"]["OBS_FLAG"].items()),
-        *((f"Missing: {code}", text) for code, text in schema["codes"]["MISSING_REASON"].items()),
+        *((f"Flag {code}", with_limits(text, schema)) for code, text in schema["codes"]["OBS_FLAG"].items()),
+        *((f"Missing: {code}", text) for code, text in reasons(schema).items()),
     ]
     lines = [list(figures), *(list(row) for row in zip(*figures.values(), strict=True))]
     return write_workbook([("Figures", lines), ("Notes", notes)])
