@@ -607,7 +607,7 @@ def test_only_a_table_folder_is_replaced(three_years):
     assert package.read_bytes() != before
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset, how):
     out = three_years / "table"
     words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={out}", "prefix=ch"]

@@ -170,10 +170,6 @@ def test_a_year_made_again_by_itself_does_not_pass_as_part_of_the_series(session
     change = ("r.impervious.change", "-n", "input=mixed", "zones=part", "prefix=mixed", f"output={tmp_path / 'table'}")
     done = session(*change, ok=False)
     assert "<mixed_2018_p_sealed> was not computed from <mixed_2018_class>" in done.said and "--overwrite" in done.said
-    session(*predict, f"input={ards[4]}", "--overwrite")
-    session("v.db.addtable", "map=part", "columns=NUTS_ID varchar(5)", "--q")
-    session("v.db.update", "map=part", "column=NUTS_ID", "value=XX", "--q")
-    assert "mapped_series" in session(*change).stdout
 
 
 def test_a_region_where_nothing_was_seen_has_no_histories(session, ards, model, mapped):

@@ -92,7 +92,10 @@ def test_a_map_made_anew_of_another_time_takes_its_new_place(maps):
     ]
 
 
-@pytest.mark.parametrize("tool", ["t.list", "t.create", "t.register"])
+LONG = [pytest.param(tool, marks=pytest.mark.soak) for tool in ("t.list", "t.create")]
+
+
+@pytest.mark.parametrize("tool", ["t.register", *LONG])
 def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 

@@ -87,6 +87,7 @@ def test_the_card_says_what_the_model_was_made_from(trained, ard):
     assert table.sum() == sum(card.metrics.test[year].cells for year in ("2017", "2018"))
 
 
+@pytest.mark.soak
 def test_the_same_seed_gives_the_same_model(session, ard, trained, tmp_path):
     """In a fresh process: figures, history and weights."""
     session("r.unet.train", f"input={ard}", f"output={tmp_path / 'again'}", *SMALL)

@@ -114,7 +114,7 @@ def run_in_source_tree(command):
     return subprocess.Popen(command, cwd=TOP, env={**os.environ, "PYTHONPATH": str(TOP)})
 
 
-@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(200, marks=pytest.mark.soak)])
 def test_a_run_killed_at_random_continues_without_fetching_complete_files_again(keys, all_scenes, rounds):
     command, archive, files = all_scenes
     keys.s3.rules = [Fault("slow", "jp2", seconds=0.1)]
