@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import threading
 import time
@@ -49,19 +47,32 @@ def gone(mark):
     return False
 
 
-def never_ending(tool, folder, monkeypatch, *, first_only):
-    """Put a tool on PATH that does its work and then does not end, as GRASS's own does on a busy machine; at its first call or at each.
+def never_ending(folder, monkeypatch, *, first_only):
+    """Put a program in the place of the one that registers: it does the work and then does not end, as GRASS's own tools do on a busy machine.
 
-    Returns: path of a file that holds the process that does not end; written before the tool does its work, however long that takes
+    first_only : it ends at all calls but the first
+    Returns: path of a file that holds the process that does not end; written before the work is done, however long that takes
     """
+    from imperviouslib.edge.grass import temporal
+
     folder.mkdir()
-    shim, mark = folder / tool, folder / "called"
-    again = f'if [ -e "{mark}" ]; then exec "{shutil.which(tool)}" "$@"; fi\n' if first_only else ""
+    shim, mark = folder / "job.py", folder / "called"
     shim.write_text(
-        f'#!/bin/sh\n{again}sleep 300 &\necho $! > "{mark}.new"\nmv "{mark}.new" "{mark}"\n"{shutil.which(tool)}" "$@"\nwait\n'
+        f"""
+import os, subprocess, sys
+real = [sys.executable, {str(temporal._JOB)!r}]
+if {first_only} and os.path.exists({str(mark)!r}):
+    os.execv(sys.executable, real)
+sleeper = subprocess.Popen(["sleep", "300"])
+with open({str(mark)!r} + ".new", "w") as file:
+    file.write(str(sleeper.pid))
+os.rename({str(mark)!r} + ".new", {str(mark)!r})
+if {first_only}:
+    subprocess.run(real)
+sleeper.wait()
+"""
     )
-    shim.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(temporal, "_JOB", shim)
     return mark
 
 
@@ -92,18 +103,11 @@ def test_a_map_made_anew_of_another_time_takes_its_new_place(maps):
     ]
 
 
-LONG = [pytest.param(tool, marks=pytest.mark.soak) for tool in ("t.list", "t.create")]
-
-
-@pytest.mark.parametrize("tool", ["t.register", *LONG])
-def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_path, monkeypatch):
+def test_work_that_is_done_and_does_not_end_is_ended(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
-    if tool == "t.list":
-        # A new mapset, which has no dataset, is not asked for its list.
-        grass.run("t.create", output="others", title="Others", description="Others")
-    mark = never_ending(tool, tmp_path / "shim", monkeypatch, first_only=True)
-    # The tool itself must end in this time, also where the machine is busy with others.
+    mark = never_ending(tmp_path / "shim", monkeypatch, first_only=True)
+    # The work itself must end in this time, also where the machine is busy with others.
     monkeypatch.setattr("imperviouslib.edge.grass.temporal.TEMPORAL_S", 15.0)
     start = time.monotonic()
     grass.register("years", "Years", maps)
@@ -112,21 +116,30 @@ def test_a_tool_that_does_its_work_and_does_not_end_is_ended(tool, maps, tmp_pat
     assert registered() == ["first", "second"]
 
 
-def test_a_tool_that_never_ends_is_reported(maps, tmp_path, monkeypatch):
+def test_work_that_never_ends_is_reported(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
-    grass.run("t.create", output="others", title="Others", description="Others")
-    mark = never_ending("t.list", tmp_path / "shim", monkeypatch, first_only=False)
+    mark = never_ending(tmp_path / "shim", monkeypatch, first_only=False)
     monkeypatch.setattr("imperviouslib.edge.grass.temporal.TEMPORAL_S", 3.0)
     with pytest.raises(InputError, match="did not end"):
         grass.register("years", "Years", maps)
     assert gone(mark)
 
 
+def test_a_dataset_that_cannot_be_made_is_an_error(maps, capfd):
+    from grass.exceptions import CalledModuleError
+
+    from imperviouslib.edge import grass
+
+    with pytest.raises(CalledModuleError):
+        grass.register("years", "Years", ["first|2010-01-01", "absent|2011-01-01"])
+    assert "absent" in capfd.readouterr().err
+
+
 def test_a_run_that_is_terminated_leaves_no_process(maps, tmp_path, monkeypatch):
     from imperviouslib.edge import grass
 
-    mark = never_ending("t.create", tmp_path / "shim", monkeypatch, first_only=False)
+    mark = never_ending(tmp_path / "shim", monkeypatch, first_only=False)
 
     def end(*_):
         raise KeyboardInterrupt
