@@ -196,7 +196,7 @@ def test_ard_holds_composites_and_labels_on_the_grid(chain):
         assert ard.years == YEARS
         assert ard.grid.bounds == SPEC.bounds
         cells = ard.read("2018", ard.grid)
-        assert cells.shape == (3, 400, 400)
+        assert cells.shape == (3, 300, 300)
         # Reflectance x 10000 in the range of land: the offset was removed exactly once.
         red = cells[list(ard.features).index("B04_p50")]
         assert 200 < np.median(red[red > 0]) < 1500
@@ -218,7 +218,7 @@ def test_null_stays_null_from_composite_to_class(chain, chain_env):
     )
     assert both.returncode == 0, both.stderr
     counted = in_mapset(chain, chain_env, "r.stats", "-cn", "input=odd", "--q").stdout.split()
-    assert counted == ["0", "160000"]
+    assert counted == ["0", "90000"]
 
 
 def test_maps_carry_classes_and_provenance(chain, chain_env):
