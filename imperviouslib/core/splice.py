@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, uniform_filter
 
 UNKNOWN = -1
 """Label of cells that nothing is learnt from."""
@@ -129,6 +128,8 @@ def surroundings(values: np.ndarray) -> np.ndarray:
     values : array (year, row, col, feature), float32, NaN = no data
     Returns: array (year, row, col, 3 x feature), float32: the cell, and the means of 3 x 3 and 9 x 9 cells; NaN where the cell has no data
     """
+    from scipy.ndimage import uniform_filter
+
     seen = ~np.isnan(values[..., :1])
     known, share = np.where(seen, values, np.float32(0)), seen.astype(np.float32)
     parts = [values]
@@ -275,6 +276,8 @@ def draw_cover(rng: np.random.Generator) -> np.ndarray:
     side = 2 * reach + 1
     cover = inside.reshape(side, _POINTS, side, _POINTS).mean(axis=(1, 3)).astype(np.float32)
     if rng.random() < 0.7:
+        from scipy.ndimage import gaussian_filter
+
         # Neighbouring cells share light.
         cover = gaussian_filter(cover, 0.45)
         cover[cover < 0.02] = 0

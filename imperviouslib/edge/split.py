@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from imperviouslib.core.errors import TrainingError, _
 from imperviouslib.core.ground import TEST, TRAIN, VALIDATION
@@ -36,6 +35,9 @@ def split_blocks(
 
 def _best_fold(strata: np.ndarray, blocks: np.ndarray, counts: np.ndarray, *, share: float, seed: int) -> list[int]:
     """Return the blocks of the fold whose class shares differ least from those of all ground."""
+    # Imported here: it takes a second, in which most wrong input is refused.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     folds = int(np.clip(round(1 / share), 2, len(np.unique(blocks))))
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     whole = counts.sum(axis=0) / max(counts.sum(), 1)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyproj
-from scipy.interpolate import BSpline, RectBivariateSpline
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, Grid, snap_out
@@ -100,6 +99,9 @@ class Coordinates:
     """
 
     def __init__(self, source: Source) -> None:
+        # Imported here: it takes half a second, and most tools need this module only for projections.
+        from scipy.interpolate import RectBivariateSpline
+
         # A quintic spline needs six knots a side, and inner cells should not lie at its rim.
         self.area = area = extent(source).grown(3 * KNOT).snapped_out(KNOT)
         """All cells whose coordinates are known."""
@@ -150,6 +152,8 @@ class Coordinates:
 
 def _basis(knots: np.ndarray, block: int) -> tuple[int, np.ndarray]:
     """Return the first B-spline that is not zero within a block, and array (KNOT, spline): their values at the cells' centres."""
+    from scipy.interpolate import BSpline
+
     matrix = BSpline.design_matrix(block * KNOT + np.arange(KNOT) + 0.5, knots, 5).toarray()
     used = np.flatnonzero(matrix.any(axis=0))
     return int(used[0]), np.ascontiguousarray(matrix[:, used[0] : used[-1] + 1])
