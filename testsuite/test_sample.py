@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +119,11 @@ def test_a_killed_run_leaves_nothing_and_can_run_again(session, drawn, tmp_path)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     (session.mapset / ".gislock").unlink(missing_ok=True)
+    # The tool is no child of this process: it is gone when the system has taken note of its end.
+    pids = [path.name.rpartition("_")[2] for path in session.mapset.glob("cell/impervious_strata*")]
+    while any(Path("/proc", pid).exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert not folder.exists() and not {"killed_strata", "killed_stock"} & set(session.maps())
     session(*words)
     assert read_design(folder).units == read_design(drawn).units
