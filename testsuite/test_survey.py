@@ -12,6 +12,7 @@ from imperviouslib.core.errors import InputError
 from imperviouslib.core.interpreters import settle
 from imperviouslib.core.readings import Reading
 from imperviouslib.core.sample import Frame, Sizes, cell_strata
+from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.core.survey import Survey
 from testsuite.sample_ground import GRID, YEARS, make_place, scores_of
 from testsuite.world.interpreter import Errors, read_sample, read_twice
@@ -327,3 +328,23 @@ def test_the_judge_of_samples_counts_what_intervals_hold(place):
         Place(YEARS, truth, scores_of(place), sealed, zones, GRID), SIZES, 3, errors=Errors(false=0.1), twice=True
     )
     assert doubtful["refused"] == 3
+
+
+OPTIONS = {
+    **dict.fromkeys(
+        ("gain", "loss", "sealed", "years", "zones", "stock_points", "stock_columns", "halfwidth", "rasters", "wms"), ""
+    ),
+    "input": "lc", "output": "sample", "prefix": "sample", "column": "NUTS_ID", "level": "0", "seed": "1", "points": "600",
+    "windows": "240", "loss_points": "150", "stock": "300", "composites": "s2", "features": "B12_p50,B11_p50,B04_p50", "format": "plain",
+}  # fmt: skip
+
+
+def test_further_rasters_have_a_name_and_perhaps_a_year():
+    flags = {"s": True, "l": False}
+    settings = SampleSettings.parse({**OPTIONS, "rasters": "Sealing layer=hrl_{year}@eea, Radar=s1"}, flags)
+    assert settings.rasters == {"Sealing layer": "hrl_{year}@eea", "Radar": "s1"}
+    for wrong in ("=hrl", "hrl", "A=b c", "A=b{yaer}", "A=b{}", "A=x,A=y", "A=b;rm"):
+        with pytest.raises(InputError, match="Option <rasters>"):
+            SampleSettings.parse({**OPTIONS, "rasters": wrong}, flags)
+    with pytest.raises(InputError, match="flag -s is not set"):
+        SampleSettings.parse({**OPTIONS, "rasters": "A=b"}, {"s": False, "l": False})

@@ -9,6 +9,7 @@ site                    page opened by a test: site(query) -> page, when it has 
                         and the page had no error
 """
 
+import contextlib
 import itertools
 import shutil
 import socket
@@ -91,28 +92,33 @@ def start(folder):
     return None
 
 
+@contextlib.contextmanager
+def served(folder):
+    """Yield the address of the dashboard of a folder while it runs."""
+    process, address = start(folder)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 @pytest.fixture(scope="session")
 def server(folder):
-    process, address = start(folder)
-    yield address
-    process.terminate()
-    process.wait(20)
+    with served(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def large_server(large_folder):
-    process, address = start(large_folder)
-    yield address
-    process.terminate()
-    process.wait(20)
+    with served(large_folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def plain_server(plain_folder):
-    process, address = start(plain_folder)
-    yield address
-    process.terminate()
-    process.wait(20)
+    with served(plain_folder) as address:
+        yield address
 
 
 CHROMIUM = {

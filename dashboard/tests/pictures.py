@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from dashboard.tests.conftest import CHROMIUM, start
+from dashboard.tests.conftest import CHROMIUM, served
 from dashboard.tests.make_table import COUNTRIES, make_table
 
 VIEWS = {
@@ -29,8 +29,11 @@ def take(folder: Path, only: set[str]) -> None:
     only : names of VIEWS to take; empty for all
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made, sync_playwright() as play:
-        process, address = start(make_table(Path(made) / "five", countries=tuple(COUNTRIES)))
+    with (
+        tempfile.TemporaryDirectory() as made,
+        served(make_table(Path(made) / "five", countries=tuple(COUNTRIES))) as address,
+        sync_playwright() as play,
+    ):
         browser = play.chromium.launch(**CHROMIUM)
         for width in (1366, 390):
             for scheme in ("light", "dark"):
@@ -46,8 +49,6 @@ def take(folder: Path, only: set[str]) -> None:
                     page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
                 context.close()
         browser.close()
-        process.terminate()
-        process.wait(20)
 
 
 if __name__ == "__main__":

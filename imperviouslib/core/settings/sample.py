@@ -79,6 +79,11 @@ class SampleSettings:
                 _("Flag -s: the labelling sheet shows composites, and option <composites> is not set"),
                 then=_("Give the prefix of r.s2.yearly."),
             )
+        if (self.rasters or self.services) and not (self.sheet or self.list_only):
+            raise InputError(
+                _("Options <rasters> and <wms> are for the labelling sheet, and flag -s is not set"),
+                then=_("Set -s, or leave them out."),
+            )
         if self.stock_columns and not self.stock_points:
             raise InputError(
                 _("Option <stock_columns> is set and <stock_points> is not"),
