@@ -29,7 +29,8 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
         raise TableFolderError("No table folder is given.", "Use --data DIR, or set IMPERVIOUS_TABLE.")
     folder = Path(folder)
     if not folder.is_dir():
-        raise TableFolderError(f"Table folder '{folder}' does not exist.", "Check --data.")
+        found = "is a file" if folder.exists() else "does not exist"
+        raise TableFolderError(f"Table folder '{folder}' {found}.", "Check --data.")
     schema = read_schema(schema_file)
     files = {name: folder / f"{name}.parquet" for name in schema["tables"]}
     files = {name: path for name, path in files.items() if path.exists() or not schema["tables"][name].get("optional")}

@@ -328,6 +328,7 @@ def test_wrong_outlines_give_one_line(own_folder, spoil, said):
     [
         (["--check", "/no/such/folder"], "ERROR: Table folder '/no/such/folder' does not exist. Check --data."),
         ([], "ERROR: No table folder is given. Use --data DIR, or set IMPERVIOUS_TABLE."),
+        (["--check", __file__], f"ERROR: Table folder '{__file__}' is a file. Check --data."),
         (["--data", "/no/such/folder"], "ERROR: Table folder '/no/such/folder' does not exist. Check --data."),
     ],
 )
