@@ -190,6 +190,10 @@
 # % guisection: Table
 # %end
 
+# %option G_OPT_M_NPROCS
+# % description: Number of processes that add up the maps
+# %end
+
 # %option
 # % key: format
 # % type: string

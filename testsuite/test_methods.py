@@ -10,6 +10,7 @@ import pytest
 
 from imperviouslib.core import change, mapnames
 from imperviouslib.core.errors import InputError
+from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, KINDS, PREDICTED, SHARES, MapKind, resolve_histories
 from imperviouslib.core.methods import METHODS, ClassRule, known_methods, methods_for
@@ -19,6 +20,7 @@ from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.table import Run
 from imperviouslib.core.tablecheck import check_table
 from imperviouslib.core.tableschema import SCHEMA, TRANSITIONS, VALUES, method_facts
+from imperviouslib.core.tally import Units, make_strip
 from imperviouslib.core.zones import Zone
 from imperviouslib.stage.change import output_maps, report
 from testsuite.history_ground import random_maps
@@ -158,6 +160,15 @@ class ArrayWork:
     def figures(self, maps):
         return CLASSES.figures(self, maps)
 
+    def measure(self, measure):
+        """All strips of one row are added at once."""
+        units = Units(1)
+        for row in range(len(self.categories)):
+            grid = Grid(0, -20 * row - 20, 20 * self.categories.shape[1], -20 * row)
+            cells = {name: self.cells[name][row : row + 1] for name in (*measure.codes, *measure.values)}
+            measure.add(make_strip(grid, self.categories[np.newaxis, row : row + 1], units, cells, cells))
+        return units.members
+
     def output(self, one):
         return one.name("ch")
 
@@ -182,7 +193,7 @@ class ArrayWork:
         for cat in np.unique(self.categories).tolist():
             codes, numbers = np.unique(self.cells[name][self.categories == cat], return_counts=True)
             found[cat] = {int(c): int(n) for c, n in zip(codes, numbers, strict=True) if c}
-        return found
+        return lambda: found
 
 
 def test_a_new_method_is_a_class_and_an_entry_of_the_schema(monkeypatch):
@@ -205,8 +216,8 @@ def test_a_new_method_is_a_class_and_an_entry_of_the_schema(monkeypatch):
     work = ArrayWork(stack, years, np.array([[7, 7, 7, 8]]))
     zones = [Zone("XX1", 7, 1, "West", "", 3), Zone("XX2", 8, 1, "East", "", 1)]
     run = Run(years, "2024", "2026-01-01", 400)
-    figures = {"any_two": method.figures(work), "mapped_raw": METHODS["mapped_raw"].figures(work)}
-    made = report.make_table(zones, work.observed(), figures, run, ["artificial"], work.pairs)
+    figures = {"any_two": method.figures(work)(), "mapped_raw": METHODS["mapped_raw"].figures(work)()}
+    made = report.make_table(zones, work.observed()(), figures, run, ["artificial"], work.pairs)
     check_table(made, 400)
 
     def cells(code, geo, year, column="OBS_VALUE"):
@@ -241,7 +252,7 @@ def test_the_cells_seen_are_those_of_the_maps_as_given():
     work.cells["filled"] = np.array([[1, 1]])
     zone, run = Zone("XX1", 7, 1, "West", "", 2), Run(years, "2024", "2026-01-01", 400)
     made = report.make_table(
-        [zone], work.observed(), {"mapped_consistent": work.figures(filled)}, run, ["artificial"], work.pairs
+        [zone], work.observed()(), {"mapped_consistent": work.figures(filled)()}, run, ["artificial"], work.pairs
     )
     seen = {(row["lc_flow"], row["TIME_PERIOD"]): (row["COVERAGE"], row["N_PIX"]) for row in made[VALUES]}
     assert seen["STK", 2017] == (0.5, 2) and seen["STK", 2018] == (1.0, 2) and seen["NET", 2018] == (0.5, 2)
@@ -275,9 +286,9 @@ def rows_of_series(cells, years, *, zones=ZONES, categories=CATEGORIES, observed
     """Return the checked table of the method, and the work that made it."""
     work = ArrayWork(observed, years, categories, resolve_histories(cells, "lc", years))
     work.cells |= cells
-    found = METHODS["mapped_series"].figures(work)
+    found = METHODS["mapped_series"].figures(work)()
     run = Run(years, "2024", "2026-01-01", 400)
-    rows = report.make_table(zones, work.observed(), {"mapped_series": found}, run, list(DEFINITIONS), work.pairs)
+    rows = report.make_table(zones, work.observed()(), {"mapped_series": found}, run, list(DEFINITIONS), work.pairs)
     check_table(rows, 400)
     return rows, work
 

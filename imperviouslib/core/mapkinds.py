@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from imperviouslib.core.mapnames import PeriodMap
 
 if TYPE_CHECKING:
     from imperviouslib.core.survey import MappedLand, Survey
+    from imperviouslib.core.tally import Measure
+
+_Key = TypeVar("_Key")
+_Result = TypeVar("_Result")
 
 
 class Content(Enum):
@@ -148,6 +152,10 @@ def resolve_histories(listed: Iterable[str], prefix: str, years: Sequence[int]) 
     return maps
 
 
+Later = Callable[[], _Result]
+"""What was asked for. All that methods ask for is added up in one pass over the maps, when the first of it is called."""
+
+
 class Work(Protocol):
     """What a kind or a method may use to compute with maps. All names are of maps in the current mapset or given by the user."""
 
@@ -168,16 +176,16 @@ class Work(Protocol):
     kind: MapKind
     """Kind of the yearly maps."""
 
-    def survey(self) -> tuple[Survey, MappedLand]:
-        """Return the reference sample of the run, and what the maps say of its land."""
+    def survey(self) -> Later[tuple[Survey, MappedLand]]:
+        """Ask for the reference sample of the run, and what the maps say of its land."""
         ...
 
-    def observed(self) -> Figures:
-        """Return the figures of the yearly maps as they were given."""
+    def observed(self) -> Later[Figures]:
+        """Ask for the figures of the yearly maps as they were given."""
         ...
 
-    def figures(self, maps: Mapping[int, str]) -> Figures:
-        """Return the figures of other yearly maps of the same kind."""
+    def figures(self, maps: Mapping[int, str]) -> Later[Figures]:
+        """Ask for the figures of other yearly maps of the same kind."""
         ...
 
     def output(self, one: OutputMap) -> str:
@@ -203,16 +211,20 @@ class Work(Protocol):
         """
         ...
 
-    def count(self, name: str) -> Counts:
-        """Count the codes of an integer map by region."""
+    def measure(self, measure: Measure) -> Later[Mapping[int, Sequence[int]]]:
+        """Ask for a measure to be added up. Returns: what gives the units of each region (core/tally.py) once that is done."""
         ...
 
-    def total(self, name: str) -> Sums:
-        """Sum a map by region."""
+    def count(self, name: str) -> Later[Counts]:
+        """Ask for the cells of each code of an integer map by region."""
         ...
 
-    def count_pairs(self, before: str, now: str) -> Counts:
-        """Count the class pairs of two class maps by region: code 10 * from + to, to cells."""
+    def total(self, name: str) -> Later[Sums]:
+        """Ask for the sum of a map by region."""
+        ...
+
+    def count_pairs(self, before: str, now: str) -> Later[Counts]:
+        """Ask for the cells of each class pair of two class maps by region: code 10 * from + to, to cells."""
         ...
 
     def compare(
@@ -248,8 +260,8 @@ class MapKind(ABC):
         """Write a map of a year's impervious land in cells for r.mapcalc; None where the yearly map itself is that."""
 
     @abstractmethod
-    def figures(self, work: Work, maps: Mapping[int, str]) -> Figures:
-        """Return the figures of yearly maps."""
+    def figures(self, work: Work, maps: Mapping[int, str]) -> Later[Figures]:
+        """Ask for the figures of yearly maps."""
 
     def outputs(self, pairs: Sequence[YearPair]) -> list[OutputMap]:
         """Return the change maps that the tool writes."""
@@ -284,12 +296,11 @@ class ClassMaps(MapKind):
         """Write 1 where a cell is impervious, 0 where it is not."""
         return change.belongs_expression(out, name, impervious)
 
-    def figures(self, work: Work, maps: Mapping[int, str]) -> ClassFigures:
+    def figures(self, work: Work, maps: Mapping[int, str]) -> Later[ClassFigures]:
         """Count the classes of each year, and the class pairs of each pair of years."""
-        return ClassFigures(
-            {year: work.count(name) for year, name in maps.items()},
-            {(a, b): work.count_pairs(maps[a], maps[b]) for a, b in work.pairs},
-        )
+        stocks = {year: work.count(name) for year, name in maps.items()}
+        flows = {(a, b): work.count_pairs(maps[a], maps[b]) for a, b in work.pairs}
+        return lambda: ClassFigures(_called(stocks), _called(flows))
 
 
 class ShareMaps(MapKind):
@@ -317,19 +328,23 @@ class ShareMaps(MapKind):
         """Return None: the share map itself holds cells of impervious land."""
         return None
 
-    def figures(self, work: Work, maps: Mapping[int, str]) -> ShareFigures:
+    def figures(self, work: Work, maps: Mapping[int, str]) -> Later[ShareFigures]:
         """Sum the shares of each year, and growth and decline of each pair of years."""
-        made = work.compare(["before", "gain", "loss"], maps, work.pairs)
-        return ShareFigures(
-            {year: work.total(name) for year, name in maps.items()},
-            *({pair: work.total(made[layer, pair]) for pair in work.pairs} for layer in ("before", "gain", "loss")),
-        )
+        layers = ("before", "gain", "loss")
+        made = work.compare(layers, maps, work.pairs)
+        stocks = {year: work.total(name) for year, name in maps.items()}
+        flows = [{pair: work.total(made[layer, pair]) for pair in work.pairs} for layer in layers]
+        return lambda: ShareFigures(_called(stocks), *map(_called, flows))
 
 
 class PredictedMaps(ClassMaps):
     """Class maps of r.unet.predict with the maps of the cells' histories beside them."""
 
     name = "input"
+
+
+def _called(parts: Mapping[_Key, Later[_Result]]) -> dict[_Key, _Result]:
+    return {key: part() for key, part in parts.items()}
 
 
 CLASSES, SHARES, PREDICTED = ClassMaps(), ShareMaps(), PredictedMaps()

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.tableschema import GEO_PATTERN
 
@@ -174,6 +176,30 @@ def resolve_parents(zones: Iterable[Zone], inside: Mapping[str, Mapping[str, int
             )
         parents[zone.geo] = parent
     return parents
+
+
+def cells_inside(zones: Iterable[Zone], units: np.ndarray, cells: np.ndarray) -> dict[str, dict[str, int]]:
+    """Count the cells of each zone in the zones of higher levels.
+
+    units : array (unit, level), categories of the zones whose ground has cells in common, 0 = none; levels from high to low
+    cells : array (unit,)
+    Returns: code of a zone to code of a zone above to number of cells; "" counts all cells of a zone. Zones of the highest level are left out.
+
+    >>> zones = [Zone("BE", 1, 0, ""), Zone("BE1", 2, 1, "")]
+    >>> cells_inside(zones, np.array([[0, 0], [1, 2], [0, 2]]), np.array([9, 5, 1]))
+    {'BE1': {'': 6, 'BE': 5}}
+    """
+    codes = {zone.cat: zone.geo for zone in zones}
+    found: dict[str, dict[str, int]] = {}
+    for row, number in zip(units.tolist(), cells.tolist(), strict=False):
+        for level, category in enumerate(row):
+            if not (level and category and number):
+                continue
+            inside = found.setdefault(codes[category], {"": 0})
+            inside[""] += number
+            for above in filter(None, row[:level]):
+                inside[codes[above]] = inside.get(codes[above], 0) + number
+    return found
 
 
 def compare_parts(zones: Iterable[Zone]) -> list[Zone]:

@@ -1,4 +1,4 @@
-"""Zones: the vector map of the regions in GRASS, its raster, the counts and sums per zone, and its attribute columns.
+"""Zones: the vector map of the regions in GRASS, its raster, and its attribute columns.
 
 Regions of several levels overlap in one map, but a raster holds one zone a cell. So everything here works on one level at a time,
 selected by a WHERE clause on the map's table.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -153,54 +152,6 @@ def rasterise(source: ZonesMap, level: int, out: str, grid: Grid) -> None:
         "v.to.rast", grid=grid, input=source.name, type="area", use="cat", where=where_level(source, level), output=out,
         overwrite=True,
     )  # fmt: skip
-
-
-def cells_inside(source: ZonesMap, rasters: Mapping[int, str], grid: Grid) -> dict[str, dict[str, int]]:
-    """Count the cells of each zone in the zones of higher levels.
-
-    rasters : level to the raster of its zones
-    Returns: code of a zone to code of a zone above to number of cells; "" counts all cells of a zone
-    """
-    codes, mapset = {zone.cat: zone.geo for zone in source.zones}, grass.mapset_folder().name
-    inside: dict[str, dict[str, int]] = defaultdict(dict)
-    # A single level has no parents.
-    for level in sorted(rasters)[1:]:
-        for cat, cells in count(rasters[level], [], grid, masked=False).items():
-            inside[codes[cat]][""] = cells[()]
-        for above in (other for other in rasters if other < level):
-            for cat, found in count(rasters[level], [f"{rasters[above]}@{mapset}"], grid, masked=False).items():
-                inside[codes[cat]] |= {codes[parent]: cells for (parent,), cells in found.items()}
-    return inside
-
-
-def count(zones: str, maps: Sequence[str], grid: Grid, *, masked: bool = True) -> dict[int, dict[tuple[int, ...], int]]:
-    """Count cells by zone and by the values of maps, where none of the maps is NULL.
-
-    zones : raster of zone categories, in the current mapset
-    maps : integer rasters, none or more
-    masked : whether a mask of the user applies
-    Returns: category to values to number of cells
-    """
-    counts: dict[int, dict[tuple[int, ...], int]] = defaultdict(dict)
-    names = ",".join([f"{zones}@{grass.mapset_folder().name}", *maps])
-    text = grass.read("r.stats", grid=grid, masked=masked, flags="cn", input=names, separator="comma")
-    for line in text.splitlines():
-        cat, *values, cells = (int(word) for word in line.split(","))
-        counts[cat][tuple(values)] = cells
-    return counts
-
-
-def total(zones: str, name: str, grid: Grid) -> dict[int, tuple[int, float]]:
-    """Sum a floating-point raster by zone.
-
-    Returns: category to (cells that are not NULL, sum)
-    """
-    text = grass.read("r.univar", grid=grid, flags="t", map=name, zones=zones, separator="pipe")
-    lines = [line.split("|") for line in text.splitlines()]
-    at = {column: number for number, column in enumerate(lines[0])}
-    cells, values = at["non_null_cells"], at["sum"]
-    # The sum of a zone without a value is "-nan".
-    return {int(w[0]): (int(w[cells]), float(w[values]) if int(w[cells]) else 0.0) for w in lines[1:]}
 
 
 def limits(name: str, grid: Grid) -> tuple[int, float, float]:

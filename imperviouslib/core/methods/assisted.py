@@ -14,7 +14,7 @@ import numpy as np
 
 from imperviouslib.core.estimate import Estimate, regional_stocks
 from imperviouslib.core.figures import YearPair
-from imperviouslib.core.mapkinds import Work
+from imperviouslib.core.mapkinds import Later, Work
 from imperviouslib.core.methods.base import register
 from imperviouslib.core.methods.estimated import SampleFigures, stock_of
 from imperviouslib.core.methods.sampled import (
@@ -112,12 +112,17 @@ class Assisted(SampledMethod):
         "are the sums of the map, scaled to the estimate of the area; they have no interval and are of low reliability.",
     )
 
-    def figures(self, work: Work) -> AssistedFigures:
-        """Compute the figures of all regions."""
-        survey, land = work.survey()
-        areas = SampleFigures(survey, land)
-        stocks: dict[int, dict[int, Estimate]] = {year: {} for year in land.sealed}
-        for level in work.zone_maps:
-            for year, by_cat in stocks.items():
-                by_cat |= composite_stocks(areas, land.categories[level], land.regions[level], year)
-        return AssistedFigures(areas, stocks)
+    def figures(self, work: Work) -> Later[AssistedFigures]:
+        """Ask for what the maps say of the sample's land; it and the sample give the figures of all regions."""
+        survey = work.survey()
+
+        def combine() -> AssistedFigures:
+            areas = SampleFigures(*survey())
+            land = areas.land
+            stocks: dict[int, dict[int, Estimate]] = {year: {} for year in land.sealed}
+            for level in land.categories:
+                for year, by_cat in stocks.items():
+                    by_cat |= composite_stocks(areas, land.categories[level], land.regions[level], year)
+            return AssistedFigures(areas, stocks)
+
+        return combine

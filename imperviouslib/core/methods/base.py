@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from imperviouslib.core.figures import Figures
-from imperviouslib.core.mapkinds import ClassMaps, Content, Layer, MapKind, OutputMap, Work
+from imperviouslib.core.mapkinds import ClassMaps, Content, Later, Layer, MapKind, OutputMap, Work
 from imperviouslib.core.tableschema import MethodFacts, method_facts
 
 
@@ -39,8 +39,8 @@ class Method(ABC):
         return []
 
     @abstractmethod
-    def figures(self, work: Work) -> Figures:
-        """Compute the figures of all regions, and write the maps of `outputs`."""
+    def figures(self, work: Work) -> Later[Figures]:
+        """Write the maps of `outputs`, and ask for what the figures of all regions need; return what makes the figures of it."""
 
 
 class ClassRule(Method):
@@ -67,8 +67,8 @@ class ClassRule(Method):
         layer = Layer(self.layer, self.title, Content.CLASSES)
         return [OutputMap(layer, year, year, tuple(years)) for year in years]
 
-    def figures(self, work: Work) -> Figures:
-        """Write the class maps and count them."""
+    def figures(self, work: Work) -> Later[Figures]:
+        """Write the class maps, and ask for their counts."""
         names = {one.first: work.output(one) for one in self.outputs(work.years)}
         outs = list(names.values())
         expressions = self.expressions(outs, list(work.maps.values()))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from imperviouslib.core.estimate import Estimate
 from imperviouslib.core.figures import YearPair
-from imperviouslib.core.mapkinds import Work
+from imperviouslib.core.mapkinds import Later, Work
 from imperviouslib.core.methods.base import register
 from imperviouslib.core.methods.sampled import (
     DEFINITION,
@@ -97,7 +97,7 @@ class Estimated(SampledMethod):
         "whole. The difference of two stocks is not exactly the net change, because they rest on different units.",
     )
 
-    def figures(self, work: Work) -> SampleFigures:
-        """Estimate all areas of the sample."""
-        survey, land = work.survey()
-        return SampleFigures(survey, land)
+    def figures(self, work: Work) -> Later[SampleFigures]:
+        """Ask for what the maps say of the sample's land; from it, all areas of the sample are estimated."""
+        survey = work.survey()
+        return lambda: SampleFigures(*survey())

@@ -21,7 +21,7 @@ cell that was seen in any year has a distribution, so that no class must be assu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,10 +30,11 @@ from imperviouslib.core.change import PAIR_BASE, change_year_expression, split_p
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.figures import ClassFigures
 from imperviouslib.core.legend import ARTIFICIAL
-from imperviouslib.core.mapkinds import Content, HistoryMaps, Layer, OutputMap, PredictedMaps, Work
+from imperviouslib.core.mapkinds import Content, HistoryMaps, Later, Layer, OutputMap, PredictedMaps, Work
 from imperviouslib.core.mapnames import SEALING, UNSEALING
 from imperviouslib.core.methods.base import Method, register
 from imperviouslib.core.tableschema import COVERAGE_MIN
+from imperviouslib.core.tally import Measure, Strip, UnitSums
 
 _TOLERANCE = 1e-4
 """By how much a probability may differ between maps that belong together; floating-point error is far smaller."""
@@ -90,25 +91,33 @@ class Histories(Method):
         """Return the maps of the year and the probability of sealing and of unsealing in the whole time; none of one year alone."""
         return [OutputMap(layer, years[0], years[-1], tuple(years)) for layer in _LAYERS if len(years) > 1]
 
-    def figures(self, work: Work) -> ClassFigures:
-        """Write the maps, and add up the probabilities by region."""
+    def figures(self, work: Work) -> Later[ClassFigures]:
+        """Write the maps, and ask for the sums of the probabilities by region."""
         maps = work.histories
         assert maps is not None
         self._write_maps(work, maps)
-        states, classes = series.Histories(maps.years).sealed(), tuple(maps.classes)
-        sealed = dict(zip(maps.years, states.T, strict=True))
-        cells = _expected_cells(work, maps, states)
+        cells = HistoryCells(maps)
+        members = work.measure(cells)
+        years, spans = work.years, work.pairs
+        sealed = dict(zip(maps.years, cells.states.T, strict=True))
 
-        def pairs(a: int, b: int) -> dict[int, dict[int, float]]:
-            return {cat: expected_pairs(counts, classes, sealed[a], sealed[b]) for cat, counts in cells.items()}
+        def figures() -> ClassFigures:
+            expected = cells.expected(members())
 
-        stocks = {
-            year: {
-                cat: {split_pair(pair)[0]: n for pair, n in found.items()} for cat, found in pairs(year, year).items()
+            def pairs(a: int, b: int) -> dict[int, dict[int, float]]:
+                classes = tuple(maps.classes)
+                return {cat: expected_pairs(sums, classes, sealed[a], sealed[b]) for cat, sums in expected.items()}
+
+            stocks = {
+                year: {
+                    cat: {split_pair(pair)[0]: n for pair, n in found.items()}
+                    for cat, found in pairs(year, year).items()
+                }
+                for year in years
             }
-            for year in work.years
-        }
-        return ClassFigures(stocks, {pair: pairs(*pair) for pair in work.pairs})
+            return ClassFigures(stocks, {pair: pairs(*pair) for pair in spans})
+
+        return figures
 
     def _write_maps(self, work: Work, maps: HistoryMaps) -> None:
         expressions = {}
@@ -121,32 +130,42 @@ class Histories(Method):
         work.mapcalc(expressions)
 
 
-def _expected_cells(work: Work, maps: HistoryMaps, states: np.ndarray) -> dict[int, np.ndarray]:
-    """Return the expected cells of each history and class by region, in one pass over all maps.
+class HistoryCells(Measure):
+    """The expected cells of each history and class."""
 
-    Returns: category to array (history, class), as in `expected_pairs`
-    """
-    levels, years, steps = len(work.zone_maps), len(maps.years), len(maps.years) - 1
-    codes = [*work.zone_maps.values(), *(name for names in maps.classes.values() for name in names)]
-    values = [*maps.sealed.values(), *maps.sealing.values(), *maps.unsealing.values()]
-    cells: dict[int, np.ndarray] = defaultdict(lambda: np.zeros((len(states), len(maps.classes))))
-    for whole, chances in work.blocks(codes, values):
-        others = whole[levels:].reshape(len(maps.classes), -1, *whole.shape[1:]).sum(axis=1)
+    def __init__(self, maps: HistoryMaps) -> None:
+        self._maps = maps
+        self.codes = tuple(name for names in maps.classes.values() for name in names)
+        self.values = (*maps.sealed.values(), *maps.sealing.values(), *maps.unsealing.values())
+        self.states = series.Histories(maps.years).sealed()
+        """(history, year), bool: whether the history is sealed in the year."""
+        self._sums = UnitSums()
+
+    def add(self, strip: Strip) -> None:
+        """Add the cells of a strip."""
+        maps, years = self._maps, len(self._maps.years)
+        chances = np.stack([strip.values[name] for name in self.values])
+        others = np.stack([sum(strip.codes[name] for name in names) for names in maps.classes.values()])
         known = (others.sum(axis=0) > 0) & ~np.isnan(chances).any(axis=0)
-        sealed, sealing, unsealing = np.split(chances[:, known].astype(np.float64), [years, years + steps])
+        sealed, sealing, unsealing = np.split(chances[:, known].astype(np.float64), [years, 2 * years - 1])
         histories = history_chances(sealed[0], sealing, unsealing)
-        _check_belonging(maps, sealed, states.T.astype(np.float64) @ histories)
+        _check_belonging(maps, sealed, self.states.T.astype(np.float64) @ histories)
         shares = others[:, known] / others[:, known].sum(axis=0)
-        zones = whole[:levels, known]
-        sums = [np.empty((len(histories), len(shares), cats.max(initial=0) + 1)) for cats in zones]
-        for history, land in np.ndindex(len(histories), len(shares)):
-            weight = histories[history] * shares[land]
-            for cats, found in zip(zones, sums, strict=True):
-                found[history, land] = np.bincount(cats, weight, minlength=found.shape[-1])
-        for cats, found in zip(zones, sums, strict=True):
-            for cat in np.flatnonzero(np.bincount(cats)[1:]) + 1:
-                cells[int(cat)] += found[..., cat]
-    return cells
+        units = strip.units[known]
+        found = np.empty((len(strip.numbers), len(histories), len(shares)))
+        for history, land in np.ndindex(found.shape[1:]):
+            found[:, history, land] = np.bincount(units, histories[history] * shares[land], len(found))
+        self._sums.add(found, strip.numbers)
+
+    def merge(self, other: Measure, units: np.ndarray) -> None:
+        """Add what another band has."""
+        assert isinstance(other, HistoryCells)
+        self._sums.add(other._sums.array, units)
+
+    def expected(self, members: Mapping[int, Sequence[int]]) -> dict[int, np.ndarray]:
+        """Return array (history, class) of each region that has known cells."""
+        found = {category: self._sums.of(units) for category, units in members.items()}
+        return {category: cells for category, cells in found.items() if cells.any()}
 
 
 def _check_belonging(maps: HistoryMaps, given: np.ndarray, expected: np.ndarray) -> None:

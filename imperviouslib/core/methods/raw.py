@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imperviouslib.core.figures import Figures
-from imperviouslib.core.mapkinds import ClassMaps, ShareMaps, Work
+from imperviouslib.core.mapkinds import ClassMaps, Later, ShareMaps, Work
 from imperviouslib.core.methods.base import Method, register
 
 
@@ -15,6 +15,6 @@ class Raw(Method):
     needs = (ClassMaps, ShareMaps)
     notes = ("mapped_raw counts the cells seen (flows: seen in both years). Nothing is filled, smoothed or expanded.",)
 
-    def figures(self, work: Work) -> Figures:
-        """Return the figures of the maps as they were given."""
+    def figures(self, work: Work) -> Later[Figures]:
+        """Ask for the figures of the maps as they were given."""
         return work.observed()

@@ -1,9 +1,9 @@
-"""What the methods that rest on a reference sample share: the land of the sample, measured once on the maps of the run."""
+"""What the methods that rest on a reference sample share: the land of the sample, measured on the maps of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from imperviouslib.core.methods.base import Method
 from imperviouslib.core.sample import STOCK_DEVIATIONS
 from imperviouslib.core.survey import MappedLand, Survey, split_stock_codes
 from imperviouslib.core.table import NO_SAMPLE, Flow, Stock
+from imperviouslib.core.tally import Measure, Strip, UnitSums
 
 DEFINITION = "artificial"
 """What readings tell: whether an artificial surface covers most of a cell."""
@@ -25,10 +26,6 @@ OTHER_STOCK, OTHER_FLOW = Stock(0, 0, {}), Flow(0, 0, {}, {}, {})
 """Figures of another definition, of which there are no rows."""
 
 
-Block = tuple[np.ndarray, Mapping[int, np.ndarray], Callable[[YearPair], tuple[np.ndarray, np.ndarray]]]
-"""Codes (map, row, col); year to probability of sealing (row, col); pair of years to the probabilities of gain and loss (row, col)."""
-
-
 class SampledMethod(Method):
     """A method whose figures rest on a reference sample."""
 
@@ -36,59 +33,128 @@ class SampledMethod(Method):
     needs_sample = True
 
 
-def measure_land(work: Work, survey: Survey) -> MappedLand:
-    """Add up what the maps say of the land of the sample, by region and area, in one pass over all maps."""
-    years = [year for year in survey.design.years if year in work.years]
-    areas = len(survey.design.areas)
-    pairs = [pair for pair in work.pairs if set(pair) <= set(years)]
-    size = 1 + work.last_category
-    points = _points_by_row(survey)
-    codes = [survey.stock_map, *work.zone_maps.values()]
-    shape = (size, areas)
-    land = MappedLand(
-        cells=np.zeros((*shape, len(STOCK_DEVIATIONS)), np.int64),
-        seen={year: np.zeros(shape) for year in years},
-        sealed={year: np.zeros(shape) for year in years},
-        gain={pair: np.zeros(shape) for pair in pairs},
-        loss={pair: np.zeros(shape) for pair in pairs},
-        points={year: {} for year in years},
-        regions={level: {} for level in work.zone_maps},
-        categories={level: set() for level in work.zone_maps},
-    )
-    top, left = work.grid.first_row, work.grid.first_col
-    for whole, sealed, flow in _blocks(work, codes, years, pairs):
-        inside = whole[0] > 0
-        area, stratum = split_stock_codes(whole[0][inside])
-        # Row 0 holds all land; each level of the zones adds the rows of its regions.
-        for number, cats in enumerate([np.zeros_like(area), *(part[inside] for part in whole[1:])]):
-            counted = (cats > 0) | (number == 0)
-            at = cats[counted] * areas + area[counted]
-            land.cells += np.bincount(at * len(STOCK_DEVIATIONS) + stratum[counted], minlength=land.cells.size).reshape(
-                land.cells.shape
+class SampledLand(Measure):
+    """What the maps say of the land of the sample, by region and area."""
+
+    def __init__(self, work: Work, survey: Survey) -> None:
+        self._stock_map, self._shares = survey.stock_map, isinstance(work.kind, ShareMaps)
+        self._levels, self._size = tuple(work.zone_maps), 1 + work.last_category
+        self._years = [year for year in survey.design.years if year in work.years]
+        self._pairs = [pair for pair in work.pairs if set(pair) <= set(self._years)]
+        self._areas = len(survey.design.areas)
+        self._maps, self._histories = dict(work.maps), work.histories
+        self._points = _points_by_row(survey)
+        yearly = tuple(self._maps[year] for year in self._years)
+        if self._histories is not None:
+            between = (*self._histories.sealing.values(), *self._histories.unsealing.values())
+            self.codes = (self._stock_map,)
+            self.values = (*(self._histories.sealed[year] for year in self._years), *between)
+        elif self._shares:
+            self.codes, self.values = (self._stock_map,), yearly
+        else:
+            self.codes = (self._stock_map, *yearly)
+        self._cells = UnitSums(np.int64)
+        self._sums = {key: UnitSums() for key in self._keys()}
+        self._at: dict[str, int] = {}
+        """Id of a stock point to the unit there."""
+        self._sealed_at: dict[int, dict[str, float]] = {year: {} for year in self._years}
+
+    def _keys(self) -> list[tuple[str, int | YearPair]]:
+        yearly = [(kind, year) for kind in ("seen", "sealed") for year in self._years]
+        return [*yearly, *((kind, pair) for kind in ("gain", "loss") for pair in self._pairs)]
+
+    def add(self, strip: Strip) -> None:
+        """Add the cells of a strip."""
+        codes = strip.codes[self._stock_map]
+        inside = codes > 0
+        area, stratum = split_stock_codes(codes[inside])
+        at = strip.units[inside] * self._areas + area
+        deviations = len(STOCK_DEVIATIONS)
+        cells = np.bincount(at * deviations + stratum, minlength=len(strip.numbers) * self._areas * deviations)
+        self._cells.add(cells.reshape(-1, self._areas, deviations), strip.numbers)
+        sealed = self._sealed(strip)
+        for year, plane in sealed.items():
+            known = ~np.isnan(plane[inside])
+            self._add("seen", year, strip, at, known)
+            self._add("sealed", year, strip, at, plane[inside])
+        for pair in self._pairs:
+            for kind, plane in zip(("gain", "loss"), self._change(strip, sealed, pair), strict=True):
+                self._add(kind, pair, strip, at, plane[inside])
+        top, left = strip.grid.first_row, strip.grid.first_col
+        for row in range(strip.grid.height):
+            for unit_id, absolute in self._points.get(top + row, ()):
+                col = absolute - left
+                if not 0 <= col < strip.grid.width:
+                    continue
+                self._at[unit_id] = int(strip.numbers[strip.units[row, col]])
+                for year, plane in sealed.items():
+                    if not np.isnan(plane[row, col]):
+                        self._sealed_at[year][unit_id] = float(plane[row, col])
+
+    def _add(self, kind: str, years: int | YearPair, strip: Strip, at: np.ndarray, values: np.ndarray) -> None:
+        found = np.bincount(at, np.nan_to_num(values), len(strip.numbers) * self._areas)
+        self._sums[kind, years].add(found.reshape(-1, self._areas), strip.numbers)
+
+    def _sealed(self, strip: Strip) -> dict[int, np.ndarray]:
+        """Return the probability of sealing in each year, (row, col), NaN where the year was not seen."""
+        if self._histories is not None:
+            return {year: strip.values[self._histories.sealed[year]] for year in self._years}
+        if self._shares:
+            return {year: strip.values[self._maps[year]] for year in self._years}
+        return {year: _indicator(strip.codes[self._maps[year]]) for year in self._years}
+
+    def _change(self, strip: Strip, sealed: Mapping[int, np.ndarray], pair: YearPair) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities of gain and of loss, (row, col)."""
+        if self._histories is not None:
+            gain, loss = (
+                sum(strip.values[name] for (a, b), name in between.items() if pair[0] <= a and b <= pair[1])
+                for between in (self._histories.sealing, self._histories.unsealing)
             )
-            for year in years:
-                _add(land.sealed[year], at, sealed[year][inside][counted])
-                _add(land.seen[year], at, ~np.isnan(sealed[year][inside][counted]))
-            for pair in pairs:
-                gain, loss = flow(pair)
-                _add(land.gain[pair], at, gain[inside][counted])
-                _add(land.loss[pair], at, loss[inside][counted])
-        for level, part in zip(work.zone_maps, whole[1:], strict=True):
-            land.categories[level] |= {int(cat) for cat in np.unique(part[inside]) if cat}
-        for row in range(inside.shape[0]):
-            for unit_id, col in points.get(top + row, ()):
-                for level, part in zip(work.zone_maps, whole[1:], strict=True):
-                    land.regions[level][unit_id] = int(part[row, col - left])
-                for year in years:
-                    value = float(sealed[year][row, col - left])
-                    if not np.isnan(value):
-                        land.points[year][unit_id] = value
-        top += inside.shape[0]
-    return land
+            return np.asarray(gain), np.asarray(loss)
+        rise = sealed[pair[1]] - sealed[pair[0]]
+        return np.maximum(rise, 0), np.maximum(-rise, 0)
 
+    def merge(self, other: Measure, units: np.ndarray) -> None:
+        """Add what another band has."""
+        assert isinstance(other, SampledLand)
+        self._cells.add(other._cells.array, units)
+        for key, sums in other._sums.items():
+            self._sums[key].add(sums.array, units)
+        self._at |= {unit_id: int(units[unit]) for unit_id, unit in other._at.items()}
+        for year, found in other._sealed_at.items():
+            self._sealed_at[year] |= found
 
-def _add(sums: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
-    sums += np.bincount(at, np.nan_to_num(values), sums.size).reshape(sums.shape)
+    def land(self, members: Mapping[int, Sequence[int]], table: np.ndarray) -> MappedLand:
+        """Return what was found, by category of the regions. table : as `Units.table`"""
+        everything = range(len(table))
+
+        def by_region(sums: UnitSums) -> np.ndarray:
+            found = np.zeros((self._size, *(sums.array.shape[1:] or (self._areas,))), sums.array.dtype)
+            found[0] = sums.of(everything)
+            for category, units in members.items():
+                found[category] = sums.of(units)
+            return found
+
+        parts = {key: by_region(sums) for key, sums in self._sums.items()}
+        cells = by_region(self._cells)
+        with_land = {category for category in members if cells[category].any()}
+
+        def of_years(kind: str, years: Sequence[Any]) -> dict[Any, np.ndarray]:
+            return {year: parts[kind, year] for year in years}
+
+        return MappedLand(
+            cells=cells,
+            seen=of_years("seen", self._years),
+            sealed=of_years("sealed", self._years),
+            gain=of_years("gain", self._pairs),
+            loss=of_years("loss", self._pairs),
+            points=self._sealed_at,
+            regions={
+                level: {unit_id: int(table[unit, number]) for unit_id, unit in self._at.items()}
+                for number, level in enumerate(self._levels)
+            },
+            categories={level: with_land & set(table[:, number].tolist()) for number, level in enumerate(self._levels)},
+        )
 
 
 def _points_by_row(survey: Survey) -> dict[int, list[tuple[str, int]]]:
@@ -98,34 +164,6 @@ def _points_by_row(survey: Survey) -> dict[int, list[tuple[str, int]]]:
         if unit.purpose == "stock":
             found.setdefault(unit.row, []).append((unit.id, unit.col))
     return found
-
-
-def _blocks(work: Work, codes: list[str], years: list[int], pairs: list[YearPair]) -> Iterator[Block]:
-    """Yield the maps of codes in strips, with what the yearly maps say of the same cells."""
-    maps = work.histories
-    if maps is not None:
-        steps = list(pairwise(maps.years))
-        names = [*(maps.sealed[year] for year in years), *maps.sealing.values(), *maps.unsealing.values()]
-        for whole, values in work.blocks(codes, names):
-            gains, losses = np.split(values[len(years) :], 2)
-
-            def between(pair: YearPair, gains=gains, losses=losses) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
-                within = [number for number, (a, b) in enumerate(steps) if pair[0] <= a and b <= pair[1]]
-                return gains[within].sum(axis=0), losses[within].sum(axis=0)
-
-            yield whole, dict(zip(years, values, strict=False)), between
-        return
-    names = [work.maps[year] for year in years]
-    shares = isinstance(work.kind, ShareMaps)
-    for whole, values in work.blocks(codes if shares else [*codes, *names], names if shares else ()):
-        planes = values if shares else _indicator(whole[len(codes) :])
-        sealed = dict(zip(years, planes, strict=True))
-
-        def ends(pair: YearPair, sealed=sealed) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
-            rise = sealed[pair[1]] - sealed[pair[0]]
-            return np.maximum(rise, 0), np.maximum(-rise, 0)
-
-        yield whole[: len(codes)], sealed, ends
 
 
 def _indicator(classes: np.ndarray) -> np.ndarray:

@@ -56,6 +56,8 @@ class ChangeSettings:
     """Folder of an earlier table, whose rows are kept and compared."""
     write_columns: bool = True
     """Whether to write sums into the table of the zones map."""
+    nprocs: int = 1
+    """Processes that add up the maps."""
     format: str = "plain"
     """Form of the printed summary: plain or json."""
 
@@ -158,6 +160,7 @@ class ChangeSettings:
             population=Path(options["population"]).expanduser() if options["population"] else None,
             previous=Path(options["previous"]).expanduser() if options["previous"] else None,
             write_columns=not flags["n"],
+            nprocs=max(1, int(options.get("nprocs", 1))),
             format=options["format"],
         )
 

@@ -19,7 +19,7 @@ from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.provenance import Provenance, parse_provenance
 from imperviouslib.edge.grass.calls import environment, overwrite, read, read_bytes, run, unreadable
-from imperviouslib.edge.grass.region import check_projection
+from imperviouslib.edge.grass.region import check_projection, has_mask, unmasked
 from imperviouslib.edge.grass.workspace import (
     exists,
     mapset_folder,
@@ -112,36 +112,53 @@ def mapcalc(expressions: Mapping[str, str], grid: Grid) -> None:
         )
 
 
+_CELLS = {"i4": ("i", "0"), "f4": ("f", "nan"), "f8": ("f", "nan")}
+"""Type of cells to the flag of r.out.bin and what it writes for NULL."""
+
+
+def read_maps(
+    wanted: Iterable[tuple[str, str]], grid: Grid, rows: int, *, masked: bool = True
+) -> Iterator[tuple[Grid, dict[tuple[str, str], np.ndarray]]]:
+    """Read maps side by side in strips of at most `rows` rows, from north to south. Each map is read by one process, which waits for the next strip.
+
+    wanted : maps, each with the type of its cells: i4 for integer maps, 0 = NULL; f4 or f8 for maps of any type, NaN = NULL
+    masked : whether a mask of the user applies; without it, maps must be named with their mapset
+    Yields: the grid of the strip; and map and type to array (row, col)
+    """
+    # A linked map is read by GDAL, whose cache would otherwise grow to a share of the memory for each map. A row of its tiles must fit.
+    env: Mapping[str, str] = {**environment(grid), "GDAL_CACHEMAX": str(16 + grid.width // 500)}
+    with contextlib.ExitStack() as stack:
+        if not masked and has_mask():
+            env = stack.enter_context(unmasked(dict(env)))
+        streams = {key: stack.enter_context(_open_cells(*key, env)) for key in dict.fromkeys(wanted)}
+        for strip in grid.parts(rows):
+            yield strip, {(name, dtype): _next_cells(name, one, strip, dtype) for (name, dtype), one in streams.items()}
+
+
 def read_strips(
     codes: Sequence[str], values: Sequence[str], grid: Grid, rows: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Read maps side by side in strips of at most `rows` rows, from north to south. Each map is read by one process, which waits for the next strip.
+    """Read maps as `read_maps` does, in two arrays.
 
     codes, values : integer maps, and maps of any type to read as floating-point
     Yields: array (map, row, col), int32, 0 = NULL; array (map, row, col), float32, NaN = NULL
     """
-    # A linked map is read by GDAL, whose cache would otherwise grow to a share of the memory for each map. A row of its tiles must fit.
-    env = {**environment(grid), "GDAL_CACHEMAX": str(16 + grid.width // 500)}
-    kinds = [("i", "<i4", "0", codes), ("f", "<f4", "nan", values)]
-    with contextlib.ExitStack() as stack:
-        opened = [
-            (dtype, [(name, stack.enter_context(_open_cells(name, env, flag, null))) for name in names])
-            for flag, dtype, null, names in kinds
-        ]
-        for strip in grid.parts(rows):
-            first, second = (
-                np.array([_next_cells(name, stream, strip, dtype) for name, stream in streams], dtype).reshape(
-                    len(streams), *strip.shape
-                )
-                for dtype, streams in opened
-            )
-            yield first, second
+    kinds = (codes, "i4"), (values, "f4")
+    for strip, found in read_maps([(name, dtype) for names, dtype in kinds for name in names], grid, rows):
+        first, second = (
+            np.array([found[name, dtype] for name in names], dtype).reshape(len(names), *strip.shape)
+            for names, dtype in kinds
+        )
+        yield first, second
 
 
 @contextlib.contextmanager
-def _open_cells(name: str, env: Mapping[str, str], flag: str, null: str) -> Iterator[IO[bytes]]:
-    """Start to write the cells of a map, four bytes each, to a pipe."""
-    process = gs.pipe_command("r.out.bin", quiet=True, env=env, flags=flag, input=name, output="-", bytes=4, null=null)
+def _open_cells(name: str, dtype: str, env: Mapping[str, str]) -> Iterator[IO[bytes]]:
+    """Start to write the cells of a map to a pipe."""
+    flag, null = _CELLS[dtype]
+    process = gs.pipe_command(
+        "r.out.bin", quiet=True, env=env, flags=flag, input=name, output="-", bytes=int(dtype[1]), null=null
+    )
     try:
         yield process.stdout
     finally:
@@ -150,11 +167,11 @@ def _open_cells(name: str, env: Mapping[str, str], flag: str, null: str) -> Iter
 
 
 def _next_cells(name: str, stream: IO[bytes], strip: Grid, dtype: str) -> np.ndarray:
-    size = strip.height * strip.width
-    raw = stream.read(4 * size)
-    if len(raw) < 4 * size:
+    size = int(dtype[1]) * strip.height * strip.width
+    raw = stream.read(size)
+    if len(raw) < size:
         raise unreadable(name)
-    return np.frombuffer(raw, dtype)
+    return np.frombuffer(raw, f"<{dtype}").reshape(strip.shape)
 
 
 def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = False) -> None:

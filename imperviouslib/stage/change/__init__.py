@@ -1,7 +1,7 @@
 """r.impervious.change: change maps, and the table of stocks and flows per region.
 
-Yearly maps and regions are read and checked (inputs, regions), change maps are written with r.mapcalc (maps), every map is counted or
-summed by region (figures), and figures become the checked rows of the table (report). v.rast.stats writes sums into a copy of the zones
+Yearly maps and regions are read and checked (inputs, regions), change maps are written with r.mapcalc (maps), all maps are added
+up by region in one pass (figures, tally), and figures become the checked rows of the table (report). v.rast.stats writes sums into a copy of the zones
 map, which must equal the counts. Maps, columns and folder get their final names last, when everything is made and checked: a run that
 fails before changes nothing.
 """
@@ -59,15 +59,18 @@ def run(settings: ChangeSettings) -> int:
             regions.check_free_columns(source, settings.prefix, regions.column_names(series.years, pairs))
 
         rasters = {level: scratch.raster("zones", level) for level in sorted({zone.level for zone in source.zones})}
-        chosen, shapes = regions.measure_zones(source, rasters, grid)
+        chosen, shapes = regions.measure_zones(source, rasters, grid, settings.nprocs)
 
         grass.message(_("Writing the change maps..."))
         parts = {one: scratch.raster("out", one.layer.name, one.first, one.last) for one in outputs}
         definition = settings.definitions[0]
         last = max(zone.cat for zone in source.zones)
-        work = Computation(series, definition, parts, rasters, grid, scratch, survey, last)
+        work = Computation(series, definition, parts, rasters, grid, scratch, survey, last, settings.nprocs)
         work.write_changes()
-        figures = {method.code: method.figures(work) for method in settings.methods}
+        # All that the methods ask for is added up in one pass, when the first of it is used.
+        observed, asked = work.observed(), {method.code: method.figures(work) for method in settings.methods}
+        grass.message(_("Adding up the maps by region..."))
+        figures = {code: found() for code, found in asked.items()}
         maps.describe(parts, series, definition)
         if settings.write_columns:
             columns = work.columns()
@@ -75,14 +78,14 @@ def run(settings: ChangeSettings) -> int:
             values = regions.sum_columns(source, copy, chosen, columns)
 
         this_run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
-        made = report.make_table(chosen, work.observed(), figures, this_run, settings.definitions, work.pairs)
+        made = report.make_table(chosen, observed(), figures, this_run, settings.definitions, work.pairs)
         rows = added.add_to(made)
         tablecheck.check_table(rows, grid.cell_area_m2)
         package = {**report.describe_package(settings, series, this_run, source, chosen, grid), **added.describe()}
         outlines = added.add_outlines(regions.outline_collection(chosen, shapes))
         documents = {}
         if survey is not None:
-            documents["estimates.json"] = describe_estimates(*work.survey(), work.pairs, grid.cell_area_m2)
+            documents["estimates.json"] = describe_estimates(*work.survey()(), work.pairs, grid.cell_area_m2)
         with (
             tablefile.writing_folder(settings.output, rows, outlines, package, documents),
             maps.publishing({part: names[one] for one, part in parts.items()}, scratch),

@@ -1,7 +1,8 @@
-"""Counts and sums of maps by region, computed with GRASS."""
+"""The work on the maps of a run: what methods may ask for, and the maps that it makes with GRASS."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,14 @@ from imperviouslib.core import change, mapnames
 from imperviouslib.core.figures import Counts, Figures, Sums, YearPair
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import landcover_codes
-from imperviouslib.core.mapkinds import OutputMap
-from imperviouslib.core.methods.sampled import measure_land
+from imperviouslib.core.mapkinds import Later, OutputMap
+from imperviouslib.core.methods.sampled import SampledLand
 from imperviouslib.core.survey import MappedLand, Survey
-from imperviouslib.edge import grass, zones
+from imperviouslib.core.tally import CodeCounts, Measure, ValueSums
+from imperviouslib.edge import grass
 from imperviouslib.stage.change.inputs import Series
 from imperviouslib.stage.change.maps import Scratch, import_codes
+from imperviouslib.stage.change.tally import Tally
 
 _BLOCK_CELLS = 2**22
 """Cells of all maps together that a strip may hold: 16 MiB."""
@@ -35,7 +38,7 @@ class Column:
 
 
 class Computation:
-    """The work on the maps of one run: the `Work` of core/mapkinds.py, by r.mapcalc, r.stats and r.univar."""
+    """The work on the maps of one run: the `Work` of core/mapkinds.py, by r.mapcalc, and by one pass over the maps."""
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Computation:
         scratch: Scratch,
         survey: Survey | None = None,
         last_category: int = 0,
+        nprocs: int = 1,
     ) -> None:
         self.kind, self.years = series.kind, series.years
         self.pairs, self._mapped = change.resolve_spans(series.years), change.resolve_pairs(series.years)
@@ -58,28 +62,33 @@ class Computation:
         self.grid, self.last_category = grid, last_category
         self._outputs, self._scratch = outputs, scratch
         self._survey = survey
-        self._land: MappedLand | None = None
+        self._land: Later[tuple[Survey, MappedLand]] | None = None
         self._named = {(one.layer.name, one.first, one.last): name for one, name in outputs.items()}
         self._compared: dict[tuple[str, str, str], str] = {}
         self._made: set[str] = set()
-        self._observed: Figures | None = None
+        self._observed: Later[Figures] | None = None
+        self._counted: dict[tuple[str, ...], Later[Counts]] = {}
+        self._tally = Tally(zone_maps, grid, nprocs)
 
-    def observed(self) -> Figures:
-        """Return the figures of the yearly maps as they were given."""
+    def observed(self) -> Later[Figures]:
+        """Ask for the figures of the yearly maps as they were given."""
         if self._observed is None:
             self._observed = self.figures(self.maps)
         return self._observed
 
-    def figures(self, maps: Mapping[int, str]) -> Figures:
-        """Return the figures of yearly maps of the run's kind."""
+    def figures(self, maps: Mapping[int, str]) -> Later[Figures]:
+        """Ask for the figures of yearly maps of the run's kind."""
         return self.kind.figures(self, maps)
 
-    def survey(self) -> tuple[Survey, MappedLand]:
-        """Return the reference sample, and what the maps say of its land; they are read once."""
-        assert self._survey is not None
+    def survey(self) -> Later[tuple[Survey, MappedLand]]:
+        """Ask for the reference sample, and what the maps say of its land; they are read once."""
+        survey = self._survey
+        assert survey is not None
         if self._land is None:
-            self._land = measure_land(self, self._survey)
-        return self._survey, self._land
+            land = SampledLand(self, survey)
+            members = self.measure(land)
+            self._land = functools.cache(lambda: (survey, land.land(members(), self._tally.units.table)))
+        return self._land
 
     def output(self, one: OutputMap) -> str:
         """Return the temporary name of a map that the run keeps."""
@@ -114,28 +123,36 @@ class Computation:
             for file in files:
                 file.unlink(missing_ok=True)
 
-    def count(self, name: str) -> Counts:
-        """Count the codes of an integer map by region with r.stats."""
-        # A category lies in one level only.
-        counted = (zones.count(raster, [name], self.grid) for raster in self.zone_maps.values())
-        return {cat: {code: n for (code,), n in cells.items()} for part in counted for cat, cells in part.items()}
+    def measure(self, measure: Measure) -> Later[Mapping[int, Sequence[int]]]:
+        """Ask for a measure to be added up; what is returned gives the units of each region once that is done."""
+        self._tally.measures.append(measure)
 
-    def count_pairs(self, before: str, now: str) -> Counts:
-        """Count class pairs by region with r.stats: those of the map where the run has made one, else of the two maps side by side."""
-        made = self._compared.get(("fromto", before, now))
-        if made:
-            return self.count(made)
-        counted = (zones.count(raster, [before, now], self.grid) for raster in self.zone_maps.values())
-        return {
-            cat: {change.PAIR_BASE * a + b: n for (a, b), n in cells.items()}
-            for part in counted
-            for cat, cells in part.items()
-        }
+        def members() -> Mapping[int, Sequence[int]]:
+            self._tally.run()
+            return self._tally.members
 
-    def total(self, name: str) -> Sums:
-        """Sum a map by region with r.univar."""
-        parts = (zones.total(raster, name, self.grid) for raster in self.zone_maps.values())
-        return {cat: found for part in parts for cat, found in part.items()}
+        return members
+
+    def count(self, name: str) -> Later[Counts]:
+        """Ask for the cells of each code of an integer map by region."""
+        return self._counts(name)
+
+    def count_pairs(self, before: str, now: str) -> Later[Counts]:
+        """Ask for the cells of each class pair by region."""
+        return self._counts(before, now)
+
+    def _counts(self, *names: str) -> Later[Counts]:
+        if names not in self._counted:
+            counts = CodeCounts(*names)
+            members = self.measure(counts)
+            self._counted[names] = functools.cache(lambda: counts.counts(members()))
+        return self._counted[names]
+
+    def total(self, name: str) -> Later[Sums]:
+        """Ask for the sum of a map by region."""
+        sums = ValueSums(name)
+        members = self.measure(sums)
+        return lambda: sums.sums(members())
 
     def write_changes(self) -> None:
         """Write the change maps of the run, those of its neighbouring years and of the whole time."""
@@ -180,7 +197,7 @@ class Computation:
         return columns
 
     def _stock_of(self, year: int) -> Callable[[int], float]:
-        return lambda cat: self.observed().stock(cat, self._definition, year).cover["IMP"]
+        return lambda cat: self.observed()().stock(cat, self._definition, year).cover["IMP"]
 
     def _flow_of(self, pair: YearPair, direction: str) -> Callable[[int], float]:
-        return lambda cat: getattr(self.observed().flow(cat, self._definition, pair), direction)["IMP"]
+        return lambda cat: getattr(self.observed()().flow(cat, self._definition, pair), direction)["IMP"]

@@ -15,10 +15,12 @@ from imperviouslib.core.figures import YearPair
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.outline import count_cells
 from imperviouslib.core.tableschema import COVERAGE_MIN
-from imperviouslib.core.zones import SLIVER, Zone, compare_parts, describe_parts, resolve_parents
+from imperviouslib.core.tally import CellCounts
+from imperviouslib.core.zones import SLIVER, Zone, cells_inside, compare_parts, describe_parts, resolve_parents
 from imperviouslib.edge import grass, zones
 from imperviouslib.edge.zones import Polygons, ZonesMap
 from imperviouslib.stage.change.figures import Column
+from imperviouslib.stage.change.tally import Tally
 
 FINE_SCALE = 1_000_000
 """Scale denominator up to which outlines are fine enough for figures."""
@@ -40,20 +42,23 @@ def is_coarse(source: ZonesMap) -> bool:
 
 
 def measure_zones(
-    source: ZonesMap, rasters: Mapping[int, str], grid: Grid
+    source: ZonesMap, rasters: Mapping[int, str], grid: Grid, nprocs: int = 1
 ) -> tuple[list[Zone], dict[int, Polygons]]:  # fmt: skip
     """Write the zones' rasters, and return the zones with a cell in the region, with their parents and the cells of their outlines.
 
     Cells in the region are counted in the rasters, so that coverage cannot exceed 1; cells beyond it are counted from the outline.
 
     rasters : level to the name of its raster
+    nprocs : processes that count
     Returns: zones; category to outline
     """
     for level, raster in rasters.items():
         zones.rasterise(source, level, raster, grid)
     # A cell that a mask hides belongs to the region all the same; it counts as not seen.
-    counted = (zones.count(raster, [], grid, masked=False) for raster in rasters.values())
-    inside = {cat: cells[()] for part in counted for cat, cells in part.items()}
+    tally, counts = Tally(rasters, grid, nprocs, masked=False), CellCounts()
+    tally.measures.append(counts)
+    tally.run()
+    inside = {cat: int(counts.cells[units].sum()) for cat, units in tally.members.items()}
     chosen = [zone for zone in source.zones if zone.cat in inside]
     if not chosen:
         raise InputError(
@@ -67,7 +72,7 @@ def measure_zones(
         grass.message(
             _("{} of {} regions have no cell in the current region and are left out.").format(left, len(source.zones))
         )
-    parents = resolve_parents(chosen, zones.cells_inside(source, rasters, grid))
+    parents = resolve_parents(chosen, cells_inside(chosen, tally.units.table, counts.cells))
     overlaps = [pair for pair in zones.read_overlaps(source) if any(zone.cat in inside for zone in pair)]
     shapes = zones.outlines(source, list({*chosen, *itertools.chain(*overlaps)}), grass.temporary_folder())
     _check_disjoint(source, overlaps, shapes, inside, grid)
@@ -187,5 +192,5 @@ def publish_columns(
         target = mapnames.zones_copy(prefix)
         grass.rename({copy: target}, "vector")
     grass.message(
-        _("Columns {} (in cells) were written to <{}>. They agree with the counts of r.stats.").format(", ".join(names), target)
+        _("Columns {} (in cells) were written to <{}>. They agree with the figures of the table.").format(", ".join(names), target)
     )  # fmt: skip

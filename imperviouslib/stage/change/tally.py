@@ -1,0 +1,87 @@
+"""One pass over the maps of a run, in bands of rows side by side, for all that kinds and methods ask for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imperviouslib.core.grid import Grid
+from imperviouslib.core.tally import Measure, Units, make_strip
+from imperviouslib.edge import grass
+from imperviouslib.edge.pool import run_all
+
+_STRIP_CELLS = 2**22
+"""Cells of all maps together that a strip may hold: 16 to 32 MiB."""
+_LEAST_ROWS = 256
+"""Rows of a band, at least: each band opens all maps again."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """The rows that one process adds up."""
+
+    grid: Grid
+    zone_maps: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    """Empty."""
+    masked: bool
+    """Whether a mask of the user applies."""
+
+
+class Tally:
+    """What was asked for, and its sums."""
+
+    def __init__(self, zone_maps: Mapping[int, str], grid: Grid, nprocs: int = 1, *, masked: bool = True) -> None:
+        mapset = grass.mapset_folder().name
+        self._zone_maps = tuple(f"{name}@{mapset}" for name in zone_maps.values())
+        self._grid, self._nprocs, self._masked = grid, nprocs, masked
+        self.units = Units(len(zone_maps))
+        self.measures: list[Measure] = []
+        """What is not added up yet."""
+        self.members: Mapping[int, Sequence[int]] = {}
+        """Units of each region, by category."""
+
+    def run(self) -> None:
+        """Add up all that was asked for since the last pass; memory is that of a strip and of the sums."""
+        if not self.measures:
+            return
+        measures, self.measures = self.measures, []
+        rows = self._grid.height
+        if self._nprocs > 1:
+            # More bands than processes, because bands differ in land.
+            rows = max(_LEAST_ROWS, -(-rows // (4 * self._nprocs)))
+        empty = copy.deepcopy(tuple(measures))
+        bands = [Band(part, self._zone_maps, empty, self._masked) for part in self._grid.parts(rows)]
+        for number, (_band, found) in enumerate(run_all(add_band, bands, self._nprocs)):
+            if isinstance(found, Exception):
+                raise found
+            units, parts = found
+            numbers = self.units.merge(units)
+            for measure, part in zip(measures, parts, strict=True):
+                measure.merge(part, numbers)
+            grass.percent(number + 1, len(bands))
+        self.members = self.units.members()
+
+
+def add_band(band: Band) -> tuple[Units, tuple[Measure, ...]]:
+    """Add up the cells of a band. Returns: its units, and the measures."""
+    units, measures = Units(len(band.zone_maps)), copy.deepcopy(band.measures)
+    codes = dict.fromkeys(name for one in measures for name in one.codes)
+    values: dict[str, str] = {}
+    for one in measures:
+        for name in one.values:
+            values[name] = max(values.get(name, "f4"), "f8" if one.precise else "f4")
+    wanted = [*((name, "i4") for name in (*band.zone_maps, *codes)), *values.items()]
+    rows = max(1, _STRIP_CELLS // (band.grid.width * len(wanted)))
+    for part, cells in grass.read_maps(wanted, band.grid, rows, masked=band.masked):
+        categories = np.stack([cells[name, "i4"] for name in band.zone_maps])
+        strip = make_strip(
+            part, categories, units, {name: cells[name, "i4"] for name in codes},
+            {name: cells[name, dtype] for name, dtype in values.items()},
+        )  # fmt: skip
+        for one in measures:
+            one.add(strip)
+    return units, measures
