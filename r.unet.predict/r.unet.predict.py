@@ -49,13 +49,18 @@
 # %option
 # % key: engine
 # % type: string
-# % options: auto,tensorflow
+# % options: auto,openvino,tensorflow
 # % answer: auto
-# % description: Inference engine; auto uses the first one that is installed
+# % description: Inference engine; auto uses the first one that is installed and whose files the model has
 # %end
 
 # %option G_OPT_M_NPROCS
 # % description: Number of threads of the inference engine; 0 = all cores
+# %end
+
+# %flag
+# % key: f
+# % description: Fast: compute the U-Net in bf16, where the processor has it; some cells change class
 # %end
 
 # %flag

@@ -86,26 +86,6 @@ def training_step() -> tuple[float, None]:
     return best_of(lambda: net.train_on_batch(features, labels), 5), None
 
 
-@case("predict", "windows with halo, 1024 x 1024 cells, against one pass without halo, seconds", target=1.6)
-def windows_with_halo() -> tuple[float, float]:
-    from imperviouslib.core.grid import Grid
-    from imperviouslib.core.network import net_halo
-    from imperviouslib.core.windows import windows
-    from imperviouslib.edge.unet import NetSpec, build_unet, run_net, with_probabilities
-
-    net = build_unet(NetSpec(3, (1000.0,) * 3, (300.0,) * 3, filters=8))
-    run = run_net(with_probabilities(net, 1.0))
-    part = Grid(0, 0, SIDE * 20, SIDE * 20)
-    whole = np.random.default_rng(1).integers(1, 10000, (1, SIDE, SIDE, 3)).astype("uint16")
-    frames = [frame.shape for _, frame in windows(part, halo=net_halo(3))]
-
-    def ours() -> None:
-        for height, width in frames:
-            run(np.resize(whole, (1, height, width, 3)))
-
-    return best_of(ours, 2), best_of(lambda: run(whole), 2)
-
-
 @case("dashboard", "open and check a table of 24 regions of NUTS 3 and 7 years, seconds", target=2)
 def open_table() -> tuple[float, None]:
     from dashboard.data import read_table

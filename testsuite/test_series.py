@@ -340,12 +340,13 @@ def test_equal_generators_draw_equal_examples(ground):
 def test_the_net_learns_to_find_and_to_date_spliced_change(ground):
     """Easy land: change is found where it is, in its year, and nothing else changes."""
     from imperviouslib.edge import seriesnet
+    from imperviouslib.edge.unet import run_net
 
     scaled = LabelledSeries(ground.features, ground.label, ground.ground, np.array([5000.0]), np.array([4000.0]))
     net, shares = seriesnet.fit(scaled, seed=1, steps=100)
     assert shares.min() > 0 and shares[:2].sum() + 4 * shares[2:].sum() == pytest.approx(1)
     examples = splice.draw_examples(scaled, np.random.default_rng(10))
-    logits = seriesnet.run_net(net)(examples.features[:, :, np.newaxis])[..., 0]
+    logits = seriesnet.pair_logits(run_net(net), examples.features[:, :, np.newaxis])[..., 0]
     seen = np.ones((5, logits.shape[-1]), bool)
     evidence = series.pair_evidence(logits, shares, seen)
     assert (evidence.argmax(axis=0) == examples.history).mean() > 0.95

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from dataclasses import replace
@@ -21,7 +22,8 @@ from imperviouslib.core.training import Epoch, FitPlan, best_epoch, resolve_step
 from imperviouslib.core.windows import windows
 from imperviouslib.edge import engine, unet
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import Engine, engines, resolve_engine
+from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
+from imperviouslib.edge.engine import CHECK, SERIES, UNET, Engine, engines, export_nets, open_unet, resolve_engine
 from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
 from imperviouslib.stage.predict.yearly import infer_period
@@ -31,6 +33,7 @@ from testsuite.unet_ground import FEATURES, grid_at, make_card, make_classes, ma
 
 MEAN, DEVIATION = (1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0)
 KEYS = ("p_artificial", "p_natural", "p_green", "p_other", "class")
+FILES = ["unet.keras", "unet.xml", "unet.bin"]
 EPOCH = Epoch(1, 1.0, 0.5, 1.0, 0.5)
 
 
@@ -61,6 +64,54 @@ def toy(seed, size=32, patches=4):
     classes = np.stack([make_classes((size, size), seed=seed + index) for index in range(patches)])
     features = np.stack([np.moveaxis(make_features(c, seed=seed + i), 0, -1) for i, c in enumerate(classes)])
     return features, classes - 1, np.ones(classes.shape, np.float32)
+
+
+class KilledError(Exception):
+    """A fit that ends in the middle."""
+
+
+def test_a_fit_that_was_killed_continues_to_the_same_weights(tmp_path):
+    """Ended in the second of three epochs: the first one is not run again, and history and weights are those of a fit that was not ended."""
+
+    def run(last=None, saved=None):
+        unet.seed_everything(1)
+        net = unet.build_unet(small_spec(depth=1))
+        steps = []
+
+        def progress(done, _total):
+            if last and done > last:
+                raise KilledError
+            steps.append(done)
+
+        draw = lambda rng: toy(int(rng.integers(1000)), size=16)  # noqa: E731
+        return net, unet.fit(net, FitPlan(3, 4, 1), draw, [toy(50)], progress, saved), steps
+
+    saved = Checkpoint(tmp_path / "state" / "unet.npz", "key")
+    with pytest.raises(KilledError):
+        run(last=6, saved=saved)
+    net, history, steps = run(saved=saved)
+    assert steps == [*range(5, 13), 1]
+    whole, expected, _steps = run()
+    assert history == expected and same_weights(net, whole)
+    # A fit that was finished is not run again.
+    again, history, steps = run(saved=saved)
+    assert steps == [1] and history == expected and same_weights(again, whole)
+
+
+def test_a_state_of_another_fit_or_a_damaged_one_is_not_read(tmp_path):
+    states = Checkpoints.beside(tmp_path / "model", "key")
+    one = states.of("unet")
+    assert one.load() is None
+    one.save({"a": np.arange(3)})
+    assert one.load()["a"].tolist() == [0, 1, 2]
+    assert states.of("pixel1").load() is None
+    assert Checkpoint(one.path, "other unet").load() is None
+    whole = one.path.read_bytes()
+    for damaged in (b"", whole[:40], whole[:-30], b"\x80\x04K\x05."):
+        one.path.write_bytes(damaged)
+        assert one.load() is None
+    states.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def fitted(seed=1, epochs=2, batch=None):
@@ -218,18 +269,20 @@ def write_random_model(folder):
     write_model(
         folder, make_card(3), save_net=lambda path: unet.save_net(net, path), history=[EPOCH],
         save_curves=lambda path: path.write_bytes(b""), confusion=[["reference"]],
+        export=lambda part: export_nets({UNET: (net, unet.run_net(net), toy(9)[0])}, part),
     )  # fmt: skip
     return folder
 
 
-def open_engine(folder):
-    return resolve_engine("auto").open(folder, 0)
+@pytest.fixture(params=["openvino", "tensorflow"])
+def infer(request, model):
+    """The network of the random model, by each engine."""
+    return open_unet(resolve_engine(request.param, FILES), model, 0)[0]
 
 
-def test_tiled_equals_whole(odd_ard, model, tmp_path):
+def test_tiled_equals_whole(odd_ard, infer, tmp_path):
     """Probabilities to a millionth and classes exactly, for the whole at once and for two ways of cutting it."""
     path, grid = odd_ard
-    infer = open_engine(model)
     with ArdFile.open(path) as ard:
         around = grid.snapped_out(8).grown(48)
         whole = infer(ard.read("2017", around))[(slice(None), *grid.slices_in(around))]
@@ -251,10 +304,9 @@ def test_tiled_equals_whole(odd_ard, model, tmp_path):
         assert np.abs(maps[16][key].astype(int) - maps[64][key]).max() <= 1
 
 
-def test_a_narrower_halo_would_show(odd_ard, model):
+def test_a_narrower_halo_would_show(odd_ard, infer):
     """The counterpart of the test above, which shows that it can fail."""
     path, grid = odd_ard
-    infer = open_engine(model)
     with ArdFile.open(path) as ard:
         around = grid.snapped_out(8).grown(48)
         whole = infer(ard.read("2017", around))[(slice(None), *grid.slices_in(around))]
@@ -263,11 +315,10 @@ def test_a_narrower_halo_would_show(odd_ard, model):
         assert np.abs(part - whole[(slice(None), *core.slices_in(grid))]).max() > 1e-4
 
 
-def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, model, tmp_path):
+def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer, tmp_path):
     """The halo comes from the file where the region cuts it, and windows have one size, so the maps are equal bit for bit."""
     path, grid = odd_ard
     part = grid_at(grid.first_row + 13, grid.first_col + 21, 37, 44)
-    infer = open_engine(model)
     found = {}
     with ArdFile.open(path) as ard:
         for name, area in (("whole", grid), ("part", part)):
@@ -278,12 +329,12 @@ def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, model, tmp
         assert (found["part"][key] == found["whole"][key][part.slices_in(grid)]).all()
 
 
-def test_no_data_stays_no_data_and_data_stays_data(odd_ard, model, tmp_path):
+def test_no_data_stays_no_data_and_data_stays_data(odd_ard, infer, tmp_path):
     path, grid = odd_ard
     files = {key: tmp_path / f"{key}.tif" for key in KEYS}
     with ArdFile.open(path) as ard:
         known = (ard.read("2017", grid) > 0).all(axis=0)
-        infer_period(ard, "2017", 48, grid, open_engine(model), files, size=64)
+        infer_period(ard, "2017", 48, grid, infer, files, size=64)
     found = read_all(files)
     for key in KEYS:
         assert ((found[key] > 0) == known).all()
@@ -293,8 +344,8 @@ def test_no_data_stays_no_data_and_data_stays_data(odd_ard, model, tmp_path):
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(InputError, match="found 'abacus', expected one of auto, tensorflow"):
-        resolve_engine("abacus")
+    with pytest.raises(InputError, match="found 'abacus', expected one of auto, openvino, tensorflow"):
+        resolve_engine("abacus", FILES)
 
 
 def test_the_choices_of_the_option_are_the_engines():
@@ -311,7 +362,7 @@ def another_engine(tmp_path, monkeypatch):
     def write(package, rank):
         (tmp_path / "abacus.py").write_text(
             "from imperviouslib.edge.engine import Engine\n"
-            f"ENGINE = Engine('abacus', {package!r}, {rank}, lambda folder, threads: None)\n"
+            f"ENGINE = Engine('abacus', {package!r}, {rank}, lambda net: (net + '.beads',), print)\n"
         )
         monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
         engines.cache_clear()
@@ -322,22 +373,106 @@ def another_engine(tmp_path, monkeypatch):
 
 
 def test_an_engine_is_one_file(another_engine):
-    another_engine("json", 20)
-    assert [one.name for one in engines()] == ["tensorflow", "abacus"]
-    assert resolve_engine("abacus").name == "abacus"
-    assert resolve_engine("auto").name == "tensorflow"
+    another_engine("json", 30)
+    assert [one.name for one in engines()] == ["openvino", "tensorflow", "abacus"]
+    assert resolve_engine("abacus", ["unet.beads"]).name == "abacus"
+    assert resolve_engine("auto", [*FILES, "unet.beads"]).name == "openvino"
 
 
-@pytest.mark.parametrize(("package", "chosen"), [("json", "abacus"), ("no_such_package", "tensorflow")])
-def test_auto_is_the_preferred_engine_that_is_installed(another_engine, package, chosen):
+@pytest.mark.parametrize(
+    ("package", "files", "chosen"),
+    [
+        ("json", [*FILES, "unet.beads"], "abacus"),
+        ("json", FILES, "openvino"),
+        ("json", ["unet.keras"], "tensorflow"),
+        ("no_such_package", [*FILES, "unet.beads"], "openvino"),
+    ],
+)
+def test_auto_is_the_preferred_engine_that_is_installed_and_has_its_files(another_engine, package, files, chosen):
     another_engine(package, 1)
-    assert resolve_engine("auto").name == chosen
+    assert resolve_engine("auto", files).name == chosen
 
 
-def test_without_any_engine_the_preferred_one_names_the_missing_package(monkeypatch):
-    none = (Engine("one", "no_such_package", 1, lambda folder, threads: None),)
+def test_auto_needs_the_files_of_all_nets():
+    assert resolve_engine("auto", [*FILES, "series.keras"], [UNET, SERIES]).name == "tensorflow"
+
+
+def test_without_any_engine_the_last_one_names_the_missing_package(monkeypatch):
+    none = (Engine("one", "no_such_package", 1, lambda net: (), print),)
     monkeypatch.setattr(engine, "engines", lambda: none)
-    assert resolve_engine("auto").name == "one"
+    assert resolve_engine("auto", FILES).name == "one"
+
+
+def test_a_model_without_the_files_of_an_engine_is_refused():
+    with pytest.raises(ModelError, match=r"the model has no unet\.xml, which openvino needs"):
+        resolve_engine("openvino", ["unet.keras"])
+
+
+def test_engines_give_the_same_probabilities(model):
+    """Also for several windows at once, and for one without data."""
+    seen = np.concatenate([toy(5)[0], np.zeros((1, 32, 32, 3), np.uint16)])
+    one, two = (resolve_engine(name, FILES).load(model, UNET, 0, False)(seen) for name in ("openvino", "tensorflow"))
+    assert one.shape == two.shape == (5, 32, 32, 4)
+    assert np.abs(one - two).max() < 1e-5
+    assert len(np.unique(one.argmax(axis=-1))) > 1
+
+
+@pytest.mark.parametrize("name", ["openvino", "tensorflow"])
+def test_an_engine_that_computes_something_else_is_refused(model, tmp_path, name):
+    """Held against what TensorFlow gave when the model was made; the output of another net stands for a faulty engine."""
+    folder = tmp_path / "copy"
+    shutil.copytree(model, folder)
+    stored = dict(np.load(folder / CHECK))
+    stored["unet_output"] = np.roll(stored["unet_output"], 1, axis=1)
+    np.savez(folder / CHECK, **stored)
+    with pytest.raises(ModelError, match="outputs that differ from those of the training by up to 0"):
+        open_unet(resolve_engine(name, FILES), folder, 1)
+
+
+def test_fast_numbers_agree_nearly_and_are_openvinos(model):
+    engine = resolve_engine("openvino", FILES)
+    try:
+        infer, agreement = open_unet(engine, model, 1, fast=True)
+    except InputError as err:
+        assert "this processor has no bf16" in str(err)
+        return
+    exact = open_unet(engine, model, 1)[0]
+    seen = np.moveaxis(toy(5)[0][0], -1, 0)
+    apart = np.abs(infer(seen) - exact(seen)).max()
+    assert 0 < apart < 0.1 and 0.9 < agreement <= 1
+    with pytest.raises(InputError, match="computes in float32 only"):
+        open_unet(resolve_engine("tensorflow", FILES), model, 1, fast=True)
+
+
+def test_openvino_is_imported_without_its_telemetry_and_without_tensorflow(model):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from imperviouslib.edge.engine import open_unet, resolve_engine\n"
+        f"open_unet(resolve_engine('openvino', {FILES}), Path({str(model)!r}), 1)\n"
+        "assert 'openvino' in sys.modules\n"
+        "print([name for name in ('tensorflow', 'keras', 'openvino_telemetry') if sys.modules.get(name)])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=TOP, check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_damaged_file_of_an_engine_is_refused_in_one_line(model, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(model, folder)
+    (folder / "unet.xml").write_text((folder / "unet.xml").read_text()[:2000])
+    with pytest.raises(ModelError, match=r"checksum of unet\.xml differs"):
+        read_model(folder)
+    with pytest.raises(ModelError, match=r"unet.xml' cannot be loaded as a network") as caught:
+        open_unet(resolve_engine("openvino", FILES), folder, 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_card_that_names_files_elsewhere_is_refused(model, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(model, folder)
+    edit(folder, exports={"../unet.xml": "ab" * 32})
+    with pytest.raises(ModelError, match=r"names a file '\.\./unet.xml'"):
+        read_model(folder)
 
 
 def test_a_whole_model_is_read(model):
@@ -397,7 +532,7 @@ def test_the_card_has_the_keys_of_the_contract():
     """Written out, because readers outside the suite rely on them."""
     content = make_card().to_json()
     assert set(content) == {
-        "anchor", "ard_digest", "calibration", "classes", "contract", "depth", "features", "filters", "halo", "label_year",
+        "anchor", "ard_digest", "calibration", "classes", "contract", "depth", "exports", "features", "filters", "halo", "label_year",
         "legend", "metrics", "model_sha256", "patch", "prior", "res_m", "scaling", "seed", "series", "settings", "split", "version", "years",
     }  # fmt: skip
     assert set(content["scaling"]) == {"mean", "deviation", "nodata", "where"}

@@ -77,7 +77,9 @@ def test_windows_are_whole_patches(patch, window):
 
 
 def test_predict_reads_every_option():
-    assert PredictSettings.parse(PREDICT, {"l": False}) == PredictSettings(Path("ard.h5"), Path("model"), "lc")
+    assert PredictSettings.parse(PREDICT, {"l": False, "f": False}) == PredictSettings(
+        Path("ard.h5"), Path("model"), "lc"
+    )
     given = {
         "input": "a.h5",
         "model": "~/m",
@@ -86,15 +88,15 @@ def test_predict_reads_every_option():
         "engine": "tensorflow",
         "nprocs": "3",
     }
-    assert PredictSettings.parse(given, {"l": True}) == PredictSettings(
-        Path("a.h5"), Path.home() / "m", "x", years=(2017, 2019), engine="tensorflow", threads=3, link=True
+    assert PredictSettings.parse(given, {"l": True, "f": True}) == PredictSettings(
+        Path("a.h5"), Path.home() / "m", "x", years=(2017, 2019), engine="tensorflow", threads=3, fast=True, link=True
     )
 
 
 @pytest.mark.parametrize("prefix", ["1lc", "a-b", "a b", ""])
 def test_a_prefix_that_cannot_begin_a_map_name_is_refused(prefix):
     with pytest.raises(InputError, match="Option <output>"):
-        PredictSettings.parse({**PREDICT, "output": prefix}, {"l": False})
+        PredictSettings.parse({**PREDICT, "output": prefix}, {"l": False, "f": False})
 
 
 @pytest.mark.parametrize(("parse", "options"), [(TrainSettings.parse, TRAIN), (PredictSettings.parse, PREDICT)])

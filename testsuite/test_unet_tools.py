@@ -66,7 +66,8 @@ def test_training_learns_the_classes_and_prints_the_accuracy(trained):
     assert figures["overall_accuracy"] > 0.8
     assert figures["cells"] == printed["split"]["test"]
     assert sorted(path.name for path in folder.iterdir()) == [
-        "card.json", "confusion.csv", "curves.png", "history.csv", "series.keras", "unet.keras",
+        "card.json", "check.npz", "confusion.csv", "curves.png", "history.csv", "series.bin", "series.keras", "series.xml",
+        "unet.bin", "unet.keras", "unet.xml",
     ]  # fmt: skip
 
 
@@ -92,6 +93,7 @@ def test_the_same_seed_gives_the_same_model(session, ard, trained, tmp_path):
     """In a fresh process: figures, history and weights."""
     session("r.unet.train", f"input={ard}", f"output={tmp_path / 'again'}", *SMALL)
     one, two = read_model(trained[0]), read_model(tmp_path / "again")
+    assert one.exports == two.exports
     assert (one.metrics, one.split, one.calibration) == (two.metrics, two.split, two.calibration)
     assert (trained[0] / "history.csv").read_bytes() == (tmp_path / "again" / "history.csv").read_bytes()
 

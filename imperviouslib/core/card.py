@@ -158,6 +158,8 @@ class Card:
     """SHA-256 of the network's file."""
     series: SeriesRecord | None = None
     """The series model; None where the file had one year only."""
+    exports: Mapping[str, str] = field(default_factory=dict)
+    """Files of the nets for other engines than TensorFlow, and what those are held against, to their SHA-256."""
     classes: Mapping[str, int] = field(default_factory=lambda: {c.key: c.code for c in CLASSES})
     """Class key to code."""
     contract: int = CONTRACT
@@ -221,6 +223,7 @@ def _card(values: Mapping[str, Any]) -> Card:
             "features": tuple(values["features"]),
             "years": tuple(values["years"]),
             "classes": dict(values["classes"]),
+            "exports": {str(name): str(digest) for name, digest in values.get("exports", {}).items()},
             "prior": dict(values["prior"]),
             "scaling": _record(Scaling, _tuples(values["scaling"], "mean", "deviation")),
             "split": _record(

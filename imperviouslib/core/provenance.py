@@ -102,6 +102,10 @@ class PredictionProvenance:
     scenes: tuple[SceneRecord, ...]
     """Scenes of the composites; empty if they come from another system."""
     version: str
+    engine: str = "tensorflow"
+    """Library that computed the net."""
+    precision: str = "float32"
+    """Numbers that it computed with."""
 
     def to_json(self) -> Json:
         """Return the stored form."""
@@ -110,7 +114,10 @@ class PredictionProvenance:
 
     def difference(self, other: PredictionProvenance) -> str | None:
         """Name the first field that makes two maps of one name different results; None if they are the same."""
-        parts = {"period": "period", "model": "model", "data": "features", "bounds": "region"}
+        # Engines agree to the rounding of the stored probabilities.
+        parts = {
+            "period": "period", "model": "model", "data": "features", "bounds": "region", "precision": "precision",
+        }  # fmt: skip
         return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
 
 
@@ -129,6 +136,8 @@ class SeriesProvenance:
     bounds: tuple[int, int, int, int]
     """Extent: west, south, east, north in metres."""
     version: str
+    precision: str = "float32"
+    """Numbers that the yearly maps were computed with."""
     rates: Mapping[str, Any] | None = None
     """Shares of land that are sealed always, sealed in one year, unsealed in one year, and where these numbers come from."""
 
@@ -138,18 +147,22 @@ class SeriesProvenance:
 
     def difference(self, other: SeriesProvenance) -> str | None:
         """Name the first field that makes two maps of one name different results; None if they are the same."""
-        parts = {"series": "model", "model": "model", "bounds": "region", "years": "years", "data": "features"}
+        parts = {
+            "series": "model", "model": "model", "bounds": "region", "precision": "precision", "years": "years",
+            "data": "features",
+        }  # fmt: skip
         return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
 
     def contains(self, yearly: PredictionProvenance) -> bool:
         """Return whether the series was computed from a yearly prediction."""
-        made = (yearly.model, yearly.data, yearly.bounds)
-        return (self.model, self.data.get(yearly.period), self.bounds) == made
+        made = (yearly.model, yearly.data, yearly.bounds, yearly.precision)
+        return (self.model, self.data.get(yearly.period), self.bounds, self.precision) == made
 
     def extends(self, other: SeriesProvenance) -> bool:
         """Return whether this is the same series with more years: histories of the earlier years are then revised."""
         known = {year: digest for year, digest in self.data.items() if int(year) in other.years}
-        same = (self.series, self.model, self.bounds) == (other.series, other.model, other.bounds)
+        keys = ("series", "model", "bounds", "precision")
+        same = all(getattr(self, key) == getattr(other, key) for key in keys)
         return same and known == other.data and len(self.years) > len(other.years)
 
 

@@ -9,12 +9,23 @@ import numpy as np
 from imperviouslib.core.errors import GridError, _
 from imperviouslib.core.grid import Grid
 
-WINDOW = 512
-"""Cells a side of a prediction window, without halo. All windows have this size, so that every cell of every run is computed by the same
-arithmetic, bit for bit."""
+WINDOW, WIDE_WINDOW = 512, 1024
+"""Cells a side of a prediction window, without halo, and that of large files."""
 
 
-def windows(part: Grid, *, halo: int, size: int = WINDOW) -> Iterator[tuple[Grid, Grid]]:
+def window_size(grid: Grid) -> int:
+    """Return the size of all windows of a file, so that every cell of every run is computed by the same arithmetic, bit for bit.
+
+    A halo of 48 cells costs 41 % more work with windows of 512 cells and 20 % with those of 1024, which would waste work at the edges of a small
+    place and need some 700 MB.
+
+    >>> window_size(Grid(0, 0, 20_000, 90_000)), window_size(Grid(0, 0, 50_000, 50_000))
+    (512, 1024)
+    """
+    return WIDE_WINDOW if min(grid.shape) >= 2 * WIDE_WINDOW else WINDOW
+
+
+def windows(part: Grid, *, halo: int, size: int) -> Iterator[tuple[Grid, Grid]]:
     """Cut `part` at absolute multiples of `size` cells; yield each core with the window that computes it.
 
     The window is the whole square of `size` cells, grown by the halo, also where the core is only a part of the square.

@@ -1,4 +1,4 @@
-"""Inference engines: what each offers, which there are, and which one is used.
+"""Inference engines: what each offers, which there are, which one is used, and whether it computes what TensorFlow computed.
 
 An engine is a file in edge/engines/ that sets ENGINE; nothing else lists them but the option's choices in r.unet.predict.
 """
@@ -9,23 +9,32 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.errors import InputError, ModelError, _
 
 AUTO = "auto"
-"""Choice of the first engine that is installed."""
+"""Choice of the first engine that is installed and whose files the model has."""
+UNET, SERIES = "unet", "series"
+"""The nets of a model folder; their files begin with these names."""
+CHECK = "check.npz"
+"""File of a model folder: an input and TensorFlow's output for each net, as <net>_input and <net>_output."""
+Compute = Callable[[np.ndarray], np.ndarray]
+"""A net: its input, first axis batch, to its output, float32."""
 Infer = Callable[[np.ndarray], np.ndarray]
 """Array (feature, row, col) uint16, 0 = no data, sides multiples of the anchor -> (class, row, col) float32, sums 1."""
+TOLERANCE = {UNET: 1e-4, SERIES: 1e-2}
+"""How far an engine's output may lie from TensorFlow's: probabilities, and log-odds. What is rounding stays below 1e-6 and 1e-4."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A library that computes the network."""
+    """A library that computes networks."""
 
     name: str
     """Choice of the option engine=."""
@@ -33,8 +42,13 @@ class Engine:
     """Python package that it needs."""
     rank: int
     """Order of preference with engine=auto; the lowest is tried first."""
-    open: Callable[[Path, int], Infer]
-    """From a model folder and a number of threads (0 = all cores) to the network, ready for use. Imports the package."""
+    files: Callable[[str], tuple[str, ...]]
+    """Name of a net to its files in a model folder."""
+    load: Callable[[Path, str, int, bool], Compute]
+    """From a model folder, the name of a net, a number of threads (0 = all cores), and whether to use bf16, to the net ready for use.
+    Imports the package. Raises InputError where the processor has no bf16."""
+    export: Callable[[Any, Path, str], None] | None = None
+    """Write a Keras model as these files; None where r.unet.train writes them anyway."""
 
     @property
     def installed(self) -> bool:
@@ -52,13 +66,25 @@ def engines() -> tuple[Engine, ...]:
     return tuple(sorted(found, key=lambda engine: engine.rank))
 
 
-def resolve_engine(name: str) -> Engine:
-    """Return the engine of a name; `auto` is the first that is installed. Raise InputError if there is none of that name."""
+def resolve_engine(name: str, files: Collection[str], nets: Collection[str] = (UNET,)) -> Engine:
+    """Return the engine of a name; `auto` is the first that is installed and whose files a model has.
+
+    files : names of the files of the model
+    nets : nets that the engine is to compute
+
+    Raises InputError if there is no engine of that name, ModelError if the model has no files for it.
+    """
     if name == AUTO:
-        # If none is installed, opening the first one says which package is missing.
-        return next((engine for engine in engines() if engine.installed), engines()[0])
+        able = [engine for engine in engines() if _has_files(engine, files, nets)]
+        # If none is installed, opening the last one says which package is missing: TensorFlow, whose files each model has.
+        return next((engine for engine in able if engine.installed), able[-1])
     for engine in engines():
         if engine.name == name:
+            if not _has_files(engine, files, nets):
+                raise ModelError(
+                    _("Option <engine>: the model has no {}, which {} needs").format(engine.files(UNET)[0], name),
+                    then=_("Train it again where {} is installed, or use engine={}.").format(engine.package, AUTO),
+                )
             return engine
     raise InputError(
         _("Option <engine>"),
@@ -66,3 +92,62 @@ def resolve_engine(name: str) -> Engine:
         expected=_("one of {}").format(", ".join([AUTO, *(engine.name for engine in engines())])),
         then=_("Choose one of these."),
     )
+
+
+def _has_files(engine: Engine, files: Collection[str], nets: Collection[str]) -> bool:
+    return all(file in files for net in nets for file in engine.files(net))
+
+
+def open_unet(engine: Engine, folder: Path, threads: int, *, fast: bool = False) -> tuple[Infer, float]:
+    """Load the U-Net of a model folder for one window at a time.
+
+    Returns: the net; and the share of the cells of the model's fixed patch that get the class that TensorFlow gave them, 0-1
+    Raises ModelError where the probabilities are not TensorFlow's, unless they are `fast`.
+    """
+    compute = engine.load(folder, UNET, threads, fast)
+    agreement = _compare(compute, engine, folder, UNET, fast=fast)
+    return lambda stored: np.moveaxis(compute(np.moveaxis(stored, 0, -1)[np.newaxis])[0], -1, 0), agreement
+
+
+def open_series(engine: Engine, folder: Path, threads: int) -> Compute:
+    """Load the series net of a model folder: (cell, plane) float32 to (cell, 4) logits. Raises ModelError as `open_unet` does."""
+    compute = engine.load(folder, SERIES, threads, False)
+    _compare(compute, engine, folder, SERIES, fast=False)
+    return compute
+
+
+def _compare(compute: Compute, engine: Engine, folder: Path, net: str, *, fast: bool) -> float:
+    """Hold a net against TensorFlow's output for the model's fixed input; return the share of equal classes."""
+    if not (folder / CHECK).is_file():
+        return 1.0  # The model is of a version that had no other engine than TensorFlow.
+    with np.load(folder / CHECK, allow_pickle=False) as stored:
+        seen, expected = stored[f"{net}_input"], stored[f"{net}_output"]
+    found = compute(seen)
+    apart = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    if not fast and not apart <= TOLERANCE[net]:
+        raise ModelError(
+            _("Model '{}', engine {}").format(folder, engine.name),
+            found=_("outputs that differ from those of the training by up to {:.2g}").format(apart),
+            expected=_("at most {:.0e}").format(TOLERANCE[net]),
+            then=_("Use another engine=, or train again with the versions installed here."),
+        )
+    return float((found.argmax(axis=-1) == expected.argmax(axis=-1)).mean())
+
+
+def export_nets(nets: Mapping[str, tuple[Any, Compute, np.ndarray]], folder: Path) -> list[str]:
+    """Write the files of all installed engines, and those that they are held against, into a model folder.
+
+    nets : name to Keras model, the same compiled by TensorFlow, and an input
+    Returns: names of the files
+    """
+    written = []
+    for engine in engines():
+        if engine.export and engine.installed:
+            for name, (net, _compute, _seen) in nets.items():
+                engine.export(net, folder, name)
+                written += engine.files(name)
+    arrays = {}
+    for name, (_net, compute, seen) in nets.items():
+        arrays |= {f"{name}_input": seen, f"{name}_output": compute(seen)}
+    np.savez_compressed(folder / CHECK, **arrays)
+    return [*written, CHECK]

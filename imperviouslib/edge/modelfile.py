@@ -41,10 +41,12 @@ def write_model(
     history: Sequence[Epoch],
     confusion: Sequence[Sequence[str]],
     save_series: Callable[[Path], None] | None = None,
+    export: Callable[[Path], Sequence[str]] = lambda folder: (),
 ) -> Card:
     """Write a model folder; an older one of that name is replaced at the very end.
 
     save_series : writes the series net, if the card describes one
+    export : writes files for other engines into the folder, and returns their names
     Returns: the card with the checksums of the networks
     """
     with atomic_folder(folder) as part:
@@ -52,6 +54,7 @@ def write_model(
         if card.series and save_series:
             save_series(part / SERIES)
             card = replace(card, series=replace(card.series, sha256=sha256_file(part / SERIES)))
+        card = replace(card, exports={name: sha256_file(part / name) for name in export(part)})
         save_curves(part / CURVES)
         with (part / HISTORY).open("w", newline="", encoding="utf-8") as handle:
             table = csv.DictWriter(handle, list(asdict(history[0])), lineterminator="\n")
@@ -75,8 +78,9 @@ def read_model(folder: Path) -> Card:
     if not (folder / CARD).is_file():
         raise ModelError(_("Model '{}' has no {}").format(folder, CARD), then=copy)
     card = parse_card((folder / CARD).read_text(encoding="utf-8", errors="replace"), str(folder / CARD))
-    expected = {NET: card.model_sha256, **({SERIES: card.series.sha256} if card.series else {})}
-    for name, digest in expected.items():
+    for name, digest in model_files(card).items():
+        if Path(name).name != name:
+            raise ModelError(_("Model card '{}' names a file '{}'").format(folder / CARD, name), then=copy)
         if not (folder / name).is_file():
             raise ModelError(_("Model '{}' has no {}").format(folder, name), then=copy)
         if sha256_file(folder / name) != digest:
@@ -84,3 +88,8 @@ def read_model(folder: Path) -> Card:
                 _("Model '{}': the checksum of {} differs from the one in {}").format(folder, name, CARD), then=copy
             )
     return card
+
+
+def model_files(card: Card) -> dict[str, str]:
+    """Return the files of a model's nets, and their SHA-256."""
+    return {NET: card.model_sha256, **({SERIES: card.series.sha256} if card.series else {}), **card.exports}

@@ -8,7 +8,6 @@ each history of core/series.py, and training compares all histories of a cell at
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from imperviouslib.core import splice
 from imperviouslib.core.splice import LabelledSeries
 from imperviouslib.core.training import check_loss
-from imperviouslib.edge.unet import import_keras, interruptible, load_net, seed_everything
+from imperviouslib.edge.unet import import_keras, interruptible, seed_everything
 
 OUTPUTS = 4
 WIDTHS = (64, 64, 32)
@@ -87,22 +86,11 @@ def fit(
     return net, np.array([shares[0], shares[1], shares[2 : 2 + pairs].mean(), shares[2 + pairs :].mean()])
 
 
-def open_net(path: Path, *, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-    """Read a net for `run_net`."""
-    return run_net(load_net(path, threads=threads))
+def pair_logits(compute: Callable[[np.ndarray], np.ndarray], seen: np.ndarray) -> np.ndarray:
+    """Compute a net for each pair of years: from array (pair, row, col, plane), float32, to logits (pair, 4, row, col), float32.
 
-
-def run_net(net: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Compile a net for prediction: from array (pair, row, col, plane), float32, to logits (pair, 4, row, col), float32."""
-    import tensorflow as tf
-
-    @tf.function(input_signature=[tf.TensorSpec((None, net.input.shape[-1]), tf.float32)])
-    def graph(seen: Any) -> Any:
-        return net(seen, training=False)
-
-    def logits(seen: np.ndarray) -> np.ndarray:
-        pairs, rows, cols, planes = seen.shape
-        found = graph(tf.constant(seen.reshape(-1, planes))).numpy().reshape(pairs, rows, cols, OUTPUTS)
-        return np.moveaxis(found, -1, 1)
-
-    return logits
+    compute : the net, (cell, plane) to (cell, 4)
+    """
+    pairs, rows, cols, planes = seen.shape
+    found = compute(seen.reshape(-1, planes)).reshape(pairs, rows, cols, OUTPUTS)
+    return np.moveaxis(found, -1, 1)

@@ -15,7 +15,8 @@ import tempfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.network import CONVOLUTIONS, NetSpec
 from imperviouslib.core.patches import Batch
 from imperviouslib.core.training import Epoch, FitPlan
+from imperviouslib.edge.checkpoint import Checkpoint
 
 _MOST_BYTES = 2**30
 """Bytes that the parts of a .keras file may have together: 250 million weights."""
@@ -205,20 +207,36 @@ def fit(
     draw: Callable[[np.random.Generator], Batch],
     validation: Sequence[Batch],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Epoch]:
     """Fit a network. Afterwards it has the weights of the epoch with the least validation loss.
 
     draw : returns a training batch from a random generator; equal generators must give equal batches
     validation : batches, the same in every epoch
     progress : called after each batch with the number of batches done and their total
+    checkpoint : where the state is saved after each epoch, and from where a fit that was killed continues
     Returns: one Epoch per epoch that was run; only cells of weight > 0 count
     """
     keras = import_keras()
+    net.compile(
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(plan.rate, plan.epochs * plan.steps, alpha=0.01)
+        ),
+        # The weighted mean: cells of weight 0 change neither the loss nor its scale.
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        # XLA on a CPU is slower here than plain TensorFlow, and compiling takes longer than a small training.
+        jit_compile=False,
+    )
+    net.optimizer.build(net.trainable_variables)
+    state = _FitState(net, max(5, plan.epochs // 4))
+    if checkpoint and (saved := checkpoint.load()):
+        state.restore(saved)
 
     class Drawn(keras.utils.PyDataset):
         """Batches drawn on request; they depend on index and epoch, not on the order of the requests."""
 
-        epoch = 0
+        epoch = len(state.history)
 
         def __len__(self) -> int:
             return plan.steps
@@ -249,25 +267,68 @@ def fit(
         def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
             raise_if_interrupted()
 
-    net.compile(
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(plan.rate, plan.epochs * plan.steps, alpha=0.01)
-        ),
-        # The weighted mean: cells of weight 0 change neither the loss nor its scale.
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
-        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        # XLA on a CPU is slower here than plain TensorFlow, and compiling takes longer than a small training.
-        jit_compile=False,
-    )
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=max(5, plan.epochs // 4), restore_best_weights=True)
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            keys = ("loss", "accuracy", "val_loss", "val_accuracy")
+            state.add(Epoch(epoch + 1, *(float(logs[key]) for key in keys)))
+            if checkpoint:
+                checkpoint.save(state.arrays())
+            net.stop_training = state.is_over
+
     with interruptible() as raise_if_interrupted:
-        curves = net.fit(
-            Drawn(), epochs=plan.epochs, validation_data=Fixed(), callbacks=[stop, Progress()], verbose=0, shuffle=False
-        ).history
+        if not state.is_over and len(state.history) < plan.epochs:
+            net.fit(
+                Drawn(), epochs=plan.epochs, initial_epoch=len(state.history), validation_data=Fixed(),
+                callbacks=[Progress()], verbose=0, shuffle=False,
+            )  # fmt: skip
+    net.set_weights(state.best_weights)
     progress(1, 1)
-    keys = ("loss", "accuracy", "val_loss", "val_accuracy")
-    rows = zip(*(curves[key] for key in keys), strict=True)
-    return [Epoch(number, *map(float, row)) for number, row in enumerate(rows, start=1)]
+    return state.history
+
+
+class _FitState:
+    """How far a fit is: the epochs, the best weights, and what the next epoch starts from."""
+
+    def __init__(self, net: Any, patience: int) -> None:
+        self._net, self._patience = net, patience
+        self.history: list[Epoch] = []
+        self.best_weights: list[np.ndarray] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the validation loss has not fallen for so many epochs that the fit ends."""
+        return len(self.history) - 1 - self._best_index() >= self._patience
+
+    def _best_index(self) -> int:
+        losses = [epoch.val_loss for epoch in self.history]
+        # A loss that is not a number is never the best one.
+        return int(np.argmin(np.nan_to_num(losses, nan=np.inf))) if losses else 0
+
+    def add(self, epoch: Epoch) -> None:
+        """Add an epoch, after which the net has the weights of this moment."""
+        self.history.append(epoch)
+        if self._best_index() == len(self.history) - 1:
+            self.best_weights = self._net.get_weights()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the state as arrays."""
+        parts = {
+            "weight": self._net.get_weights(), "best": self.best_weights,
+            "optimizer": [np.asarray(one) for one in self._net.optimizer.variables],
+            "history": [np.array([list(asdict(epoch).values()) for epoch in self.history])],
+        }  # fmt: skip
+        return {f"{name}{number}": one for name, several in parts.items() for number, one in enumerate(several)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Bring the net and its optimizer to a state of `arrays`."""
+
+        def several(name: str) -> list[np.ndarray]:
+            return [arrays[f"{name}{n}"] for n in range(len(arrays)) if f"{name}{n}" in arrays]
+
+        self._net.set_weights(several("weight"))
+        for variable, value in zip(self._net.optimizer.variables, several("optimizer"), strict=True):
+            variable.assign(value)
+        self.best_weights = several("best")
+        self.history = [Epoch(int(number), *map(float, rest)) for number, *rest in arrays["history0"]]
 
 
 @contextlib.contextmanager
@@ -294,13 +355,15 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
 
 def run_net(net: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Compile a network into a function: array (batch, row, col, feature) uint16 -> its output, float32."""
+    """Compile a network into a function from its input, first axis batch, to its output, float32.
+
+    The input of a U-Net is array (batch, row, col, feature) uint16.
+    """
     import tensorflow as tf
 
-    features = net.input.shape[-1]
-    signature = [tf.TensorSpec((None, None, None, features), tf.uint16)]
-    graph = tf.function(lambda stored: net(stored, training=False), input_signature=signature)
-    return lambda stored: graph(tf.constant(stored)).numpy()
+    signature = [tf.TensorSpec(net.input.shape, net.input.dtype)]
+    graph = tf.function(lambda seen: net(seen, training=False), input_signature=signature)
+    return lambda seen: graph(tf.constant(seen)).numpy()
 
 
 def save_net(net: Any, path: Path) -> None:

@@ -25,8 +25,15 @@ class PredictSettings:
     """Name of the inference engine; auto = the first that is installed."""
     threads: int = 1
     """Threads of the engine; 0 = all cores."""
+    fast: bool = False
+    """Compute the U-Net in bf16."""
     link: bool = False
     """Link the maps to GeoTIFFs in the mapset instead of importing them."""
+
+    @property
+    def precision(self) -> str:
+        """Numbers that the U-Net is computed with."""
+        return "bfloat16" if self.fast else "float32"
 
     def __post_init__(self) -> None:
         mapnames.check_prefix(self.output, "output")
@@ -41,5 +48,6 @@ class PredictSettings:
             years=parse_years(options["years"]) if options["years"] else (),
             engine=options["engine"],
             threads=max(0, int(options["nprocs"])),
+            fast=flags["f"],
             link=flags["l"],
         )

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from imperviouslib.edge.engine import Engine, Infer
-from imperviouslib.edge.modelfile import NET
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.edge.engine import Compute, Engine
 
 
-def open_model(folder: Path, threads: int) -> Infer:
-    """Load the network of a model folder; it computes one window per call."""
+def files(net: str) -> tuple[str, ...]:
+    """Return the file of a net in a model folder."""
+    return (f"{net}.keras",)
+
+
+def load(folder: Path, net: str, threads: int, fast: bool) -> Compute:
+    """Load a net of a model folder."""
     from imperviouslib.edge.unet import load_net, run_net
 
-    run = run_net(load_net(folder / NET, threads=threads))
-    return lambda stored: np.moveaxis(run(np.moveaxis(stored, 0, -1)[np.newaxis])[0], -1, 0)
+    if fast:
+        raise InputError(
+            _("Flag -f: engine tensorflow computes in float32 only"), then=_("Use engine=openvino, or leave out -f.")
+        )
+    return run_net(load_net(folder / files(net)[0], threads=threads))
 
 
-ENGINE = Engine(name="tensorflow", package="tensorflow", rank=10, open=open_model)
+ENGINE = Engine(name="tensorflow", package="tensorflow", rank=20, files=files, load=load)

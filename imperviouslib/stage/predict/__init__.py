@@ -15,11 +15,11 @@ from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.periods import period_named, times_between
 from imperviouslib.core.settings.predict import PredictSettings
-from imperviouslib.core.windows import resolve_part, windows
+from imperviouslib.core.windows import resolve_part, window_size, windows
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import resolve_engine
-from imperviouslib.edge.modelfile import read_model
+from imperviouslib.edge.engine import SERIES, UNET, Engine, Infer, open_unet, resolve_engine
+from imperviouslib.edge.modelfile import model_files, read_model
 from imperviouslib.stage.predict import histories, yearly
 
 
@@ -31,23 +31,25 @@ def main(options: Options, flags: Flags) -> int:
 def run(settings: PredictSettings) -> int:
     """Map all periods that are not mapped yet, and then the histories; return the exit status."""
     card = read_model(settings.model)
-    engine = resolve_engine(settings.engine)
+    nets = (UNET, SERIES) if card.series else (UNET,)
+    engine = resolve_engine(settings.engine, model_files(card), nets)
     with grass.lock_maps(settings.output), ArdFile.open(settings.input) as ard:
         check_fit(card, name=str(settings.model), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))
         part = resolve_part(ard.grid, grass.region_grid(ard.grid.res_m), name=str(ard.path))
         grass.remove_abandoned(mapnames.joined(settings.output, ""))
         periods = _resolve_periods(ard, settings.years)
-        planned = [yearly.plan(ard, period, card, part, settings.output) for period in periods]
+        planned = [yearly.plan(ard, period, card, part, settings, engine.name) for period in periods]
         todo = yearly.unfinished(planned)
         if todo:
-            infer = engine.open(settings.model, settings.threads)
-            step = progress(len(todo) * sum(1 for _window in windows(part, halo=card.halo)))
+            infer = _open(engine, settings)
+            each = sum(1 for _window in windows(part, halo=card.halo, size=window_size(ard.grid)))
+            step = progress(len(todo) * each)
             for prediction in todo:
                 yearly.predict(ard, prediction, part, infer, link=settings.link, step=step)
             written = ", ".join(f"<{prediction.names[mapnames.CLASS]}>" for prediction in todo)
             grass.message(_("Mapped {}, and the probability of each class.").format(written))
         if card.series and len(periods) > 1 and all(period.isdigit() for period in periods):
-            between = histories.predict(ard, card, card.series, tuple(map(int, periods)), part, settings)
+            between = histories.predict(ard, card, card.series, tuple(map(int, periods)), part, settings, engine)
         else:
             between = []
         times = [f"{name}|{period_named(one.period).times}" for one in planned for name in one.names.values()]
@@ -56,6 +58,18 @@ def run(settings: PredictSettings) -> int:
         if not all(grass.has_timestamp(line.split("|")[0]) for line in times):
             grass.register_finished(settings.output, _("Land cover classes and probabilities"), times)
     return 0
+
+
+def _open(engine: Engine, settings: PredictSettings) -> Infer:
+    """Load the U-Net, and say how well fast numbers agree with those of the training."""
+    infer, agreement = open_unet(engine, settings.model, settings.threads, fast=settings.fast)
+    if settings.fast:
+        grass.message(
+            _("Computing in bf16: {:.2f} % of the cells of the model's fixed patch get the class of float32.").format(
+                100 * agreement
+            )
+        )
+    return infer
 
 
 def _resolve_periods(ard: ArdFile, years: tuple[int, ...]) -> tuple[str, ...]:

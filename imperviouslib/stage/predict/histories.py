@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,8 +27,9 @@ from imperviouslib.core.series import Histories, Rates
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.modelfile import SERIES
+from imperviouslib.edge.engine import Compute, Engine, open_series
 from imperviouslib.edge.rasterfile import TILE, TiffWriter
+from imperviouslib.edge.seriesnet import pair_logits
 
 _STRIP_CELLS, _PAIR_CELLS = 2**20, 2**18
 """Cells of a strip of all maps, and pairs of years times cells whose features are in memory at once (600 bytes each with 12 features)."""
@@ -69,7 +70,12 @@ class Task:
     record: SeriesRecord
     histories: Histories
     part: Grid
-    prefix: str
+    settings: PredictSettings
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of the maps."""
+        return self.settings.output
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -95,6 +101,7 @@ class Task:
         return SeriesProvenance(
             years=self.histories.years, series=self.record.sha256, model=self.card.model_sha256,
             data={str(year): digest for year, digest in digests.items()}, bounds=self.part.bounds, version=__version__,
+            precision=self.settings.precision,
         )  # fmt: skip
 
     def yearly(self, class_key: str) -> list[str]:
@@ -104,10 +111,16 @@ class Task:
 
 
 def predict(
-    ard: ArdFile, card: Card, record: SeriesRecord, years: tuple[int, ...], part: Grid, settings: PredictSettings
+    ard: ArdFile,
+    card: Card,
+    record: SeriesRecord,
+    years: tuple[int, ...],
+    part: Grid,
+    settings: PredictSettings,
+    engine: Engine,
 ) -> Sequence[Layer]:
     """Map the histories, unless these maps exist. Returns: the maps; none where no cell was seen."""
-    task = Task(ard, card, record, Histories(years), part, settings.output)
+    task = Task(ard, card, record, Histories(years), part, settings)
     names = [layer.name for layer in task.layers]
     outdated = _check_existing(task)
     if outdated is None:
@@ -124,7 +137,7 @@ def predict(
     finished = False
     try:
         with _scratch(len(task.histories), part.shape, mark) as evidence:
-            _gather(task, evidence, settings)
+            _gather(task, evidence, engine)
             rates = resolve_rates(evidence, task.histories)
             if rates is None:
                 grass.warning(_("No cell of the region was seen in any of the years: there are no maps of histories."))
@@ -187,11 +200,9 @@ def _scratch(histories: int, shape: tuple[int, int], mark: str) -> Iterator[np.n
         path.unlink(missing_ok=True)
 
 
-def _gather(task: Task, evidence: np.ndarray, settings: PredictSettings) -> None:
+def _gather(task: Task, evidence: np.ndarray, engine: Engine) -> None:
     """Compute the evidence of all cells."""
-    from imperviouslib.edge import seriesnet  # It imports TensorFlow when it is used.
-
-    net = seriesnet.open_net(settings.model / SERIES, threads=settings.threads)
+    net = open_series(engine, task.settings.model, task.settings.threads)
     shares, prior = np.array(task.record.shares), task.card.prior[CLASSES[0].key]
     strips = list(task.part.parts(task.rows))
     columns = max(1, _PAIR_CELLS // (task.rows * task.histories.changes))
@@ -209,16 +220,14 @@ def _gather(task: Task, evidence: np.ndarray, settings: PredictSettings) -> None
         grass.percent(number + 1, 2 * len(strips))
 
 
-def _evidence_of_features(
-    task: Task, window: Grid, net: Callable[[np.ndarray], np.ndarray], shares: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _evidence_of_features(task: Task, window: Grid, net: Compute, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the evidence of the series net: array (history, row, col); and which cells were seen in some year: array (row, col), bool."""
     around = window.grown(splice.HALO)
     planes = [np.moveaxis(task.ard.read(str(year), around), 0, -1) for year in task.histories.years]
     values = splice.scaled(planes, np.array(task.card.scaling.mean), np.array(task.card.scaling.deviation))
     inner = (slice(None), *window.slices_in(around))
     seen = ~np.isnan(values[inner][..., 0])
-    logits = net(splice.pair_features(splice.surroundings(values)[inner]))
+    logits = pair_logits(net, splice.pair_features(splice.surroundings(values)[inner]))
     return series.pair_evidence(logits, shares, seen), seen.any(axis=0)
 
 

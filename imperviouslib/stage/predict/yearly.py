@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from imperviouslib import __version__
 from imperviouslib.core import mapnames
 from imperviouslib.core.card import Card
@@ -21,10 +23,12 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.probability import encode_prediction
 from imperviouslib.core.provenance import PredictionProvenance, SceneRecord, parse_scenes
-from imperviouslib.core.windows import WINDOW, windows
+from imperviouslib.core.settings.predict import PredictSettings
+from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.engine import Infer
+from imperviouslib.edge.overlap import Behind, read_ahead
 from imperviouslib.edge.rasterfile import TiffWriter
 
 _LAYERS = (*(mapnames.probability_layer(c.key) for c in CLASSES), mapnames.CLASS)
@@ -43,9 +47,9 @@ class Prediction:
     """Cells read around a window."""
 
 
-def plan(ard: ArdFile, period: str, card: Card, part: Grid, prefix: str) -> Prediction:
+def plan(ard: ArdFile, period: str, card: Card, part: Grid, settings: PredictSettings, engine: str) -> Prediction:
     """Name the maps of a period, and say what they will be made from."""
-    names = {layer: PeriodMap(prefix, period, layer).name for layer in _LAYERS}
+    names = {layer: PeriodMap(settings.output, period, layer).name for layer in _LAYERS}
     provenance = PredictionProvenance(
         period=period,
         model=card.model_sha256,
@@ -57,6 +61,8 @@ def plan(ard: ArdFile, period: str, card: Card, part: Grid, prefix: str) -> Pred
         temperature=card.calibration.temperature,
         scenes=_scenes(ard, period),
         version=__version__,
+        engine=engine,
+        precision=settings.precision,
     )
     return Prediction(period, names, provenance, card.halo)
 
@@ -137,17 +143,17 @@ def infer_period(
     files: Mapping[str, Path],
     step: Callable[[], None] = lambda: None,
     *,
-    size: int = WINDOW,
+    size: int = 0,
 ) -> None:
-    """Write classes and probabilities of a period to GeoTIFFs on `part`, window by window.
+    """Write classes and probabilities of a period to GeoTIFFs on `part`, window by window; reading, inferring and writing overlap.
 
     The halo is read from the file also where it lies outside `part`, so the result of a cell does not depend on the region. Memory is that
-    of one window: about 200 MB for a network of 16 filters.
+    of one window: about 200 MB for a network of 16 filters, 700 MB in large files.
 
     halo : cells read around a window
     files : layer to path; 0 = no data
     step : called after each window
-    size : cells a side of a window without its halo
+    size : cells a side of a window without its halo; 0 = by the file
     """
     with contextlib.ExitStack() as stack:
         out = {
@@ -156,16 +162,25 @@ def infer_period(
             )
             for layer, path in files.items()
         }
-        for core, window in windows(part, halo=halo, size=size):
-            stored = ard.read(period, window)
+
+        def write(probabilities: np.ndarray, known: np.ndarray, core: Grid) -> None:
+            classes, scaled = encode_prediction(probabilities, known)
+            out[mapnames.CLASS].write(classes, core)
+            for land, plane in zip(CLASSES, scaled, strict=True):
+                out[mapnames.probability_layer(land.key)].write(plane, core)
+
+        # The files are closed after the last write: the stack outlives the writer.
+        writer = stack.enter_context(Behind())
+        read = (
+            (core, window, ard.read(period, window))
+            for core, window in windows(part, halo=halo, size=size or window_size(ard.grid))
+        )
+        for core, window, stored in stack.enter_context(contextlib.closing(read_ahead(read))):
             rows, cols = core.slices_in(window)
             known = (stored[:, rows, cols] > 0).all(axis=0)
             # Cells that are not written are no data in the file.
             if known.any():
-                classes, scaled = encode_prediction(infer(stored)[:, rows, cols], known)
-                out[mapnames.CLASS].write(classes, core)
-                for land, plane in zip(CLASSES, scaled, strict=True):
-                    out[mapnames.probability_layer(land.key)].write(plane, core)
+                writer.do(write, infer(stored)[:, rows, cols], known, core)
             step()
 
 

@@ -7,6 +7,7 @@ imported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,7 @@ from imperviouslib.core.probability import resolve_temperature, softmax
 from imperviouslib.core.settings.train import TrainSettings
 from imperviouslib.core.training import Epoch, FitPlan
 from imperviouslib.edge import grass
+from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
 from imperviouslib.stage.train.labels import believed, mean_probability
@@ -37,6 +39,8 @@ from imperviouslib.stage.train.series import fit_series
 
 _CALIBRATION_CELLS = 400_000
 """Most validation cells to which the temperature is fitted: one number needs no more."""
+_EXAMPLE_SIDE = 128
+"""Cells a side of the patch by which engines are compared."""
 _PIXEL_EPOCHS, _LEAST_EPOCHS = 4, 5
 """Epochs of the U-Net for each epoch of the pixel net, and the least number of these."""
 Net = Callable[[np.ndarray], np.ndarray]
@@ -95,8 +99,9 @@ def run(settings: TrainSettings) -> int:
     from imperviouslib.edge import unet  # It imports TensorFlow when it is used.
 
     validation = list(_windows(data.ground, VALIDATION, settings, periods=range(len(data.periods))))
-    fitted = fit(data, sample, validation, settings)
-    pixel, kept = fit_pixel_net(data, sample, validation, settings)
+    checkpoints = Checkpoints.beside(settings.output, _fit_key(data, split, settings, unet.versions()))
+    fitted = fit(data, sample, validation, settings, checkpoints)
+    pixel, kept = fit_pixel_net(data, sample, validation, settings, checkpoints)
     net = unet.average_nets([fitted.net, pixel])
     temperature, error_before = calibrate(unet.run_net(net), validation)
     calibrated = unet.with_probabilities(net, temperature)
@@ -109,17 +114,30 @@ def run(settings: TrainSettings) -> int:
     card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, facts)
     card = replace(card, series=series.record if series else None)
 
+    from imperviouslib.edge.engine import SERIES, UNET, export_nets
     from imperviouslib.edge.plot import plot_training
+
+    examples = {UNET: (calibrated, unet.run_net(calibrated), example_patch(validation, settings))}
+    if series:
+        examples[SERIES] = (series.net, unet.run_net(series.net), series.example)
 
     title = f"Training curves, labels of {card.label_year}, features of {', '.join(data.periods)}"
     card = write_model(
         settings.output, card, history=fitted.history, confusion=confusion_table(evaluation.confusion),
         save_net=lambda path: unet.save_net(calibrated, path),
         save_series=(lambda path: unet.save_net(series.net, path)) if series else None,
+        export=lambda folder: export_nets(examples, folder),
         save_curves=lambda path: plot_training(path, fitted.history, best_epoch=fitted.best.epoch, title=title),
     )  # fmt: skip
+    checkpoints.remove()
     _report(card, settings)
     return 0
+
+
+def _fit_key(data: Data, split: Split, settings: TrainSettings, versions: Mapping[str, str]) -> str:
+    """Return a digest of all that determines the weights."""
+    parts = [__version__, data.digest, data.periods, asdict(split), asdict(settings), versions]
+    return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
 
 
 def sample_ground(ground: Ground, settings: TrainSettings) -> Sample:
@@ -146,7 +164,9 @@ def _announce(data: Data, split: Split, sample: Sample, settings: TrainSettings)
     )  # fmt: skip
 
 
-def fit(data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings) -> Fitted:
+def fit(
+    data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, checkpoints: Checkpoints
+) -> Fitted:
     """Build the U-Net and fit it."""
     from imperviouslib.edge import unet
 
@@ -154,11 +174,11 @@ def fit(data: Data, sample: Sample, validation: Sequence[Batch], settings: Train
     unet.seed_everything(settings.seed)
     net = unet.build_unet(_net_spec(data, sample, settings))
     grass.message(_("Fitting the U-Net, at most {} epochs...").format(settings.epochs))
-    return _fit(net, data, sample, validation, settings, epochs=settings.epochs)
+    return _fit(net, data, sample, validation, settings, checkpoints.of("unet"), epochs=settings.epochs)
 
 
 def fit_pixel_net(
-    data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings
+    data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, checkpoints: Checkpoints
 ) -> tuple[Any, float]:
     """Build the pixel net and fit it twice: the second time without the labels that the first one contradicts.
 
@@ -166,18 +186,18 @@ def fit_pixel_net(
     """
     from imperviouslib.edge import unet
 
-    def fitted(data: Data) -> Any:
+    def fitted(data: Data, name: str) -> Any:
         unet.seed_everything(settings.seed)
         net = unet.build_pixel_net(_net_spec(data, sample, settings))
         epochs = max(_LEAST_EPOCHS, settings.epochs // _PIXEL_EPOCHS)
-        return _fit(net, data, sample, validation, settings, epochs=epochs).net
+        return _fit(net, data, sample, validation, settings, checkpoints.of(name), epochs=epochs).net
 
     grass.message(_("Fitting the net of single cells, twice..."))
-    probability_of = unet.run_net(unet.with_probabilities(fitted(data), 1.0))
+    probability_of = unet.run_net(unet.with_probabilities(fitted(data, "pixel1"), 1.0))
     periods = range(len(data.periods))
     mean = mean_probability(probability_of, data.ground, periods, size=settings.window, halo=settings.halo)
     label, kept = believed(data.ground.label, mean)
-    return fitted(replace(data, ground=replace(data.ground, label=label))), kept
+    return fitted(replace(data, ground=replace(data.ground, label=label)), "pixel2"), kept
 
 
 def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
@@ -186,7 +206,14 @@ def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
 
 
 def _fit(
-    net: Any, data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, *, epochs: int
+    net: Any,
+    data: Data,
+    sample: Sample,
+    validation: Sequence[Batch],
+    settings: TrainSettings,
+    checkpoint: Checkpoint,
+    *,
+    epochs: int,
 ) -> Fitted:
     from imperviouslib.edge import unet
 
@@ -198,13 +225,19 @@ def _fit(
     def draw(rng: np.random.Generator) -> Batch:
         return patches.cut_batch(ground, sample.draw, rng, batch=settings.batch, patch=settings.patch)
 
-    history = unet.fit(net, plan, draw, validation, grass.percent)
+    history = unet.fit(net, plan, draw, validation, grass.percent, checkpoint)
     return Fitted(net, plan, history, training.best_epoch(history))
 
 
 def _windows(ground: Ground, role: int, settings: TrainSettings, *, periods: Sequence[int]) -> Iterator[Batch]:
     """Yield the windows of a role in these periods, batch by batch."""
     return patches.role_batches(ground, role, size=settings.window, halo=settings.halo, periods=periods)
+
+
+def example_patch(validation: Sequence[Batch], settings: TrainSettings) -> np.ndarray:
+    """Return a part of the validation ground by which engines are compared: array (1, row, col, feature), uint16."""
+    side = max(settings.anchor, _EXAMPLE_SIDE // settings.anchor * settings.anchor)
+    return validation[0][0][:1, :side, :side]
 
 
 def calibrate(logits_of: Net, validation: Sequence[Batch]) -> tuple[float, float]:

@@ -28,6 +28,12 @@ class FittedSeries:
     net: Any
     """Keras model."""
     record: SeriesRecord
+    example: np.ndarray
+    """Cells of spliced series as the net sees them, array (cell, plane), float32."""
+
+
+_EXAMPLES = 500
+"""Cells of that."""
 
 
 def fit_series(
@@ -69,4 +75,5 @@ def fit_series(
         kept=round(kept, 6),
         steps=steps,
     )
-    return FittedSeries(net, record)
+    drawn = splice.draw_examples(series, np.random.default_rng(settings.seed)).features
+    return FittedSeries(net, record, drawn.reshape(-1, drawn.shape[-1])[:_EXAMPLES])

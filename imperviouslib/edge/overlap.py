@@ -1,0 +1,47 @@
+"""Reading, computing and writing side by side: the next item is read and the last one is written by threads while the caller computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+
+def read_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
+    """Yield items in their order; a thread makes the next one meanwhile. An error of the source is raised where its item would come."""
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        coming: Future[Any] = thread.submit(next, source, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, source, end)
+            yield item
+
+
+class Behind:
+    """Do one thing after the other in a thread, while the caller goes on; at most one thing waits.
+
+    An error is raised by the next call of `do`, or at the end of the `with` block.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Behind:
+        return self
+
+    def do(self, work: Callable[..., None], *arguments: object) -> None:
+        """Wait for what was asked before, and then start this."""
+        if self._last:
+            self._last.result()
+        self._last = self._thread.submit(work, *arguments)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True)
+        if self._last and error is None:
+            self._last.result()
