@@ -11,7 +11,7 @@ SIZE ?= 30
 YEARS ?= 2017-2023
 JOBS ?= 2
 
-.PHONY: help demo test check lint docs pages soak clients audit bench real world serve judge dashboard matrix install tools env clean
+.PHONY: help demo test check lint docs pages soak clients audit bench real simulate world serve judge dashboard matrix install tools env clean
 
 help:     ## List these targets
 	@echo "r.impervious: sealed land per NUTS region and year, from Sentinel-2"
@@ -67,6 +67,10 @@ bench:    ## Measure against targets and peers (STAGE=fetch,change picks); write
 real:     ## Run the chain on real data packs in DATA=DIR; packs that are missing are skipped
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.realrun $(if $(DATA),--data "$(DATA)")
+
+simulate: ## What a continent costs: the chain on worlds of several sizes (SIZES=5,10,20 km), and the full extent on paper; writes build/simulate.json
+	@tools/setup.sh demo
+	@$(PYTHON3) -m testsuite.simulate $(if $(SIZES),--sizes "$(SIZES)")
 
 world:    ## Make a world of known truth in OUT= from SEED=; its sealed land grows by the share GROWTH= per year (SIZE=30 km, YEARS=2017-2023)
 	@tools/setup.sh demo

@@ -73,19 +73,6 @@ def balanced_majority() -> tuple[float, float]:
     return best_of(lambda: majority(fine, part, 2, "balanced")), theirs
 
 
-@case("train", "one step on 8 patches of 64 x 64 with the default net, seconds", target=1)
-def training_step() -> tuple[float, None]:
-    from imperviouslib.edge.unet import NetSpec, build_unet, import_keras
-
-    keras = import_keras()
-    net = build_unet(NetSpec(3, (1000.0,) * 3, (300.0,) * 3))
-    net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    rng = np.random.default_rng(1)
-    features, labels = rng.integers(1, 5000, (8, 64, 64, 3), dtype=np.uint16), rng.integers(0, 4, (8, 64, 64))
-    net.train_on_batch(features, labels)  # the first step builds the graph
-    return best_of(lambda: net.train_on_batch(features, labels), 5), None
-
-
 @case("dashboard", "open and check a table of 24 regions of NUTS 3 and 7 years, seconds", target=2)
 def open_table() -> tuple[float, None]:
     from dashboard.data import read_table

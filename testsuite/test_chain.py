@@ -1,12 +1,13 @@
 """The whole chain with the installed tools: a made world on loopback, from the catalogue to the table and the dashboard.
 
-The commands are those of doc/tutorial.md, in a smaller world and with a smaller sample. They run twice, by `grass --exec` and by grass-session,
-and both runs must give the same table.
+The commands are those of doc/tutorial.md, in a smaller world and with a smaller sample, run by `grass --exec`; and those of the job of doc/jobs,
+by grass-session. Both runs must give the same table.
 """
 
 import csv
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -32,7 +33,7 @@ SPEC = Spec(seed=3, years=YEARS, size_km=6.0, dates=4)
 WAYS = ("exec", "session")
 
 
-TUTORIAL = TOP / "doc" / "tutorial.md"
+TUTORIAL, JOBS = TOP / "doc" / "tutorial.md", TOP / "doc" / "jobs"
 READER = ["python3", "-m", "testsuite.world.interpreter"]
 SMALL = {
     "r.s2.fetch": {"clouds": "100"},
@@ -60,11 +61,6 @@ def commands(stac):
     return found
 
 
-def writes(words):
-    """Tell whether a command makes something that a later one needs, and does not only show it."""
-    return words[0] not in ("r.stats", "r.out.png", "grep") and "-l" not in words
-
-
 def command(stac, tool):
     """Return the first command of a tool."""
     return next(words for words in commands(stac) if words[0] == tool)
@@ -90,33 +86,59 @@ def run_exec(mapset, steps, env, cwd):
     return said
 
 
-def run_session(mapset, steps, env, cwd):
-    """Run all commands in one Python program with grass-session."""
-    script = cwd / "chain.py"
-    lines = []
-    for name, *words in steps:
-        if not is_grass([name]):
-            lines.append(f"subprocess.run({[name, *words]!r}, check=True)")
-            continue
-        flags = "".join(word[1:] for word in words if word.startswith("-"))
-        options = dict(word.split("=", 1) for word in words if not word.startswith("-"))
-        lines.append(f"gs.run_command({name!r}, flags={flags!r}, **{options!r})")
-    script.write_text(
-        f"import subprocess, sys\nsys.path.insert(0, {str(TOP)!r})\nfrom imperviouslib.edge.session import open_session\n"
-        f"with open_session({str(mapset)!r}):\n    import grass.script as gs\n"
-        + "".join(f"    {line}\n" for line in lines)
-    )
-    done = subprocess.run(
-        [sys.executable, script],
-        cwd=cwd,
-        env={**env, "PYTHONPATH": os.pathsep.join([str(TOP), env["PYTHONPATH"]])},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=600,
-    )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return {}
+def settings_of_job(folder, served, **changes):
+    """Write the settings of a job that does what the tutorial does, in a folder. Returns: the file."""
+    outlines, labels = served.out / "regions" / "nuts.gpkg", next((served.out / "labels").glob("s2glc_*.tif"))
+    west, south, east, north = SPEC.bounds
+    more = {tool.rpartition(".")[2].upper(): options for tool, options in SMALL.items()}
+    settings = {
+        "WORK": folder, "GRASSDB": folder / "grassdata", "LOCATION": "eu", "MAPSET": "work", "STAC": served.stac_url,
+        "REGION": f"n={north} s={south} w={west} e={east}", "YEARS": "2017-2018", "LABELS": labels, "LEGEND": "s2glc",
+        "LABEL_YEAR": 2017, "OUTLINES": outlines, "COLUMN": "NUTS_ID", "NPROCS": 2,
+        **{name: " ".join(f"{key}={value}" for key, value in options.items()) for name, options in more.items()}, **changes,
+    }  # fmt: skip
+    settings["SAMPLE"] = f"level=0 {settings['SAMPLE']}"
+    file = folder / "settings.sh"
+    file.write_text("".join(f"{name}={shlex.quote(str(value))}\n" for name, value in settings.items()))
+    return file
+
+
+def run_job(command, folder, env, *, kill_at="", **variables):
+    """Run a job; with `kill_at`, kill all its processes as soon as a file exists. Returns: exit status and messages."""
+    job = subprocess.Popen(
+        [*command, folder / "settings.sh"], cwd=folder, env={**env, **variables}, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until = time.monotonic() + 600
+    while kill_at and not (folder / kill_at).exists():
+        assert job.poll() is None, f"the job ended before it was killed: {job.stderr.read()}"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    if kill_at:
+        os.killpg(job.pid, signal.SIGKILL)
+    _out, said = job.communicate(timeout=600)
+    return job.returncode, said
+
+
+def state_of(folder):
+    return json.loads((folder / "job.json").read_text())
+
+
+def run_session(folder, served, env):
+    """Run the job of doc/jobs/chain.py, which uses grass-session: killed between two steps, run again, and once more with the readings."""
+    settings_of_job(folder, served)
+    job = [sys.executable, JOBS / "chain.py"]
+    assert run_job(job, folder, env, kill_at="log/yearly.txt")[0] == -signal.SIGKILL
+    before = (folder / "done" / "fetch").stat().st_mtime_ns
+    status, said = run_job(job, folder, env)
+    assert status == 0, said
+    assert (folder / "done" / "fetch").stat().st_mtime_ns == before and "fetch:" not in said
+    assert state_of(folder)["state"] == "finished"
+    read = next(words for words in commands(served.stac_url) if words[:3] == tuple(READER))
+    subprocess.run(read, cwd=folder, env={**env, "PYTHONPATH": str(TOP)}, check=True, capture_output=True)
+    settings_of_job(folder, served, READINGS="readings.csv")
+    status, said = run_job(job, folder, env)
+    assert status == 0 and [line.split(":")[0] for line in said.splitlines() if ": r." in line] == ["change"], said
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +158,16 @@ def chain_env(installed, grass_env, served):
 def runs(tmp_path_factory, served, chain_env):
     """Folder and messages of both runs, by the way of running."""
     out = {}
-    for way, run in zip(WAYS, (run_exec, run_session), strict=True):
+    for way in WAYS:
         folder = tmp_path_factory.mktemp(way)
         (folder / "world").symlink_to(served.out)
-        steps = [words for words in commands(served.stac_url) if way == "exec" or writes(words)]
-        out[way] = folder, run(folder / "grassdata" / "eu" / "work", steps, chain_env, folder)
+        if way == "session":
+            out[way] = folder, run_session(folder, served, chain_env)
+        else:
+            out[way] = (
+                folder,
+                run_exec(folder / "grassdata" / "eu" / "work", commands(served.stac_url), chain_env, folder),
+            )
     return out
 
 
@@ -166,6 +193,58 @@ pytestmark = pytest.mark.slow
 def test_both_ways_of_scripting_give_the_same_table(runs):
     one, other = (runs[way][0] / "table" / "impervious_nuts.csv" for way in WAYS)
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_reports_of_a_job_are_json(runs):
+    folder = runs["session"][0]
+    reports = {path.stem: json.loads(path.read_text()) for path in (folder / "reports").glob("*.json")}
+    assert {"fetch", "yearly", "ard", "train", "sample", "change"} <= set(reports)
+    assert set(state_of(folder)["seconds"]) == {path.name for path in (folder / "done").iterdir()}
+
+
+def test_a_job_of_the_shell_goes_on_after_a_kill_and_says_how_it_ended(served, chain_env, tmp_path):
+    """Up to the HDF5 file, whose content does not depend on the kill; the other steps are in the soak form."""
+    job, steps = ["bash", JOBS / "chain.sh"], {"STEPS": "labels regions fetch yearly ard"}
+    file = settings_of_job(tmp_path, served)
+    assert run_job(job, tmp_path, chain_env, kill_at="log/fetch.txt", **steps)[0] == -signal.SIGKILL
+    status, said = run_job(job, tmp_path, chain_env, **steps)
+    assert status == 0, said
+    assert "labels:" not in said and "fetch:" in said and "train:" not in said
+    assert state_of(tmp_path) | {"seconds": {}} == {
+        "state": "finished",
+        "step": "",
+        "status": 0,
+        "error": "",
+        "seconds": {},
+    }
+    with ArdFile.open(tmp_path / "place.nc") as ard:
+        assert ard.years == YEARS
+    assert json.loads((tmp_path / "reports" / "fetch.json").read_text())
+    # Other settings of a step: it and all later ones are done again; a step that fails ends the job.
+    settings_of_job(tmp_path, served, ARD="features=B99_p50")
+    status, said = run_job(job, tmp_path, chain_env, **steps)
+    assert status == 1 and "Step ard failed" in said and "yearly:" not in said
+    ended = state_of(tmp_path)
+    assert (ended["state"], ended["step"], ended["status"]) == ("failed", "ard", 1) and "B99_p50" in ended["error"]
+    file.write_text(file.read_text().replace("STAC=", "STUCK="))
+    status, said = run_job(job, tmp_path, chain_env)
+    assert status == 2 and "STAC is not set" in said
+
+
+@pytest.mark.soak
+def test_a_job_of_the_shell_gives_the_table_of_the_other_ways(runs, served, chain_env, tmp_path):
+    """Killed in the middle of each step; without readings, so the rows of the methods that need a sample are left out."""
+    settings_of_job(tmp_path, served)
+    job = ["bash", JOBS / "chain.sh"]
+    for step in ("labels", "fetch", "yearly", "ard", "train", "predict", "sample", "change"):
+        run_job(job, tmp_path, chain_env, kill_at=f"log/{step}.txt")
+    status, said = run_job(job, tmp_path, chain_env)
+    assert status == 0, said
+    mapped = [
+        [r for r in table(folder) if r["method"].startswith("mapped") and r["definition"] == "artificial"]
+        for folder in (tmp_path, runs["exec"][0])
+    ]
+    assert mapped[0] == [row for row in mapped[1] if row in mapped[0]] and mapped[0]
 
 
 def test_every_file_of_the_archive_has_its_sidecar_and_nothing_is_left_over(chain):

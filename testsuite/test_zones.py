@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from imperviouslib.core.tally import CellCounts, CodeCounts
+from imperviouslib.core.tally import CellCounts, CodeCounts, ValueSums
 
 # A square of 5 x 5 cells, and a neighbour's sliver 2 m wide within it: the sliver holds no cell's centre, but its centroid lies in a cell.
 OUTLINES = """\
@@ -53,6 +53,35 @@ def square_with_a_sliver(mapset, tmp_path):
     gs.run_command("g.region", n=100, s=0, w=0, e=100, res=20, quiet=True)
     gs.mapcalc("ones = 1", quiet=True)
     return "regions"
+
+
+def test_sums_do_not_depend_on_the_number_of_processes(square_with_a_sliver, monkeypatch):
+    """Three bands in one and in two processes: the same bits, and a map that cannot be read is an error in both."""
+    import grass.script as gs
+
+    from imperviouslib.core.errors import InputError
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.edge import zones
+    from imperviouslib.stage.change import tally as module
+
+    monkeypatch.setattr(module, "_BAND_ROWS", 2)
+    grid = Grid(0, 0, 100, 100)
+    zones.rasterise(zones.read_zones(square_with_a_sliver, "NUTS_ID"), 0, "zones", grid)
+    gs.mapcalc("values = 1.0 / (3 * row() + 7 * col())", quiet=True)
+    found = []
+    for nprocs in (1, 2):
+        sums, counts = ValueSums("values"), CodeCounts("ones")
+        run = module.Tally({0: "zones"}, grid, nprocs)
+        run.measures += [sums, counts]
+        run.run()
+        found.append((sums.sums(run.members), counts.counts(run.members)))
+    assert found[0] == found[1]
+    assert found[0][0][1] == (25, pytest.approx(sum(1 / (3 * r + 7 * c) for r in range(1, 6) for c in range(1, 6))))
+    for nprocs in (1, 2):
+        run = module.Tally({0: "zones"}, grid, nprocs)
+        run.measures.append(CodeCounts("gone"))
+        with pytest.raises(InputError, match="gone"):
+            run.run()
 
 
 def test_the_centroid_of_a_sliver_takes_no_cell_from_its_neighbour(square_with_a_sliver):

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import rasterio
 
+from imperviouslib.core.tableschema import SCHEMA
 from testsuite.world import difficulty, sealing
 from testsuite.world.make import make_world
 from testsuite.world.reading import read_truth, read_world
@@ -310,11 +311,12 @@ def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str,
                     continue
                 years = int(row["TIME_PERIOD"]) - int(row["time_from"] or row["TIME_PERIOD"])
                 key = f"{row['method']} {row['definition']} {row['lc_flow']}" + (f" {years} years" if years > 1 else "")
+                part = _part_inside(truth, row, basis)
                 for kept in (found[key], by_region[row["geo"]][key]):
-                    kept.error.append(float(row["OBS_VALUE"]) - true)
+                    kept.error.append(part * float(row["OBS_VALUE"]) - true)
                     kept.true.append(true)
                     if row["OBS_LCI95"] and row["OBS_UCI95"]:
-                        low, high = float(row["OBS_LCI95"]), float(row["OBS_UCI95"])
+                        low, high = part * float(row["OBS_LCI95"]), part * float(row["OBS_UCI95"])
                         kept.inside.append(low <= true <= high)
                         kept.width.append(high - low)
     return _summaries(found), {geo: _summaries(of) for geo, of in sorted(by_region.items())}
@@ -322,6 +324,15 @@ def judge_tables(world: Path, tables: list[Path], basis: str) -> tuple[dict[str,
 
 def _summaries(found: dict[str, FigureErrors]) -> dict[str, Any]:
     return {key: figures.summary() for key, figures in sorted(found.items())}
+
+
+def _part_inside(truth: dict, row: dict[str, str], basis: str) -> float:
+    """Return the part of a region that lies in the world, 0-1, for figures that stand for the whole region; 1 for those of the cells seen."""
+    method = SCHEMA["methods"].get(row["method"])
+    seen, coverage = float(row.get("N_PIX") or 0), float(row.get("COVERAGE") or 0)
+    if method is None or method["ground"] != "region" or not seen or not coverage:
+        return 1.0
+    return min(1.0, truth[row["geo"], int(row["TIME_PERIOD"]), basis]["area_m2"] / (seen / coverage * CELL_M2))
 
 
 def _true_value(truth: dict, row: dict[str, str], basis: str) -> float | None:

@@ -352,11 +352,18 @@ def read_title(name: str) -> str:
     return gs.raster_info(name)["title"].strip('"')
 
 
-def style_classes(name: str) -> None:
-    """Give a class map its categories and colours."""
-    run("r.category", map=name, separator="pipe", rules="-", stdin="".join(f"{c.code}|{c.title}\n" for c in CLASSES))
-    colours = "".join(f"{c.code} {c.colour[0]}:{c.colour[1]}:{c.colour[2]}\n" for c in CLASSES)
-    run("r.colors", map=name, rules="-", stdin=colours)
+def style_classes(*names: str) -> None:
+    """Give class maps their categories and colours."""
+    titles = "".join(f"{c.code}|{c.title}\n" for c in CLASSES)
+    for name in names:
+        run("r.category", map=name, separator="pipe", rules="-", stdin=titles)
+    colour(names, "".join(f"{c.code} {c.colour[0]}:{c.colour[1]}:{c.colour[2]}\n" for c in CLASSES))
+
+
+def colour(names: Sequence[str], rules: str) -> None:
+    """Give maps a colour table, in one call. rules : lines as r.colors reads them"""
+    if names:
+        run("r.colors", map=",".join(names), rules="-", stdin=rules)
 
 
 def list_rasters(pattern: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,26 +71,33 @@ def publishing(names: Mapping[str, str], scratch: Scratch) -> Iterator[None]:
 
 def describe(names: Mapping[OutputMap, str], series: Series, definition: str) -> None:
     """Write title, history, provenance, categories and colours of the maps."""
+    classes: list[str] = []
+    colours: dict[str, list[str]] = defaultdict(list)
+    for one, name in names.items():
+        layer = one.layer
+        if layer.content is Content.CLASSES:
+            classes.append(name)
+        elif layer.content is Content.PAIRS:
+            _write_categories(name, change.pair_titles())
+        elif layer.content is Content.TRUTH:
+            _write_categories(name, {0: "No", 1: layer.title})
+            colours[f"0 235:235:235\n1 {layer.colour}\n"].append(name)
+        elif layer.content is Content.PROBABILITIES:
+            colours[f"0 255:255:255\n1 {layer.colour}\n"].append(name)
+        elif layer.content is Content.YEARS:
+            years = [int(key.rpartition("-")[2]) for key in series.sources_of(one)]
+            _write_categories(name, {year: str(year) for year in years})
+            colours[year_colours(years, layer.palette)].append(name)
+    grass.style_classes(*classes)
+    for rules, maps in colours.items():
+        grass.colour(maps, rules)
+    # After the categories, because r.category removes the title.
     for one, name in names.items():
         layer = one.layer
         made_from = series.sources_of(one)
         provenance = ChangeProvenance(
             layer.name, one.made_from, made_from, __version__, definition if layer.of_definition else None
         )
-        if layer.content is Content.CLASSES:
-            grass.style_classes(name)
-        elif layer.content is Content.PAIRS:
-            _write_categories(name, change.pair_titles())
-        elif layer.content is Content.TRUTH:
-            _write_categories(name, {0: "No", 1: layer.title})
-            grass.run("r.colors", map=name, rules="-", stdin=f"0 235:235:235\n1 {layer.colour}\n")
-        elif layer.content is Content.PROBABILITIES:
-            grass.run("r.colors", map=name, rules="-", stdin=f"0 255:255:255\n1 {layer.colour}\n")
-        elif layer.content is Content.YEARS:
-            years = [int(key.rpartition("-")[2]) for key in made_from]
-            _write_categories(name, {year: str(year) for year in years})
-            grass.run("r.colors", map=name, rules="-", stdin=year_colours(years, layer.palette))
-        # After the categories, because r.category removes the title.
         grass.describe(
             name,
             title=one.title,

@@ -15,8 +15,8 @@ from imperviouslib.edge.pool import run_all
 
 _STRIP_CELLS = 2**22
 """Cells of all maps together that a strip may hold: 16 to 32 MiB."""
-_LEAST_ROWS = 256
-"""Rows of a band, at least: each band opens all maps again."""
+_BAND_ROWS = 1024
+"""Rows of a band. Each band opens all maps again; their sums do not depend on the number of processes, because bands do not."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,22 @@ class Tally:
         if not self.measures:
             return
         measures, self.measures = self.measures, []
-        rows = self._grid.height
-        if self._nprocs > 1:
-            # More bands than processes, because bands differ in land.
-            rows = max(_LEAST_ROWS, -(-rows // (4 * self._nprocs)))
         empty = copy.deepcopy(tuple(measures))
-        bands = [Band(part, self._zone_maps, empty, self._masked) for part in self._grid.parts(rows)]
-        for number, (_band, found) in enumerate(run_all(add_band, bands, self._nprocs)):
+        bands = [Band(part, self._zone_maps, empty, self._masked) for part in self._grid.parts(_BAND_ROWS)]
+        early: dict[Grid, tuple[Units, tuple[Measure, ...]]] = {}
+        due = iter(bands)
+        waiting = next(due, None)
+        for number, (band, found) in enumerate(run_all(add_band, bands, self._nprocs)):
             if isinstance(found, Exception):
                 raise found
-            units, parts = found
-            numbers = self.units.merge(units)
-            for measure, part in zip(measures, parts, strict=True):
-                measure.merge(part, numbers)
+            early[band.grid] = found
+            # Bands are added from north to south, whichever is ready first: floating-point sums depend on the order.
+            while waiting and waiting.grid in early:
+                units, parts = early.pop(waiting.grid)
+                numbers = self.units.merge(units)
+                for measure, part in zip(measures, parts, strict=True):
+                    measure.merge(part, numbers)
+                waiting = next(due, None)
             grass.percent(number + 1, len(bands))
         self.members = self.units.members()
 

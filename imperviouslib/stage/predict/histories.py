@@ -146,6 +146,12 @@ def predict(
         provenance = replace(task.provenance, rates=asdict(rates))
         for layer, name in temporary.items():
             grass.import_tiff(files[layer], name, link=settings.link)
+        for kind, colour in _COLOURS.items():
+            grass.colour(
+                [name for layer, name in temporary.items() if layer.kind == kind], f"0 255:255:255\n1 {colour}\n"
+            )
+        grass.style_classes(*(name for layer, name in temporary.items() if layer.kind == mapnames.SERIES))
+        for layer, name in temporary.items():
             _describe(name, layer, provenance, ard)
         grass.remove([*names, *outdated])
         grass.rename({temporary[layer]: layer.name for layer in task.layers})
@@ -288,11 +294,7 @@ _COLOURS = {mapnames.SEALED: "178:24:43", mapnames.SEALING: "178:24:43", mapname
 
 
 def _describe(name: str, layer: Layer, provenance: SeriesProvenance, ard: ArdFile) -> None:
-    """Write colours, categories, title, history and provenance of a map."""
-    if layer.kind == mapnames.SERIES:
-        grass.style_classes(name)
-    else:
-        grass.run("r.colors", map=name, rules="-", stdin=f"0 255:255:255\n1 {_COLOURS[layer.kind]}\n")
+    """Write title, history and provenance of a map."""
     years = provenance.years
     grass.describe(
         name,

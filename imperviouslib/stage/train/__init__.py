@@ -105,11 +105,12 @@ def run(settings: TrainSettings) -> int:
     net = unet.average_nets([fitted.net, pixel])
     temperature, error_before = calibrate(unet.run_net(net), validation)
     calibrated = unet.with_probabilities(net, temperature)
-    evaluation = evaluate(unet.run_net(calibrated), data, settings)
+    probability_of = unet.run_net(calibrated)
+    evaluation = evaluate(probability_of, data, settings)
     calibration = Calibration(
         temperature, error_before, error_after=evaluation.metrics.validation[data.periods[0]].calibration_error
     )
-    series = fit_series(unet.run_net(calibrated), data.ground, data.periods, sample.scaling, settings)
+    series = fit_series(probability_of, data.ground, data.periods, sample.scaling, settings)
     facts = {"pixel_kept": round(kept, 6), **unet.versions()}
     card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, facts)
     card = replace(card, series=series.record if series else None)
@@ -117,7 +118,7 @@ def run(settings: TrainSettings) -> int:
     from imperviouslib.edge.engine import SERIES, UNET, export_nets
     from imperviouslib.edge.plot import plot_training
 
-    examples = {UNET: (calibrated, unet.run_net(calibrated), example_patch(validation, settings))}
+    examples = {UNET: (calibrated, probability_of, example_patch(validation, settings))}
     if series:
         examples[SERIES] = (series.net, unet.run_net(series.net), series.example)
 

@@ -1,0 +1,223 @@
+"""`make simulate`: what a continent costs, from measurements on made worlds, and what works with its full number of cells.
+
+Two parts, both in build/simulate.json:
+
+- The chain runs on worlds of several sizes, each stage in a process of its own, whose processor time and memory are measured. Stages whose
+  cost grows in proportion to the land have the same time per million cells and year at all sizes; those whose memory is bounded have a
+  flat last column.
+- The extent of the prototype (67,006 x 57,664 cells, 200 tiles, 7 years) is planned, and those parts of the library that see all of it at once
+  really run on it: windows, and counts by region of 3.9 billion cells.
+
+doc/scaling.md has the figures of one machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imperviouslib.core.grid import Grid
+from testsuite import TOOLS, TOP
+
+SIZES_KM, YEARS, DATES = (5, 10, 20), (2017, 2018), 4
+WIDTH, HEIGHT, TILES, ALL_YEARS = 67_006, 57_664, 200, 7
+"""Extent of the prototype in cells, Sentinel-2 tiles, and years."""
+TILE_MB, SCENES = {"B12": 30.1, "B11": 30.1, "B04": 33.9, "SCL": 0.3}, 6
+"""Size of the objects of a tile, MB, from the catalogue of CDSE in 2026; scenes of a tile and year."""
+DECODE_S = 4.6
+"""Processor time to decode one such object, measured on an object of its size; worlds are too small to show it."""
+QUOTA_MB, CONNECTIONS_MB_S = 12e6, 4 * 20
+"""What CDSE allows an account in 30 days, and at a time."""
+CORES = (1, 16, 256)
+
+
+def chain() -> Any:
+    """Return the job of doc/jobs/chain.py as a module."""
+    spec = importlib.util.spec_from_file_location("chain_job", TOP / "doc" / "jobs" / "chain.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_STARTER = """
+import json, os, subprocess, sys, time
+began, log = time.monotonic(), open(sys.argv[1], "w")
+_pid, status, used = os.wait4(subprocess.Popen(sys.argv[2:], stdout=log, stderr=log).pid, 0)
+print(json.dumps([status, used.ru_utime + used.ru_stime, time.monotonic() - began, used.ru_maxrss / 1024]))
+"""
+"""A process so small that the memory it had before it became another program does not count."""
+
+
+def run_measured(command: list[str], log: Path) -> dict[str, float]:
+    """Run a command. Returns: processor seconds, seconds, and the most memory of its largest process in MB."""
+    starter = [sys.executable, "-S", "-c", _STARTER, str(log), *command]
+    status, *figures = json.loads(subprocess.run(starter, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    if status:
+        raise SystemExit(f"Command {' '.join(command)} failed:\n{log.read_text(encoding='utf-8')[-2000:]}")
+    return dict(zip(("cpu_s", "wall_s", "rss_mb"), figures, strict=True))
+
+
+def measure(size_km: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Run the chain on a world of a size. Returns: step to what it cost."""
+    from imperviouslib.edge.session import open_session
+    from testsuite.world.make import make_world
+    from testsuite.world.serve import serve
+    from testsuite.world.spec import Spec
+
+    tools = folder / "tools"
+    tools.mkdir()
+    for tool in TOOLS:
+        (tools / tool).symlink_to(TOP / tool / f"{tool}.py")
+    spec = Spec(seed=1, years=YEARS, size_km=float(size_km), dates=DATES)
+    world = make_world(folder / "world", spec)
+    west, south, east, north = spec.bounds
+    years = f"{YEARS[0]}-{YEARS[-1]}"
+    with serve(world) as served:
+        settings = {
+            "STAC": served.stac_url, "YEARS": years, "LABELS": world / "labels" / f"s2glc_{YEARS[0]}.tif", "LEGEND": "s2glc",
+            "LABEL_YEAR": YEARS[0], "OUTLINES": world / "regions" / "nuts.gpkg", "COLUMN": "NUTS_ID", "NPROCS": 1, "FETCH": "clouds=100",
+            # The number of epochs is the same, the number of batches grows with the land.
+            "TRAIN": "epochs=5 patch=64 depth=3", "SAMPLE": "",
+        }  # fmt: skip
+        os.environ |= {**served.environment(), "GRASS_ADDON_PATH": str(tools)}
+        os.environ["PATH"] = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
+        found = {}
+        with open_session(folder / "grassdata" / "eu" / "work"):
+            os.chdir(folder)
+            subprocess.run(["g.region", f"n={north}", f"s={south}", f"w={west}", f"e={east}", "res=20"], check=True)
+            for name, command, _kept in chain().steps({key: str(value) for key, value in settings.items()}):
+                found[name] = run_measured(command, folder / f"{name}.txt")
+    return found
+
+
+def windows_of_all() -> dict[str, float]:
+    """Cut the full extent into windows; hold their number and the sum of their cells against the extent."""
+    from imperviouslib.core.windows import window_size, windows
+
+    grid = Grid(0, 0, WIDTH * 20, HEIGHT * 20)
+    began = time.process_time()
+    cores = [core.width * core.height for core, _window in windows(grid, halo=48, size=window_size(grid))]
+    if sum(cores) != WIDTH * HEIGHT:
+        raise AssertionError("windows do not cover the extent")
+    return {"windows": len(cores), "cpu_s": time.process_time() - began}
+
+
+def strips_of_all(rows: int) -> Iterator[tuple[Grid, np.ndarray, dict[str, np.ndarray]]]:
+    """Yield the full extent in strips: categories of four levels in squares, and two years of classes that are known on paper."""
+    col = np.arange(WIDTH)
+    for top in range(0, HEIGHT, rows):
+        grid = Grid(0, -20 * min(top + rows, HEIGHT), 20 * WIDTH, -20 * top)
+        row = np.arange(top, top + grid.height)[:, np.newaxis]
+        square = 1 + row // 2000 * 34 + col // 2000
+        whole = np.ones(grid.shape, np.int64)
+        levels = np.stack([whole, 2 + (square - 1) // 100, 20 + (square - 1) // 10, 200 + square])
+        before = np.full(grid.shape, 3, np.int32)
+        now = np.where(col % 100 == 0, 1, before).astype(np.int32)
+        yield grid, levels, {"before": before, "now": now}
+
+
+def counts_of_all() -> dict[str, float]:
+    """Count classes and class pairs of all cells by region, four levels; hold the sums against those on paper, which pass 2^31."""
+    from imperviouslib.core.tally import CodeCounts, Units, make_strip
+
+    units, asked = Units(4), (CodeCounts("before"), CodeCounts("now"), CodeCounts("before", "now"))
+    began = time.process_time()
+    for grid, levels, codes in strips_of_all(8):
+        strip = make_strip(grid, levels, units, codes, {})
+        for one in asked:
+            one.add(strip)
+    members = units.members()
+    gained = HEIGHT * len(range(0, WIDTH, 100))
+    whole = WIDTH * HEIGHT
+    expected = {3: whole}, {1: gained, 3: whole - gained}, {31: gained, 33: whole - gained}
+    for counts, paper in zip(asked, expected, strict=True):
+        if counts.counts(members)[1] != paper:
+            raise AssertionError(f"{counts.counts(members)[1]} counted, {paper} expected")
+    return {
+        "cells": whole, "regions": len(members), "cpu_s": time.process_time() - began,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }  # fmt: skip
+
+
+def plan(costs: dict[str, float]) -> dict[str, Any]:
+    """Plan the full extent. costs : step to processor seconds for a million cells and year"""
+    mcells = WIDTH * HEIGHT / 1e6
+    tile_years = TILES * ALL_YEARS
+    objects = tile_years * SCENES * len(TILE_MB)
+    volume_mb = tile_years * SCENES * sum(TILE_MB.values())
+    seconds = {step: mcells * ALL_YEARS * cost for step, cost in costs.items()}
+    seconds["decode"] = objects * DECODE_S
+    return {
+        "download_tb": volume_mb / 1e6, "share_of_quota": volume_mb / QUOTA_MB, "download_h": volume_mb / CONNECTIONS_MB_S / 3600,
+        "hours": {cores: {step: s / cores / 3600 for step, s in seconds.items()} for cores in CORES},
+        # Archive: four planes, two bytes a cell, compressed to two thirds; HDF5: three planes of two bytes; maps: about 30 bytes a cell and year.
+        "storage_tb": {
+            "archive": mcells * ALL_YEARS * SCENES * 4 * 2 * 2 / 3 / 1e6, "hdf5": mcells * ALL_YEARS * 3 * 1.3 / 1e6,
+            "maps": mcells * ALL_YEARS * 30 / 3 / 1e6,
+        },
+    }  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> int:
+    """Measure, plan, print and write build/simulate.json."""
+    parser = argparse.ArgumentParser(prog="make simulate", description="What a continent costs.")
+    parser.add_argument(
+        "--sizes", default=",".join(map(str, SIZES_KM)), help="sides of the worlds in km (default: %(default)s)"
+    )
+    args = parser.parse_args(words)
+    sizes = [int(size) for size in args.sizes.split(",")]
+    found = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="simulate") as folder:
+            print(f"World of {size} x {size} km ...", flush=True)
+            # In a process of its own: the session changes the environment.
+            code = f"import json; from pathlib import Path; from testsuite.simulate import measure; print(json.dumps(measure({size}, Path({folder!r}))))"
+            done = subprocess.run([sys.executable, "-c", code], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
+            found[size] = json.loads(done.stdout.splitlines()[-1])
+    cells = {size: (size * 50) ** 2 * len(YEARS) / 1e6 for size in sizes}
+    steps = list(found[sizes[0]])
+    print(f"\n{'':10}processor seconds, and their growth from size to size against that of the land; most memory in MB")
+    for step in steps:
+        times = [found[size][step]["cpu_s"] for size in sizes]
+        growth = [
+            (later - sooner) / (cells[b] - cells[a])
+            for (a, sooner), (b, later) in itertools.pairwise(zip(sizes, times, strict=True))
+        ]
+        memory = [found[size][step]["rss_mb"] for size in sizes]
+        print(
+            f"{step:10}" + "".join(f"{s:9.1f}" for s in times) + "   s a Mcell and year:" + "".join(f"{g:8.2f}" for g in growth)
+            + "   MB:" + "".join(f"{m:7.0f}" for m in memory)
+        )  # fmt: skip
+    small, large = sizes[-2:]
+    costs = {
+        step: max(0.0, (found[large][step]["cpu_s"] - found[small][step]["cpu_s"]) / (cells[large] - cells[small]))
+        for step in steps
+    }
+    # Training is of one region: its length is chosen, not given by the land that is mapped.
+    costs.pop("train", None)
+    result = {
+        "sizes_km": sizes, "years": len(YEARS), "measured": found, "costs": costs, "windows": windows_of_all(),
+        "counts": counts_of_all(), "plan": plan(costs),
+    }  # fmt: skip
+    print(json.dumps({key: result[key] for key in ("costs", "windows", "counts", "plan")}, indent=1))
+    (TOP / "build").mkdir(exist_ok=True)
+    (TOP / "build" / "simulate.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
