@@ -135,6 +135,9 @@ def test_scene_classes_are_0_to_11_or_the_object_is_refused(dtype, nodata, value
         ("EPSG:4326", (0.0001463, 0.0, 13.0, 0.0, -0.0000899, 52.0), True), ("EPSG:4326", (0.0000899, 0.0, 13.0, 0.0, -0.0000899, 52.0), True),
         ("EPSG:4326", (0.00018, 0.0, 13.0, 0.0, -0.00018, 52.0), False), ("EPSG:3857", (16.24, 0.0, 1447000.0, 0.0, -16.24, 6800000.0), True),
         ("EPSG:3857", (32.5, 0.0, 1447000.0, 0.0, -32.5, 6800000.0), False),
+        # Named 10 m, and 6.5 m on the ground, as some archives have them.
+        ("EPSG:3857", (10.0, 0.0, 1447000.0, 0.0, -10.0, 6340000.0), True), ("EPSG:32633", (5.1, 0.0, 400000.0, 0.0, -5.1, 5800000.0), True),
+        ("EPSG:32633", (4.9, 0.0, 400000.0, 0.0, -4.9, 5800000.0), None),
         ("EPSG:32633", (60.0, 0.0, 400000.0, 0.0, -60.0, 5800000.0), False), ("EPSG:32633", (1.0, 0.0, 400000.0, 0.0, -1.0, 5800000.0), None),
         ("EPSG:4326", (10.0, 0.0, 13.0, 0.0, -10.0, 52.0), None),
     ],
@@ -218,7 +221,7 @@ def test_saturated_pixels_are_no_data_before_resampling_and_counted(ground, tmp_
     [
         ("B04", {"transform": rasterio.Affine(20, 0, 399960, 0, -20, 5800020) @ rasterio.Affine.rotation(10)}, "a rotated grid"),
         ("B04", {"transform": rasterio.Affine(20, 0, 399960, 0, 20, 5797620)}, "rows that run from south to north"),
-        ("B04", {"count": 3}, "3 bands"), ("SCL", {}, "scene class"), ("B04", {"transform": rasterio.Affine(5, 0, 399960, 0, -5, 5800020)}, "pixels of 5 m"),
+        ("B04", {"count": 3}, "3 bands"), ("SCL", {}, "scene class"), ("B04", {"transform": rasterio.Affine(4, 0, 399960, 0, -4, 5800020)}, "pixels of 4 m"),
     ],
 )  # fmt: skip
 def test_an_object_that_is_not_what_it_claims_is_refused_in_one_line(ground, tmp_path, band, change, found):
