@@ -363,6 +363,7 @@ def test_a_whole_model_is_read(model):
         (lambda folder: edit(folder, anchor=4), "anchor 4"),
         (lambda folder: edit(folder, features=None), "a damaged card"),
         (lambda folder: edit(folder, depth="three"), "a damaged card"),
+        (lambda folder: edit(folder, depth=99, halo=10**40, anchor=2**99), r"a damaged card \(depth 99\)"),
         (lambda folder: edit(folder, metrics={"test": {}}), "a damaged card"),
         (lambda folder: edit(folder, calibration={}), "a damaged card"),
         (shutil.rmtree, "There is no model folder"),
