@@ -135,6 +135,23 @@ def test_equal_nets_give_equal_files_whatever_the_time_and_the_settings_of_keras
     assert unet.load_net(tmp_path / "1.keras").dtype == "float32"
 
 
+def test_settings_that_another_part_of_the_process_left_are_set_back():
+    config = unet.import_keras().config
+    config.set_image_data_format("channels_first")
+    config.set_floatx("float16")
+    config.set_dtype_policy("float16")
+    config.set_epsilon(1e-3)
+    config.set_max_epochs(1)
+    config.set_max_steps_per_epoch(1)
+    unet.import_keras()
+    assert (config.image_data_format(), config.floatx(), config.dtype_policy().name) == (
+        "channels_last",
+        "float32",
+        "float32",
+    )
+    assert (config.epsilon(), config.max_epochs(), config.max_steps_per_epoch()) == (1e-7, None, None)
+
+
 def test_what_a_user_set_for_keras_is_hidden_while_it_is_imported(monkeypatch):
     mine = {
         "KERAS_HOME": "/nonexistent/mine",
@@ -461,6 +478,14 @@ def test_a_file_that_is_no_net_is_refused(tmp_path):
     (tmp_path / "x.keras").write_bytes(b"PK nothing")
     with pytest.raises(ModelError, match="cannot be loaded as a network"):
         unet.load_net(tmp_path / "x.keras")
+
+
+def test_a_net_that_holds_code_is_refused(tmp_path):
+    keras = unet.import_keras()
+    keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(tmp_path / "x.keras")
+    with pytest.raises(ModelError, match="cannot be loaded as a network") as caught:
+        unet.load_net(tmp_path / "x.keras")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_would_unpack_to_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypatch):
