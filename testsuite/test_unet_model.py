@@ -468,6 +468,13 @@ def test_a_model_that_fails_midway_leaves_the_old_one(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
+def test_a_model_is_replaced_only_on_request(model, tmp_path):
+    with pytest.raises(InputError, match="already exists.*Use --overwrite"):
+        check_model_free(model, overwrite=False)
+    check_model_free(model, overwrite=True)
+    check_model_free(tmp_path / "new", overwrite=False)
+
+
 def test_a_folder_that_is_no_model_is_never_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match="not a model folder"):
