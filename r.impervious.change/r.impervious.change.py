@@ -179,6 +179,22 @@
 # % guisection: Table
 # %end
 
+# %option G_OPT_F_INPUT
+# % key: jobs
+# % required: no
+# % label: Jobs in the regions, for land per job
+# % description: CSV file with the columns geo, year, jobs
+# % guisection: Table
+# %end
+
+# %option G_OPT_F_INPUT
+# % key: floor
+# % required: no
+# % label: Floor space finished in the regions, for newly sealed land per floor space
+# % description: CSV file with the columns geo, year, floor_m2 (square metres finished in the year)
+# % guisection: Table
+# %end
+
 # %option
 # % key: previous
 # % type: string

@@ -129,7 +129,7 @@ def draw_all(demo: Path, years: Sequence[int], run: sealing.Sealing, out: Path) 
         out / "regions.png",
     )
 
-    estimated = figures.estimated_periods(demo, years)
+    estimated = figures.estimated_periods(demo)
     pictures.draw_estimates(estimated, out / "estimates.png")
     least = f"{100 * COVERAGE_MIN:.0f} %"
     of_method = figures.METHODS[method]["title"]

@@ -294,7 +294,7 @@ class Period:
     true: float
 
 
-def estimated_periods(demo: Path, years: Sequence[int]) -> dict[str, list[Period]]:
+def estimated_periods(demo: Path) -> dict[str, list[Period]]:
     """Return the estimates of the regions that have intervals of gain, beside the map and the truth: region code to periods."""
     rows = [
         row
@@ -328,9 +328,9 @@ def _true_gain_shares(demo: Path) -> dict[tuple[str, int], float]:
         }
 
 
-def estimate_lines(demo: Path, years: Sequence[int]) -> list[str]:
+def estimate_lines(demo: Path) -> list[str]:
     """Write the estimates beside the map and the truth, and how many intervals hold it."""
-    found = estimated_periods(demo, years)
+    found = estimated_periods(demo)
     agreement = json.loads((demo / "table" / "estimates.json").read_text(encoding="utf-8"))["interpreters"]
     lines = [
         "Estimates from the reference sample: new artificial land, km2 a year",
@@ -368,7 +368,7 @@ def summary(demo: Path, years: Sequence[int], run: sealing.Sealing, seconds: Map
         "",
         *region_lines(demo, years),
         "",
-        *estimate_lines(demo, years),
+        *estimate_lines(demo),
         "",
         "Time of each stage, seconds",
         f"  {times}  sum {sum(seconds.values()):.0f}",

@@ -69,7 +69,23 @@ def test_a_sidecar_without_a_needed_key_does_not_count(key):
     assert parse_sidecar(content, PATH) is None
 
 
-@pytest.mark.parametrize("content", [[], "x", {}, {"sidecar": 2}, {"sidecar": 1, "offset": []}])
+def test_the_file_of_a_sidecar_lies_beside_it():
+    content = format_sidecar(SIDECAR)
+    for name in ("../../other/B12.tif", "/etc/B12.tif"):
+        content["output"]["file"] = name
+        found = parse_sidecar(content, PATH.with_suffix(".json"))
+        assert found is not None and found.path == PATH
+
+
+@pytest.mark.parametrize("settings", [{}, {"resampling": "cubic"}, {"resampling": "cubic", "res_m": 20, "more": 1}])
+def test_settings_of_another_form_are_not_those_of_a_run(settings):
+    found = parse_sidecar({**format_sidecar(SIDECAR), "settings": settings}, PATH)
+    assert found is not None and found.settings is None
+
+
+@pytest.mark.parametrize(
+    "content", [[], "x", {}, {**format_sidecar(SIDECAR), "sidecar": 2}, {"sidecar": 1, "offset": []}]
+)
 def test_content_of_another_form_does_not_count(content):
     assert parse_sidecar(content, PATH) is None
 

@@ -5,6 +5,7 @@ by grass-session. Both runs must give the same table.
 """
 
 import csv
+import itertools
 import json
 import os
 import shlex
@@ -16,10 +17,13 @@ import time
 import urllib.request
 
 import numpy as np
+import PIL.Image
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 
 from imperviouslib.core.design import parse_design
+from imperviouslib.core.indicators import UNITS
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite import TOP
 from testsuite.doc_commands import changed, commands_of, is_grass
@@ -35,6 +39,7 @@ WAYS = ("exec", "session")
 
 TUTORIAL, JOBS = TOP / "doc" / "tutorial.md", TOP / "doc" / "jobs"
 READER = ["python3", "-m", "testsuite.world.interpreter"]
+CHART = ["python3", "-m", "testsuite.chart"]
 SMALL = {
     "r.s2.fetch": {"clouds": "100"},
     "r.unet.train": {"patch": "32", "depth": "1", "filters": "4", "epochs": "1"},
@@ -54,11 +59,17 @@ def commands(stac):
             years = {"years": "2017-2018"} if any(word.startswith("years=") for word in words) else {}
             words = changed([word.replace("$STAC", stac) for word in words], years | SMALL.get(words[0], {}))
             found.append(tuple(word.replace("_2023", "_2018") for word in words))
-        elif words[:3] == READER or words[0] == "grep":
+        elif words[:3] in (READER, CHART) or words[0] == "grep":
             found.append(tuple(words))
         else:
             assert words[0] in ELSEWHERE or words[:3] == ["python3", "-m", "testsuite.world.make"], words
     return found
+
+
+def writes(words):
+    """Tell whether a command makes something that a later one needs, and does not only show it."""
+    shows = words[0].startswith("d.") or words[0] in ("r.stats", "r.out.gdal", "grep") or list(words[:3]) == CHART
+    return not shows and "-l" not in words
 
 
 def command(stac, tool):
@@ -67,13 +78,16 @@ def command(stac, tool):
 
 
 def run_exec(mapset, steps, env, cwd):
-    """Run each command by its own `grass --exec`. Returns: command to its messages."""
+    """Run each command by its own `grass --exec`, but those that follow each other and only show something by one. Returns: command to its messages."""
     subprocess.run(["grass", "-c", "EPSG:3035", "-e", mapset.parent], check=True, capture_output=True)
     subprocess.run(["grass", "-c", "-e", mapset], check=True, capture_output=True)
     said = {}
-    for step in steps:
+    for key, group in itertools.groupby(steps, key=lambda step: step if writes(step) or not is_grass(step) else "show"):
+        # A monitor of the display lives as long as its session.
+        lines = "\n".join(shlex.join(step) for step in group)
+        words = ("bash", "-ec", lines) if key == "show" else key
         done = subprocess.run(
-            ["grass", mapset, "--exec", *step] if is_grass(step) else step,
+            ["grass", mapset, "--exec", *words] if key == "show" or is_grass(words) else words,
             cwd=cwd,
             env={**env, "PYTHONPATH": os.pathsep.join([str(TOP), env["PYTHONPATH"]])},
             capture_output=True,
@@ -81,8 +95,8 @@ def run_exec(mapset, steps, env, cwd):
             stdin=subprocess.DEVNULL,
             timeout=300,
         )
-        assert done.returncode == 0, f"{' '.join(step)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        said[step[0]] = done.stdout + done.stderr
+        assert done.returncode == 0, f"{lines}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        said[words[0]] = said.get(words[0], "") + done.stdout + done.stderr
     return said
 
 
@@ -363,7 +377,46 @@ def test_the_sample_is_read_and_estimated(chain):
 def test_the_rows_that_the_tutorial_prints_are_there(runs):
     _folder, said = runs["exec"]
     assert said["grep"].count(",estimated,KM2,XA,") > 4
+    assert "IMP_JOB,artificial,estimated,M2_JOB,XA" in said["grep"]
     assert ",mapped_series,KM2,XA," in said["grep"]
+
+
+def test_the_pictures_of_the_tutorial_are_made(chain):
+    """Each has its size and shows more than one colour; the class map for others is a cloud-optimised GeoTIFF with the cells of the map."""
+    for name, least in (("pictures/composite_2018.png", 100), ("sealing.png", 5), ("estimates.png", 5)):
+        with PIL.Image.open(chain / name) as picture:
+            assert min(picture.size) >= 400, name
+            colours = picture.convert("RGB").getcolors(2**24)
+        assert len(colours) >= least and max(n for n, _ in colours) < 0.98 * picture.size[0] * picture.size[1], name
+    with rasterio.open(chain / "lc_2018.tif") as file:
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert (file.nodata, file.dtypes[0], file.shape) == (0, "uint8", (300, 300))
+        assert set(np.unique(file.read(1))) <= {0, 1, 2, 3, 4}
+
+
+def test_the_tables_of_the_world_become_indicators(chain):
+    rows = pq.read_table(chain / "table" / "impervious_indicators.parquet").to_pylist()
+    values = {
+        row["indicator"]: row["OBS_VALUE"]
+        for row in rows
+        if row["geo"] == "XA" and row["method"] == "mapped_consistent"
+    }
+    assert set(values) == set(UNITS)
+    with (chain / "world" / "regions" / "jobs.csv").open(newline="") as file:
+        jobs = next(int(row["jobs"]) for row in csv.DictReader(file) if (row["geo"], row["year"]) == ("XA", "2018"))
+    stock = next(
+        row["OBS_VALUE"]
+        for row in table(chain)
+        if (row["geo"], row["lc_flow"], row["landcover"], row["unit"]) == ("XA", "STK", "IMP", "KM2")
+        if (row["TIME_PERIOD"], row["method"], row["definition"]) == (2018, "mapped_consistent", "artificial")
+    )
+    per_job = next(
+        row["OBS_VALUE"]
+        for row in rows
+        if (row["indicator"], row["geo"], row["TIME_PERIOD"]) == ("IMP_JOB", "XA", 2018)
+        if (row["method"], row["definition"]) == ("mapped_consistent", "artificial")
+    )
+    assert per_job == pytest.approx(1e6 * stock / jobs)
 
 
 def test_the_world_of_the_tutorial_can_be_made(tmp_path):

@@ -527,12 +527,16 @@ def test_other_codes_by_a_legend_and_one_year_only(three_years):
 def test_spans_indicators_and_an_earlier_table(three_years):
     out, people = three_years / "table", three_years / "people.csv"
     people.write_text("geo,year,persons\nXX1,2017,40\nXX1,2021,50\nAA,2017,1\n")
+    jobs, floor = three_years / "jobs.csv", three_years / "floor.csv"
+    jobs.write_text("geo,year,jobs\nXX1,2017,20\nXX1,2021,30\n")
+    floor.write_text("geo;year;floor_m2\nXX1;2018;500\nXX1;2019;300\nXX1;2020;0\n")
     # Five years from three maps: what is sealed in 2019 is so in 2020 and 2021 too.
     words = ["years=2017-2021", "zones=nuts", f"output={out}", f"population={people}", "-n", "method=mapped_raw"]
+    words += [f"jobs={jobs}", f"floor={floor}"]
     maps = ["lc_2017_class", "lc_2018_class", *["lc_2019_class"] * 3]
     done = tool(*words, f"classes={','.join(maps)}", "vintage=2026-01-01", "prefix=ch")
     assert done.returncode == 0, done.stderr
-    assert "1 of 2 regions of the population are not among those of the table" in " ".join(done.stderr.split())
+    assert "1 of 2 regions of <population> are not among those of the table" in " ".join(done.stderr.split())
     rows, stack = rows_of(out), world()
     spans = {(int(row["time_from"]), int(row["TIME_PERIOD"])) for row in rows if row["lc_flow"] == "NET"}
     assert spans == {*itertools.pairwise(range(2017, 2022)), (2017, 2020), (2018, 2021), (2017, 2021)}
@@ -545,12 +549,19 @@ def test_spans_indicators_and_an_earlier_table(three_years):
         for flow, cells_ in (("GAIN", change.newly(now, before, (1, 2))), ("LOSS", change.newly(before, now, (1, 2)))):
             assert cells(rows, "XX1", flow, first + 3, time_from=first) == pytest.approx((cells_[west] == 1).sum())
     assert {row["MISSING_REASON"] for row in rows if row["geo"] == "XX5"} == {"NOT_SEEN"}
-    heads = {
-        (row["geo"], row["TIME_PERIOD"]): row["OBS_VALUE"] or row["MISSING_REASON"]
+    found = {
+        (row["indicator"], row["geo"], row["time_from"], row["TIME_PERIOD"]): row["OBS_VALUE"] or row["MISSING_REASON"]
         for row in rows_of(out, "impervious_indicators")
-        if row["indicator"] == "IMP_HAB"
     }
-    assert heads["XX1", "2017"] == str(4 * 400 / 40) and heads["XX2", "2021"] == "NO_POPULATION"
+    assert found["IMP_HAB", "XX1", "2017", "2017"] == str(4 * 400 / 40)
+    assert found["IMP_HAB", "XX2", "2021", "2021"] == "NO_POPULATION"
+    assert found["IMP_JOB", "XX1", "2017", "2017"] == str(4 * 400 / 20)
+    gain = (change.newly(stack[2], stack[0], (1, 2))[west] == 1).sum()
+    assert gain > 0
+    assert float(found["GAIN_FLOOR", "XX1", "2017", "2020"]) == pytest.approx(gain * 400 / (500 + 300 + 0))
+    # A cell of the region was not seen in 2018.
+    assert found["GAIN_FLOOR", "XX1", "2018", "2019"] == "PART_SEEN"
+    assert found["GAIN_JOB", "XX2", "2017", "2021"] == "NO_JOBS"
 
     # The next vintage knows 2020 otherwise; the earlier figures stay, also where the folder is replaced.
     words += [f"previous={out}", "prefix=next", "--overwrite"]
@@ -573,6 +584,7 @@ def test_spans_indicators_and_an_earlier_table(three_years):
     assert (revised["TIME_PERIOD"], revised["VALUE_FROM"], revised["OBS_VALUE"]) == ("2021", "0.0", "0.0004")
     package = json.loads((out / "datapackage.json").read_text("utf-8"))
     assert package["population"]["file"] == "people.csv" and len(package["population"]["sha256"]) == 64
+    assert (package["jobs"]["numbers"], package["parameters"]["floor"]) == (2, "floor.csv")
     assert package["earlier"][0]["vintage"] == "2026-01-01"
     assert package["earlier"][0]["datapackage"]["provenance"]["2020"]["map"].startswith("lc_2019_class@")
     printed = json.loads(done.stdout)

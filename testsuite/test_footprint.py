@@ -76,6 +76,16 @@ def test_numbers_that_are_no_degrees_are_refused(geometry):
 
 
 @pytest.mark.parametrize(
+    "bbox", [[12], [12, 50, 13], [12, 50, 0, 13, 51], [12, 50, 13, 51, 0], [12, 50, 0, 13, 51, 9, 7]]
+)
+def test_a_box_of_another_number_of_values_is_refused(bbox):
+    with pytest.raises(ValueError, match="12"):
+        parse_rings(None, bbox)
+    with pytest.raises(CatalogueError, match="a field that cannot be understood"):
+        parse_item(item() | {"geometry": None, "bbox": bbox})
+
+
+@pytest.mark.parametrize(
     ("change", "found"),
     [
         ({"geometry": None}, "neither an area nor a box"),

@@ -20,7 +20,7 @@ from imperviouslib.core.archive import format_sidecar
 from imperviouslib.core.card import parse_card
 from imperviouslib.core.design import parse_design
 from imperviouslib.core.errors import ImperviousError
-from imperviouslib.core.indicators import parse_population
+from imperviouslib.core.indicators import KINDS, parse_numbers
 from imperviouslib.core.items import parse_item
 from imperviouslib.core.legend import LEGENDS, parse_legend
 from imperviouslib.core.readings import columns, parse_readings
@@ -186,9 +186,10 @@ def readings(folder, rng):
     parse_readings(text, {"p1": "point", "w1": "window", "w2": "window"}, years, name="readings.csv")
 
 
-def populations(folder, rng):
-    sound = "geo,year,persons\nBE1,2017,1200000\nBE1,2018,1210000.5\nBE2,2017,6500000\n"
-    parse_population(change_bytes(sound.encode(), rng).decode("utf-8", errors="replace"), "people.csv")
+def numbers(folder, rng):
+    kind = rng.choice(KINDS)
+    sound = f"geo,year,{kind.column}\nBE1,2017,1200000\nBE1,2018,1210000.5\nBE2,2017,6500000\n"
+    parse_numbers(change_bytes(sound.encode(), rng).decode("utf-8", errors="replace"), "n.csv", kind)
 
 
 def designs(folder, rng):
@@ -250,7 +251,7 @@ def tables(folder, rng):
             (target / restored).write_bytes((folder / f"sound-{restored}").read_bytes())
 
 
-PARSERS = (items, sidecars, jp2_headers, legends, cards, readings, populations, designs, tables)
+PARSERS = (items, sidecars, jp2_headers, legends, cards, readings, numbers, designs, tables)
 
 
 def one_round(parser, number, folder):

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.data import read_table
 from imperviouslib.core import indicators, revisions, table, workbook
 from imperviouslib.core.change import resolve_pairs, resolve_spans
 from imperviouslib.core.errors import InputError, TableError
-from imperviouslib.core.indicators import parse_population
+from imperviouslib.core.indicators import FLOOR, JOBS, POPULATION, parse_numbers
 from imperviouslib.core.table import NO_SAMPLE, Flow, Run, Stock, sort_rows
 from imperviouslib.core.tablecheck import check_table
 from imperviouslib.core.tableschema import INDICATORS, REGIONS, REVISIONS, SCHEMA, TRANSITIONS, VALUES
@@ -114,8 +115,11 @@ def test_each_blank_says_why():
 PERSONS = "geo,year,persons\nXX1,2017,100\nXX1,2020,110\nXX1,2021,110.02\n"
 
 
-def with_indicators(made, text):
-    rows = indicators.indicator_rows(made[VALUES], parse_population(text, "persons.csv"))
+def with_indicators(made, text, **others):
+    """Return a table with the indicators of inhabitants, and of other numbers by the name of their option."""
+    given = [parse_numbers(text, "persons.csv", POPULATION)]
+    given += [parse_numbers(others[kind.option], "n.csv", kind) for kind in (JOBS, FLOOR) if kind.option in others]
+    rows = indicators.indicator_rows(made[VALUES], given)
     made = {**made, INDICATORS: sort_rows(rows, INDICATORS)}
     check_table(made, CELL_M2)
     return made
@@ -174,14 +178,161 @@ def test_intervals_of_land_carry_over_and_turn_where_the_population_shrinks():
     run, zone = Run((2017, 2020), "2024", "2026-01-01", CELL_M2), Zone("XX1", 1, 1, "", "", 100)
     flow = Flow(100, 100, {"IMP": 10}, {"IMP": 4}, {"IMP": 1}, interval={("NET", "IMP"): (2, 5)})
     rows = list(table.flow_rows(zone, flow, run, "artificial", "estimated", (2017, 2020)))
-    people = parse_population("geo\tyear\tpersons\nXX1\t2017\t100\nXX1\t2020\t90\n", "p.csv")
-    land, growth, ratio = indicators.indicator_rows(rows, people)
+    people = parse_numbers("geo\tyear\tpersons\nXX1\t2017\t100\nXX1\t2020\t90\n", "p.csv", POPULATION)
+    land, growth, ratio = indicators.indicator_rows(rows, [people])
     columns = ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95")
     assert [land[c] for c in columns] == pytest.approx([20 / 3, 30 / 3, 50 / 3])
     rate = math.log(0.9) / 3
     assert growth["OBS_LCI95"] is None and [ratio[c] for c in columns] == pytest.approx(
         [x / 300 / rate for x in (50, 30, 20)]
     )
+
+
+JOBS_TEXT = "geo,year,jobs\nXX1,2018,40\nXX1,2020,50\nXX1,2021,{}\n"
+FLOOR_TEXT = "geo,year,floor_m2\nXX1,2018,7000\nXX1,2019,600\nXX1,2020,200\nXX1,2021,{}\n"
+
+
+def greener():
+    """As five_years, but two cells of water become green in 2020, and one is green no more in 2021."""
+    stack = np.array([[[3, 3, 3, 4, 4]], [[1, 3, 3, 4, 4]], [[1, 3, 3, 4, 4]], [[1, 1, 3, 3, 3]], [[1, 1, 1, 4, 3]]])
+    return make_table(stack, {WHOLE: np.ones((1, 5), bool)}, YEARS)
+
+
+def test_green_jobs_and_floor_space_on_paper():
+    made = with_indicators(greener(), PERSONS, jobs=JOBS_TEXT.format(60), floor=FLOOR_TEXT.format(0))
+    rows = [row for row in made[INDICATORS] if row["method"] == RAW]
+
+    def one(indicator, first, last):
+        row = pick(rows, indicator=indicator, time_from=first, TIME_PERIOD=last)
+        return row["MISSING_REASON"] or (pytest.approx(row["OBS_VALUE"]), row["unit"])
+
+    # In 2020 three cells of 400 m2 are green and two are impervious.
+    assert one("GRN_HAB", 2020, 2020) == (3 * 400 / 110, "M2_HAB")
+    assert one("IMP_JOB", 2020, 2020) == (2 * 400 / 50, "M2_JOB")
+    # From 2017 to 2020 two cells became impervious and two green; from 2018 to 2020 there is no span.
+    assert one("GAIN_GRN", 2017, 2020) == (2 / 2, "RATIO")
+    assert one("GAIN_FLOOR", 2017, 2020) == (2 * 400 / (7000 + 600 + 200), "RATIO")
+    assert one("GAIN_FLOOR", 2018, 2021) == (2 * 400 / (600 + 200 + 0), "RATIO")
+    assert one("GAIN_FLOOR", 2019, 2020) == (1 * 400 / 200, "RATIO")
+    assert one("GAIN_JOB", 2018, 2021) == (2 * 400 / (60 - 40), "M2_JOB")
+    assert one("JGR", 2018, 2021) == (100 * math.log(60 / 40) / 3, "PC_YR")
+    assert one("LCR", 2018, 2021) == (100 * (3 - 1) / 1 / 3, "PC_YR")
+    assert one("LCRJGR", 2018, 2021) == ((3 - 1) / 1 / math.log(60 / 40), "RATIO")
+    # Nothing became green from 2020 to 2021, and no floor space was finished in 2021.
+    assert (one("GAIN_GRN", 2020, 2021), one("GAIN_FLOOR", 2020, 2021)) == ("ZERO_BASE", "ZERO_BASE")
+    spans = {
+        name: {(r["time_from"], r["TIME_PERIOD"]) for r in rows if r["indicator"] == name}
+        for name in ("GAIN_FLOOR", "JGR")
+    }
+    # Floor space is needed in each year of a span, jobs in its end years only.
+    assert spans == {
+        "GAIN_FLOOR": {
+            (2017, 2018),
+            (2018, 2019),
+            (2019, 2020),
+            (2020, 2021),
+            (2017, 2020),
+            (2018, 2021),
+            (2017, 2021),
+        },
+        "JGR": {(2020, 2021), (2018, 2021)},
+    }
+    assert len([row for row in rows if row["indicator"] == "LCR" and row["time_from"] == 2020]) == 1
+
+
+@pytest.mark.parametrize(
+    ("last_jobs", "reasons"),
+    [
+        (60, ("", "", "")),
+        (50.1, ("", "", "")),
+        (50.04, ("", "NO_GROWTH", "NO_GROWTH")),
+        (50, ("", "NO_GROWTH", "NO_GROWTH")),
+        # A region that lost jobs has a rate and a ratio to it, but no additional job.
+        (40, ("", "", "NO_GROWTH")),
+        (0, ("ZERO_BASE", "ZERO_BASE", "ZERO_BASE")),
+    ],
+)
+def test_land_for_each_additional_job_needs_additional_jobs(last_jobs, reasons):
+    made = with_indicators(greener(), PERSONS, jobs=JOBS_TEXT.format(last_jobs))
+    span = {"method": CONSISTENT, "time_from": 2020, "TIME_PERIOD": 2021}
+    rows = [pick(made[INDICATORS], indicator=name, **span) for name in ("JGR", "LCRJGR", "GAIN_JOB")]
+    assert tuple(row["MISSING_REASON"] for row in rows) == reasons
+    assert [row["OBS_VALUE"] is None for row in rows] == [bool(reason) for reason in reasons]
+
+
+def test_a_gap_of_a_region_is_a_blank_with_the_reason_of_its_table():
+    lines = "\nXX2,2018,1\nXX2,2019,1\nXX2,2020,1\nXX2,2021,1\nXX1,2020,5\n"
+    made = with_indicators(greener(), PERSONS, jobs=f"geo,year,jobs{lines}", floor=f"geo,year,floor_m2{lines}")
+    rows = [row for row in made[INDICATORS] if row["method"] == RAW and row["time_from"] == 2018]
+    reasons = {row["indicator"]: row["MISSING_REASON"] for row in rows if row["TIME_PERIOD"] == 2021}
+    assert reasons == {
+        "LCR": "",
+        "JGR": "NO_JOBS",
+        "LCRJGR": "NO_JOBS",
+        "GAIN_JOB": "NO_JOBS",
+        "GAIN_FLOOR": "NO_FLOOR",
+    }
+    assert pick(made[INDICATORS], method=RAW, indicator="IMP_JOB", TIME_PERIOD=2018)["MISSING_REASON"] == "NO_JOBS"
+
+
+def test_numbers_of_a_whole_region_fit_no_land_of_a_part_of_it():
+    """Rates and the ratio of two gains are shares of the same ground; land for each of a number is not."""
+    stack = np.array([[[3, 3, 4, 4]], [[1, 3, 3, 4]]])
+    zone = replace(WHOLE, cells=5)
+    made = make_table(stack, {zone: np.ones((1, 4), bool)}, (2020, 2021))
+    made = with_indicators(made, PERSONS, jobs=JOBS_TEXT.format(60), floor=FLOOR_TEXT.format(9))
+    found = {
+        (row["method"], row["indicator"]): row["MISSING_REASON"]
+        for row in made[INDICATORS]
+        if row["TIME_PERIOD"] == 2021
+    }
+    land_for_each = {"IMP_HAB", "GRN_HAB", "IMP_JOB", "GAIN_JOB", "GAIN_FLOOR"}
+    assert {
+        name for (method, name), reason in found.items() if method == RAW and reason == "PART_SEEN"
+    } == land_for_each
+    assert "PART_SEEN" not in {reason for (method, _), reason in found.items() if method == CONSISTENT}
+    assert found[RAW, "GAIN_GRN"] == ""
+
+
+def test_a_ratio_of_two_uncertain_gains_has_no_interval_and_low_reliability():
+    run, zone = Run((2017, 2020), "2024", "2026-01-01", CELL_M2), Zone("XX1", 1, 1, "", "", 1000)
+    covers = {"IMP": 100, "GRN": 500, "OTH": 400}
+    gain, loss = {"IMP": 40, "GRN": 20, "OTH": 0}, {"IMP": 0, "GRN": 40, "OTH": 20}
+    narrow = {(flow, cover): (n[cover], n[cover]) for flow, n in (("GAIN", gain), ("LOSS", loss)) for cover in covers}
+    narrow[("NET", "IMP")] = narrow[("GAIN", "IMP")] = (36, 44)
+    flow = Flow(1000, 1000, covers, gain, loss, interval=narrow)
+    rows = list(table.flow_rows(zone, flow, run, "artificial", "estimated", (2017, 2020)))
+    given = [
+        parse_numbers(text, "n.csv", kind)
+        for kind, text in (
+            (POPULATION, PERSONS),
+            (JOBS, JOBS_TEXT.format(1).replace("2018", "2017")),
+            (FLOOR, FLOOR_TEXT.format(1)),
+        )
+    ]
+    made = {row["indicator"]: row for row in indicators.indicator_rows(rows, given)}
+    assert (made["GAIN_GRN"]["OBS_VALUE"], made["GAIN_GRN"]["OBS_LCI95"], made["GAIN_GRN"]["OBS_FLAG"]) == (
+        2,
+        None,
+        "pu",
+    )
+    columns = ("OBS_LCI95", "OBS_VALUE", "OBS_UCI95")
+    # A number that is exact divides the limits too: 36, 40 and 44 cells of 400 m2.
+    assert [made["GAIN_FLOOR"][c] for c in columns] == pytest.approx([n * 400 / 7800 for n in (36, 40, 44)])
+    assert [made["GAIN_JOB"][c] for c in columns] == pytest.approx([n * 400 / (50 - 40) for n in (36, 40, 44)])
+    rate = math.log(50 / 40)
+    assert [made["LCRJGR"][c] for c in columns] == pytest.approx([n / 100 / rate for n in (36, 40, 44)])
+    assert made["GAIN_FLOOR"]["OBS_FLAG"] == "p"
+
+
+def test_less_than_a_cell_of_new_green_land_is_no_base():
+    run, zone = Run((2017, 2020), "2024", "2026-01-01", CELL_M2), Zone("XX1", 1, 1, "", "", 1000)
+    for green, reason in ((1, ""), (0.99, "ZERO_BASE")):
+        flow = Flow(1000, 1000, {"IMP": 9, "GRN": 9}, {"IMP": 3, "GRN": green}, {"IMP": 0, "GRN": 0})
+        rows = list(table.flow_rows(zone, flow, run, "artificial", "mapped_series", (2017, 2020)))
+        made = list(indicators.indicator_rows(rows, [parse_numbers(PERSONS, "p.csv", POPULATION)]))
+        row = pick(made, indicator="GAIN_GRN")
+        assert (row["MISSING_REASON"], row["OBS_VALUE"]) == (reason, None if reason else pytest.approx(3))
 
 
 @pytest.mark.parametrize(
@@ -195,6 +346,8 @@ def test_intervals_of_land_carry_over_and_turn_where_the_population_shrinks():
         ("geo;year;persons\nXX1;2017;1,5\n", "persons '1,5'"),
         ("geo,year,persons\nXX1,2017,-1\n", "persons '-1'"),
         ("geo,year,persons\nXX1,2017,nan\n", "persons 'nan'"),
+        ("geo,year,persons\nXX1,2017,1e-300\n", "persons '1e-300'"),
+        ("geo,year,persons\nXX1,2017,1e300\n", "persons '1e300'"),
         ("geo,year,persons\nXX1,2017\n", "persons ''"),
         ("geo,year,persons\nXX1,2017,1\n\nXX1,2017,2\n", "XX1 2017 twice"),
         (f"geo,year,persons\n{'X' * 200_000},2017,1\n", "expected CSV"),
@@ -202,13 +355,21 @@ def test_intervals_of_land_carry_over_and_turn_where_the_population_shrinks():
 )
 def test_a_population_that_is_not_plain_is_refused(text, message):
     with pytest.raises(InputError, match=r"Option <population>, file 'p\.csv'") as caught:
-        parse_population(text, "p.csv")
+        parse_numbers(text, "p.csv", POPULATION)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [JOBS, FLOOR])
+def test_each_kind_of_numbers_has_its_column_and_option(kind):
+    found = parse_numbers(f"geo,year,{kind.column}\nXX1,2018,2.5\n", "n.csv", kind)
+    assert (found.kind, found.values, found.years, found.geos) == (kind, {("XX1", 2018): 2.5}, {2018}, {"XX1"})
+    with pytest.raises(InputError, match=f"Option <{kind.option}>, file 'n.csv': found columns geo, year, persons"):
+        parse_numbers("geo,year,persons\nXX1,2018,2.5\n", "n.csv", kind)
 
 
 def test_a_population_of_a_spreadsheet_is_read():
     text = "\ufeffname;geo ; year;persons\r\nWest;XX1;2017;100\r\n;;;\r\n"
-    assert parse_population(text, "p.csv").persons == {("XX1", 2017): 100}
+    assert parse_numbers(text, "p.csv", POPULATION).values == {("XX1", 2017): 100}
 
 
 # Vintages
@@ -295,6 +456,13 @@ def test_regions_that_only_the_earlier_table_has_are_kept():
 @pytest.mark.parametrize(
     "damage",
     [
+        lambda made: pick(made[INDICATORS], indicator="GAIN_GRN", method=RAW, time_from=2020).update(OBS_VALUE=2.0),
+        lambda made: pick(made[INDICATORS], indicator="LCRJGR", method=RAW).update(OBS_VALUE=1.0),
+        lambda made: pick(made[INDICATORS], indicator="GAIN_JOB", method=RAW).update(OBS_VALUE=-1.0),
+        lambda made: pick(made[INDICATORS], indicator="IMP_JOB", method=RAW, TIME_PERIOD=2020).update(unit="M2_HAB"),
+        lambda made: pick(made[INDICATORS], indicator="GRN_HAB", method=RAW, TIME_PERIOD=2020).update(time_from=2017),
+        lambda made: pick(made[INDICATORS], indicator="JGR", method=RAW).update(OBS_LCI95=0.0, OBS_UCI95=99.0),
+        lambda made: pick(made[INDICATORS], indicator="GRN_HAB", method=RAW, TIME_PERIOD=2020).update(OBS_LCI95=0.0),
         lambda made: made[VALUES][0].update(MISSING_REASON="NOT_SEEN"),
         lambda made: made[VALUES][0].update(OBS_VALUE=None),
         lambda made: made[VALUES][0].update(OBS_VALUE=None, MISSING_REASON="LOW_COVERAGE"),
@@ -312,8 +480,10 @@ def test_regions_that_only_the_earlier_table_has_are_kept():
 )
 def test_check_finds_damage_of_reasons_indicators_and_revisions(damage):
     earlier, text = five_years(), PERSONS.replace("110.02", "150")
-    stack = np.array([[[3, 3, 3, 3, 4]], *[[[1, 1, 3, 3, 4]]] * 3, [[1, 1, 1, 3, 4]]])
-    made = with_indicators(later(make_table(stack, {WHOLE: np.ones((1, 5), bool)}, YEARS), "2026-06-01"), text)
+    # In 2021 water becomes green, so that the ratio to new green land exists.
+    stack = np.array([[[3, 3, 3, 3, 4]], *[[[1, 1, 3, 3, 4]]] * 3, [[1, 1, 1, 3, 3]]])
+    made = later(make_table(stack, {WHOLE: np.ones((1, 5), bool)}, YEARS), "2026-06-01")
+    made = with_indicators(made, text, jobs="geo,year,jobs\nXX1,2020,50\nXX1,2021,60\n")
     both = revisions.with_earlier(earlier, made)
     check_table(both, CELL_M2)
     damage(both)
@@ -387,6 +557,19 @@ def test_sdmx_csv_begins_with_the_structure_and_marks_gaps(folder):
         assert found == [row["OBS_VALUE"] for row in made[name]] and None in found
         assert all(bool(row["MISSING_REASON"]) == (row["OBS_VALUE"] == "NaN") for row in rows)
     assert not (path / "nuts_regions.sdmx.csv").exists()
+
+
+def test_the_dashboard_reads_a_table_with_every_indicator(tmp_path):
+    made = with_indicators(greener(), PERSONS, jobs=JOBS_TEXT.format(60), floor=FLOOR_TEXT.format(9))
+    assert {row["indicator"] for row in made[INDICATORS]} == set(SCHEMA["codes"]["indicator"]) == set(indicators.UNITS)
+    ring = [[4e6, 3e6], [4e6 + 100, 3e6], [4e6 + 100, 3e6 + 20], [4e6, 3e6 + 20], [4e6, 3e6]]
+    square = {"type": "MultiPolygon", "coordinates": [[ring]]}
+    feature = {"type": "Feature", "properties": {"geo": "XX1", "level": 1, "name": "West"}, "geometry": square}
+    outlines = {"type": "FeatureCollection", "features": [feature]}
+    with tablefile.writing_folder(tmp_path / "out", made, outlines, {"name": tablefile.NAME, "title": "Title"}):
+        pass
+    found = read_table(tmp_path / "out")
+    assert found.indicators.num_rows == len(made[INDICATORS])
 
 
 def test_package_gives_sizes_that_frictionless_counts(folder):

@@ -12,6 +12,7 @@ from imperviouslib.core.offset import (
     parse_metadata_offset,
     resolve_claim,
     resolve_offset,
+    shows_ground,
 )
 from testsuite.scene_ground import real_folder, scene
 
@@ -139,7 +140,7 @@ def test_the_darkest_value_is_the_one_below_which_a_thousandth_lies():
 def test_too_few_pixels_refute_no_claim(baseline, applied):
     found = resolve_claim(scene(baseline=baseline, offset_applied=applied), None)
     offset, rule = resolve_offset(baseline, applied)
-    assert found == (offset, f"{rule}; too few pixels, or too uniform, to test it")
+    assert found == (offset, f"{rule}; too few pixels, too uniform or too cloudy to test it")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,18 @@ def test_too_few_pixels_refute_no_claim(baseline, applied):
 )  # fmt: skip
 def test_bright_ground_without_contrast_shows_nothing(low, high, darkest):
     assert darkest_dn(np.r_[np.full(5000, low), np.full(5000, high)].astype(np.uint16)) == darkest
+
+
+@pytest.mark.parametrize(
+    ("counts", "shows"),
+    [
+        ({9: 1000}, False), ({9: 901, 4: 99}, False), ({9: 900, 4: 100}, True), ({8: 300, 3: 600, 5: 60, 6: 40}, True),
+        # No data, defects, shadows, unclassified pixels, cirrus and snow show no ground; no data do not count at all.
+        ({0: 900, 9: 90, 4: 10}, True), ({1: 200, 2: 200, 3: 200, 7: 200, 10: 100, 11: 100}, False), ({0: 1000}, False), ({}, False),
+    ],
+)  # fmt: skip
+def test_a_scene_shows_ground_where_a_tenth_of_it_is_clear(counts, shows):
+    assert shows_ground(np.repeat(np.array(list(counts), np.uint8), list(counts.values()))) is shows
 
 
 @pytest.mark.parametrize("low_dn", [1000, 1400, 1610, 30000])

@@ -135,6 +135,9 @@ def test_scene_classes_are_0_to_11_or_the_object_is_refused(dtype, nodata, value
         ("EPSG:4326", (0.0001463, 0.0, 13.0, 0.0, -0.0000899, 52.0), True), ("EPSG:4326", (0.0000899, 0.0, 13.0, 0.0, -0.0000899, 52.0), True),
         ("EPSG:4326", (0.00018, 0.0, 13.0, 0.0, -0.00018, 52.0), False), ("EPSG:3857", (16.24, 0.0, 1447000.0, 0.0, -16.24, 6800000.0), True),
         ("EPSG:3857", (32.5, 0.0, 1447000.0, 0.0, -32.5, 6800000.0), False),
+        # Named 10 m, and 6.5 m on the ground, as some archives have them.
+        ("EPSG:3857", (10.0, 0.0, 1447000.0, 0.0, -10.0, 6340000.0), True), ("EPSG:32633", (5.1, 0.0, 400000.0, 0.0, -5.1, 5800000.0), True),
+        ("EPSG:32633", (4.9, 0.0, 400000.0, 0.0, -4.9, 5800000.0), None),
         ("EPSG:32633", (60.0, 0.0, 400000.0, 0.0, -60.0, 5800000.0), False), ("EPSG:32633", (1.0, 0.0, 400000.0, 0.0, -1.0, 5800000.0), None),
         ("EPSG:4326", (10.0, 0.0, 13.0, 0.0, -10.0, 52.0), None),
     ],
@@ -162,9 +165,10 @@ def write(path, values, nodata=None, **changes):
             out.write(values, band)
 
 
-def fetched(folder, path, band="B04", **facts):
-    """Fetch one band of one object. Returns: (cells, sidecar, error)."""
-    one = scene(assets={band: Asset(str(path))}, **facts)
+def fetched(folder, path, band="B04", classes=None, **facts):
+    """Fetch one band of one object; classes : file of the scene classification, if there is one. Returns: (cells, sidecar, error)."""
+    more = {"SCL": Asset(str(classes))} if classes else {}
+    one = scene(assets={band: Asset(str(path)), **more}, **facts)
     west, south, east, north = warp.extent(describe_object(path.read_bytes(), "x")).bounds
     area = Grid(west + 100, south + 100, east - 100, north - 100)
     task = Task(one, (band,), folder, area, "cubic", "items.json")
@@ -218,7 +222,7 @@ def test_saturated_pixels_are_no_data_before_resampling_and_counted(ground, tmp_
     [
         ("B04", {"transform": rasterio.Affine(20, 0, 399960, 0, -20, 5800020) @ rasterio.Affine.rotation(10)}, "a rotated grid"),
         ("B04", {"transform": rasterio.Affine(20, 0, 399960, 0, 20, 5797620)}, "rows that run from south to north"),
-        ("B04", {"count": 3}, "3 bands"), ("SCL", {}, "scene class"), ("B04", {"transform": rasterio.Affine(5, 0, 399960, 0, -5, 5800020)}, "pixels of 5 m"),
+        ("B04", {"count": 3}, "3 bands"), ("SCL", {}, "scene class"), ("B04", {"transform": rasterio.Affine(4, 0, 399960, 0, -4, 5800020)}, "pixels of 4 m"),
     ],
 )  # fmt: skip
 def test_an_object_that_is_not_what_it_claims_is_refused_in_one_line(ground, tmp_path, band, change, found):
@@ -240,3 +244,24 @@ def test_an_object_that_is_not_what_it_claims_is_refused_in_one_line(ground, tmp
 def test_claims_about_the_offset_are_tested_at_both_ends(ground, tmp_path, change, facts, found):
     write(tmp_path / "odd.tif", np.where(ground > 0, change(ground), 0).astype(np.uint16))
     assert found in fetched(tmp_path / "a", tmp_path / "odd.tif", **facts)[2]
+
+
+@pytest.mark.parametrize(
+    ("facts", "refused"),
+    [
+        ({"baseline": (2, 6)}, "no pixels below 16"),
+        ({"baseline": (5, 0), "offset_applied": True}, "says that it has already applied"),
+    ],
+)
+@pytest.mark.parametrize("is_cloud", [True, False])
+def test_a_cut_of_clouds_refutes_no_claim_about_the_offset(ground, tmp_path, facts, refused, is_cloud):
+    """A whole cloud is bright too. The object may be no larger than the cloud, as the cuts of data sets are."""
+    write(tmp_path / "bright.tif", np.where(ground > 0, ground + 1310, 0).astype(np.uint16))
+    scl = np.full(SHAPE, 9, np.uint8)
+    scl[:, : 6 if is_cloud else 18] = 4
+    write(tmp_path / "scl.tif", scl)
+    _, sidecar, error = fetched(tmp_path / "a", tmp_path / "bright.tif", classes=tmp_path / "scl.tif", **facts)
+    if is_cloud:
+        assert error == "" and "too cloudy to test it" in sidecar.offset_rule
+    else:
+        assert refused in error

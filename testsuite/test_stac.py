@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from imperviouslib.core.errors import CatalogueError
+from imperviouslib.core.errors import CatalogueError, InputError
 from imperviouslib.edge import stac
 from testsuite.scene_ground import item
 
@@ -168,6 +168,29 @@ def test_files_of_another_encoding_or_too_deep_are_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(CatalogueError, match="expected a STAC item collection"):
         list(stac.read_collection(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('{"features": []}', "no item"),
+        ("", "no item"),
+        ('{"features": [1]}', "a value that is not an item"),
+        ('{"features": ["item"]}', "a value that is not an item"),
+        ('{"features": [null]}', "a value that is not an item"),
+        ('{"features": [[]]}', "a value that is not an item"),
+    ],
+)
+def test_files_without_items_are_refused(tmp_path, content, found):
+    (tmp_path / "items.json").write_text(content)
+    with pytest.raises(CatalogueError, match=f"found {found}, expected a STAC item collection"):
+        list(stac.read_collection(tmp_path / "items.json"))
+
+
+def test_a_file_that_does_not_exist_is_no_catalogue(tmp_path):
+    for path in (tmp_path / "items.json", tmp_path):
+        with pytest.raises(InputError, match=f"Option <stac>: found no file '{path}'"):
+            list(stac.read_collection(path))
 
 
 @pytest.mark.parametrize(

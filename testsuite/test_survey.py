@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imperviouslib.core import sample
-from imperviouslib.core.design import draw, parse_design
+from imperviouslib.core.design import digest_of, draw, parse_design
 from imperviouslib.core.errors import InputError
 from imperviouslib.core.interpreters import settle
 from imperviouslib.core.readings import Reading
@@ -118,6 +118,25 @@ def test_a_design_that_was_changed_is_refused(design, change, words):
     change(content)
     with pytest.raises(InputError, match=words):
         parse_design(json.dumps(content), "d.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(years=d["years"][::-1]), "years that are not unique"),
+        (lambda d: d.update(years=[*d["years"], d["years"][-1]]), "years that are not unique"),
+        (lambda d: d["units"].append(d["units"][0]), "ids or years that are not unique"),
+        (lambda d: d["units"].pop(), "strata whose numbers differ from the units"),
+        (lambda d: d["units"][0].update(stratum=99), "99"),
+    ],
+)
+def test_a_design_that_contradicts_itself_is_refused_although_its_digest_fits(design, change, words):
+    content = json.loads(json.dumps(design.to_json()))
+    change(content)
+    content["digest"] = digest_of(content)
+    with pytest.raises(InputError, match=words) as caught:
+        parse_design(json.dumps(content), "d.json")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[" * 100_000, '{"contract": 1}', "\x00"])

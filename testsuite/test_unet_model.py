@@ -186,6 +186,23 @@ def test_equal_nets_give_equal_files_whatever_the_time_and_the_settings_of_keras
     assert unet.load_net(tmp_path / "1.keras").dtype == "float32"
 
 
+def test_settings_that_another_part_of_the_process_left_are_set_back():
+    config = unet.import_keras().config
+    config.set_image_data_format("channels_first")
+    config.set_floatx("float16")
+    config.set_dtype_policy("float16")
+    config.set_epsilon(1e-3)
+    config.set_max_epochs(1)
+    config.set_max_steps_per_epoch(1)
+    unet.import_keras()
+    assert (config.image_data_format(), config.floatx(), config.dtype_policy().name) == (
+        "channels_last",
+        "float32",
+        "float32",
+    )
+    assert (config.epsilon(), config.max_epochs(), config.max_steps_per_epoch()) == (1e-7, None, None)
+
+
 def test_what_a_user_set_for_keras_is_hidden_while_it_is_imported(monkeypatch):
     mine = {
         "KERAS_HOME": "/nonexistent/mine",
@@ -498,6 +515,7 @@ def test_a_whole_model_is_read(model):
         (lambda folder: edit(folder, anchor=4), "anchor 4"),
         (lambda folder: edit(folder, features=None), "a damaged card"),
         (lambda folder: edit(folder, depth="three"), "a damaged card"),
+        (lambda folder: edit(folder, depth=99, halo=10**40, anchor=2**99), r"a damaged card \(depth 99\)"),
         (lambda folder: edit(folder, metrics={"test": {}}), "a damaged card"),
         (lambda folder: edit(folder, calibration={}), "a damaged card"),
         (shutil.rmtree, "There is no model folder"),
@@ -585,6 +603,13 @@ def test_a_model_that_fails_midway_leaves_the_old_one(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
+def test_a_model_is_replaced_only_on_request(model, tmp_path):
+    with pytest.raises(InputError, match=r"already exists.*Use --overwrite"):
+        check_model_free(model, overwrite=False)
+    check_model_free(model, overwrite=True)
+    check_model_free(tmp_path / "new", overwrite=False)
+
+
 def test_a_folder_that_is_no_model_is_never_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match="not a model folder"):
@@ -595,6 +620,14 @@ def test_a_file_that_is_no_net_is_refused(tmp_path):
     (tmp_path / "x.keras").write_bytes(b"PK nothing")
     with pytest.raises(ModelError, match="cannot be loaded as a network"):
         unet.load_net(tmp_path / "x.keras")
+
+
+def test_a_net_that_holds_code_is_refused(tmp_path):
+    keras = unet.import_keras()
+    keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x)]).save(tmp_path / "x.keras")
+    with pytest.raises(ModelError, match="cannot be loaded as a network") as caught:
+        unet.load_net(tmp_path / "x.keras")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_would_unpack_to_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ from obstore.exceptions import PermissionDeniedError
 from obstore.store import S3Store
 from scipy import ndimage
 
+from imperviouslib.core.indicators import KINDS, parse_numbers
 from testsuite import TOP
 from testsuite.world import difficulty, judge, make, newland, picture, reality, reference, sensor, view
 from testsuite.world.faults import Fault
@@ -566,6 +567,19 @@ def test_regions_gain_and_loss_explain_the_stock(small):
             for d in ("artificial", "artificial_natural"):
                 change = int(r[f"sealed_{d}_m2"]) - int(before[f"sealed_{d}_m2"])
                 assert abs(int(r[f"gain_{d}_m2"]) - int(r[f"loss_{d}_m2"]) - change) <= 2
+
+
+def test_numbers_of_regions_are_read_by_the_tool_and_sum_to_the_whole(small):
+    for kind in KINDS:
+        text = (small / "regions" / f"{kind.option}.csv").read_text()
+        numbers = parse_numbers(text, kind.option, kind)
+        assert numbers.years == set(SMALL.years)
+        for year in SMALL.years:
+            by_level = [
+                sum(n for (geo, y), n in numbers.values.items() if y == year and len(geo) == 2 + level)
+                for level in range(4)
+            ]
+            assert by_level == [by_level[0]] * 4 and by_level[0] > 0
 
 
 def test_one_region_lies_outside_of_all_scenes(small):

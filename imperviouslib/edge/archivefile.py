@@ -60,6 +60,7 @@ from imperviouslib.core.offset import (
     has_offset,
     parse_metadata_offset,
     resolve_claim,
+    shows_ground,
 )
 from imperviouslib.core.pixelkind import check_ground_size, check_header, to_classes, to_dn
 from imperviouslib.core.resample import (
@@ -391,6 +392,16 @@ def _darkest_dn_of_scene(task: Task, band: str) -> int | None:
     return lowest
 
 
+def _shows_ground(task: Task) -> bool:
+    """Tell whether a scene's whole classification shows clear ground; where the scene has none, it is taken to."""
+    if SCL not in task.scene.assets:
+        return True
+    content, name = _get(task, SCL), _name(task, SCL)
+    source = describe_object(content, name)
+    check_header(source, name, is_classes=True)
+    return shows_ground(to_classes(decode_object(content, name, (0, source.height), (0, source.width)), source, name))
+
+
 @functools.lru_cache(maxsize=64)
 def _read_metadata_offset(asset: Asset | None, retry: RetryPolicy) -> tuple[tuple[int, int], int] | None:
     """Read baseline and offset from the product's own metadata; None if there are none or they cannot be read."""
@@ -417,6 +428,9 @@ def _resolve_offset(task: Task, band: str, pixels: np.ndarray, lowest_dn: int | 
         lowest_dn = darkest_dn(_sample(pixels))
         if lowest_dn is not None and lowest_dn >= BRIGHT_DN and not has_offset(scene.baseline):
             lowest_dn = _darkest_dn_of_scene(task, band)
+    may_be_refused = not has_offset(scene.baseline) or scene.offset_applied
+    if lowest_dn is not None and lowest_dn >= BRIGHT_DN and may_be_refused and not _shows_ground(task):
+        lowest_dn = None
     offset_dn, rule = resolve_claim(scene, lowest_dn, metadata[1] if metadata else None)
     sidecars = map(read_sidecar, task.path(SCL).parent.glob(SIDECARS))
     check_one_offset(scene, offset_dn, [sidecar for sidecar in sidecars if sidecar], task.archive)

@@ -31,6 +31,24 @@ def test_secrets_are_removed_from_an_address(address, without):
     assert without_secrets(address) == without
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the key PLANTED+/ID is not known", "the key *** is not known"),
+        ("GET /a?who=PLANTED%2B%2FID", "GET /a?who=***"),
+        ("wrong key SECRET/PLANTED", "wrong key ***"),
+        ("https://host/a?X-Amz-Signature=12ab&n=1", "https://host/a?X-Amz-Signature=***&n=1"),
+        ("token=12ab sig=34cd x-amz-security-token=56ef", "token=*** sig=*** x-amz-security-token=***"),
+        ("no answer of 'http://me:12ab@host:1/x'", "no answer of 'http://host:1/x'"),
+        ("one\n  and another line", "one and another line"),
+    ],
+)
+def test_messages_of_other_libraries_lose_secrets(monkeypatch, text, shown):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "PLANTED+/ID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET/PLANTED")
+    assert objects.scrub(text) == shown
+
+
 def test_passwords_of_addresses_are_neither_shown_nor_stored(world, tmp_path, monkeypatch):
     assert (
         objects.scrub("no answer of 'http://me:PLANTED@host:1/x', PLANTED") == "no answer of 'http://host:1/x', PLANTED"

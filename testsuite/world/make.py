@@ -276,7 +276,7 @@ def _make(part: Path, spec: Spec, jobs: int, scenes: bool, points: int, error_ra
         regions.write_regions(part / "regions" / "nuts.gpkg", drawn)
         regions.write_zones(part / "truth", spec, drawn)
         region_tables.write_region_truth(part / "truth" / "regions.csv", drawn, true)
-        region_tables.write_population(part / "regions" / "population.csv", spec, drawn, true)
+        region_tables.write_numbers(part / "regions", spec, drawn, true)
         reference.write_reference(part / "reference", spec, true, points, error_rate)
         log("truth, regions, reference")
         for job in waiting:

@@ -1,4 +1,4 @@
-"""Tables of the regions of a world: their true areas, and how many people live there."""
+"""Tables of the regions of a world: their true areas, and how many people and jobs are there, and how much floor space is built."""
 
 from __future__ import annotations
 
@@ -57,16 +57,35 @@ def write_region_truth(path: Path, regions: Regions, truth: dict[int, Truth]) ->
     write_csv(path, ["geo", "level", "year", "basis", "area_m2", *REGION_COLUMNS], rows)
 
 
-def write_population(path: Path, spec: Spec, regions: Regions, truth: dict[int, Truth]) -> None:
-    """Write the number of people in each region and year. People live where ground is sealed; their number changes by less than 1 % a year."""
+def write_numbers(folder: Path, spec: Spec, regions: Regions, truth: dict[int, Truth]) -> None:
+    """Write population.csv, jobs.csv and floor.csv, as r.impervious.change reads them.
+
+    People live where ground is sealed; their number changes by less than 1 % a year in most regions. There are jobs for about two of five
+    of them, and in half of the regions the jobs change faster. Floor space is finished in proportion to what is newly sealed, and some is
+    added on land that was sealed before.
+    """
     rng = spec.rng("population")
     n = int(max(p for r in regions.all for p in r.parts)) + 1
     first = next(iter(truth.values()))
-    sealed = np.bincount(regions.cells.ravel(), weights=first.counts[0].ravel().astype(float), minlength=n) * FINE_M**2
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(regions.cells.ravel(), weights=values.ravel().astype(float), minlength=n) * FINE_M**2
+
+    sealed = total(first.counts[0])
     people = sealed / 1e6 * 2300 * rng.lognormal(0, 0.25, n) + rng.integers(200, 900, n)
     trend = rng.normal(0.002, 0.006, n)
-    rows = []
-    for k, year in enumerate(truth):
-        now = np.rint(people * (1 + trend) ** k).astype(int)
-        rows += [[r.code, r.level, year, int(now[list(r.parts)].sum())] for r in regions.all]
-    write_csv(path, ["geo", "level", "year", "people"], rows)
+    rng = spec.rng("jobs and floor space")
+    jobs = people * rng.uniform(0.25, 0.6, n)
+    job_trend = np.where(rng.random(n) < 0.5, trend, rng.normal(0.01, 0.01, n))
+    floor_share, on_sealed = rng.uniform(0.3, 0.8, n), sealed * rng.uniform(0, 0.0005, n)
+    by_name = {
+        "population": ("persons", lambda k, _year: people * (1 + trend) ** k),
+        "jobs": ("jobs", lambda k, _year: jobs * (1 + job_trend) ** k),
+        "floor": ("floor_m2", lambda _k, year: total(truth[year].gained["artificial"]) * floor_share + on_sealed),
+    }
+    for name, (column, number) in by_name.items():
+        rows = []
+        for k, year in enumerate(truth):
+            now = np.rint(number(k, year)).astype(int)
+            rows += [[r.code, r.level, year, int(now[list(r.parts)].sum())] for r in regions.all]
+        write_csv(folder / f"{name}.csv", ["geo", "level", "year", column], rows)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from imperviouslib.core import mapnames
 from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.indicators import KINDS, Kind
 from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, PREDICTED, SHARES, MapKind
 from imperviouslib.core.methods import METHODS, SAMPLE_DEFINITION, Method, known_methods, methods_for
@@ -50,8 +52,8 @@ class ChangeSettings:
     """Design file of r.impervious.sample."""
     readings: tuple[Path, ...] = ()
     """Readings of the sample, one CSV file or more; given with `design`."""
-    population: Path | None = None
-    """CSV of the regions' inhabitants, for the indicators."""
+    numbers: Mapping[Kind, Path] = field(default_factory=dict)
+    """CSV of the regions' inhabitants, jobs or floor space, for the indicators."""
     previous: Path | None = None
     """Folder of an earlier table, whose rows are kept and compared."""
     write_columns: bool = True
@@ -157,7 +159,7 @@ class ChangeSettings:
             methods=_parse_methods(options["method"]),
             design=Path(options["design"]).expanduser() if options["design"] else None,
             readings=tuple(Path(name).expanduser() for name in split_words(options["sample"])),
-            population=Path(options["population"]).expanduser() if options["population"] else None,
+            numbers={kind: Path(options[kind.option]).expanduser() for kind in KINDS if options.get(kind.option)},
             previous=Path(options["previous"]).expanduser() if options["previous"] else None,
             write_columns=not flags["n"],
             nprocs=max(1, int(options.get("nprocs", 1))),

@@ -33,8 +33,6 @@ def open_hdf5(path: Path) -> h5py.File:
 
     Raises ArdError where it cannot be opened; the reason is that of the file system, or else that it is no HDF5 file
     """
-    # The variable would win over the argument.
-    os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
     try:
         with path.open("rb"):
             return h5py.File(path, "r", locking=False)

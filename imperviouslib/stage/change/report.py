@@ -149,7 +149,7 @@ def _given(settings: ChangeSettings) -> dict[str, str]:
         "input": settings.input, "classes": ",".join(settings.classes), "shares": ",".join(settings.shares),
         "legend": settings.legend, "zones": settings.zones, "column": settings.column, "prefix": settings.prefix,
         # Names alone: a published table must not tell where its makers keep their files.
-        "population": settings.population.name if settings.population else "",
+        **{kind.option: path.name for kind, path in settings.numbers.items()},
         "previous": settings.previous.name if settings.previous else "",
     }  # fmt: skip
     return {key: value for key, value in values.items() if value}
