@@ -156,10 +156,18 @@ def test_provenance_survives_json(record):
     assert parse_provenance(json.loads(json.dumps(record.to_json()))) == record
 
 
+def test_predictions_differ_by_precision_and_not_by_engine():
+    """Maps of earlier versions, whose records have neither, were computed by TensorFlow in float32."""
+    older = {k: v for k, v in PREDICTION.to_json().items() if k not in ("engine", "precision")}
+    assert (parse_provenance(older).engine, parse_provenance(older).precision) == ("tensorflow", "float32")
+    assert PREDICTION.difference(replace(PREDICTION, engine="openvino")) is None
+    assert PREDICTION.difference(replace(PREDICTION, precision="bfloat16")) == "precision"
+
+
 @pytest.mark.parametrize("record", [COMPOSITE, PREDICTION, CHANGE])
 def test_an_incomplete_record_counts_as_none(record):
     whole = record.to_json()
-    optional = {"definition", "mask_scenes"}
+    optional = {"definition", "mask_scenes", "engine", "precision"}
     for key in set(whole) - optional:
         assert parse_provenance({k: v for k, v in whole.items() if k != key}) is None, key
     assert parse_provenance({}) is None
