@@ -69,11 +69,13 @@ export class MapView {
       if (event.pointerType !== "mouse") this.onPoint(target.dataset.geo); // a finger cannot point without choosing
       this.onChoose(target.dataset.geo, event.ctrlKey || event.metaKey || event.shiftKey);
     });
-    addEventListener("resize", () => {
-      if (!this.whole) return;
+    new ResizeObserver(() => {
+      const { width, height } = this.svg.getBoundingClientRect();
+      if (!this.whole || !width || (width === this.size.width && height === this.size.height)) return;
+      const isWhole = this.view.w >= this.home().w * 0.999;
       this.fit();
-      this.setView(this.view.w >= this.home().w ? this.home() : this.view);
-    });
+      this.setView(isWhole ? this.home() : this.view);
+    }).observe(svg);
   }
 
   draw(drawing, level) {
@@ -93,6 +95,7 @@ export class MapView {
     this.svg.replaceChildren(patterns(), ...LAYERS.map((name) => layers[name]));
     this.svg.classList.toggle("dense", this.shapes.size > 300);
     this.svg.dataset.level = level;
+    this.circles = [];
     const first = !this.whole;
     this.whole = { w: drawing.width, h: drawing.height };
     this.cursor = null;
@@ -102,8 +105,10 @@ export class MapView {
 
   /** Give the panel the height of the drawing, within the limits of the style sheet: wide countries need no sea above and below. */
   fit() {
-    const width = this.svg.getBoundingClientRect().width;
+    const { width } = this.svg.getBoundingClientRect();
     if (width) this.svg.style.height = `${Math.round(((width * this.whole.h) / this.whole.w) * 1.04)}px`;
+    // Measured here alone: after a repaint the browser would have to lay out all shapes first.
+    this.size = this.svg.getBoundingClientRect();
   }
 
   // ---- painting
@@ -123,30 +128,39 @@ export class MapView {
         const mark = kind === "unreliable" ? " u" : kind === "unclear" ? " n" : "";
         if (circles) {
           name = "ground";
-          drawn.push({ geo, value, mark, x: shape.x, y: shape.y });
+          drawn.push({ geo, value, mark, shape });
         } else name = `c${colours[classOf(value, limits)]}${mark}`;
       }
       if (shape.name !== name) shape.path.setAttribute("class", name);
       shape.name = name;
     }
     drawn.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
-    this.layers.circles.replaceChildren(...drawn.map(({ geo, value, mark, x, y }) => s("circle", {
-      cx: x, cy: y, "data-geo": geo, "data-size": Math.abs(value), class: `${value < 0 ? "minus" : "plus"}${mark}`,
-    })));
+    this.circles = drawn;
+    for (const { shape, value, mark, geo } of drawn) {
+      shape.circle ||= s("circle", { cx: shape.x, cy: shape.y, "data-geo": geo });
+      shape.circle.setAttribute("class", `${value < 0 ? "minus" : "plus"}${mark}`);
+    }
+    // Small circles lie above large ones. Where the order stays, nothing moves.
+    const layer = this.layers.circles, now = layer.children;
+    if (now.length !== drawn.length || drawn.some(({ shape }, i) => now[i] !== shape.circle)) {
+      layer.replaceChildren(...drawn.map(({ shape }) => shape.circle));
+    }
     this.sizeCircles();
-    this.nameSoon();
+    // The names depend on the view, and on whether circles cover them; not on the figures.
+    if (this.isNamed !== circles) this.nameSoon();
+    this.isNamed = circles;
   }
 
   largestCircle() {
-    const box = this.svg.getBoundingClientRect();
+    const box = this.size;
     return Math.min(26, Math.max(7, Math.sqrt((box.width * box.height) / Math.max(this.shapes.size, 1)) * 0.4));
   }
 
   sizeCircles() {
-    if (!this.layers.circles.childElementCount) return;
-    const scale = this.unitsPerPixel(), top = this.largestCircle();
-    for (const circle of this.layers.circles.children) {
-      circle.setAttribute("r", Math.max(top * Math.sqrt(circle.dataset.size / ((this.slice && this.slice.top) || 1)), 0.8) * scale);
+    if (!this.circles || !this.circles.length) return;
+    const scale = this.unitsPerPixel(), top = this.largestCircle() / Math.sqrt((this.slice && this.slice.top) || 1);
+    for (const { shape, value } of this.circles) {
+      shape.circle.setAttribute("r", (Math.max(top * Math.sqrt(Math.abs(value)), 0.8) * scale).toFixed(1));
     }
   }
 
@@ -161,13 +175,13 @@ export class MapView {
 
   /** The whole drawing, widened to the form of the panel. */
   home() {
-    const box = this.svg.getBoundingClientRect(), ratio = box.height ? box.width / box.height : 1;
+    const box = this.size, ratio = box.height ? box.width / box.height : 1;
     const w = Math.max(this.whole.w, this.whole.h * ratio), height = w / ratio;
     return { x: (this.whole.w - w) / 2, y: (this.whole.h - height) / 2, w, h: height };
   }
 
   unitsPerPixel() {
-    const width = this.svg.getBoundingClientRect().width;
+    const { width } = this.size;
     return width ? this.view.w / width : 1;
   }
 
@@ -239,7 +253,7 @@ export class MapView {
   }
 
   drag() {
-    const scale = this.start.view.w / (this.svg.getBoundingClientRect().width || 1);
+    const scale = this.start.view.w / (this.size.width || 1);
     const before = [...this.start.pointers.values()], now = [...this.pointers.values()];
     const middle = (points) => ({ x: points.reduce((t, p) => t + p.x, 0) / points.length, y: points.reduce((t, p) => t + p.y,
       0) / points.length });

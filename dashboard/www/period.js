@@ -11,6 +11,10 @@ export class PeriodControl {
     Object.assign(this, { onChange, periods: [], current: null, timer: null });
     for (const name of ["from", "to"]) byId(name).addEventListener("input", () => this.move(name));
     byId("play").addEventListener("click", () => (this.timer ? this.stop() : this.play()));
+    addEventListener("resize", () => {
+      byId("year-labels").removeAttribute("data-years");
+      if (this.years) this.label();
+    });
     byId("spans").addEventListener("click", (event) => {
       const button = event.target.closest("[data-period]");
       if (button) this.choose(button.dataset.period.split("-").map(Number));
@@ -48,11 +52,15 @@ export class PeriodControl {
     }) : null);
   }
 
+  /** Write the years below the handles. They are measured when they change, not at each repaint, because the browser would lay out the page. */
   label() {
-    const width = byId("year-labels").getBoundingClientRect().width || 400, every = Math.ceil((this.years.length * 44) / width);
-    const last = this.years.length - 1;
-    replace(byId("year-labels"), this.years.map((year, i) => h("span",
-      { class: this.current && this.current.includes(year) ? "now" : null }, (last - i) % every ? "" : String(year))));
+    const box = byId("year-labels"), years = this.years.join();
+    if (box.dataset.years !== years) {
+      const every = Math.ceil((this.years.length * 44) / (box.getBoundingClientRect().width || 400)), last = this.years.length - 1;
+      replace(box, this.years.map((year, i) => h("span", {}, (last - i) % every ? "" : String(year))));
+      box.dataset.years = years;
+    }
+    [...box.children].forEach((one, i) => one.classList.toggle("now", Boolean(this.current) && this.current.includes(this.years[i])));
   }
 
   /** Periods as long as the one shown, ascending. */

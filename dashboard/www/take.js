@@ -3,7 +3,7 @@
 import { h, s } from "./dom.js";
 import { facts } from "./data.js";
 
-const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size",
+const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "opacity", "font-size",
   "font-weight", "font-family", "text-anchor", "vector-effect", "paint-order"];
 
 /** Copy a drawing with the colours that the page's style gives it. */
@@ -17,7 +17,7 @@ function styledCopy(source) {
       const value = style.getPropertyValue(name).replace(/url\("[^"#]*#([^"]+)"\)/, "url(#$1)");
       if (value) to[i].setAttribute(name, value);
     }
-    for (const name of ["class", "data-geo", "data-size", "tabindex", "role"]) to[i].removeAttribute(name);
+    for (const name of ["class", "data-geo", "tabindex", "role"]) to[i].removeAttribute(name);
   });
   return copy;
 }
