@@ -73,11 +73,6 @@ class Period:
         same_century = self.year // 100 == self.year_from // 100
         return f"{self.year_from}–{self.year % 100:02d}" if same_century else f"{self.year_from}–{self.year}"
 
-    @property
-    def title(self) -> str:
-        """Form for titles: 2018, or 2017 to 2018."""
-        return str(self.year) if self.year == self.year_from else f"{self.year_from} to {self.year}"
-
 
 @dataclass(frozen=True)
 class Region:

@@ -274,7 +274,7 @@ def test_revisions_are_listed(table):
     made = html(
         method_and_sources(replace(table, revisions=arrow("impervious_revisions", [row])), parse_query("", table))
     )
-    for said in ("1 of 1 revised figures", "12.500", "13.250", "2017 to 2018", "2023-03-01", "Impervious: Gain"):
+    for said in ("1 of 1 revised figures", "12.500", "13.250", "2017 to 2018", "2023-03-01", "Impervious: New"):
         assert said in made
 
 

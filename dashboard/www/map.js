@@ -3,6 +3,7 @@
 import { h, replace, s } from "./dom.js";
 import { decimalsFor, interval, number, ticks, withUnit } from "./format.js";
 import { classOf, reliability } from "./stats.js";
+import { digits, t, within } from "./words.js";
 import { codesOf, facts, regions, remarks } from "./data.js";
 
 const CLASSES = 8, MAX_ZOOM = 30, LABEL_PX = 11;
@@ -28,12 +29,12 @@ export function readout(slice, geo) {
   const figure = slice.byGeo.get(geo);
   const decimals = figure ? decimalsFor(figure) : 0;
   const parts = [withUnit(figure ? figure.value : null, decimals, slice.unit, slice.signed)];
-  if (figure && figure.low !== null) parts.push(`95 % interval ${interval(figure, decimals)}`);
-  else if (figure && figure.value !== null) parts.push("no 95 % interval");
+  if (figure && figure.low !== null) parts.push(t("95 % interval {span}", { span: interval(figure, decimals) }));
+  else if (figure && figure.value !== null) parts.push(t("no 95 % interval"));
   const kind = figure ? reliability(figure, facts.coverageMin, slice.signed) : "missing";
-  if (kind === "unclear") parts.push("no clear change");
-  if (figure) parts.push(...remarks(figure).map((word) => word.toLowerCase()));
-  if (figure && figure.coverage !== null) parts.push(`${figure.coverage} % of the area seen`);
+  if (kind === "unclear") parts.push(t("no clear change"));
+  if (figure) parts.push(...remarks(figure).map(within));
+  if (figure && figure.coverage !== null) parts.push(t("{share} % of the area seen", { share: figure.coverage }));
   return parts.join("; ");
 }
 
@@ -346,10 +347,11 @@ function swatch(name, text, sign) {
 
 /** The texts of the classes: under 1, 1 to 2, 2 and over. */
 function classTexts(limits, signed) {
-  if (!limits.length) return ["all values"];
+  if (!limits.length) return [t("all values")];
   const decimals = Math.max(...limits.map((l) => (String(l).split(".")[1] || "").length));
   const text = limits.map((l) => number(l, Math.min(decimals, 4), signed));
-  return [`under ${text[0]}`, ...limits.slice(1).map((_, i) => `${text[i]} to ${text[i + 1]}`), `${text[text.length - 1]} and over`];
+  return [t("under {limit}", { limit: text[0] }), ...limits.slice(1).map((_, i) => t("{low} to {high}", { low: text[i], high: text[i + 1] })),
+    t("{limit} and over", { limit: text[text.length - 1] })];
 }
 
 /** Draw the legend: classes or circles, then what is missing, unreliable and unclear, then the value of all regions together. */
@@ -362,21 +364,22 @@ export function drawLegend(box, view, slice, shown) {
       const r = top * Math.sqrt(size / (slice.top || 1)), side = Math.ceil(2 * r + 2);
       entries.push(h("span", { class: "entry" }, s("svg", { class: "circle", width: side, height: side, viewBox: `0 0 ${side} ${side}`,
         "aria-hidden": "true" },
-        s("circle", { cx: side / 2, cy: side / 2, r, class: "plus" })), size.toLocaleString("en-GB", { maximumSignificantDigits: 3 })));
+        s("circle", { cx: side / 2, cy: side / 2, r, class: "plus" })), digits(size, { maximumSignificantDigits: 3 })));
     }
-    if (slice.signed) entries.push(swatch("plus", "gain"), swatch("minus", "loss"));
+    if (slice.signed) entries.push(swatch("plus", t("gain")), swatch("minus", t("loss")));
   } else classTexts(limits, slice.signed && shown !== "wi").forEach((text, i) => entries.push(swatch(`c${colours[i]}`, text)));
   const kinds = new Set(slice.figures.map((f) => (shownValue(f, shown) === null ? "missing" : reliability(f, facts.coverageMin,
     slice.signed))));
   const middle = slice.kind === "circles" && shown !== "wi" ? "plus" : `c${colours[Math.floor(colours.length / 2)]}`;
-  if (kinds.has("unreliable")) entries.push(swatch(middle, "hatched: low reliability", "u"));
-  if (kinds.has("unclear")) entries.push(swatch(middle, "dotted: no clear change, the interval holds 0", "n"));
-  if (kinds.has("missing")) entries.push(swatch("none-back", shown === "v" ? "no figure" : "no figure or no interval", "none"));
-  const title = { v: "", lo: "Lower limit, ", hi: "Upper limit, ", wi: "Width of the interval, " }[shown] + slice.unitPhrase;
+  if (kinds.has("unreliable")) entries.push(swatch(middle, t("hatched: low reliability"), "u"));
+  if (kinds.has("unclear")) entries.push(swatch(middle, t("dotted: no clear change, the interval holds 0"), "n"));
+  if (kinds.has("missing")) entries.push(swatch("none-back", shown === "v" ? t("no figure") : t("no figure or no interval"), "none"));
+  const title = shown === "v" ? slice.unitPhrase : `${facts.shown[shown][1]}, ${slice.unitPhrase}`;
   box.dataset.palette = palette;
   const whole = slice.overall === null || shown !== "v" ? null
     : h("span", { class: "overall" },
-      `All regions together: ${withUnit(slice.overall, decimalsFor({ value: slice.overall, low: null, high: null }), slice.unit, slice.signed)}`);
+      t("All regions together: {value}", { value: withUnit(slice.overall, decimalsFor({ value: slice.overall, low: null, high: null }),
+        slice.unit, slice.signed) }));
   replace(box, h("span", { class: "legend-title" }, title), entries, whole);
 }
 
@@ -385,12 +388,13 @@ export function summary(slice, level, ranked) {
   const valued = (figure) => withUnit(figure.value, decimalsFor(figure), slice.unit, slice.signed);
   const named = (rows) => rows.map(({ figure }) => `${regions.get(figure.geo).name} (${valued(figure)})`).join(", ");
   const all = codesOf.get(level).length, text = [];
-  if (ranked.length > 4) text.push(`Highest: ${named(ranked.slice(0, 2))}. Lowest: ${named(ranked.slice(-2).reverse())}.`);
-  else if (ranked.length) text.push(`From high to low: ${named(ranked)}.`);
-  if (all > ranked.length) text.push(`${all - ranked.length} of ${all} without a figure.`);
+  if (ranked.length > 4) text.push(t("Highest: {highest}. Lowest: {lowest}.", { highest: named(ranked.slice(0, 2)),
+    lowest: named(ranked.slice(-2).reverse()) }));
+  else if (ranked.length) text.push(t("From high to low: {names}.", { names: named(ranked) }));
+  if (all > ranked.length) text.push(t("{some} of {all} without a figure.", { some: all - ranked.length, all }));
   const poor = slice.figures.filter((f) => reliability(f, facts.coverageMin, slice.signed) === "unreliable").length;
-  if (poor) text.push(`${poor} of low reliability.`);
+  if (poor) text.push(t("{count} of low reliability.", { count: poor }));
   const unclear = slice.figures.filter((f) => reliability(f, facts.coverageMin, slice.signed) === "unclear").length;
-  if (unclear) text.push(`${unclear} without a clear change.`);
+  if (unclear) text.push(t("{count} without a clear change.", { count: unclear }));
   return text.join(" ");
 }

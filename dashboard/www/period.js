@@ -2,6 +2,7 @@
 
 import { byId, h, replace } from "./dom.js";
 import { periodTitle } from "./format.js";
+import { t } from "./words.js";
 import { movePeriod } from "./stats.js";
 
 const STEP_MS = 900;
@@ -30,25 +31,27 @@ export class PeriodControl {
     const series = this.alike();
     byId("play").disabled = series.length < 2;
     byId("from").parentElement.hidden = !isFlow;
-    byId("to-label").textContent = isFlow ? "To" : "Year";
+    byId("to-label").textContent = isFlow ? t("To") : t("Year");
     for (const [name, end] of [["from", 0], ["to", 1]]) {
       const handle = byId(name);
       handle.disabled = periods.length < 2;
       handle.max = this.years.length - 1;
       if (current) {
         handle.value = this.years.indexOf(current[end]);
-        handle.setAttribute("aria-valuetext", `${current[end]}, ${isFlow ? `period ${periodTitle(current)}` : "year shown"}`);
+        handle.setAttribute("aria-valuetext", isFlow
+          ? t("{year}, period {period}", { year: current[end], period: periodTitle(current) }) : t("{year}, year shown", { year: current[end] }));
       }
     }
     this.label();
     const groups = new Map();
     for (const p of periods) if (p[0] !== p[1]) groups.set(p[1] - p[0], p);
     const whole = Math.max(0, ...groups.keys());
-    const name = (length) => (length === 1 ? "1 year" : length === whole ? `since ${current[1] - length}` : `${length} years`);
+    const name = (length, from) => (length === 1 ? t("1 year") : length === whole ? t("since {year}", { year: from })
+      : t("{count} years", { count: length }));
     replace(byId("spans"), isFlow && groups.size > 1 && current ? [...groups.keys()].sort((a, b) => a - b).map((length) => {
       const to = movePeriod(periods.filter((p) => p[1] - p[0] === length), [current[1] - length, current[1]], "to", current[1]);
       return h("button", { type: "button", "data-period": to.join("-"), "data-key": `span-${length}`,
-        "aria-pressed": String(current[1] - current[0] === length) }, name(length).replace(/since \d+/, `since ${to[0]}`));
+        "aria-pressed": String(current[1] - current[0] === length) }, name(length, to[0]));
     }) : null);
   }
 
@@ -84,7 +87,7 @@ export class PeriodControl {
     const series = this.alike();
     const at = () => series.findIndex((p) => p[1] === this.current[1]);
     if (at() === series.length - 1) this.choose(series[0]);
-    byId("play").textContent = "Pause";
+    byId("play").textContent = t("Pause");
     byId("play").setAttribute("aria-pressed", "true");
     this.timer = setInterval(() => (at() < series.length - 1 ? this.choose(series[at() + 1]) : this.stop()), STEP_MS);
   }
@@ -92,7 +95,7 @@ export class PeriodControl {
   stop() {
     clearInterval(this.timer);
     this.timer = null;
-    byId("play").textContent = "Play";
+    byId("play").textContent = t("Play");
     byId("play").setAttribute("aria-pressed", "false");
   }
 }

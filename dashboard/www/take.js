@@ -1,6 +1,7 @@
 // Pictures: a drawing with title, source and legend, as SVG or PNG.
 
 import { h, s } from "./dom.js";
+import { t } from "./words.js";
 import { facts } from "./data.js";
 
 const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "opacity", "font-size",
@@ -78,4 +79,4 @@ export async function savePicture(svg, name, kind) {
 export const fileName = (...parts) => parts.join(" ").toLowerCase().normalize("NFD").replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g,
   "").slice(0, 80);
 
-export const sourceLine = () => `Source: ${facts.source}. Experimental statistics.`;
+export const sourceLine = () => t("Source: {source}. Experimental statistics.", { source: facts.source });
