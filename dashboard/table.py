@@ -6,7 +6,7 @@ regions of one level and all periods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -184,6 +184,8 @@ class Table:
     """Regions of the version shown, by code."""
     outlines: Mapping[str, Mapping[str, Any]]
     """GeoJSON geometry by code, EPSG:3035, metres."""
+    neighbours: Sequence[Mapping[str, Any]]
+    """GeoJSON geometries of the land around the regions, EPSG:3035, metres; drawn pale."""
     package: Mapping[str, Any]
     """datapackage.json."""
     package_text: bytes

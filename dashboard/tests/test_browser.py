@@ -350,7 +350,7 @@ def test_map_fills_its_panel_and_has_borders_and_names_when_zoomed(site, large_s
     # The made countries are twice as wide as they are high; the whole drawing fills the map from side to side.
     regions = page.locator("#map .regions").bounding_box()
     assert regions["width"] > 0.9 * box["width"] and regions["height"] > 0.8 * box["height"]
-    assert len(drawn(page, "#map .borders path")) == 5
+    assert len(drawn(page, "#map .borders path")) == 4
     for _ in range(3):
         page.get_by_role("button", name="Zoom in").click()
     expect(page.locator("#map .names text")).not_to_have_count(0)

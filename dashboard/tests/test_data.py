@@ -373,6 +373,23 @@ def test_check_refuses_with_one_line(own_folder):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "COVERAGE" in done.stderr
 
 
+def test_neighbours_are_read_checked_and_part_of_the_digest(own_folder):
+    plain = read_table(own_folder)
+    outlines = make_outlines(make_regions())
+    path = own_folder / "neighbours.geojson"
+    path.write_text(json.dumps(outlines))
+    table = read_table(own_folder)
+    assert plain.neighbours == [] and len(table.neighbours) == len(outlines["features"])
+    assert table.digest != plain.digest
+    outlines["features"][1]["geometry"] = {"type": "Point", "coordinates": [1, 2]}
+    path.write_text(json.dumps(outlines))
+    with pytest.raises(TableFolderError, match=r"neighbours.geojson', feature 2: the outline must be a polygon"):
+        read_table(own_folder)
+    path.write_text("[]")
+    with pytest.raises(TableFolderError, match="is not a GeoJSON feature collection"):
+        read_table(own_folder)
+
+
 @pytest.mark.parametrize("name", ["datapackage.json", "outlines.geojson"])
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 990 + "1" + "}" * 990, "9" * 5001])
 def test_nested_or_huge_json_gives_one_line(own_folder, name, text):

@@ -7,7 +7,7 @@ import { digits, t, within } from "./words.js";
 import { codesOf, facts, regions, remarks } from "./data.js";
 
 const CLASSES = 8, MAX_ZOOM = 30, LABEL_PX = 11;
-const LAYERS = ["inset", "regions", "borders", "circles", "outline", "names"];
+const LAYERS = ["land", "inset", "regions", "borders", "circles", "outline", "names"];
 
 /** What the map shows of a figure: the value, a limit of its interval, or the width of the interval. */
 function shownValue(figure, shown) {
@@ -88,10 +88,11 @@ export class MapView {
       layers.regions.append(path);
       this.shapes.set(region.geo, { ...region, path });
     }
+    for (const d of drawing.ground) layers.land.append(s("path", { d }));
     for (const d of drawing.borders) layers.borders.append(s("path", { d }));
     for (const box of drawing.insets) {
       layers.inset.append(s("rect", { x: box.x, y: box.y, width: box.w, height: box.h }), s("text", { x: box.x + 8, y: box.y + 26 },
-        box.name));
+        box.short, s("title", {}, box.name)));
     }
     this.svg.replaceChildren(patterns(), ...LAYERS.map((name) => layers[name]));
     this.svg.classList.toggle("dense", this.shapes.size > 300);

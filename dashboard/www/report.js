@@ -101,6 +101,7 @@ function locator(drawing) {
   const box = drawing.regions.find((r) => r.geo === geo);
   return s("svg", { class: "locator", viewBox: `0 0 ${drawing.width} ${drawing.height}`, role: "img",
     "aria-label": t("{name} on the map of all regions of its level", { name: regions.get(geo).name }) },
+    s("g", { class: "land" }, drawing.ground.map((d) => s("path", { d }))),
     drawing.regions.map((r) => s("path", { d: r.d, class: r.geo === geo ? "here" : null })), s("g", { class: "borders" },
       drawing.borders.map((d) => s("path", { d }))),
     box ? s("circle", { cx: box.x, cy: box.y, r: drawing.width / 28, class: "ring", "stroke-width": drawing.width / 200 }) : null);
