@@ -14,7 +14,14 @@ from urllib.parse import parse_qsl
 
 from htmltools import tags
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from dashboard import exports
@@ -196,6 +203,7 @@ def api_routes(table: Table) -> list[Route]:
         Route("/api/v1/transitions.csv", get_transitions),
         Route("/api/v1/datapackage.json", get_package),
         Route("/api/", get_api),
+        Route("/api", lambda request: RedirectResponse("api/")),
         Route("/region/{geo}", get_region),
         Route("/healthz", get_health),
     ]
