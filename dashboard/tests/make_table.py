@@ -184,10 +184,16 @@ def make_rows(
         sampled = method == "estimated" and geo not in unsampled
         common = {"freq": "A", "definition": definition, "method": method, "geo": geo, "nuts_version": "2024"}
 
-        def flow(cover: str, a: int, b: int, end: int, yearly: np.ndarray = yearly) -> float:
+        total = np.cumsum(yearly, axis=0)
+        ends = {
+            (cover, end): total[:, [i for i, pair in enumerate(MOVES) if pair[end] == cover]].sum(axis=1).tolist()
+            for cover in COVERS
+            for end in (0, 1)
+        }
+
+        def flow(cover: str, a: int, b: int, end: int, ends: dict[tuple[str, int], list[float]] = ends) -> float:
             """Add up the transitions from (end 0) or into (end 1) a cover between two years."""
-            of = [i for i, pair in enumerate(MOVES) if pair[end] == cover]
-            return float(yearly[years.index(a) + 1 : years.index(b) + 1, of].sum())
+            return ends[cover, end][years.index(b)] - ends[cover, end][years.index(a)]
 
         def stock(cover: str, year: int, start: dict[str, float] = start) -> float:
             return start[cover] + (
