@@ -24,7 +24,7 @@ from dashboard.tests.make_table import make_table
 VIEWS = {
     "first": "", "net": "?i=net&l=3&g=XA112", "span": "?i=net&y=2023&f=2017&g=XA112,XA231,XA4", "circles": "?i=net&u=ha&l=2&g=XA11",
     "major": "?i=net&l=1&y=2023&f=2017&g=XA2", "green": "?c=grn&i=net&g=XA1", "width": "?i=new&s=wi&g=XA111", "raw": "?m=raw&i=new&l=2",
-    "missing": "?l=3&y=2021&g=XA232", "stock": "?i=stk&u=hab&l=1", "nothing": "?g=&l=3", "report": "region/XA112", "country": "region/XA",
+    "missing": "?l=3&y=2021&g=XA222", "stock": "?i=stk&u=hab&l=1", "nothing": "?g=&l=3", "report": "region/XA112", "country": "region/XA",
     "embed": "?embed=1&i=net", "german": "?lang=de&i=net&l=3&g=XA112", "programs": "api/", "lost": "nothing/here",
 }  # fmt: skip
 """Name of a picture -> address."""

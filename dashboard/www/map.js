@@ -142,15 +142,23 @@ export class MapView {
       shape.circle ||= s("circle", { cx: shape.x, cy: shape.y, "data-geo": geo });
       shape.circle.setAttribute("class", `${value < 0 ? "minus" : "plus"}${mark}`);
     }
-    // Small circles lie above large ones. Where the order stays, nothing moves.
-    const layer = this.layers.circles, now = layer.children;
-    if (now.length !== drawn.length || drawn.some(({ shape }, i) => now[i] !== shape.circle)) {
+    const layer = this.layers.circles, now = new Set(layer.children);
+    if (now.size !== drawn.length || drawn.some(({ shape }) => !now.has(shape.circle))) {
       layer.replaceChildren(...drawn.map(({ shape }) => shape.circle));
-    }
+    } else this.orderSoon();
     this.sizeCircles();
     // The names depend on the view, and on whether circles cover them; not on the figures.
     if (this.isNamed !== circles) this.nameSoon();
     this.isNamed = circles;
+  }
+
+  /** Put small circles above large ones in the next frame: moving a thousand elements takes as long as all the rest of a repaint. */
+  orderSoon() {
+    cancelAnimationFrame(this.ordering);
+    this.ordering = requestAnimationFrame(() => {
+      const layer = this.layers.circles, wanted = this.circles.map(({ shape }) => shape.circle);
+      if (wanted.length === layer.childElementCount && wanted.some((one, i) => layer.children[i] !== one)) layer.replaceChildren(...wanted);
+    });
   }
 
   largestCircle() {

@@ -152,7 +152,7 @@ async function begin() {
     const slice = await loadSlice(measure, own.level, periods.whole), changes = h("section");
     showChanges(changes, region, measure, periods.whole);
     parts.push(h("h2", {}, t("Main figures")), mainTable(region, others, periods, used),
-      h("h2", {}, t("Place among the regions, {period}", { period: periodTitle(periods.whole) })), slice.byGeo.size > 1 ? drawSpread(slice, [geo]).drawing : null,
+      h("h2", {}, t("Place among the regions, {period}", { period: periodTitle(periods.whole) })), slice.byGeo.size > 1 ? drawSpread(slice, [geo], { width: innerWidth > 640 ? 640 : 380 }).drawing : null,
         h("p", { class: "note" }, place(slice, own.level)),
       h("div", { class: "second" }, h("h2", {}, t("Year by year"))), h("div", { class: "report-charts" },
         chartOf(region, "stk", "ha", periods.last), chartOf(region, "net", "ha", periods.last)), changes);
