@@ -140,7 +140,9 @@ export class MapView {
     this.circles = drawn;
     for (const { shape, value, mark, geo } of drawn) {
       shape.circle ||= s("circle", { cx: shape.x, cy: shape.y, "data-geo": geo });
-      shape.circle.setAttribute("class", `${value < 0 ? "minus" : "plus"}${mark}`);
+      const name = `${value < 0 ? "minus" : "plus"}${mark}`;
+      if (shape.circleName !== name) shape.circle.setAttribute("class", name);
+      shape.circleName = name;
     }
     const layer = this.layers.circles, now = new Set(layer.children);
     if (now.size !== drawn.length || drawn.some(({ shape }) => !now.has(shape.circle))) {
