@@ -26,8 +26,11 @@ def crowded_levels(table: Table) -> dict[int, int]:
     return {level: count for level, count in sorted(counts.items()) if count > FAST_REGIONS}
 
 
-def main() -> int:
-    """Read the arguments, check the table, serve until interrupted."""
+def main(words: list[str] | None = None) -> int:
+    """Read the arguments, check the table, serve until interrupted.
+
+    words : arguments, None for those of the command line
+    """
     parser = argparse.ArgumentParser(
         prog="python -m dashboard", description="Shows a table folder of r.impervious.change."
     )
@@ -42,7 +45,7 @@ def main() -> int:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     try:
         if args.check:
             table = read_table(args.check)

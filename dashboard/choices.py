@@ -19,7 +19,7 @@ class Choice:
     key: str
     """Value in the address."""
     label: str
-    """Text in the list."""
+    """Text in the list, in English."""
 
 
 FLOWS = {
@@ -53,7 +53,7 @@ SHOWN = {
 
 
 def cover_name(table: Table, code: str) -> str:
-    """Return the name of a land cover, such as `Impervious land`."""
+    """Return the name of a land cover, such as `Impervious land`, in English."""
     return f"{table.schema['codes']['landcover'][code]} land"
 
 

@@ -14,10 +14,13 @@ from dashboard.check import check_foreign_keys, check_table
 from dashboard.columns import codes_of, row_numbers, select_rows
 from dashboard.errors import TableFolderError
 from dashboard.files import digest_files, read_json, read_parquet
-from dashboard.outlines import read_outlines
+from dashboard.outlines import read_neighbours, read_outlines
 from dashboard.rules import check_rules
 from dashboard.schema import SCHEMA_FILE, methods_by_rank, read_schema
 from dashboard.table import Region, Table
+
+NEIGHBOURS = "neighbours.geojson"
+"""Name of the file with the land around the regions, which a folder may have; r.impervious.change does not write it."""
 
 
 def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Table:
@@ -46,6 +49,8 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
     check_rules(files, tables, schema, methods)
     tables = hide_confidential(tables)
     facts = tables["impervious_nuts"]
+    neighbours_file = folder / NEIGHBOURS
+    around = [neighbours_file] if neighbours_file.exists() else []
     package_file, outlines_file = folder / "datapackage.json", folder / schema["outlines"]["file"]
     package = read_json(package_file)
     if not isinstance(package, dict):
@@ -79,9 +84,10 @@ def read_table(folder: str | Path | None, schema_file: Path = SCHEMA_FILE) -> Ta
         regions_table=regions_table,
         regions=regions,
         outlines=read_outlines(outlines_file, regions),
+        neighbours=read_neighbours(neighbours_file),
         package=package,
         package_text=package_text,
-        digest=digest_files(folder, [path.name for path in (*files.values(), outlines_file, package_file)]),
+        digest=digest_files(folder, [path.name for path in (*files.values(), outlines_file, package_file, *around)]),
         # A filtered column keeps the values of the rows that are gone; only those with a code occur.
         vintage=max((vintages[code] for code in np.unique(codes)), default=""),
         nuts_version=nuts_version,

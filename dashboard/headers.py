@@ -29,6 +29,8 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self.headers)
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.add_vary_header("Accept-Language")
                 if scope["path"].startswith("/api/"):
                     # The figures are public, so pages of other sites may read them.
                     headers["access-control-allow-origin"] = "*"

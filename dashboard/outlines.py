@@ -28,34 +28,53 @@ def polygons(geometry: Mapping[str, Any]) -> list[list[np.ndarray]]:
     return rings
 
 
+def read_neighbours(path: Path) -> list[Mapping[str, Any]]:
+    """Return the GeoJSON geometries of the land around the regions; none where the file does not exist.
+
+    Raises TableFolderError where the file is not GeoJSON of polygons in metres.
+    """
+    if not path.exists():
+        return []
+    features = [feature if isinstance(feature, dict) else {} for feature in _read_features(path)]
+    return [_checked(one.get("geometry"), f"File '{path}', feature {i}") for i, one in enumerate(features, start=1)]
+
+
+def _read_features(path: Path) -> Sequence[Any]:
+    root = read_json(path)
+    features = root.get("features", []) if isinstance(root, dict) else []
+    if not isinstance(features, list) or not features:
+        raise TableFolderError(f"File '{path}' is not a GeoJSON feature collection, or has no features.")
+    return features
+
+
+def _checked(geometry: Any, where: str) -> Mapping[str, Any]:
+    """Return a geometry whose rings are in metres; raise TableFolderError for any other."""
+    geometry = geometry if isinstance(geometry, dict) else {}
+    try:
+        points = np.concatenate([ring for part in polygons(geometry) for ring in part])
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as err:
+        raise TableFolderError(
+            f"{where}: the outline must be a polygon with rings; its type is {geometry.get('type')}."
+        ) from err
+    if not np.isfinite(points).all() or np.abs(points).max() <= 360:
+        raise TableFolderError(f"{where}: the coordinates must be metres of EPSG:3035, not degrees.")
+    return geometry
+
+
 def read_outlines(path: Path, geos: Container[str]) -> dict[str, Mapping[str, Any]]:
     """Return the GeoJSON geometry of each region of `geos` that has an outline.
 
     Raises TableFolderError where the file is not GeoJSON of polygons in metres, or has no outline of these regions.
     """
-    root = read_json(path)
-    features: Sequence[Any] = root.get("features", []) if isinstance(root, dict) else []
-    if not isinstance(features, list) or not features:
-        raise TableFolderError(f"File '{path}' is not a GeoJSON feature collection, or has no features.")
     outlines = {}
-    for feature in features:
+    for feature in _read_features(path):
         properties = feature.get("properties") if isinstance(feature, dict) else None
         if not isinstance(properties, dict) or "geo" not in properties:
             raise TableFolderError(f"File '{path}' has a feature without the property geo.")
         geo = properties["geo"]
         if geo not in geos:
             continue
-        geometry = feature.get("geometry") or {}
-        where = f"File '{path}', region {geo}"
-        try:
-            points = np.concatenate([ring for part in polygons(geometry) for ring in part])
-        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as err:
-            raise TableFolderError(
-                f"{where}: the outline must be a polygon with rings; its type is {geometry.get('type')}."
-            ) from err
-        if not np.isfinite(points).all() or np.abs(points).max() <= 360:
-            raise TableFolderError(f"{where}: the coordinates must be metres of EPSG:3035, not degrees.")
-        outlines[geo] = geometry
+        outlines[geo] = _checked(feature.get("geometry"), f"File '{path}', region {geo}")
     if not outlines:
         raise TableFolderError(f"File '{path}' has no outline of a region of the table.")
     return outlines

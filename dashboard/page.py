@@ -12,11 +12,12 @@ from starlette.requests import Request
 
 from dashboard import texts
 from dashboard.choices import SHOWN, choices
-from dashboard.state import MAX_REGIONS, State, parse_query
+from dashboard.state import MAX_REGIONS, State, format_query, parse_query
 from dashboard.table import Table
 from dashboard.views.elements import document, svg
 from dashboard.views.facts import facts_json
 from dashboard.views.plain import plain_table
+from dashboard.words import LANGUAGES, _, accepted_language, speaking
 
 
 def controls(table: Table, state: State) -> Tag:
@@ -24,14 +25,14 @@ def controls(table: Table, state: State) -> Tag:
     offered = choices(table)
 
     def column_list(column: str, label: str) -> Tag:
-        options = {choice.key: choice.label for choice in offered[column].values()}
+        options = {choice.key: _(choice.label) for choice in offered[column].values()}
         chosen = offered[column].get(getattr(state.measure, column))
         return ui.input_select(column, label, options, selected=chosen.key if chosen else None)
 
     levels = {str(level): texts.level_name(level) for level in table.levels}
     return tags.form(
         tags.button(
-            "Choose the figures",
+            _("Choose the figures"),
             id="filters",
             type="button",
             aria_expanded="false",
@@ -39,17 +40,17 @@ def controls(table: Table, state: State) -> Tag:
             class_="narrow-only",
         ),
         tags.div(
-            ui.input_select("level", "Regions", levels, selected=str(state.level)),
-            column_list("landcover", "Land cover"),
-            column_list("lc_flow", "Measure"),
-            column_list("unit", "Unit"),
-            column_list("definition", "Impervious includes"),
-            column_list("method", "Method"),
+            ui.input_select("level", _("Regions"), levels, selected=str(state.level)),
+            column_list("landcover", _("Land cover")),
+            column_list("lc_flow", _("Measure")),
+            column_list("unit", _("Unit")),
+            column_list("definition", _("Impervious includes")),
+            column_list("method", _("Method")),
             id="lists",
             class_="lists",
         ),
         class_="controls",
-        aria_label="Choose the figures",
+        aria_label=_("Choose the figures"),
     )
 
 
@@ -68,14 +69,14 @@ def period_control() -> Tag:
         return tags.label(tags.span(label, id=f"{name}-label"), slider, class_="handle")
 
     return tags.div(
-        tags.button("Play", id="play", type="button", aria_pressed="false"),
+        tags.button(_("Play"), id="play", type="button", aria_pressed="false"),
         tags.div(
-            handle("from", "From"),
-            handle("to", "To"),
+            handle("from", _("From")),
+            handle("to", _("To")),
             tags.div(id="year-labels", class_="year-labels", aria_hidden="true"),
             class_="slider",
         ),
-        tags.div(id="spans", class_="spans", role="group", aria_label="Periods of the table"),
+        tags.div(id="spans", class_="spans", role="group", aria_label=_("Periods of the table")),
         class_="time",
     )
 
@@ -84,7 +85,7 @@ def map_panel(state: State) -> Tag:
     """Make the panel of the map; www/map.js draws the map into it."""
     shown = tags.select(
         [
-            tags.option(choice.label, value=choice.key, selected="selected" if code == state.shown else None)
+            tags.option(_(choice.label), value=choice.key, selected="selected" if code == state.shown else None)
             for code, choice in SHOWN.items()
         ],
         {"id": "shown", "data-shiny-no-bind-input": "", "autocomplete": "off"},
@@ -93,10 +94,10 @@ def map_panel(state: State) -> Tag:
         tags.div(
             tags.div(tags.h2(id="map-title", aria_live="polite"), tags.p(id="map-method", class_="note")),
             tags.div(
-                tags.label(tags.span("Map shows"), shown, class_="choice-shown"),
-                tags.button("+", id="zoom-in", type="button", aria_label="Zoom in"),
-                tags.button("−", id="zoom-out", type="button", aria_label="Zoom out"),
-                tags.button("⤢", id="zoom-all", type="button", aria_label="Show the whole map"),
+                tags.label(tags.span(_("Map shows")), shown, class_="choice-shown"),
+                tags.button("+", id="zoom-in", type="button", aria_label=_("Zoom in")),
+                tags.button("−", id="zoom-out", type="button", aria_label=_("Zoom out")),
+                tags.button("⤢", id="zoom-all", type="button", aria_label=_("Show the whole map")),
                 class_="zoom",
             ),
             class_="heading",
@@ -109,14 +110,16 @@ def map_panel(state: State) -> Tag:
                 tabindex="0",
                 aria_labelledby="map-title",
                 aria_describedby="summary map-help",
-                aria_roledescription="map",
+                aria_roledescription=_("map"),
             ),
             tags.p(id="map-empty", class_="empty", hidden=True),
             class_="map-box",
         ),
         tags.p(
-            "Arrow keys go to the nearest region, Page Down and Page Up to the next and the previous code. "
-            "Enter chooses a region, plus and minus zoom, 0 shows the whole map.",
+            _(
+                "Arrow keys go to the nearest region, Page Down and Page Up to the next and the previous code. "
+                "Enter chooses a region, plus and minus zoom, 0 shows the whole map."
+            ),
             id="map-help",
             class_="hidden",
         ),
@@ -125,12 +128,13 @@ def map_panel(state: State) -> Tag:
         period_control(),
         tags.p(id="summary", class_="note"),
         tags.p(
-            "Picture: ",
-            tags.button("PNG", id="map-png", type="button", class_="link", aria_label="Map as PNG"),
+            _("Picture:"),
             " ",
-            tags.button("SVG", id="map-svg", type="button", class_="link", aria_label="Map as SVG"),
+            tags.button("PNG", id="map-png", type="button", class_="link", aria_label=_("Map as PNG")),
+            " ",
+            tags.button("SVG", id="map-svg", type="button", class_="link", aria_label=_("Map as SVG")),
             " · ",
-            tags.button("Copy link to this view", id="copy", type="button", class_="link"),
+            tags.button(_("Copy link to this view"), id="copy", type="button", class_="link"),
             class_="note take no-embed",
         ),
         class_="panel map-panel",
@@ -140,7 +144,7 @@ def map_panel(state: State) -> Tag:
 
 def region_panel(table: Table, state: State) -> Tag:
     """Make the panel of the chosen regions."""
-    second = table.seen_method.title_in_sentence if table.seen_method else "a second method"
+    second = _(table.seen_method.title_in_sentence) if table.seen_method else _("a second method")
 
     def check(name: str, text: str, checked: bool) -> Tag:
         return tags.label(
@@ -156,67 +160,88 @@ def region_panel(table: Table, state: State) -> Tag:
     return tags.section(
         tags.div(
             tags.div(
-                tags.label("Find a region", {"for": "search"}),
+                tags.label(_("Find a region"), {"for": "search"}),
                 tags.input(
                     {"id": "search", "type": "text", "role": "combobox", "data-shiny-no-bind-input": ""},
-                    placeholder="Name or code",
+                    placeholder=_("Name or code"),
                     autocomplete="off",
                     aria_expanded="false",
                     aria_controls="found",
                     aria_autocomplete="list",
                 ),
-                tags.ul(id="found", role="listbox", aria_label="Regions found", hidden=True),
+                tags.ul(id="found", role="listbox", aria_label=_("Regions found"), hidden=True),
                 tags.p(id="not-found", class_="note", hidden=True),
                 class_="search",
             ),
-            check("keep", f"Compare up to {MAX_REGIONS} regions", len(state.geos) > 1),
+            check("keep", _("Compare up to {count} regions").format(count=MAX_REGIONS), len(state.geos) > 1),
             class_="find",
         ),
-        tags.ul(id="chosen", class_="chosen-list", aria_label="Chosen regions"),
-        tags.div(id="beside-regions", class_="spans", role="group", aria_label="Compare with"),
+        tags.ul(id="chosen", class_="chosen-list", aria_label=_("Chosen regions")),
+        tags.div(id="beside-regions", class_="spans", role="group", aria_label=_("Compare with")),
         tags.p(id="said", class_="hidden", role="status"),
         tags.div(id="tiles"),
-        check("beside", f"Compare with {second}", state.compare_method),
+        check("beside", _("Compare with {method}").format(method=second), state.compare_method),
         tags.div(id="chart"),
         tags.p(
-            "Picture: ",
-            tags.button("PNG", id="chart-png", type="button", class_="link", aria_label="Chart as PNG"),
+            _("Picture:"),
             " ",
-            tags.button("SVG", id="chart-svg", type="button", class_="link", aria_label="Chart as SVG"),
+            tags.button("PNG", id="chart-png", type="button", class_="link", aria_label=_("Chart as PNG")),
+            " ",
+            tags.button("SVG", id="chart-svg", type="button", class_="link", aria_label=_("Chart as SVG")),
             class_="note take",
         ),
         tags.details(
-            tags.summary("Figures of the chart"),
-            tags.div(id="figures", class_="scroll", tabindex="0", role="region", aria_label="Figures of the chart"),
+            tags.summary(_("Figures of the chart")),
+            tags.div(id="figures", class_="scroll", tabindex="0", role="region", aria_label=_("Figures of the chart")),
         ),
         class_="panel region-panel",
-        aria_label="Chosen regions",
+        aria_label=_("Chosen regions"),
     )
+
+
+def language_links(table: Table, state: State) -> Tag:
+    """Make a link to this view in each other language, named in that language."""
+    links = [
+        tags.a(
+            language.name,
+            href=f"?{format_query(replace(state, language=code, language_chosen=True), table)}",
+            hreflang=code,
+            lang=code,
+        )
+        for code, language in LANGUAGES.items()
+        if code != state.language
+    ]
+    return tags.nav(links, id="languages", aria_label=_("Language"), class_="note no-print")
 
 
 def page(table: Table, request: Request) -> ui.page_html:
     """Make the whole page for the state in the address."""
-    state = parse_query(request.url.query, table)
-    return _page_of(table, state, request.query_params.get("embed") == "1")
+    state = parse_query(request.url.query, table, accepted_language(request.headers.get("accept-language", "")))
+    with speaking(state.language):
+        return _page_of(table, state, request.query_params.get("embed") == "1")
 
 
 # Made once for all readers who open the same view: a page takes some ten times as long to make as to send.
 @lru_cache(maxsize=128)
 def _page_of(table: Table, state: State, embedded: bool) -> ui.page_html:
-    title = str(table.package.get("title") or "Impervious land by region")
+    title = str(table.package.get("title") or _("Impervious land by region"))
     body = [
-        tags.a("Skip to the figures", href="#figures", class_="skip"),
+        tags.a(_("Skip to the figures"), href="#figures", class_="skip"),
         tags.header(
             tags.div(
                 tags.h1(title),
                 tags.p(
-                    "Sealed land in each region, its change from year to year, and how reliable the figures are",
+                    _("Sealed land in each region, its change from year to year, and how reliable the figures are"),
                     class_="lead",
                 ),
             ),
             tags.div(
-                tags.p("Experimental statistics", class_="chip"),
-                tags.p(f"Vintage {table.vintage or 'not given'} · NUTS {table.nuts_version}", class_="note"),
+                tags.p(_("Experimental statistics"), class_="chip"),
+                tags.p(
+                    f"{_('Vintage {vintage}').format(vintage=table.vintage or _('not given'))} · NUTS {table.nuts_version}",
+                    class_="note",
+                ),
+                language_links(table, state),
             ),
             class_="top",
         ),
@@ -224,24 +249,24 @@ def _page_of(table: Table, state: State, embedded: bool) -> ui.page_html:
         tags.main(
             controls(table, state),
             tags.noscript(
-                tags.p("This page draws its map and charts with a script. Without it, here are the figures."),
+                tags.p(_("This page draws its map and charts with a script. Without it, here are the figures.")),
                 plain_table(table, replace(state, year_from=None)),
             ),
             tags.div(
                 tags.div(
                     map_panel(state),
-                    tags.section(tags.div(id="spread"), class_="panel no-embed", aria_label="Distribution"),
+                    tags.section(tags.div(id="spread"), class_="panel no-embed", aria_label=_("Distribution")),
                     class_="stack",
                 ),
                 region_panel(table, state),
                 class_="two",
             ),
             tags.div(
-                tags.section(tags.div(id="ranking"), class_="panel", aria_label="Ranking"),
+                tags.section(tags.div(id="ranking"), class_="panel", aria_label=_("Ranking")),
                 tags.div(
-                    tags.section(tags.div(id="changes"), class_="panel", aria_label="Land cover changes"),
-                    tags.section(tags.h2("Downloads"), ui.output_ui("downloads"), class_="panel no-print"),
-                    tags.section(tags.h2("Method and sources"), ui.output_ui("about"), class_="panel"),
+                    tags.section(tags.div(id="changes"), class_="panel", aria_label=_("Land cover changes")),
+                    tags.section(tags.h2(_("Downloads")), ui.output_ui("downloads"), class_="panel no-print"),
+                    tags.section(tags.h2(_("Method and sources")), ui.output_ui("about"), class_="panel"),
                     class_="stack",
                 ),
                 class_="two",

@@ -14,7 +14,14 @@ from urllib.parse import parse_qsl
 
 from htmltools import tags
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from dashboard import exports
@@ -25,6 +32,7 @@ from dashboard.views.api import api_page
 from dashboard.views.elements import document
 from dashboard.views.report import region_report
 from dashboard.views.slices import region_json, slice_json
+from dashboard.words import LANGUAGES, _, accepted_language, speaking
 
 CSV = "text/csv; charset=utf-8"
 MEDIA_TYPES = {
@@ -37,20 +45,34 @@ MEDIA_TYPES = {
 """Suffix of a download -> its media type."""
 
 
-def not_found(request: Request, text: str = "There is no such page.") -> Response:
+NO_PAGE, NO_LEVEL, NO_REGION = (
+    "There is no such page.",
+    "The table has no regions of this level.",
+    "The table has no such region.",
+)
+
+
+def language_of(request: Request) -> str:
+    """Return the language that the address names, else the one that the browser likes best."""
+    named = request.query_params.get("lang", "")
+    return named if named in LANGUAGES else accepted_language(request.headers.get("accept-language", ""))
+
+
+def not_found(request: Request, text: str = NO_PAGE) -> Response:
     """Answer 404: as a page where a browser asks, else as text."""
     if "text/html" not in request.headers.get("accept", ""):
         return PlainTextResponse(text, 404)
     base = "../" * (request.url.path.count("/") - 1)
-    body = [
-        tags.main(
-            tags.h1("Not found"),
-            tags.p(text),
-            tags.p(tags.a("To the map and the figures", href=base or "./")),
-            class_="panel",
-        )
-    ]
-    return HTMLResponse("<!DOCTYPE html>\n" + document("Not found", body, base=base).render()["html"], 404)
+    with speaking(language_of(request)):
+        body = [
+            tags.main(
+                tags.h1(_("Not found")),
+                tags.p(_(text)),
+                tags.p(tags.a(_("To the map and the figures"), href=base or "./")),
+                class_="panel",
+            )
+        ]
+        return HTMLResponse("<!DOCTYPE html>\n" + document(_("Not found"), body, base=base).render()["html"], 404)
 
 
 def api_routes(table: Table) -> list[Route]:
@@ -83,7 +105,7 @@ def api_routes(table: Table) -> list[Route]:
     def get_map(request: Request) -> Response:
         level = next((level for level in table.levels if str(level) == request.path_params["level"]), None)
         if level is None:
-            return not_found(request, "The table has no regions of this level.")
+            return not_found(request, NO_LEVEL)
         return answer_packed(request, lambda: maps[level])
 
     def get_names(request: Request) -> Response:
@@ -98,7 +120,7 @@ def api_routes(table: Table) -> list[Route]:
     def get_figures(request: Request) -> Response:
         geo = request.path_params["geo"]
         if geo not in table.regions:
-            return not_found(request, "The table has no such region.")
+            return not_found(request, NO_REGION)
         measure = parse_query(request.url.query, table).measure
         return answer_packed(request, lambda: region_of(geo, measure.landcover, measure.definition))
 
@@ -157,12 +179,15 @@ def api_routes(table: Table) -> list[Route]:
     def get_region(request: Request) -> Response:
         geo = request.path_params["geo"]
         if geo not in table.regions:
-            return not_found(request, "The table has no such region.")
-        state = replace(parse_query(request.url.query, table), level=table.regions[geo].level, geos=(geo,))
-        return HTMLResponse("<!DOCTYPE html>\n" + region_report(table, state).render()["html"])
+            return not_found(request, NO_REGION)
+        state = parse_query(request.url.query, table, language_of(request))
+        state = replace(state, level=table.regions[geo].level, geos=(geo,))
+        with speaking(state.language):
+            return HTMLResponse("<!DOCTYPE html>\n" + region_report(table, state).render()["html"])
 
     def get_api(request: Request) -> Response:
-        return HTMLResponse("<!DOCTYPE html>\n" + api_page(table).render()["html"])
+        with speaking(language_of(request)):
+            return HTMLResponse("<!DOCTYPE html>\n" + api_page(table).render()["html"])
 
     def get_health(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -178,6 +203,7 @@ def api_routes(table: Table) -> list[Route]:
         Route("/api/v1/transitions.csv", get_transitions),
         Route("/api/v1/datapackage.json", get_package),
         Route("/api/", get_api),
+        Route("/api", lambda request: RedirectResponse("api/")),
         Route("/region/{geo}", get_region),
         Route("/healthz", get_health),
     ]

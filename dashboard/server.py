@@ -16,6 +16,7 @@ from dashboard.state import PARAMETERS, State, parse_query
 from dashboard.table import Table
 from dashboard.views.about import method_and_sources
 from dashboard.views.downloads import downloads as downloads_view
+from dashboard.words import speaking
 
 
 def make_server(table: Table) -> Callable[[Inputs, Outputs, Session], None]:
@@ -24,13 +25,14 @@ def make_server(table: Table) -> Callable[[Inputs, Outputs, Session], None]:
     @lru_cache(maxsize=256)
     def rendered(view: Callable[..., TagList], state: State) -> HTML:
         # Rendered to text once, for all sessions with the same state. The tags have escaped all text.
-        return HTML(view(table, state).render()["html"])
+        with speaking(state.language):
+            return HTML(view(table, state).render()["html"])
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
         @reactive.calc
         def state() -> State:
             lists = {"l": input.level(), **{key: input[column]() for column, key in PARAMETERS.items()}}
-            lists["g"] = input.regions()
+            lists["g"], lists["lang"] = input.regions(), input.language()
             return parse_query("&".join(f"{key}={value}" for key, value in lists.items()), table)
 
         @render.ui

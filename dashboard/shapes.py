@@ -6,6 +6,7 @@ points of their border, so they still share them after rounding: there are no ga
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,12 @@ _EUROPE = (2_400_000, 1_300_000, 7_500_000, 5_500_000)
 
 _INSET = 190
 """Side of an inset in half pixels."""
+
+_INSET_LETTERS = 13
+"""Letters of a name that fit above an inset."""
+
+_AROUND = 0.6
+"""How far beyond the frame neighbours are drawn, as a share of its sides: a panel may be wider or higher than the frame."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,38 @@ def path(rings: Sequence[np.ndarray]) -> str:
         steps = np.diff(ring, axis=0)
         text.append(f"M{ring[0, 0]} {ring[0, 1]}l" + " ".join(f"{dx} {dy}" for dx, dy in steps.tolist()) + "z")
     return "".join(text)
+
+
+def inner_borders(countries: Sequence[Sequence[Sequence[np.ndarray]]], frame: Frame) -> list[str]:
+    """Return the lines that lie between two countries, as the `d` of SVG paths; coasts are left out.
+
+    countries : for each its parts, each a list of rings in metres; countries share the points of their border
+    """
+    owners: dict[tuple[tuple[int, int], tuple[int, int]], set[int]] = {}
+    for number, parts in enumerate(countries):
+        for ring in (ring for part in parts for ring in part):
+            points = [tuple(point) for point in frame.to_lattice(ring).tolist()]
+            for a, b in itertools.pairwise([*points, points[0]]):
+                if a != b:
+                    owners.setdefault((min(a, b), max(a, b)), set()).add(number)
+    follow: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for (a, b), known in owners.items():
+        if len(known) > 1:
+            follow.setdefault(a, set()).add(b)
+            follow.setdefault(b, set()).add(a)
+    lines = []
+    # Start at the ends of lines and where several meet; what is left are closed lines.
+    starts = sorted(point for point, ahead in follow.items() if len(ahead) != 2)
+    for start in [*starts, *sorted(follow)]:
+        while follow[start]:
+            line = [start]
+            while follow[line[-1]] and (len(line) == 1 or len(follow[line[-1]]) == 1):
+                ahead = follow[line[-1]].pop()
+                follow[ahead].discard(line[-1])
+                line.append(ahead)
+            steps = np.diff(np.array(line), axis=0).tolist()
+            lines.append(f"M{start[0]} {start[1]}l" + " ".join(f"{dx} {dy}" for dx, dy in steps))
+    return lines
 
 
 def _area(ring: np.ndarray) -> float:
@@ -164,11 +203,27 @@ def _inset_name(table: Table, geos: Sequence[str]) -> str:
     return parent.name if parent else table.regions[geos[0]].name
 
 
+def short_name(name: str) -> str:
+    """Return a name that fits above an inset: the end of a long one, which tells regions of a kind apart.
+
+    >>> short_name("Svalbard"), short_name("Região Autónoma da Madeira"), short_name("Llanfairpwllgwyngyll")
+    ('Svalbard', '… da Madeira', 'Llanfairpwll…')
+    """
+    if len(name) <= _INSET_LETTERS:
+        return name
+    words = name.split()
+    kept = next(
+        (" ".join(words[i:]) for i in range(1, len(words)) if len(" ".join(words[i:])) <= _INSET_LETTERS - 2), ""
+    )
+    return f"… {kept}" if kept else f"{name[: _INSET_LETTERS - 1].rstrip()}…"
+
+
 def draw_map(table: Table, level: int) -> dict[str, Any]:
-    """Draw the regions of a level, and the borders of the countries where these are another level.
+    """Draw the regions of a level, the borders between countries where these are another level, and the land around.
 
     Regions outside the frame are drawn in insets, one for all codes with the same first four letters.
-    Returns: {"width", "height", "regions": [{"geo", "d", "x", "y"}], "borders": [d], "insets": [{"x", "y", "w", "h", "name"}]}
+    Returns: {"width", "height", "regions": [{"geo", "d", "x", "y"}], "borders": [d], "ground": [d],
+    "insets": [{"x", "y", "w", "h", "name", "short"}]}
     """
     everything = {geo: polygons(geometry) for geo, geometry in table.outlines.items()}
     here = {geo: parts for geo, parts in everything.items() if table.regions[geo].level == level}
@@ -191,10 +246,14 @@ def draw_map(table: Table, level: int) -> dict[str, Any]:
     top = table.levels[0]
     borders = []
     if level != top:
-        for geo, parts in everything.items():
-            inside = [part for part in parts if _overlaps(part, box)]
-            if table.regions[geo].level == top and inside:
-                borders.append(draw_region(inside, frame)[0])
+        countries = {geo: parts for geo, parts in everything.items() if table.regions[geo].level == top}
+        inside = [kept for parts in countries.values() if (kept := [part for part in parts if _overlaps(part, box)])]
+        # Outlines that share no points, and a country alone, get their whole outline.
+        borders = inner_borders(inside, frame) or [draw_region(parts, frame)[0] for parts in inside]
+    side = _AROUND * np.array([box[2] - box[0], box[3] - box[1]])
+    wide = box + np.array([-side[0], -side[1], side[0], side[1]])
+    around = [[p for p in polygons(geometry) if _overlaps(p, wide)] for geometry in table.neighbours]
+    ground = [draw_region(parts, frame)[0] for parts in around if parts]
     insets = []
     across = WIDTH // (_INSET + 10)
     for i, group in enumerate(groups.values()):
@@ -202,7 +261,8 @@ def draw_map(table: Table, level: int) -> dict[str, Any]:
         bounds = [_bounds(parts) for parts in group.values()]
         outer = np.array([*np.min(bounds, axis=0)[:2], *np.max(bounds, axis=0)[2:]])
         inset = _frame(outer, _INSET, _INSET - 30, x, y + 30, 0.08)
-        insets.append({"x": x, "y": y, "w": _INSET, "h": _INSET, "name": _inset_name(table, list(group))})
+        name = _inset_name(table, list(group))
+        insets.append({"x": x, "y": y, "w": _INSET, "h": _INSET, "name": name, "short": short_name(name)})
         drawn.update({geo: draw_region(parts, inset) for geo, parts in group.items()})
     rows = -(-len(groups) // across)
     return {
@@ -210,5 +270,6 @@ def draw_map(table: Table, level: int) -> dict[str, Any]:
         "height": height + rows * (_INSET + 10) + (10 if rows else 0),
         "regions": [{"geo": geo, "d": d, "x": x, "y": y} for geo, (d, (x, y)) in sorted(drawn.items())],
         "borders": borders,
+        "ground": ground,
         "insets": insets,
     }

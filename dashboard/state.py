@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from dashboard.choices import COVER_KEYS, DEFINITIONS, FLOWS, SHOWN, UNITS, choices
 from dashboard.table import Measure, Table
+from dashboard.words import DEFAULT, LANGUAGES
 
 MAX_REGIONS = 5
 """Regions that can be compared; the page learns it from here."""
@@ -45,10 +46,17 @@ class State:
     """What the map shows of each figure; a code of SHOWN."""
     unknown: tuple[str, ...]
     """Names of the parts of the query that the table does not have, such as "region"."""
+    language: str = DEFAULT.code
+    """Code of the language of all texts."""
+    language_chosen: bool = False
+    """Whether the address names the language; else it is the browser's."""
 
 
-def parse_query(text: object, table: Table) -> State:
-    """Read a query against the closed lists of the table; anything else gives the default."""
+def parse_query(text: object, table: Table, language: str = DEFAULT.code) -> State:
+    """Read a query against the closed lists of the table; anything else gives the default.
+
+    language : code of the language to use where the query names none
+    """
     query: dict[str, list[str]] = {}
     unknown = []
     if isinstance(text, str) and len(text) <= MAX_QUERY:
@@ -107,6 +115,8 @@ def parse_query(text: object, table: Table) -> State:
         compare_method=query.get("r", ["0"])[0] == "1",
         order=str(pick("o", "order", {order: order for order in ORDERS}, ORDERS[0])),
         shown=str(pick("s", "limit", {choice.key: code for code, choice in SHOWN.items()}, "value")),
+        language=str(pick("lang", "language", {code: code for code in LANGUAGES}, language)),
+        language_chosen=query.get("lang", [""])[0] in LANGUAGES,
         unknown=tuple(dict.fromkeys(unknown)),
     )
 
@@ -127,4 +137,6 @@ def format_query(state: State, table: Table) -> str:
         parts["o"] = state.order
     if state.shown != "value":
         parts["s"] = SHOWN[state.shown].key
+    if state.language_chosen:
+        parts["lang"] = state.language
     return "&".join(f"{key}={value}" for key, value in parts.items())

@@ -6,7 +6,7 @@ regions of one level and all periods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -72,11 +72,6 @@ class Period:
             return str(self.year)
         same_century = self.year // 100 == self.year_from // 100
         return f"{self.year_from}–{self.year % 100:02d}" if same_century else f"{self.year_from}–{self.year}"
-
-    @property
-    def title(self) -> str:
-        """Form for titles: 2018, or 2017 to 2018."""
-        return str(self.year) if self.year == self.year_from else f"{self.year_from} to {self.year}"
 
 
 @dataclass(frozen=True)
@@ -189,6 +184,8 @@ class Table:
     """Regions of the version shown, by code."""
     outlines: Mapping[str, Mapping[str, Any]]
     """GeoJSON geometry by code, EPSG:3035, metres."""
+    neighbours: Sequence[Mapping[str, Any]]
+    """GeoJSON geometries of the land around the regions, EPSG:3035, metres; drawn pale."""
     package: Mapping[str, Any]
     """datapackage.json."""
     package_text: bytes

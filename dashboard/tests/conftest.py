@@ -3,6 +3,7 @@
 folder, plain_folder    table folders with and without intervals (this one also without net change of green land); not to be written to
 table, plain_table      the same, read
 large_folder            one of five countries, 120 small regions, 2017 and 2018; large_table the same, read
+small_folder            one country, 2017 to 2019; small_table the same, read
 own_folder              a small one, 2017 to 2019, that a test may change
 server, plain_server    addresses of `python -m dashboard` on these folders
 site                    page opened by a test: site(query) -> page, when it has drawn everything; at the end, no other server was contacted
@@ -62,6 +63,11 @@ def large_table(large_folder):
 @pytest.fixture(scope="session")
 def small_folder(tmp_path_factory):
     return make_table(tmp_path_factory.mktemp("small") / "avaria", years=(2017, 2018, 2019))
+
+
+@pytest.fixture(scope="session")
+def small_table(small_folder):
+    return read_table(small_folder)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ with a net change that may be 0, flags, names that look like HTML or a formula.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import sys
@@ -33,7 +34,13 @@ NAMES = (
 
 
 COUNTRIES = {"XA": "Avaria", "XB": "Bresland", "XC": "Corvany", "XD": "Dornmark", "XE": "Elmaria"}
-"""Code -> name; each is a board of 4 x 6, and the boards lie three in a row."""
+"""Code -> name; each is a board of 4 x 6, and the boards lie three in a row, or as many as make a square."""
+
+
+def many_countries(count: int) -> tuple[str, ...]:
+    """Return the codes of as many countries, XA, XB ... ZZ; those that are not in COUNTRIES are named by their code."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return tuple(first + second for first in "XYZ" for second in letters)[:count]
 
 
 def codes(country: str = "XA") -> dict[tuple[int, int], str]:
@@ -85,9 +92,9 @@ def make_regions(countries: Sequence[str] = ("XA",)) -> list[dict[str, Any]]:
         named = dict(zip(fine, [*NAMES[shift:], *NAMES[:shift]], strict=True))
         if number == 0:
             named[fine[4]], named[fine[7]] = HOSTILE, FORMULA
-        named[country] = COUNTRIES[country]
+        named[country] = COUNTRIES.get(country, f"Country {country}")
         for part, side in enumerate(("North-West", "North-East", "South-West", "South-East")):
-            named[f"{country}{part + 1}"] = f"{side} {COUNTRIES[country]}"
+            named[f"{country}{part + 1}"] = f"{side} {named[country]}"
         geos = {geo[:n] for geo in fine for n in (2, 3, 4, 5)}
         rows += [
             {
@@ -103,8 +110,9 @@ def make_regions(countries: Sequence[str] = ("XA",)) -> list[dict[str, Any]]:
 def make_outlines(regions: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the outlines; a larger region is the multipolygon of its squares."""
     countries = [region["geo"] for region in regions if region["level"] == 0]
+    across = max(3, round((len(countries) * 4 / 6) ** 0.5))
     at = {
-        geo: square(r - 4 * (number // 3), c + 6 * (number % 3))
+        geo: square(r - 4 * (number // across), c + 6 * (number % across))
         for number, country in enumerate(countries)
         for (r, c), geo in codes(country).items()
     }
@@ -137,23 +145,23 @@ def spans(years: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def make_rows(
-    regions: list[dict[str, Any]], *, intervals: bool, years: tuple[int, ...] = YEARS
+    regions: list[dict[str, Any]], *, intervals: bool, years: tuple[int, ...] = YEARS, seed: int = 2017
 ) -> tuple[list, list, list]:
     """Return the rows of the two tables of figures and of the indicators.
 
     The transitions of the finest level are drawn; gains, losses, net changes, stocks and the regions above are sums of them.
     """
-    rng = np.random.default_rng(2017)
+    rng = np.random.default_rng(seed)
     fine = [region["geo"] for region in regions if region["level"] == 3]
     share = np.clip(rng.gamma(2.2, 0.035, len(fine)), 0.01, 0.4)
     size = 576.0
     growth = rng.gamma(2, 0.006, (len(fine), len(years))) * size * share[:, None]
     undone = growth * rng.uniform(0.02, 0.9, growth.shape)
-    undone[3] = growth[3] * 1.8  # a region where sealed land shrinks
+    undone[3:4] = growth[3:4] * 1.8  # a region where sealed land shrinks
     moved = np.stack([growth * 0.93, growth * 0.07, undone, growth * 0.2], axis=-1)  # region, year, MOVES
     seen = rng.uniform(0.86, 1, growth.shape)
     seen[9::24, 3:5] = 0.31  # too little was seen in two years
-    absent = {fine[14]}  # in the regions table, never in the figures
+    absent = set(fine[14:15])  # in the regions table, never in the figures
     unsampled = set(fine[5::8])
     accuracy = dict(zip(fine, rng.uniform(0.15, 0.9, len(fine)), strict=True))
     figures: list[dict[str, Any]] = []
@@ -176,10 +184,16 @@ def make_rows(
         sampled = method == "estimated" and geo not in unsampled
         common = {"freq": "A", "definition": definition, "method": method, "geo": geo, "nuts_version": "2024"}
 
-        def flow(cover: str, a: int, b: int, end: int, yearly: np.ndarray = yearly) -> float:
+        total = np.cumsum(yearly, axis=0)
+        ends = {
+            (cover, end): total[:, [i for i, pair in enumerate(MOVES) if pair[end] == cover]].sum(axis=1).tolist()
+            for cover in COVERS
+            for end in (0, 1)
+        }
+
+        def flow(cover: str, a: int, b: int, end: int, ends: dict[tuple[str, int], list[float]] = ends) -> float:
             """Add up the transitions from (end 0) or into (end 1) a cover between two years."""
-            of = [i for i, pair in enumerate(MOVES) if pair[end] == cover]
-            return float(yearly[years.index(a) + 1 : years.index(b) + 1, of].sum())
+            return ends[cover, end][years.index(b)] - ends[cover, end][years.index(a)]
 
         def stock(cover: str, year: int, start: dict[str, float] = start) -> float:
             return start[cover] + (
@@ -248,16 +262,36 @@ def make_table(
     intervals : with the method `estimated`, and inhabitants
     without : flow and cover that the table does not have
     """
-    folder.mkdir(parents=True, exist_ok=True)
     regions = make_regions(countries)
-    rows, moves, heads = make_rows(regions, intervals=intervals, years=years)
-    rows = [row for row in rows if (row["lc_flow"], row["landcover"]) != without]
-    tables = {"impervious_nuts": rows, "impervious_nuts_transitions": moves, "nuts_regions": regions}
-    if intervals:
-        tables["impervious_indicators"] = heads
-    for name, one in tables.items():
-        pq.write_table(arrow(name, one), folder / f"{name}.parquet")
-    (folder / "outlines.geojson").write_text(json.dumps(make_outlines(regions)), encoding="utf-8")
+    write_folder(folder, regions, make_outlines(regions), intervals=intervals, years=years, without=without)
+    return folder
+
+
+def write_folder(
+    folder: Path,
+    regions: list[dict[str, Any]],
+    outlines: dict[str, Any],
+    *,
+    intervals: bool = True,
+    years: tuple[int, ...] = YEARS,
+    without: tuple[str, str] = ("", ""),
+) -> None:
+    """Write figures for the regions, country by country, so that a table of thousands of regions fits into memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ["impervious_nuts", "impervious_nuts_transitions", *(["impervious_indicators"] if intervals else [])]
+    with contextlib.ExitStack() as stack:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for number, country in enumerate(dict.fromkeys(region["cntr"] for region in regions)):
+            own = [region for region in regions if region["cntr"] == country]
+            rows, moves, heads = make_rows(own, intervals=intervals, years=years, seed=2017 + number)
+            rows = [row for row in rows if (row["lc_flow"], row["landcover"]) != without]
+            for name, part in zip(names, (rows, moves, heads), strict=False):
+                made = arrow(name, part)
+                if name not in writers:
+                    writers[name] = stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", made.schema))
+                writers[name].write_table(made)
+    pq.write_table(arrow("nuts_regions", regions), folder / "nuts_regions.parquet")
+    (folder / "outlines.geojson").write_text(json.dumps(outlines), encoding="utf-8")
     package = {
         "name": "impervious-nuts", "title": "Impervious land in Avaria", "status": "experimental", "version": "0.1.0",
         "created": VINTAGE, "description": "Made-up figures of a country that does not exist.",
@@ -275,7 +309,6 @@ def make_table(
         "contributors": [{"title": "Statistics Avaria"}],
     }  # fmt: skip
     (folder / "datapackage.json").write_text(json.dumps(package, indent=1), encoding="utf-8")
-    return folder
 
 
 if __name__ == "__main__":
@@ -283,6 +316,10 @@ if __name__ == "__main__":
         make_table(
             Path(sys.argv[1]),
             intervals="--plain" not in sys.argv,
-            countries=tuple(COUNTRIES) if "--large" in sys.argv else ("XA",),
+            countries=many_countries(40)
+            if "--huge" in sys.argv
+            else tuple(COUNTRIES)
+            if "--large" in sys.argv
+            else ("XA",),
         )
     )

@@ -14,4 +14,4 @@ def test_modules_pass_their_tests_under_node():
     files = sorted(map(str, JS.glob("*.test.js")))
     done = subprocess.run([node, "--test", "--test-reporter=tap", *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert len(files) == 3 and "# fail 0" in done.stdout
+    assert len(files) == 4 and "# fail 0" in done.stdout

@@ -35,6 +35,14 @@ def test_report_prints_on_two_pages_and_loses_nothing(printed, tab):
     assert [one for one in shown if tight(one) not in said] == []
 
 
+def test_report_in_another_language_prints_on_two_pages_too(tab, server):
+    tab.goto(f"{server}region/XA112?lang=de")
+    expect(tab.locator("body[data-ready]")).to_have_count(1)
+    content = tab.pdf(prefer_css_page_size=True)
+    assert pages(content) == 2
+    assert tight("Zwischen 2017 und 2023 wuchs die versiegelte Fläche in Brackwater um") in text(content)
+
+
 def test_report_says_what_happened_with_interval_and_hectares(printed, table):
     said, _ = printed
     net = table.cube(Measure("NET", "IMP", "artificial_natural", "estimated", "HA"), 3).cell(

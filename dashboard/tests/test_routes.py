@@ -104,6 +104,7 @@ def test_downloads_are_files(server):
     for path in ("regions.csv", "transitions.csv", "datapackage.json"):
         assert get(server, f"api/v1/{path}")[0] == 200
     assert get(server, "healthz")[2] == b"ok"
+    assert get(server, "api")[1]["location"] == "api/"
 
 
 def test_slice_and_names_have_the_same_regions(server):

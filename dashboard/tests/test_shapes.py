@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.outlines import polygons
-from dashboard.shapes import WIDTH, Frame, draw_map, draw_region, path, simplify
+from dashboard.shapes import WIDTH, Frame, draw_map, draw_region, inner_borders, path, simplify
 
 FRAME = Frame(4_000_000, 3_100_000, WIDTH / 150_000)
 
@@ -97,5 +97,55 @@ def test_speck_far_away_does_not_make_the_map_small(table):
     assert drawing == draw_map(table, 3)
 
 
-def test_borders_are_those_of_the_countries(large_table):
-    assert len(draw_map(large_table, 3)["borders"]) == 5 and draw_map(large_table, 0)["borders"] == []
+def test_borders_are_drawn_below_the_level_of_countries(large_table):
+    # Three countries in a row and two below: four lines, as those between the left and the middle ones are one.
+    assert len(draw_map(large_table, 3)["borders"]) == 4 and draw_map(large_table, 0)["borders"] == []
+
+
+def square(west, south, side):
+    """Return the ring of a square, closed."""
+    return np.array(
+        [[west, south], [west + side, south], [west + side, south + side], [west, south + side], [west, south]], float
+    )
+
+
+def test_borders_lie_between_countries_and_leave_the_coasts_out():
+    frame = Frame(0, 4, 1)
+    # Four squares of side 2 around a point: two countries on the left and one on the right, which has the two others.
+    a, b, c, d = (square(x, y, 2) for x, y in ((0, 0), (0, 2), (2, 0), (2, 2)))
+    lines = inner_borders([[[a]], [[b]], [[c], [d]]], frame)
+    # From the left to the middle, and from top to bottom; the edge between c and d lies within one country.
+    assert sorted(lines) == ["M0 2l2 0", "M2 0l0 2 0 2"]
+    assert inner_borders([[[a]], [[d]]], frame) == []
+
+
+def test_border_of_an_enclave_is_closed():
+    outer, inner = square(0, 0, 6), square(2, 2, 2)
+    (line,) = inner_borders([[[outer, inner[::-1]]], [[inner]]], Frame(0, 6, 1))
+    x, y, rest = re.match(r"M(\d+) (\d+)l(.*)", line).groups()
+    steps = np.array(rest.split(), dtype=int).reshape(-1, 2)
+    assert len(steps) == 4 and (steps.sum(axis=0) == 0).all() and (int(x), int(y)) == (2, 2)
+
+
+def test_country_alone_has_its_outline_as_border(table):
+    (border,) = draw_map(table, 3)["borders"]
+    assert border.endswith("z")
+
+
+def test_land_around_is_drawn_and_far_land_is_not(table):
+    def land(shift):
+        return {"type": "Polygon", "coordinates": [square(4_000_000 + shift, 3_000_000, 50_000).tolist()]}
+
+    assert draw_map(table, 3)["ground"] == []
+    drawing = draw_map(replace(table, neighbours=[land(-60_000), land(-3_000_000)]), 3)
+    assert len(drawing["ground"]) == 1
+    # The frame stays that of the regions.
+    assert [drawing[side] for side in ("width", "height")] == [draw_map(table, 3)[side] for side in ("width", "height")]
+
+
+def test_long_name_of_an_inset_is_cut(table):
+    far = {"type": "Polygon", "coordinates": [[[-2e6, 1e5], [-1.9e6, 1e5], [-1.9e6, 2e5], [-2e6, 1e5]]]}
+    geo = next(geo for geo, region in table.regions.items() if region.name.endswith("Saint Waldeburg"))
+    (box,) = draw_map(replace(table, outlines={**table.outlines, geo: far}), 3)["insets"]
+    assert box["name"] == table.regions[geo].name
+    assert box["short"] == "… Waldeburg"

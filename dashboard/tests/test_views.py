@@ -1,6 +1,7 @@
 """What the page is drawn from, and the parts that the server writes: the figures of the table, words, hostile names as text."""
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -274,7 +275,7 @@ def test_revisions_are_listed(table):
     made = html(
         method_and_sources(replace(table, revisions=arrow("impervious_revisions", [row])), parse_query("", table))
     )
-    for said in ("1 of 1 revised figures", "12.500", "13.250", "2017 to 2018", "2023-03-01", "Impervious: Gain"):
+    for said in ("1 of 1 revised figures", "12.500", "13.250", "2017 to 2018", "2023-03-01", "Impervious: New"):
         assert said in made
 
 
@@ -286,3 +287,35 @@ def test_method_box_accepts_a_package_of_another_form(table, package):
     assert "not named in the data package" in html(
         method_and_sources(replace(table, package=package), parse_query("", table))
     )
+
+
+def test_contact_licence_and_schedule_are_named_or_said_to_be_missing(table):
+    made = html(method_and_sources(replace(table, package={}), parse_query("", table)))
+    for name in ("Publication schedule", "Licence", "Contact"):
+        assert re.search(rf"<dt>{name}</dt>\s*<dd>not named in the data package</dd>", made)
+    package = {
+        "schedule": "Each year in June; the next in June 2027",
+        "licenses": [{"name": "CC-BY-4.0", "title": "Creative Commons Attribution 4.0"}],
+        "contact": [
+            {"title": "Statistics Avaria", "email": "land@example.org", "path": "https://example.org/land"},
+            "Desk 4",
+        ],
+    }
+    made = html(method_and_sources(replace(table, package=package), parse_query("", table)))
+    for said in (
+        "the next in June 2027",
+        "Creative Commons Attribution 4.0",
+        'href="mailto:land@example.org"',
+        "Desk 4",
+    ):
+        assert said in made
+    assert '<a href="https://example.org/land">https://example.org/land</a>' in made
+
+
+@pytest.mark.parametrize(
+    "contact", [{"path": "javascript:alert(1)", "email": 'x"onerror=1@a'}, [None, 3], {"title": HOSTILE}, True]
+)
+def test_contact_of_another_form_is_text(table, contact):
+    made = html(method_and_sources(replace(table, package={"contact": contact}), parse_query("", table)))
+    assert "javascript:" not in re.findall('href="([^"]*)"', made) and not Elements(made).names & {"img"}
+    assert not [one for one in re.findall('href="([^"]*)"', made) if one.startswith(("javascript", "mailto"))]

@@ -7,6 +7,7 @@ from htmltools import Tag, TagList, tags
 from dashboard.exports import FORMATS
 from dashboard.state import State
 from dashboard.table import MEASURE_COLUMNS, Table
+from dashboard.words import _
 
 
 def downloads(table: Table, state: State) -> TagList:
@@ -15,9 +16,9 @@ def downloads(table: Table, state: State) -> TagList:
     m = state.measure.stored
     only = "&".join(f"{k}={getattr(m, k)}" for k in MEASURE_COLUMNS)
     scopes = {
-        "This map, all years": f"?{only}&level={state.level}",
-        "Chosen regions, all measures": f"?geo={','.join(state.geos)}" if state.geos else None,
-        "Whole table": "",
+        _("This map, all years"): f"?{only}&level={state.level}",
+        _("Chosen regions, all measures"): f"?geo={','.join(state.geos)}" if state.geos else None,
+        _("Whole table"): "",
     }
     rows = []
     for name, query in scopes.items():
@@ -31,21 +32,22 @@ def downloads(table: Table, state: State) -> TagList:
                 label,
                 href=f"api/v1/data.{suffix}{(extra or '').replace('?&', '?')}",
                 download=True,
-                aria_label=f"{name} as {label}",
+                aria_label=_("{name} as {format}").format(name=name, format=label),
             )
             cells.append(tags.td(link if query is not None else "–"))
         rows.append(tags.tr(tags.th(name, scope="row"), cells))
     return TagList(
         tags.table(tags.tbody(rows), class_="downloads"),
         tags.p(
-            "GeoJSON holds one measure, in EPSG:3035. Further files: ",
-            tags.a("regions", href="api/v1/regions.csv", download=True),
+            _("GeoJSON holds one measure, in EPSG:3035. Further files:"),
+            " ",
+            tags.a(_("regions"), href="api/v1/regions.csv", download=True),
             ", ",
-            tags.a("transitions", href="api/v1/transitions.csv", download=True),
+            tags.a(_("transitions"), href="api/v1/transitions.csv", download=True),
             ", ",
-            tags.a("data package", href="api/v1/datapackage.json", download=True),
+            tags.a(_("data package"), href="api/v1/datapackage.json", download=True),
             ". ",
-            tags.a("For programs", href="api/"),
+            tags.a(_("For programs"), href="api/"),
             ".",
             class_="note",
         ),

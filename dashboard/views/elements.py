@@ -7,6 +7,8 @@ from typing import Any
 
 from htmltools import Tag, TagChild, tags
 
+from dashboard.words import _, current
+
 
 def svg(name: str, *children: TagChild, **attributes: Any) -> Tag:
     """Make an SVG element.
@@ -30,11 +32,11 @@ def document(
         tags.head(
             tags.meta(charset="utf-8"),
             tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
-            tags.title(f"{title} · Impervious land by region"),
+            tags.title(f"{title} · {_('Impervious land by region')}"),
             tags.link(rel="icon", href=f"{base}static/icon.svg", type="image/svg+xml"),
             *head,
             tags.link(rel="stylesheet", href=f"{base}static/dashboard.css"),
         ),
         tags.body(*body, class_=class_ or None),
-        lang="en",
+        lang=current().code,
     )

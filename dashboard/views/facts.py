@@ -9,6 +9,7 @@ from dashboard import texts
 from dashboard.choices import COVER_KEYS, DEFINITIONS, FLOWS, SHOWN, UNIT_SIGNS, UNITS, choices, cover_name
 from dashboard.state import MAX_REGIONS, State, format_query
 from dashboard.table import Measure, Table
+from dashboard.words import LANGUAGES, _
 
 
 def facts_json(table: Table, state: State, *, base: str = "") -> dict[str, Any]:
@@ -18,6 +19,7 @@ def facts_json(table: Table, state: State, *, base: str = "") -> dict[str, Any]:
     """
     offered = choices(table)
     schema = table.schema
+    language = LANGUAGES[state.language]
     titles = {
         COVER_KEYS[cover]: {
             FLOWS[flow].key: texts.title(table, replace(state.measure, landcover=cover, lc_flow=flow))
@@ -42,26 +44,28 @@ def facts_json(table: Table, state: State, *, base: str = "") -> dict[str, Any]:
         "base": base,
         "digest": table.digest,
         "query": format_query(state, table),
-        "unknown": state.unknown,
+        "unknown": [_(part) for part in state.unknown],
+        "language": {"locale": language.locale, "small": language.small, "messages": language.messages},
         "maxRegions": MAX_REGIONS,
-        "title": str(table.package.get("title") or "Impervious land by region"),
+        "title": str(table.package.get("title") or _("Impervious land by region")),
         "vintage": table.vintage,
         "nutsVersion": table.nuts_version,
         "source": _source(table),
         "coverageMin": round(table.coverage_min * 100),
-        "flows": {FLOWS[flow].key: [flow, FLOWS[flow].label] for flow in offered["lc_flow"]},
-        "covers": {COVER_KEYS[cover]: cover_name(table, cover) for cover in offered["landcover"]},
-        "coverNames": schema["codes"]["landcover"],
+        "flows": {FLOWS[flow].key: [flow, _(FLOWS[flow].label)] for flow in offered["lc_flow"]},
+        "covers": {COVER_KEYS[cover]: _(cover_name(table, cover)) for cover in offered["landcover"]},
+        "coversInSentence": {COVER_KEYS[cover]: _(cover_name(table, cover).lower()) for cover in offered["landcover"]},
+        "coverNames": {cover: _(name) for cover, name in schema["codes"]["landcover"].items()},
         "coverKeys": {cover: key for cover, key in COVER_KEYS.items() if cover in offered["landcover"]},
         "titles": titles,
         "units": units,
         "unitCodes": {UNITS[unit].key: [unit, UNIT_SIGNS[unit]] for unit in offered["unit"]},
-        "definitions": {DEFINITIONS[code].key: schema["codes"]["definition"][code] for code in offered["definition"]},
+        "definitions": {DEFINITIONS[code].key: _(schema["codes"]["definition"][code]) for code in offered["definition"]},
         "methods": {
             method.key: {
-                "title": method.title, "inSentence": method.title_in_sentence, "short": method.short,
+                "title": _(method.title), "inSentence": _(method.title_in_sentence), "short": _(method.short),
                 "seen": method.ground == "seen", "interval": method.interval, "none": texts.no_interval(method),
-                "meaning": schema["codes"]["method"][method.code],
+                "meaning": _(schema["codes"]["method"][method.code]),
             }
             for method in table.methods
         },
@@ -69,12 +73,14 @@ def facts_json(table: Table, state: State, *, base: str = "") -> dict[str, Any]:
         "levels": {str(level): [texts.level_short(level), texts.level_name(level)] for level in table.levels},
         "flags": texts.flag_facts(schema),
         "reasons": texts.reasons(schema),
-        "shown": {choice.key: [code, choice.label] for code, choice in SHOWN.items()},
+        "shown": {choice.key: [code, _(choice.label)] for code, choice in SHOWN.items()},
     }  # fmt: skip
 
 
 def _source(table: Table) -> str:
     """Return the source line of pictures and of the report."""
-    title = str(table.package.get("title") or "Impervious land by region")
+    title = str(table.package.get("title") or _("Impervious land by region"))
     version = str(table.package.get("version") or "")
-    return f"{title}{f', version {version}' if version else ''}, vintage {table.vintage or 'not given'}"
+    parts = [title, _("version {version}").format(version=version) if version else ""]
+    parts.append(_("vintage {vintage}").format(vintage=table.vintage or _("not given")))
+    return ", ".join(filter(None, parts))

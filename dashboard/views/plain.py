@@ -7,6 +7,7 @@ from htmltools import Tag, TagList, tags
 from dashboard import texts
 from dashboard.state import State
 from dashboard.table import Table
+from dashboard.words import _
 
 MAX_ROWS = 120
 """Rows of the plain table; a level with more regions is replaced by the next coarser one."""
@@ -23,8 +24,8 @@ def plain_table(table: Table, state: State) -> TagList:
     cube = table.cube(measure, level)
     period = cube.nearest(state.year, state.year_from)
     if period is None:
-        return TagList(tags.p("The table has no figures for this choice."))
-    heading = f"{texts.title(table, measure)}, {texts.unit_phrase(measure)}, {period.title}"
+        return TagList(tags.p(_("The table has no figures for this choice.")))
+    heading = f"{texts.title(table, measure)}, {texts.unit_phrase(measure)}, {texts.period_title(period)}"
     rows: list[Tag] = []
     for geo in cube.geos:
         cell = cube.cell(geo, period)
@@ -34,7 +35,7 @@ def plain_table(table: Table, state: State) -> TagList:
         span = (
             ""
             if cell.low is None or cell.high is None
-            else f"{texts.number(cell.low, 3)} to {texts.number(cell.high, 3)}"
+            else _("{low} to {high}").format(low=texts.number(cell.low, 3), high=texts.number(cell.high, 3))
         )
         rows.append(
             tags.tr(
@@ -44,10 +45,13 @@ def plain_table(table: Table, state: State) -> TagList:
                 tags.td("; ".join(filter(None, remarks)), class_="soft"),
             )
         )
-    heads = ("Region", texts.unit_phrase(measure), "95 % interval", "Note")
+    heads = (_("Region"), texts.unit_phrase(measure), _("95 % interval"), _("Note"))
     return TagList(
         tags.h2(heading),
-        tags.p(f"Method: {table.known_methods[measure.method].title_in_sentence}.", class_="note"),
+        tags.p(
+            _("Method: {method}").format(method=_(table.known_methods[measure.method].title_in_sentence)) + ".",
+            class_="note",
+        ),
         tags.div(
             tags.table(
                 tags.caption(heading, class_="hidden"),

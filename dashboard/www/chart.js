@@ -2,6 +2,7 @@
 
 import { h, replace, s } from "./dom.js";
 import { commonDecimals, interval, listed, number, periodLabel, periodTitle, tickDecimals, ticks, withUnit } from "./format.js";
+import { t } from "./words.js";
 import { facts, label, regions, remarks } from "./data.js";
 
 export const MARKS = ["M0-3.6a3.6 3.6 0 1 0 .01 0z", "M-3.4-3.4h6.8v6.8h-6.8z", "M0-4.4l4.2 7.4h-8.4z", "M0-4.8l4.2 4.8-4.2 4.8-4.2-4.8z",
@@ -134,27 +135,30 @@ function describe(title, lines, unit, signed) {
   const said = lines.filter((l) => !l.beside).map((line) => {
     const known = line.figures.filter((f) => f.value !== null), decimals = commonDecimals(known);
     const ends = [known[0], known[known.length - 1]].slice(0, known.length);
-    return `${label(line.geo)}: ${listed(ends.map((f) => `${withUnit(f.value, decimals, unit, signed)} in ${periodTitle([f.from, f.to])}`))}.`;
+    return `${label(line.geo)}: ${listed(ends.map((f) => t("{value} in {period}",
+      { value: withUnit(f.value, decimals, unit, signed), period: periodTitle([f.from, f.to]) })))}.`;
   });
-  return `Line chart. ${title}. ${said.join(" ")}`;
+  return `${t("Line chart.")} ${title}. ${said.join(" ")}`;
 }
 
 /** Explain the signs that occur in the chart. */
 function notes(lines, measure, data) {
   const main = lines.filter((l) => !l.beside), method = facts.methods[measure.m], found = [];
   const alone = main.filter((l) => single(l, measure.i === "stk"));
-  found.push(`${alone.length ? "Markers" : "Solid line"}: ${method.inSentence}.`);
+  found.push(t(alone.length ? "Markers: {method}." : "Solid line: {method}.", { method: method.inSentence }));
   const beside = lines.find((l) => l.beside);
-  if (beside) found.push(`Dashed line: ${facts.methods[beside.method].inSentence}${data.length > 1 ? ` of ${label(beside.geo)}` : ""}, for comparison.`);
+  if (beside) found.push(data.length > 1
+    ? t("Dashed line: {method} of {name}, for comparison.", { method: facts.methods[beside.method].inSentence, name: label(beside.geo) })
+    : t("Dashed line: {method}, for comparison.", { method: facts.methods[beside.method].inSentence }));
   const banded = main.filter((l) => l.figures.some((f) => f.low !== null));
   if (!banded.length) found.push(method.none);
-  else if (alone.length) found.push("Bars: 95 % interval. No line joins the markers, because such intervals show no trend.");
-  else found.push("Band: 95 % interval.", banded.length < main.length ? "Where there is no band, no interval was estimated." : "");
+  else if (alone.length) found.push(t("Bars: 95 % interval. No line joins the markers, because such intervals show no trend."));
+  else found.push(t("Band: 95 % interval."), banded.length < main.length ? t("Where there is no band, no interval was estimated.") : "");
   const without = data.filter((r) => !main.some((l) => l.geo === r.geo)).map((r) => label(r.geo));
-  if (without.length) found.push(`No figures: ${without.join(", ")}.`);
-  if (main.some((l) => l.figures.some((f) => f.value !== null && f.flags.includes("u")))) found.push("Hollow markers: low reliability.");
-  if (main.some((l) => l.figures.some((f) => f.value === null))) found.push("Gaps in a line: no figure.");
-  if (measure.i === "stk" && axisStart(lines, true) > 0) found.push("The axis does not start at 0.");
+  if (without.length) found.push(t("No figures: {names}.", { names: without.join(", ") }));
+  if (main.some((l) => l.figures.some((f) => f.value !== null && f.flags.includes("u")))) found.push(t("Hollow markers: low reliability."));
+  if (main.some((l) => l.figures.some((f) => f.value === null))) found.push(t("Gaps in a line: no figure."));
+  if (measure.i === "stk" && axisStart(lines, true) > 0) found.push(t("The axis does not start at 0."));
   return found.filter(Boolean).join(" ");
 }
 
@@ -166,7 +170,7 @@ export function showChart(box, tableBox, data, measure, period, { second, narrow
   }
   const lines = linesOf(data, measure, period, second);
   if (!lines.length) {
-    replace(box, h("p", { class: "empty" }, "No figures for the chosen regions and this measure."));
+    replace(box, h("p", { class: "empty" }, t("No figures for the chosen regions and this measure.")));
     return replace(tableBox);
   }
   const title = chartTitle(measure, lines), unit = facts.unitCodes[measure.u][1], signed = measure.i === "net";
@@ -182,10 +186,10 @@ function figuresTable(lines, title, measure, signed) {
     return line.figures.map((f) => h("tr", {},
       h("th", { scope: "row" }, regions.get(line.geo).name), h("td", {}, facts.methods[line.method].short), h("td", {},
         periodLabel([f.from, f.to])),
-      h("td", { class: "num" }, number(f.value, decimals, signed)), h("td", { class: "num soft" }, interval(f, decimals) || "none"),
+      h("td", { class: "num" }, number(f.value, decimals, signed)), h("td", { class: "num soft" }, interval(f, decimals) || t("none")),
       h("td", { class: "soft" }, remarks(f).join(", "))));
   });
-  const heads = ["Region", "Method", "Period", facts.units[measure.i][measure.u], "95 % interval", "Note"];
+  const heads = [t("Region"), t("Method"), t("Period"), facts.units[measure.i][measure.u], t("95 % interval"), t("Note")];
   return h("table", {}, h("caption", { class: "hidden" }, title), h("thead", {},
     h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows));
 }

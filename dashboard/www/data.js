@@ -1,8 +1,10 @@
 // Figures from the server: kept once loaded, so that they can be shown again without a connection.
 
 import { byId } from "./dom.js";
+import { speak, t } from "./words.js";
 
 export const facts = JSON.parse(byId("facts").textContent);
+speak(facts.language);
 
 /** The server has another table than this page. */
 export class ChangedTableError extends Error {}
@@ -59,7 +61,9 @@ function decode(answer, level) {
         coverage: answer.coverage[i], flags: answer.flags[answer.flag[i]], reason: answer.reasons[answer.reason[i]],
       };
     });
-    decoded.set(answer, { ...answer, figures, byGeo: new Map(figures.map((f) => [f.geo, f])) });
+    // One answer serves readers of all languages, so its texts are English.
+    const texts = { title: t(answer.title), unitPhrase: t(answer.unitPhrase), method: t(answer.method) };
+    decoded.set(answer, { ...answer, ...texts, figures, byGeo: new Map(figures.map((f) => [f.geo, f])) });
   }
   return decoded.get(answer);
 }
@@ -87,9 +91,9 @@ const NO_FIGURE = { geo: "", value: null, low: null, high: null, coverage: null,
 
 /** Words about a figure: why it is missing, or what its flags mean. */
 export function remarks(figure) {
-  if (figure.value === null) return [figure.reason ? facts.reasons[figure.reason] : figure.coverage === null ? "Not in the table" : "No figure"];
+  if (figure.value === null) return [figure.reason ? facts.reasons[figure.reason] : figure.coverage === null ? t("Not in the table") : t("No figure")];
   const words = [...figure.flags].map((flag) => (facts.flags[flag] || [flag])[0]);
-  if (figure.coverage !== null && figure.coverage < facts.coverageMin) words.push("too little seen");
+  if (figure.coverage !== null && figure.coverage < facts.coverageMin) words.push(t("too little seen"));
   return words;
 }
 

@@ -1,12 +1,14 @@
 // Numbers and periods as texts. Pure functions; tests/js tests them under Node.
 
+import { digits, t } from "./words.js";
+
 /** Decimals that show two significant digits of the half width of the interval, or of a value without one (three from 10 on); 0 to 4. */
 export function decimalsFor({ value, low, high }) {
   const half = low === null || high === null ? null : (high - low) / 2;
   const size = half || (value === null ? 0 : Math.abs(value));
   if (!size) return 1;
-  const digits = half || size < 10 ? 2 : 3;
-  return Math.min(4, Math.max(0, digits - 1 - Math.floor(Math.log10(size))));
+  const shown = half || size < 10 ? 2 : 3;
+  return Math.min(4, Math.max(0, shown - 1 - Math.floor(Math.log10(size))));
 }
 
 /** One number of decimals for a column: the one that suits the middle of its figures. */
@@ -15,10 +17,10 @@ export function commonDecimals(figures) {
   return all.length ? all[Math.floor(all.length / 2)] : 1;
 }
 
-/** Write a number with commas at thousands and a minus sign (not a hyphen); an en dash where there is none. */
+/** Write a number with the signs of the language and a minus sign (not a hyphen); an en dash where there is none. */
 export function number(value, decimals, signed = false) {
   if (value === null || value === undefined) return "–";
-  const text = Math.abs(value).toLocaleString("en-GB", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = digits(Math.abs(value), { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   if (!/[1-9]/.test(text)) return text;
   return (value < 0 ? "−" : signed ? "+" : "") + text;
 }
@@ -31,7 +33,7 @@ export function withUnit(value, decimals, unit, signed = false) {
 
 /** Write a 95 % interval; empty where there is none. */
 export function interval({ low, high }, decimals) {
-  return low === null || high === null ? "" : `${number(low, decimals)} to ${number(high, decimals)}`;
+  return low === null || high === null ? "" : t("{low} to {high}", { low: number(low, decimals), high: number(high, decimals) });
 }
 
 /** Short form of a period for axes: 2018, or 2017–18. */
@@ -41,7 +43,7 @@ export function periodLabel([from, to]) {
 }
 
 /** Long form of a period for titles: 2018, or 2017 to 2018. */
-export const periodTitle = ([from, to]) => (from === to ? String(to) : `${from} to ${to}`);
+export const periodTitle = ([from, to]) => (from === to ? String(to) : t("{from} to {to}", { from, to }));
 
 /** Round values that span low to high. */
 export function ticks(low, high, count = 5) {
@@ -57,7 +59,7 @@ export function ticks(low, high, count = 5) {
 export const tickDecimals = (values) => Math.max(...values.map((v) => (String(Number(v.toPrecision(10))).split(".")[1] || "").length));
 
 /** Join words as a sentence does: a, b and c. */
-export const listed = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`);
+export const listed = (words) => (words.length < 2 ? words.join("") : t("{some} and {last}", { some: words.slice(0, -1).join(", "), last: words[words.length - 1] }));
 
-/** Write a count with its noun. */
-export const counted = (count, one, many) => `${count.toLocaleString("en-GB")} ${count === 1 ? one : many}`;
+/** Write a count with its noun; one and many are texts with {n}. */
+export const counted = (count, one, many) => t(count === 1 ? one : many, { n: digits(count) });

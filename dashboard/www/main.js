@@ -11,6 +11,7 @@ import { showTiles } from "./tiles.js";
 import { showChanges, showSpread } from "./more.js";
 import { PeriodControl } from "./period.js";
 import { searchBox } from "./searchbox.js";
+import { t } from "./words.js";
 import { fileName, picture, savePicture, sourceLine } from "./take.js";
 
 const LISTS = { l: "level", c: "landcover", i: "lc_flow", u: "unit", d: "definition", m: "method" };
@@ -42,6 +43,7 @@ function query() {
   if (byId("beside").checked) parts.push("r=1");
   if (state.order !== "desc") parts.push(`o=${state.order}`);
   if (state.shown !== "v") parts.push(`s=${state.shown}`);
+  if (start.has("lang")) parts.push(`lang=${start.get("lang")}`);
   return parts.join("&");
 }
 
@@ -54,20 +56,25 @@ function writeAddress(isStep) {
 
 addEventListener("popstate", () => location.reload());
 
+// The links to the other languages keep what the reader looks at.
+byId("languages").addEventListener("click", ({ target }) => {
+  if (target.hreflang) target.href = `?${query().replace(/&lang=.*$/, "")}&lang=${target.hreflang}`;
+});
+
 function notice(text, canReload) {
   const box = byId("notice");
   box.hidden = !text;
-  const reload = h("button", { type: "button" }, "Load again");
+  const reload = h("button", { type: "button" }, t("Load again"));
   reload.addEventListener("click", () => location.reload());
-  const close = h("button", { type: "button", "aria-label": "Close this message" }, "×");
+  const close = h("button", { type: "button", "aria-label": t("Close this message") }, "×");
   close.addEventListener("click", () => (box.hidden = true));
   replace(box, h("span", {}, text), canReload ? reload : close);
 }
 
 function failed(error) {
-  if (error instanceof ChangedTableError) return notice("The server has another table now. Load the page again to see its figures.", true);
+  if (error instanceof ChangedTableError) return notice(t("The server has another table now. Load the page again to see its figures."), true);
   console.info(error.message);
-  return notice("The figures could not be loaded. What is shown stays as it is. Check the connection and choose again.");
+  return notice(t("The figures could not be loaded. What is shown stays as it is. Check the connection and choose again."));
 }
 
 // ---- drawing
@@ -116,7 +123,7 @@ async function refresh() {
 function drawMap() {
   const isEmpty = !slice.period;
   byId("map-empty").hidden = !isEmpty;
-  byId("map-empty").textContent = isEmpty ? "No figures for this choice. Try another measure, unit or method." : "";
+  byId("map-empty").textContent = isEmpty ? t("No figures for this choice. Try another measure, unit or method.") : "";
   byId("map").toggleAttribute("hidden", isEmpty);
   byId("legend").hidden = isEmpty;
   if (!isEmpty) {
@@ -124,7 +131,7 @@ function drawMap() {
     view.mark(state.chosen);
   }
   byId("map-title").textContent = isEmpty ? title() : titleWithPeriod();
-  byId("map-method").textContent = `Method: ${slice.method.charAt(0).toLowerCase()}${slice.method.slice(1)}`;
+  byId("map-method").textContent = t("Method: {method}", { method: facts.methods[measure().m].inSentence });
   document.title = `${byId("map-title").textContent} · ${facts.title}`;
   periods.set(slice.periods, slice.period);
 }
@@ -137,7 +144,7 @@ function drawRest(now, data) {
     showRanking(byId("ranking"), slice, now.level, slice.period, { order: state.order, chosen: state.chosen, title: titleWithPeriod() });
     showSpread(byId("spread"), slice, now.level, state.chosen, titleWithPeriod(), narrow.matches);
   } else {
-    replace(byId("ranking"), h("h2", {}, title()), h("p", { class: "empty" }, "There are no figures to rank."));
+    replace(byId("ranking"), h("h2", {}, title()), h("p", { class: "empty" }, t("There are no figures to rank.")));
     replace(byId("spread"));
     byId("summary").textContent = "";
   }
@@ -186,9 +193,9 @@ function choose(geo, add) {
   if (!regions.has(geo)) return;
   const { name } = regions.get(geo), before = state.chosen.includes(geo);
   if (add && !before && state.chosen.length >= facts.maxRegions) {
-    return announce(`${facts.maxRegions} regions are chosen already. Remove one before adding ${name}.`);
+    return announce(t("{count} regions are chosen already. Remove one before adding {name}.", { count: facts.maxRegions, name }));
   }
-  announce(`${name} ${add && before ? "removed" : "chosen"}.`);
+  announce(t(add && before ? "{name} removed." : "{name} chosen.", { name }));
   if (add) setChosen(before ? state.chosen.filter((one) => one !== geo) : [...state.chosen, geo]);
   else setChosen([geo]);
 }
@@ -201,17 +208,17 @@ function showChosen() {
     s("path", { d: MARKS[slot], class: `s${slot}` })),
     h("span", {}, regions.get(geo).name), h("span", { class: "code" }, geo),
     h("button", { type: "button", "data-remove": geo, "data-key": `remove-${geo}`,
-      "aria-label": `Remove ${regions.get(geo).name} (${geo})` }, "×"))));
+      "aria-label": t("Remove {name} ({geo})", { name: regions.get(geo).name, geo }) }, "×"))));
   const first = regions.get(state.chosen[0]);
   const offers = [];
   if (first) {
     const parent = regions.get(first.parent), country = regions.get(first.country);
     if (parent) offers.push([parent.geo, parent.name]);
     if (country && country !== parent && country !== first) offers.push([country.geo, country.name]);
-    if (slice.period) for (const geo of similar(slice.figures, first.geo, 3)) offers.push([geo, `${regions.get(geo).name} (similar)`]);
+    if (slice.period) for (const geo of similar(slice.figures, first.geo, 3)) offers.push([geo, t("{name} (similar)", { name: regions.get(geo).name })]);
   }
   const open = offers.filter(([geo]) => !state.chosen.includes(geo));
-  replace(byId("beside-regions"), open.length && state.chosen.length < facts.maxRegions ? [h("span", { class: "soft" }, "Compare with: "),
+  replace(byId("beside-regions"), open.length && state.chosen.length < facts.maxRegions ? [h("span", { class: "soft" }, `${t("Compare with:")} `),
     open.map(([geo, text]) => h("button", { type: "button", "data-add": geo, "data-key": `add-${geo}` }, text))] : null);
 }
 
@@ -299,19 +306,19 @@ byId("filters").addEventListener("click", () => {
 
 for (const kind of ["png", "svg"]) {
   byId(`map-${kind}`).addEventListener("click", () => savePicture(picture(titleWithPeriod(), byId("map"), byId("legend"), sourceLine()),
-    fileName("map", titleWithPeriod()), kind));
+    fileName(t("map"), titleWithPeriod()), kind));
   byId(`chart-${kind}`).addEventListener("click", () => {
     const drawing = byId("chart").querySelector("svg");
     if (!drawing) return;
     const names = state.chosen.map((geo) => regions.get(geo).name).join(", ");
     const heading = `${byId("chart").querySelector("h3").textContent}: ${names}`;
-    savePicture(picture(heading, drawing, null, sourceLine()), fileName("chart", title(), ...state.chosen), kind);
+    savePicture(picture(heading, drawing, null, sourceLine()), fileName(t("chart"), title(), ...state.chosen), kind);
   });
 }
 byId("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText(location.href);
-  announce("The link is copied.");
-  byId("copy").textContent = "Link copied";
+  announce(t("The link is copied."));
+  byId("copy").textContent = t("Link copied");
 });
 
 // ---- start
@@ -330,14 +337,15 @@ async function begin() {
   }
   offerUnits();
   searchBox({ level, onChoose: (geo) => choose(geo, byId("keep").checked) });
-  if (facts.unknown.length) notice(`A part of this link is not in the table and was left out: ${facts.unknown.join(", ")}.`);
+  if (facts.unknown.length) notice(t("A part of this link is not in the table and was left out: {parts}.", { parts: facts.unknown.join(", ") }));
   await refresh();
   writeAddress(false); // a link without all parts would show something else when the table is newer
   if (window.Shiny) {
     await window.Shiny.initializedPromise;
+    window.Shiny.setInputValue("language", document.documentElement.lang);
     sendRegions();
     window.jQuery(document).on("shiny:disconnected",
-      () => notice("The connection to the server is lost. Figures that are loaded can still be shown.", true));
+      () => notice(t("The connection to the server is lost. Figures that are loaded can still be shown."), true));
   }
 }
 

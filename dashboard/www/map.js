@@ -3,10 +3,11 @@
 import { h, replace, s } from "./dom.js";
 import { decimalsFor, interval, number, ticks, withUnit } from "./format.js";
 import { classOf, reliability } from "./stats.js";
+import { digits, t, within } from "./words.js";
 import { codesOf, facts, regions, remarks } from "./data.js";
 
 const CLASSES = 8, MAX_ZOOM = 30, LABEL_PX = 11;
-const LAYERS = ["inset", "regions", "borders", "circles", "outline", "names"];
+const LAYERS = ["land", "inset", "regions", "borders", "circles", "outline", "names"];
 
 /** What the map shows of a figure: the value, a limit of its interval, or the width of the interval. */
 function shownValue(figure, shown) {
@@ -28,12 +29,12 @@ export function readout(slice, geo) {
   const figure = slice.byGeo.get(geo);
   const decimals = figure ? decimalsFor(figure) : 0;
   const parts = [withUnit(figure ? figure.value : null, decimals, slice.unit, slice.signed)];
-  if (figure && figure.low !== null) parts.push(`95 % interval ${interval(figure, decimals)}`);
-  else if (figure && figure.value !== null) parts.push("no 95 % interval");
+  if (figure && figure.low !== null) parts.push(t("95 % interval {span}", { span: interval(figure, decimals) }));
+  else if (figure && figure.value !== null) parts.push(t("no 95 % interval"));
   const kind = figure ? reliability(figure, facts.coverageMin, slice.signed) : "missing";
-  if (kind === "unclear") parts.push("no clear change");
-  if (figure) parts.push(...remarks(figure).map((word) => word.toLowerCase()));
-  if (figure && figure.coverage !== null) parts.push(`${figure.coverage} % of the area seen`);
+  if (kind === "unclear") parts.push(t("no clear change"));
+  if (figure) parts.push(...remarks(figure).map(within));
+  if (figure && figure.coverage !== null) parts.push(t("{share} % of the area seen", { share: figure.coverage }));
   return parts.join("; ");
 }
 
@@ -69,11 +70,13 @@ export class MapView {
       if (event.pointerType !== "mouse") this.onPoint(target.dataset.geo); // a finger cannot point without choosing
       this.onChoose(target.dataset.geo, event.ctrlKey || event.metaKey || event.shiftKey);
     });
-    addEventListener("resize", () => {
-      if (!this.whole) return;
+    new ResizeObserver(() => {
+      const { width, height } = this.svg.getBoundingClientRect();
+      if (!this.whole || !width || (width === this.size.width && height === this.size.height)) return;
+      const isWhole = this.view.w >= this.home().w * 0.999;
       this.fit();
-      this.setView(this.view.w >= this.home().w ? this.home() : this.view);
-    });
+      this.setView(isWhole ? this.home() : this.view);
+    }).observe(svg);
   }
 
   draw(drawing, level) {
@@ -85,14 +88,16 @@ export class MapView {
       layers.regions.append(path);
       this.shapes.set(region.geo, { ...region, path });
     }
+    for (const d of drawing.ground) layers.land.append(s("path", { d }));
     for (const d of drawing.borders) layers.borders.append(s("path", { d }));
     for (const box of drawing.insets) {
       layers.inset.append(s("rect", { x: box.x, y: box.y, width: box.w, height: box.h }), s("text", { x: box.x + 8, y: box.y + 26 },
-        box.name));
+        box.short, s("title", {}, box.name)));
     }
     this.svg.replaceChildren(patterns(), ...LAYERS.map((name) => layers[name]));
     this.svg.classList.toggle("dense", this.shapes.size > 300);
     this.svg.dataset.level = level;
+    this.circles = [];
     const first = !this.whole;
     this.whole = { w: drawing.width, h: drawing.height };
     this.cursor = null;
@@ -102,8 +107,10 @@ export class MapView {
 
   /** Give the panel the height of the drawing, within the limits of the style sheet: wide countries need no sea above and below. */
   fit() {
-    const width = this.svg.getBoundingClientRect().width;
+    const { width } = this.svg.getBoundingClientRect();
     if (width) this.svg.style.height = `${Math.round(((width * this.whole.h) / this.whole.w) * 1.04)}px`;
+    // Measured here alone: after a repaint the browser would have to lay out all shapes first.
+    this.size = this.svg.getBoundingClientRect();
   }
 
   // ---- painting
@@ -123,30 +130,49 @@ export class MapView {
         const mark = kind === "unreliable" ? " u" : kind === "unclear" ? " n" : "";
         if (circles) {
           name = "ground";
-          drawn.push({ geo, value, mark, x: shape.x, y: shape.y });
+          drawn.push({ geo, value, mark, shape });
         } else name = `c${colours[classOf(value, limits)]}${mark}`;
       }
       if (shape.name !== name) shape.path.setAttribute("class", name);
       shape.name = name;
     }
     drawn.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
-    this.layers.circles.replaceChildren(...drawn.map(({ geo, value, mark, x, y }) => s("circle", {
-      cx: x, cy: y, "data-geo": geo, "data-size": Math.abs(value), class: `${value < 0 ? "minus" : "plus"}${mark}`,
-    })));
+    this.circles = drawn;
+    for (const { shape, value, mark, geo } of drawn) {
+      shape.circle ||= s("circle", { cx: shape.x, cy: shape.y, "data-geo": geo });
+      const name = `${value < 0 ? "minus" : "plus"}${mark}`;
+      if (shape.circleName !== name) shape.circle.setAttribute("class", name);
+      shape.circleName = name;
+    }
+    const layer = this.layers.circles, now = new Set(layer.children);
+    if (now.size !== drawn.length || drawn.some(({ shape }) => !now.has(shape.circle))) {
+      layer.replaceChildren(...drawn.map(({ shape }) => shape.circle));
+    } else this.orderSoon();
     this.sizeCircles();
-    this.nameSoon();
+    // The names depend on the view, and on whether circles cover them; not on the figures.
+    if (this.isNamed !== circles) this.nameSoon();
+    this.isNamed = circles;
+  }
+
+  /** Put small circles above large ones in the next frame: moving a thousand elements takes as long as all the rest of a repaint. */
+  orderSoon() {
+    cancelAnimationFrame(this.ordering);
+    this.ordering = requestAnimationFrame(() => {
+      const layer = this.layers.circles, wanted = this.circles.map(({ shape }) => shape.circle);
+      if (wanted.length === layer.childElementCount && wanted.some((one, i) => layer.children[i] !== one)) layer.replaceChildren(...wanted);
+    });
   }
 
   largestCircle() {
-    const box = this.svg.getBoundingClientRect();
+    const box = this.size;
     return Math.min(26, Math.max(7, Math.sqrt((box.width * box.height) / Math.max(this.shapes.size, 1)) * 0.4));
   }
 
   sizeCircles() {
-    if (!this.layers.circles.childElementCount) return;
-    const scale = this.unitsPerPixel(), top = this.largestCircle();
-    for (const circle of this.layers.circles.children) {
-      circle.setAttribute("r", Math.max(top * Math.sqrt(circle.dataset.size / ((this.slice && this.slice.top) || 1)), 0.8) * scale);
+    if (!this.circles || !this.circles.length) return;
+    const scale = this.unitsPerPixel(), top = this.largestCircle() / Math.sqrt((this.slice && this.slice.top) || 1);
+    for (const { shape, value } of this.circles) {
+      shape.circle.setAttribute("r", (Math.max(top * Math.sqrt(Math.abs(value)), 0.8) * scale).toFixed(1));
     }
   }
 
@@ -161,13 +187,13 @@ export class MapView {
 
   /** The whole drawing, widened to the form of the panel. */
   home() {
-    const box = this.svg.getBoundingClientRect(), ratio = box.height ? box.width / box.height : 1;
+    const box = this.size, ratio = box.height ? box.width / box.height : 1;
     const w = Math.max(this.whole.w, this.whole.h * ratio), height = w / ratio;
     return { x: (this.whole.w - w) / 2, y: (this.whole.h - height) / 2, w, h: height };
   }
 
   unitsPerPixel() {
-    const width = this.svg.getBoundingClientRect().width;
+    const { width } = this.size;
     return width ? this.view.w / width : 1;
   }
 
@@ -239,7 +265,7 @@ export class MapView {
   }
 
   drag() {
-    const scale = this.start.view.w / (this.svg.getBoundingClientRect().width || 1);
+    const scale = this.start.view.w / (this.size.width || 1);
     const before = [...this.start.pointers.values()], now = [...this.pointers.values()];
     const middle = (points) => ({ x: points.reduce((t, p) => t + p.x, 0) / points.length, y: points.reduce((t, p) => t + p.y,
       0) / points.length });
@@ -332,10 +358,11 @@ function swatch(name, text, sign) {
 
 /** The texts of the classes: under 1, 1 to 2, 2 and over. */
 function classTexts(limits, signed) {
-  if (!limits.length) return ["all values"];
+  if (!limits.length) return [t("all values")];
   const decimals = Math.max(...limits.map((l) => (String(l).split(".")[1] || "").length));
   const text = limits.map((l) => number(l, Math.min(decimals, 4), signed));
-  return [`under ${text[0]}`, ...limits.slice(1).map((_, i) => `${text[i]} to ${text[i + 1]}`), `${text[text.length - 1]} and over`];
+  return [t("under {limit}", { limit: text[0] }), ...limits.slice(1).map((_, i) => t("{low} to {high}", { low: text[i], high: text[i + 1] })),
+    t("{limit} and over", { limit: text[text.length - 1] })];
 }
 
 /** Draw the legend: classes or circles, then what is missing, unreliable and unclear, then the value of all regions together. */
@@ -348,21 +375,22 @@ export function drawLegend(box, view, slice, shown) {
       const r = top * Math.sqrt(size / (slice.top || 1)), side = Math.ceil(2 * r + 2);
       entries.push(h("span", { class: "entry" }, s("svg", { class: "circle", width: side, height: side, viewBox: `0 0 ${side} ${side}`,
         "aria-hidden": "true" },
-        s("circle", { cx: side / 2, cy: side / 2, r, class: "plus" })), size.toLocaleString("en-GB", { maximumSignificantDigits: 3 })));
+        s("circle", { cx: side / 2, cy: side / 2, r, class: "plus" })), digits(size, { maximumSignificantDigits: 3 })));
     }
-    if (slice.signed) entries.push(swatch("plus", "gain"), swatch("minus", "loss"));
+    if (slice.signed) entries.push(swatch("plus", t("gain")), swatch("minus", t("loss")));
   } else classTexts(limits, slice.signed && shown !== "wi").forEach((text, i) => entries.push(swatch(`c${colours[i]}`, text)));
   const kinds = new Set(slice.figures.map((f) => (shownValue(f, shown) === null ? "missing" : reliability(f, facts.coverageMin,
     slice.signed))));
   const middle = slice.kind === "circles" && shown !== "wi" ? "plus" : `c${colours[Math.floor(colours.length / 2)]}`;
-  if (kinds.has("unreliable")) entries.push(swatch(middle, "hatched: low reliability", "u"));
-  if (kinds.has("unclear")) entries.push(swatch(middle, "dotted: no clear change, the interval holds 0", "n"));
-  if (kinds.has("missing")) entries.push(swatch("none-back", shown === "v" ? "no figure" : "no figure or no interval", "none"));
-  const title = { v: "", lo: "Lower limit, ", hi: "Upper limit, ", wi: "Width of the interval, " }[shown] + slice.unitPhrase;
+  if (kinds.has("unreliable")) entries.push(swatch(middle, t("hatched: low reliability"), "u"));
+  if (kinds.has("unclear")) entries.push(swatch(middle, t("dotted: no clear change, the interval holds 0"), "n"));
+  if (kinds.has("missing")) entries.push(swatch("none-back", shown === "v" ? t("no figure") : t("no figure or no interval"), "none"));
+  const title = shown === "v" ? slice.unitPhrase : `${facts.shown[shown][1]}, ${slice.unitPhrase}`;
   box.dataset.palette = palette;
   const whole = slice.overall === null || shown !== "v" ? null
     : h("span", { class: "overall" },
-      `All regions together: ${withUnit(slice.overall, decimalsFor({ value: slice.overall, low: null, high: null }), slice.unit, slice.signed)}`);
+      t("All regions together: {value}", { value: withUnit(slice.overall, decimalsFor({ value: slice.overall, low: null, high: null }),
+        slice.unit, slice.signed) }));
   replace(box, h("span", { class: "legend-title" }, title), entries, whole);
 }
 
@@ -371,12 +399,13 @@ export function summary(slice, level, ranked) {
   const valued = (figure) => withUnit(figure.value, decimalsFor(figure), slice.unit, slice.signed);
   const named = (rows) => rows.map(({ figure }) => `${regions.get(figure.geo).name} (${valued(figure)})`).join(", ");
   const all = codesOf.get(level).length, text = [];
-  if (ranked.length > 4) text.push(`Highest: ${named(ranked.slice(0, 2))}. Lowest: ${named(ranked.slice(-2).reverse())}.`);
-  else if (ranked.length) text.push(`From high to low: ${named(ranked)}.`);
-  if (all > ranked.length) text.push(`${all - ranked.length} of ${all} without a figure.`);
+  if (ranked.length > 4) text.push(t("Highest: {highest}. Lowest: {lowest}.", { highest: named(ranked.slice(0, 2)),
+    lowest: named(ranked.slice(-2).reverse()) }));
+  else if (ranked.length) text.push(t("From high to low: {names}.", { names: named(ranked) }));
+  if (all > ranked.length) text.push(t("{some} of {all} without a figure.", { some: all - ranked.length, all }));
   const poor = slice.figures.filter((f) => reliability(f, facts.coverageMin, slice.signed) === "unreliable").length;
-  if (poor) text.push(`${poor} of low reliability.`);
+  if (poor) text.push(t("{count} of low reliability.", { count: poor }));
   const unclear = slice.figures.filter((f) => reliability(f, facts.coverageMin, slice.signed) === "unclear").length;
-  if (unclear) text.push(`${unclear} without a clear change.`);
+  if (unclear) text.push(t("{count} without a clear change.", { count: unclear }));
   return text.join(" ");
 }

@@ -3,6 +3,7 @@
 import { h, replace, s } from "./dom.js";
 import { commonDecimals, counted, interval, number, tickDecimals, ticks } from "./format.js";
 import { rank, reliability, sureSentence } from "./stats.js";
+import { t } from "./words.js";
 import { codesOf, facts, regions, remarks } from "./data.js";
 
 const TOP = 25, SURE_OF = 10, WIDTH = 200;
@@ -42,7 +43,7 @@ export function showRanking(box, slice, level, period, { order, chosen, title })
   const total = codesOf.get(level).length;
   const rows = rank(slice.figures, order);
   if (!rows.length) return replace(box, h("h2", {}, title), h("p", { class: "empty" },
-    "No region of this level has a figure for this choice."));
+    t("No region of this level has a figure for this choice.")));
   const shown = rows.slice(0, TOP);
   const others = chosen.filter((geo) => slice.byGeo.has(geo) && !shown.some((r) => r.figure.geo === geo))
     .map((geo) => rows.find((r) => r.figure.geo === geo) || { figure: slice.byGeo.get(geo), place: null, best: null, worst: null,
@@ -54,8 +55,8 @@ export function showRanking(box, slice, level, period, { order, chosen, title })
   const line = (row) => {
     const { figure } = row, kind = reliability(figure, facts.coverageMin, slice.signed);
     const words = remarks({ ...figure, flags: [...figure.flags].filter((flag) => !common.includes(flag)).join("") });
-    if (kind === "unclear") words.unshift("no clear change");
-    if (row.tied) words.push(`tied with ${row.tied}`);
+    if (kind === "unclear") words.unshift(t("no clear change"));
+    if (row.tied) words.push(t("tied with {count}", { count: row.tied }));
     return h("tr", { role: "row", class: chosen.includes(figure.geo) ? "chosen" : null },
       h("td", { role: "cell", class: "num place" }, row.place === null ? "–" : row.place),
       h("th", { role: "rowheader", scope: "row" }, h("button",
@@ -63,29 +64,29 @@ export function showRanking(box, slice, level, period, { order, chosen, title })
         h("span", { class: "name" }, regions.get(figure.geo).name), " ", h("span", { class: "code" }, figure.geo))),
       h("td", { role: "cell", class: "num figure" }, number(figure.value, decimals, slice.signed)),
       h("td", { role: "cell", class: "drawing" }, dot(figure, scale, kind)),
-      hasIntervals ? h("td", { role: "cell", class: "num soft span" }, interval(figure, decimals) || "none") : null,
-      hasRanks ? h("td", { role: "cell", class: "num soft between" }, rankText(row)) : null,
+      hasIntervals ? h("td", { role: "cell", class: "num soft span" }, interval(figure, decimals) || t("none")) : null,
+      hasRanks ? h("td", { role: "cell", class: "num soft between", "data-label": t("rank") }, rankText(row)) : null,
       h("td", { role: "cell", class: "soft remark" }, words.join(", ")));
   };
   const head = (text, name) => h("th", { role: "columnheader", scope: "col", class: name }, text);
   const isDown = order !== "asc";
   const sort = h("th", { role: "columnheader", scope: "col", class: "num figure", "aria-sort": isDown ? "descending" : "ascending" },
     h("button", { type: "button", "data-order": isDown ? "asc" : "desc", "data-key": "order",
-      "aria-label": `${slice.unitPhrase}, reverse the order` }, slice.unit, h("span", { "aria-hidden": "true" }, isDown ? " ▾" : " ▴")));
+      "aria-label": t("{unit}, reverse the order", { unit: slice.unitPhrase }) }, slice.unit, h("span", { "aria-hidden": "true" }, isDown ? " ▾" : " ▴")));
   const columns = 5 + hasIntervals + hasRanks;
-  const words = [`${Math.min(TOP, rows.length)} of ${counted(rows.length, "ranked region", "ranked regions")}`];
-  if (total > rows.length) words.push(`${total - rows.length} without a figure`);
-  const sharedFlags = common.length ? ` All figures: ${common.map((flag) => facts.flags[flag][0]).join(", ")}.` : "";
+  const words = [t("{some} of {all}", { some: Math.min(TOP, rows.length), all: counted(rows.length, "{n} ranked region", "{n} ranked regions") })];
+  if (total > rows.length) words.push(t("{count} without a figure", { count: total - rows.length }));
+  const sharedFlags = common.length ? ` ${t("All figures: {flags}.", { flags: common.map((flag) => facts.flags[flag][0]).join(", ") })}` : "";
   const sure = sureSentence(rows, Math.min(SURE_OF, shown.length), order);
   const table = h("table", { role: "table", class: "ranking" },
-    h("caption", { class: "hidden" }, `Ranking of ${facts.levels[level][0]} regions`),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head("Rank", "num place"), head("Region"), sort,
-      h("td", { role: "cell", class: "drawing" }, axis(scale)), hasIntervals ? head("95 % interval", "num span") : null,
-      hasRanks ? head("Rank between", "num between") : null, head("Note", "remark"))),
+    h("caption", { class: "hidden" }, t("Ranking of {level} regions", { level: facts.levels[level][0] })),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head(t("Rank"), "num place"), head(t("Region")), sort,
+      h("td", { role: "cell", class: "drawing" }, axis(scale)), hasIntervals ? head(t("95 % interval"), "num span") : null,
+      hasRanks ? head(t("Rank between"), "num between") : null, head(t("Note"), "remark"))),
     h("tbody", { role: "rowgroup" }, shown.map(line), others.length ? h("tr", { role: "row", class: "divider" },
-      h("td", { role: "cell", colspan: columns }, "Your other chosen regions")) : null, others.map(line)));
+      h("td", { role: "cell", colspan: columns }, t("Your other chosen regions"))) : null, others.map(line)));
   replace(box, h("h2", {}, title), h("p", { class: "note" }, `${words.join("; ")}.${sharedFlags}`),
-    sure ? h("p", { class: "sure" }, sure.replace(/these (\d+)/, `the first $1`)) : null, table,
+    sure ? h("p", { class: "sure" }, sure) : null, table,
     hasRanks ? h("p", { class: "note" },
-      "Dot: figure. Line: 95 % interval. Hollow: low reliability or no clear change. Rank between: the places that its interval allows. Tied: intervals overlap.") : null);
+      t("Dot: figure. Line: 95 % interval. Hollow: low reliability or no clear change. Rank between: the places that its interval allows. Tied: intervals overlap.")) : null);
 }

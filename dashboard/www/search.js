@@ -1,4 +1,4 @@
-// Finding a region by a part of its name, its code, or its English name. Pure functions.
+// Finding a region by a part of its name, its code, or its English or German name. Pure functions.
 
 const LETTERS = { ß: "ss", ø: "o", ł: "l", đ: "d", ð: "d", þ: "th", æ: "ae", œ: "oe", ı: "i" };
 
@@ -8,7 +8,7 @@ export function fold(text) {
     .replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 }
 
-/** English names of regions whose own name is different -> a part of the own name, folded. */
+/** English and German names of regions whose own name is different -> a part of the own name, folded. */
 export const EXONYMS = {
   munich: "munchen", cologne: "koln", nuremberg: "nurnberg", hanover: "hannover", bavaria: "bayern", saxony: "sachsen", hesse: "hessen",
   lisbon: "lisboa", vienna: "wien", carinthia: "karnten", styria: "steiermark", tyrol: "tirol", prague: "praha", warsaw: "warsz",
@@ -23,6 +23,15 @@ export const EXONYMS = {
   finland: "suomi", denmark: "danmark", greece: "ellada", hungary: "magyarorszag", poland: "polska", czechia: "cesko", croatia: "hrvatska",
   belgium: "belgique", netherlands: "nederland", switzerland: "schweiz", slovakia: "slovensko", estonia: "eesti", latvia: "latvija",
   lithuania: "lietuva", albania: "shqiperia", ireland: "eire",
+  mailand: "milano", rom: "roma", neapel: "napoli", venedig: "venezia", florenz: "firenze", genua: "genova", lissabon: "lisboa",
+  kopenhagen: "kobenhavn", prag: "praha", warschau: "warsz", krakau: "krakow", breslau: "wroclaw", danzig: "gdansk", stettin: "szczecin",
+  bukarest: "bucuresti", athen: "attiki", brussel: "bruxelles", elsass: "alsace", lothringen: "lorraine", burgund: "bourgogne",
+  korsika: "corse", sizilien: "sicilia", sardinien: "sardegna", toskana: "toscana", lombardei: "lombardia", apulien: "puglia",
+  katalonien: "cataluna", andalusien: "andalucia", bohmen: "cechy", mahren: "morav", schlesien: "slask", ungarn: "magyarorszag",
+  tschechien: "cesko", polen: "polska", italien: "italia", spanien: "espana", frankreich: "france", belgien: "belgique",
+  niederlande: "nederland", schweden: "sverige", danemark: "danmark", finnland: "suomi", norwegen: "norge", griechenland: "ellada",
+  turkei: "turkiye", rumanien: "romania", bulgarien: "bulgaria", kroatien: "hrvatska", slowakei: "slovensko", slowenien: "slovenija",
+  estland: "eesti", lettland: "latvija", litauen: "lietuva", albanien: "shqiperia", irland: "eire",
 };
 
 /** Prepare the regions [[geo, name, level, ...], ...] for find(). */

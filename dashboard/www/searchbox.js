@@ -2,6 +2,7 @@
 
 import { byId, h, replace } from "./dom.js";
 import { find, searchIndex } from "./search.js";
+import { t } from "./words.js";
 import { facts, nameRows } from "./data.js";
 
 export function searchBox({ level, onChoose }) {
@@ -13,7 +14,7 @@ export function searchBox({ level, onChoose }) {
     active = results.length ? 0 : -1;
     const isEmpty = !field.value.trim();
     none.hidden = isEmpty || results.length > 0;
-    none.textContent = none.hidden ? "" : "No region has this name or code.";
+    none.textContent = none.hidden ? "" : t("No region has this name or code.");
     list.hidden = !results.length;
     field.setAttribute("aria-expanded", String(results.length > 0));
     replace(list, results.map((one, i) => h("li", { role: "option", id: `found-${i}`, "data-at": i }, h("span", {}, one.name), h("span",

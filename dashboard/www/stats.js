@@ -1,6 +1,8 @@
 // What the figures can and cannot tell: reliability, ranks with their intervals, and what is sure. Pure functions.
 // A figure is {geo, value, low, high, coverage, flags, reason}; null where the table has nothing.
 
+import { t } from "./words.js";
+
 /** Kind of a figure: missing, unreliable (flag u, or too little seen), unclear (a net change that may be 0) or clear. */
 export function reliability(figure, coverageMin, isNet) {
   if (figure.value === null) return "missing";
@@ -47,23 +49,33 @@ export function rank(figures, order) {
   });
 }
 
+const SENTENCES = {
+  above: { yes: "The first is surely above the rest.", no: "The first is not surely above the rest.",
+    all: "All of the first {count} are surely above the rest.", none: "None of the first {count} is surely above the rest.",
+    one: "Only 1 of the first {count} is surely above the rest.", some: "Only {sure} of the first {count} are surely above the rest." },
+  below: { yes: "The first is surely below the rest.", no: "The first is not surely below the rest.",
+    all: "All of the first {count} are surely below the rest.", none: "None of the first {count} is surely below the rest.",
+    one: "Only 1 of the first {count} is surely below the rest.", some: "Only {sure} of the first {count} are surely below the rest." },
+};
+
+/** Which sentence fits where `sure` of `count` are sure. */
+function sureOf(count, sure) {
+  if (count === 1) return sure ? "yes" : "no";
+  if (!sure) return "none";
+  if (sure === count) return "all";
+  return sure === 1 ? "one" : "some";
+}
+
 /** Say how many of the first rows are surely beyond all others; empty where intervals or others are missing. */
 export function sureSentence(rows, count, order) {
   const first = rows.slice(0, count), rest = rows.slice(count);
   if (!rest.length || !first.length) return "";
-  if (first.some((row) => row.figure.low === null)) {
-    const without = first.filter((row) => row.figure.low === null).length;
-    if (without === first.length) return "These figures have no intervals, so their order is not sure.";
-  }
+  if (first.every((row) => row.figure.low === null)) return t("These figures have no intervals, so their order is not sure.");
   const end = (row, outer) => (row.figure.low === null ? row.figure.value : outer ? row.figure.high : row.figure.low);
   const isAbove = order !== "asc";
   const limit = isAbove ? Math.max(...rest.map((row) => end(row, true))) : Math.min(...rest.map((row) => end(row, false)));
   const sure = first.filter((row) => row.figure.low !== null && (isAbove ? row.figure.low > limit : row.figure.high < limit)).length;
-  const where = isAbove ? "above" : "below";
-  if (first.length === 1) return `The first is ${sure ? "" : "not "}surely ${where} the rest.`;
-  if (sure === first.length) return `All of these ${first.length} are surely ${where} the rest.`;
-  if (!sure) return `None of these ${first.length} is surely ${where} the rest.`;
-  return `Only ${sure} of these ${first.length} ${sure === 1 ? "is" : "are"} surely ${where} the rest.`;
+  return t(SENTENCES[isAbove ? "above" : "below"][sureOf(first.length, sure)], { sure, count: first.length });
 }
 
 /** Regions most like one region: those of the same level whose figure is nearest, at most `count`. */

@@ -1,9 +1,10 @@
 // Pictures: a drawing with title, source and legend, as SVG or PNG.
 
 import { h, s } from "./dom.js";
+import { t } from "./words.js";
 import { facts } from "./data.js";
 
-const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size",
+const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "opacity", "font-size",
   "font-weight", "font-family", "text-anchor", "vector-effect", "paint-order"];
 
 /** Copy a drawing with the colours that the page's style gives it. */
@@ -17,7 +18,7 @@ function styledCopy(source) {
       const value = style.getPropertyValue(name).replace(/url\("[^"#]*#([^"]+)"\)/, "url(#$1)");
       if (value) to[i].setAttribute(name, value);
     }
-    for (const name of ["class", "data-geo", "data-size", "tabindex", "role"]) to[i].removeAttribute(name);
+    for (const name of ["class", "data-geo", "tabindex", "role"]) to[i].removeAttribute(name);
   });
   return copy;
 }
@@ -78,4 +79,4 @@ export async function savePicture(svg, name, kind) {
 export const fileName = (...parts) => parts.join(" ").toLowerCase().normalize("NFD").replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g,
   "").slice(0, 80);
 
-export const sourceLine = () => `Source: ${facts.source}. Experimental statistics.`;
+export const sourceLine = () => t("Source: {source}. Experimental statistics.", { source: facts.source });

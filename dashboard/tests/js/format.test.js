@@ -43,6 +43,6 @@ test("axes span their values with round steps", () => {
 
 test("words", () => {
   assert.equal(listed(["a", "b", "c"]), "a, b and c");
-  assert.equal(counted(1, "region", "regions"), "1 region");
-  assert.equal(counted(1345, "region", "regions"), "1,345 regions");
+  assert.equal(counted(1, "{n} region", "{n} regions"), "1 region");
+  assert.equal(counted(1345, "{n} region", "{n} regions"), "1,345 regions");
 });

@@ -31,11 +31,11 @@ test("equal values share a rank, and a figure without interval has no interval o
 test("the sentence counts who is surely above the rest", () => {
   const rows = rank([A, B, C, D], "desc");
   assert.equal(sureSentence(rows, 1, "desc"), "The first is surely above the rest.");
-  assert.equal(sureSentence(rows, 2, "desc"), "Only 1 of these 2 is surely above the rest.");
-  assert.equal(sureSentence(rows, 3, "desc"), "All of these 3 are surely above the rest.");
+  assert.equal(sureSentence(rows, 2, "desc"), "Only 1 of the first 2 is surely above the rest.");
+  assert.equal(sureSentence(rows, 3, "desc"), "All of the first 3 are surely above the rest.");
   assert.equal(sureSentence(rows, 4, "desc"), "");
   assert.equal(sureSentence(rank([B, C, D], "desc"), 1, "desc"), "The first is not surely above the rest.");
-  assert.equal(sureSentence(rank([A, B, C, D], "asc"), 2, "asc"), "Only 1 of these 2 is surely below the rest.");
+  assert.equal(sureSentence(rank([A, B, C, D], "asc"), 2, "asc"), "Only 1 of the first 2 is surely below the rest.");
   assert.equal(sureSentence(rank([figure("X", 5), figure("Y", 4)], "desc"), 1, "desc"), "These figures have no intervals, so their order is not sure.");
 });
 
