@@ -469,7 +469,7 @@ def test_a_model_that_fails_midway_leaves_the_old_one(model, tmp_path):
 
 
 def test_a_model_is_replaced_only_on_request(model, tmp_path):
-    with pytest.raises(InputError, match="already exists.*Use --overwrite"):
+    with pytest.raises(InputError, match=r"already exists.*Use --overwrite"):
         check_model_free(model, overwrite=False)
     check_model_free(model, overwrite=True)
     check_model_free(tmp_path / "new", overwrite=False)
