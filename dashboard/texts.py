@@ -114,7 +114,7 @@ def reasons(schema: Mapping[str, Any]) -> dict[str, str]:
 
 
 def with_limits(text: str, schema: Mapping[str, Any]) -> str:
-    """Write the limits that a text of the schema names as numbers.
+    """Write the limits that a text of the schema names as numbers, and its columns as words.
 
     >>> with_limits("Less than coverage_min of the region was seen", {"coverage_min": 0.5})
     'Less than 50 % of the region was seen'
@@ -122,4 +122,11 @@ def with_limits(text: str, schema: Mapping[str, Any]) -> str:
     for name in ("coverage_min", "rare_share", "growth_min"):
         if name in schema:
             text = text.replace(name, f"{100 * schema[name]:g} %")
-    return text.replace("COVERAGE", _("the share that was seen"))
+    words = {
+        "COVERAGE": _("the share that was seen"),
+        "time_from": _("the earlier year"),
+        "TIME_PERIOD": _("the later year"),
+    }
+    for name, word in words.items():
+        text = text.replace(name, word)
+    return text
