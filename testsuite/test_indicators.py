@@ -110,6 +110,25 @@ def test_each_blank_says_why():
     assert reasons(*without, "estimated") == {NO_SAMPLE}
 
 
+def green_share(made):
+    return next(
+        r for r in made[VALUES] if (r["lc_flow"], r["landcover"], r["unit"], r["method"]) == ("STK", "GRN", "PC", RAW)
+    )
+
+
+def share_moved(made):
+    return next(r for r in made[TRANSITIONS] if (r["landcover_from"], r["unit"], r["method"]) == ("GRN", "PC", RAW))
+
+
+def beside_its_interval(made):
+    row = pick(made[INDICATORS], indicator="IMP_JOB", method=RAW, TIME_PERIOD=2020)
+    return {**row, "method": "estimated", "OBS_LCI95": row["OBS_VALUE"] + 1, "OBS_UCI95": row["OBS_VALUE"] + 2}
+
+
+def of_one_vintage(row):
+    row.update(vintage_from=row["vintage"], VALUE_FROM=row["OBS_VALUE"], DIFFERENCE=0.0)
+
+
 # Indicators
 
 PERSONS = "geo,year,persons\nXX1,2017,100\nXX1,2020,110\nXX1,2021,110.02\n"
@@ -463,6 +482,14 @@ def test_regions_that_only_the_earlier_table_has_are_kept():
         lambda made: pick(made[INDICATORS], indicator="GRN_HAB", method=RAW, TIME_PERIOD=2020).update(time_from=2017),
         lambda made: pick(made[INDICATORS], indicator="JGR", method=RAW).update(OBS_LCI95=0.0, OBS_UCI95=99.0),
         lambda made: pick(made[INDICATORS], indicator="GRN_HAB", method=RAW, TIME_PERIOD=2020).update(OBS_LCI95=0.0),
+        # Per cents of stocks stand in no sum, so each of these breaks one rule only.
+        lambda made: green_share(made).update(MISSING_REASON="NO_SAMPLE"),
+        lambda made: green_share(made).update(OBS_VALUE=None, MISSING_REASON="LOW_COVERAGE"),
+        lambda made: green_share(made).update(OBS_VALUE=None, MISSING_REASON="NO_SAMPLE", OBS_FLAG=""),
+        lambda made: green_share(made).update(COVERAGE=0.4, OBS_FLAG=""),
+        lambda made: share_moved(made).update(landcover_to="GRN"),
+        lambda made: made[INDICATORS].append(beside_its_interval(made)),
+        lambda made: of_one_vintage(made[REVISIONS][0]),
         lambda made: made[VALUES][0].update(MISSING_REASON="NOT_SEEN"),
         lambda made: made[VALUES][0].update(OBS_VALUE=None),
         lambda made: made[VALUES][0].update(OBS_VALUE=None, MISSING_REASON="LOW_COVERAGE"),

@@ -88,6 +88,7 @@ def test_metadata_tell_baseline_and_offset():
         b"", b"<html>", METADATA[:60], METADATA % (b"05.00", b"<BOA_ADD_OFFSET>x</BOA_ADD_OFFSET>"),
         METADATA % (b"05.00", b"<BOA_ADD_OFFSET>0</BOA_ADD_OFFSET><BOA_ADD_OFFSET>-1000</BOA_ADD_OFFSET>"),
         b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a/>",
+        b'<!DOCTYPE a [<!ENTITY b "02.14">]><a><PROCESSING_BASELINE>&b;</PROCESSING_BASELINE></a>',
     ],
 )  # fmt: skip
 def test_metadata_that_cannot_be_parsed_are_refused(text):
