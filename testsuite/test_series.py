@@ -104,6 +104,40 @@ def test_a_change_before_which_nothing_was_seen_cannot_be_told_from_no_change():
     assert gains[1] not in (evidence[NEVER], evidence[ALWAYS])
 
 
+# Evidence without dates
+
+
+def test_evidence_without_dates_knows_of_a_change_but_not_when():
+    evidence = np.log(np.array([[0.5], [0.2], [0.1], [0.6], [0.2], [0.03], [0.06], [0.09]], np.float32))
+    found = np.exp(series.undated(evidence, np.ones((4, 1), bool))[:, 0])
+    assert found == pytest.approx([0.5, 0.2, *[(0.1 + 0.6 + 0.2) / 3] * 3, *[(0.03 + 0.06 + 0.09) / 3] * 3], rel=1e-5)
+    # Also where likelihoods have no floating-point number.
+    assert series.undated(evidence - 2000, np.ones((4, 1), bool))[3, 0] == pytest.approx(np.log(0.3) - 2000, abs=1e-3)
+
+
+def test_evidence_without_dates_leaves_changes_that_cannot_be_told_from_none():
+    logit = np.array([np.nan, -3.0, np.nan, 2.0, 2.5, np.nan])[:, np.newaxis]
+    dated, years = series.step_evidence(logit, 0.5), Histories(tuple(range(2017, 2023)))
+    found = series.undated(dated, ~np.isnan(logit))
+    for part, before, after in ((years.gains, ALWAYS, NEVER), (years.losses, NEVER, ALWAYS)):
+        old, new = dated[part, 0], found[part, 0]
+        assert new[0] == dated[before, 0] and new[4] == dated[after, 0]
+        assert new[1:4] == pytest.approx([np.log(np.exp(old[1:4]).mean())] * 3, abs=1e-5)
+    nothing = series.step_evidence(np.full((3, 1), np.nan), 0.5)
+    assert (series.undated(nothing, np.zeros((3, 1), bool)) == nothing).all()
+
+
+def test_the_net_dates_a_change_and_the_step_test_only_supports_it():
+    """From 2018 on the site looks half sealed, in 2020 it is built: to the step test alone it was sealed in 2018."""
+    logit = np.array([-4.0, 0.3, 0.5, 2.0])[:, np.newaxis]
+    seen, step = ~np.isnan(logit), series.step_evidence(logit, 0.5)
+    net = np.array([0, -8, 5, 5, 5.4, -6, -6, -6], np.float32)[:, np.newaxis]
+    assert step[YEARS.gains, 0].argmax() == 0 and (net + series.STEP_WEIGHT * step)[YEARS.gains, 0].argmax() == 0
+    both = series.combine(net, step, seen)[:, 0]
+    assert both[YEARS.gains].argmax() == 2
+    assert both[4] - both[NEVER] > series.SHARPNESS * (net[4, 0] - net[NEVER, 0])
+
+
 # Rates and probabilities
 
 

@@ -2,7 +2,8 @@
 
 With the years y0 < y1 < ... < yn a cell has one of 2 + 2n *histories*: never sealed, always sealed, sealed from year yk on, or unsealed
 from year yk on (k = 1..n). More than one change of a cell is not modelled: in long series, compute windows of years. *Evidence* is how well
-each history explains what was observed, as a log likelihood; it comes from the step test below, and from the series net (edge/seriesnet.py).
+each history explains what was observed, as a log likelihood; it comes from the step test below, and from the series net (edge/seriesnet.py),
+which alone tells in which year a cell changed.
 *Rates* are how often each history occurs. They are estimated from the region's own evidence by expectation-maximisation, because the shares
 in the training data are not those of the land. Evidence and rates give the probability of each history, and sums of these give stocks, gains
 and losses that agree with each other in every cell.
@@ -148,11 +149,38 @@ def pair_evidence(logits: np.ndarray, shares: np.ndarray, seen: np.ndarray) -> n
     stable = logits[:, :2].mean(axis=0) - assumed[:2].reshape(2, *[1] * (logits.ndim - 2))
     changed = np.moveaxis(logits[:, 2:], 1, 0) - assumed[2:].reshape(2, *[1] * (logits.ndim - 1))
     evidence = np.concatenate([stable, changed[0], changed[1]]).astype(np.float32)
-    before = np.logical_or.accumulate(seen)[:-1]
-    after = np.logical_or.accumulate(seen[::-1])[::-1][1:]
+    before, after = _seen_around(seen)
     for k in range(n):
         _equate(evidence, k, unseen_before=~before[k], unseen_after=~after[k])
     return evidence
+
+
+def undated(evidence: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Keep what evidence says of whether a cell changed, but not of when: array (history, ...), float32.
+
+    Each sealing of a cell gets the logarithm of the mean likelihood of its sealings, and each unsealing that of its unsealings. A change that
+    cannot be told from a stable history keeps its evidence.
+
+    evidence : array (history, ...)
+    seen : array (year, ...), bool
+    """
+    before, after = _seen_around(seen)
+    told = before & after
+    number = np.maximum(told.sum(axis=0), 1)
+    n = len(told)
+    result = np.array(evidence, np.float32)
+    for part in (slice(2, 2 + n), slice(2 + n, None)):
+        change = evidence[part]
+        most = np.where(told, change, -np.inf).max(axis=0)
+        most = np.where(np.isfinite(most), most, 0)
+        total = np.where(told, np.exp(np.minimum(change - most, 0)), 0).sum(axis=0)
+        result[part] = np.where(told, most + np.log(np.maximum(total, _LEAST_SHARE) / number), change)
+    return result
+
+
+def _seen_around(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each pair of years whether a cell was seen before a change there, and after it: arrays (pair, ...), bool."""
+    return np.logical_or.accumulate(seen)[:-1], np.logical_or.accumulate(seen[::-1])[::-1][1:]
 
 
 def _equate(evidence: np.ndarray, k: int, *, unseen_before: np.ndarray, unseen_after: np.ndarray) -> None:
@@ -168,9 +196,15 @@ def _log_probability(logit: np.ndarray) -> np.ndarray:
     return -np.logaddexp(0, -logit)
 
 
-def combine(net: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Add the evidence of the series net and of the step test: arrays (history, ...)."""
-    return np.float32(SHARPNESS) * (net + np.float32(STEP_WEIGHT) * step)
+def combine(net: np.ndarray, step: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Add the evidence of the series net and, without its dates, that of the step test: array (history, ...).
+
+    To yearly maps a building site looks half sealed, so a step is often that from green to bare land. The net tells bare land from sealed.
+
+    net, step : arrays (history, ...)
+    seen : array (year, ...), bool
+    """
+    return np.float32(SHARPNESS) * (net + np.float32(STEP_WEIGHT) * undated(step, seen))
 
 
 def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) -> Rates:

@@ -219,22 +219,22 @@ def _gather(task: Task, evidence: np.ndarray, engine: Engine) -> None:
         for window in strip.parts(task.rows, columns):
             rows, cols = window.slices_in(strip)
             near, seen = _evidence_of_features(task, window, net, shares)
-            both = series.combine(near, series.step_evidence(logit[:, rows, cols], prior))
+            both = series.combine(near, series.step_evidence(logit[:, rows, cols], prior), seen)
             # A cell is seen in a year if it has a yearly map there; features and maps agree in this.
-            both[:, ~seen] = np.nan
+            both[:, ~seen.any(axis=0)] = np.nan
             evidence[(slice(None), *window.slices_in(task.part))] = both
         grass.percent(number + 1, 2 * len(strips))
 
 
 def _evidence_of_features(task: Task, window: Grid, net: Compute, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the evidence of the series net: array (history, row, col); and which cells were seen in some year: array (row, col), bool."""
+    """Return the evidence of the series net: array (history, row, col); and which years were seen: array (year, row, col), bool."""
     around = window.grown(splice.HALO)
     planes = [np.moveaxis(task.ard.read(str(year), around), 0, -1) for year in task.histories.years]
     values = splice.scaled(planes, np.array(task.card.scaling.mean), np.array(task.card.scaling.deviation))
     inner = (slice(None), *window.slices_in(around))
     seen = ~np.isnan(values[inner][..., 0])
     logits = pair_logits(net, splice.pair_features(splice.surroundings(values)[inner]))
-    return series.pair_evidence(logits, shares, seen), seen.any(axis=0)
+    return series.pair_evidence(logits, shares, seen), seen
 
 
 def resolve_rates(evidence: np.ndarray, histories: Histories) -> Rates | None:
