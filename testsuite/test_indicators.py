@@ -116,6 +116,11 @@ def green_share(made):
     )
 
 
+def area(made, flow, cover, method, year, **more):
+    key = {"lc_flow": flow, "landcover": cover, "method": method, "unit": "KM2", "TIME_PERIOD": year}
+    return pick(made[VALUES], vintage="2026-06-01", **key, **more)
+
+
 def share_moved(made):
     return next(r for r in made[TRANSITIONS] if (r["landcover_from"], r["unit"], r["method"]) == ("GRN", "PC", RAW))
 
@@ -487,6 +492,13 @@ def test_regions_that_only_the_earlier_table_has_are_kept():
         lambda made: green_share(made).update(OBS_VALUE=None, MISSING_REASON="LOW_COVERAGE"),
         lambda made: green_share(made).update(OBS_VALUE=None, MISSING_REASON="NO_SAMPLE", OBS_FLAG=""),
         lambda made: green_share(made).update(COVERAGE=0.4, OBS_FLAG=""),
+        lambda made: green_share(made).update(vintage="yesterday"),
+        lambda made: area(made, "NET", "IMP", RAW, 2021, time_from=2020).update(OBS_VALUE=1.0),
+        # The covers still add up to the region.
+        lambda made: [
+            area(made, "STK", cover, CONSISTENT, 2020).update(OBS_VALUE=cells * CELL_M2 / 1e6)
+            for cover, cells in (("IMP", 1), ("GRN", 3))
+        ],
         lambda made: share_moved(made).update(landcover_to="GRN"),
         lambda made: made[INDICATORS].append(beside_its_interval(made)),
         lambda made: of_one_vintage(made[REVISIONS][0]),
