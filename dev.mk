@@ -9,7 +9,7 @@ PORT ?= 8000
 GROWTH ?= 0.003
 SIZE ?= 30
 YEARS ?= 2017-2023
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: help demo test check lint docs pages soak clients audit bench real simulate world serve judge dashboard matrix install tools env clean
 
@@ -21,7 +21,7 @@ demo:     ## Set up, then run the whole chain on a small made world and show it 
 	@tools/setup.sh demo
 	@$(PYTHON3) -m testsuite.demo $(if $(DASHBOARD),--dashboard) $(if $(AGAIN),--again)
 
-test:     ## Set up, then run every test (JOBS=2 at a time)
+test:     ## Set up, then run every test (JOBS=3 at a time: tests wait for servers and browsers too)
 	@tools/setup.sh test
 	@$(PYTHON3) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
