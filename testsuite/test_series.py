@@ -209,6 +209,20 @@ def test_probabilities_follow_evidence_and_rates():
     assert found.sum() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("cells", [500_000, 700])
+def test_the_step_test_alone_tells_where_sites_probably_began(monkeypatch, cells):
+    monkeypatch.setattr(series, "_CELLS", cells)
+    logit = np.full((5, 1, 2000), -4.0) + np.random.default_rng(15).normal(0, 0.1, (5, 1, 2000))
+    logit[:, 0, 1000:1300] += 7
+    logit[2:, 0, :10] += 5
+    logit[4:, 0, 10:20] += 7
+    logit[3:, 0, 1000:1010] -= 7
+    logit[:, 0, 1999] = np.nan
+    found = series.likely_sealings(logit, 0.2)[0]
+    assert (found[:10] == 2).all() and (found[10:20] == 4).all() and not found[20:].any()
+    assert not series.likely_sealings(np.full((3, 2, 2), np.nan), 0.2).any()
+
+
 # What the net sees
 
 
@@ -338,6 +352,27 @@ def test_bare_ground_counts_where_the_labels_say_that_it_is_not_sealed(with_quar
     assert (everywhere.label[tuple(everywhere.sites.T)] == 0).all()
     none = replace(with_quarry, bare=None)
     assert not len(none.sites)
+
+
+def test_sites_that_began_in_the_series_are_bare_ground_too(ground):
+    """Land that is green until it is a site in the fourth year; afterwards it is sealed, and the labels of the first year say green."""
+    begun = np.zeros(ground.label.shape, np.int8)
+    begun[20:40, 35:55] = 3
+    begun[20:40, :30] = 2  # Not in the ground.
+    features = [plane.copy() for plane in ground.features]
+    features[3][begun == 3], features[4][begun == 3] = BARE, SEALED + 400
+    sites = replace(ground, features=tuple(features), label=np.where(begun, UNKNOWN, ground.label), begun=begun)
+    assert len(sites.starts) == 400 and (sites.begun[tuple(sites.starts.T)] == 3).all()
+    rng, bare = np.random.default_rng(14), np.zeros(4, int)
+    for _patch in range(40):
+        examples = splice.draw_examples(sites, rng)
+        for pair in range(4):
+            before = examples.features[pair, examples.history == 2 + pair, 6]
+            bare[pair] += int((before == BARE).sum())
+            assert (before < 30_000).all()
+    # Also before sealings of other years than that in which the sites began.
+    assert bare.min() > 30
+    assert not len(replace(ground, begun=None).starts)
 
 
 def test_some_sealings_look_unusual(ground):

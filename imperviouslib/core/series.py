@@ -31,6 +31,8 @@ DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
 """Default rates: land sealed and unsealed in a year, as shares of the sealed land. Copernicus imperviousness: the EU sealed 0.27 % a year."""
 LEAST_GAIN, LEAST_LOSS, MOST_CHANGE = 1e-6, 1e-7, 0.03
 """Yearly rates beyond these, as shares of all land, are not believed."""
+_CELLS = 500_000
+"""Cells whose evidence `likely_sealings` holds in memory at once; about as many the rates are estimated from."""
 _LEAST_SHARE = 1e-6
 """Shares below this are taken as this, so that logarithms are finite."""
 
@@ -230,6 +232,28 @@ def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) 
     odd = tuple(key for key in least if not least[key] <= getattr(rates, key) <= MOST_CHANGE)
     believed = {key: getattr(default if key in odd else rates, key) for key in least}
     return Rates(rates.always, **believed, defaults=odd)
+
+
+def likely_sealings(logit: np.ndarray, prior: float) -> np.ndarray:
+    """Tell by the step test alone where land was probably sealed, or a site of it begun: array (row, col), int8.
+
+    logit, prior : as for `step_evidence`; array (year, row, col)
+    Returns: the number of the first year after the step, 1 for the second year; 0 where there is no such step, or nothing was seen
+    """
+    histories = Histories(tuple(range(len(logit))))
+    seen = ~np.isnan(logit).all(axis=0)
+    result = np.zeros(seen.shape, np.int8)
+    if not seen.any():
+        return result
+    cells = logit[:, seen]
+    rates = fit_rates(step_evidence(cells[:, :: max(1, cells.shape[1] // _CELLS)], prior), histories)
+    found = np.zeros(cells.shape[1], np.int8)
+    for start in range(0, len(found), _CELLS):
+        part = slice(start, start + _CELLS)
+        gains = posterior(step_evidence(cells[:, part], prior), rates, histories)[histories.gains]
+        found[part] = np.where(gains.sum(axis=0) > 0.5, 1 + gains.argmax(axis=0), 0)
+    result[seen] = found
+    return result
 
 
 def _default_rates(always: float) -> Rates:

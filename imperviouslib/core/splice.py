@@ -7,8 +7,9 @@ must not count, such as a new crop or a new roof. Sources are all cells with a l
 nothing that it knows. Splices are far more frequent than change, so their shares never set the rates (core/series.py).
 
 A building site is bare for a year or two before it is sealed, and then looks more like a town than like a field. Quarries, banks and other
-ground without plants, which the labels tell, look like a site. So pieces of these are laid over the years before many of the sealings, and
-after unsealings: a change is then dated by the end of the bare ground. Other pieces are bare for a time and never sealed. The towns of the
+ground without plants, which the labels tell, look like a site. So does, more closely, land of the region itself in the year in which the
+yearly maps begin to call it sealed. Pieces of these are laid over the years before many of the sealings, and after unsealings: a change is
+then dated by the end of the bare ground. Other pieces are bare for a time and never sealed. The towns of the
 label year lack some of the roofs and pavements that are built today, so the looks of some pieces are moved away from those of usual towns.
 """
 
@@ -33,10 +34,12 @@ _CHANGES = 0.65
 """Share of splices whose source is of the other class."""
 _LEAST_CELLS, _MOST_CELLS = 1.2, 14.0
 """Sides of the spliced pieces."""
-_BARE, _BARE_ALONE = 0.6, 0.5
+_BARE, _BARE_ALONE = 0.8, 0.5
 """Share of changes with bare ground before a sealing or after an unsealing; and of the other splices of unsealed land, those that are bare ground alone."""
 _MOST_BARE = 2
 """Years that ground is bare, at most."""
+_BEGUN = 0.7
+"""Share of the bare pieces that come from sites begun in the series, where there are such and other bare ground."""
 _UNUSUAL, _MOST_UNUSUAL = 0.5, 2.0
 """Share of sealings that look unusual, and how many times their distance from the mean of sealed land is enlarged at most."""
 _POINTS = 4
@@ -65,12 +68,16 @@ class LabelledSeries:
     """Standard deviation of each feature."""
     bare: np.ndarray | None = None
     """Array (row, col), bool: unsealed ground without plants; None where the labels do not tell."""
+    begun: np.ndarray | None = None
+    """Array (row, col), int8: the number of the year in which a site probably began on land that was not sealed; 0 elsewhere."""
     sources: tuple[np.ndarray, np.ndarray] = field(init=False)
     """Positions (row, col) of cells that are not sealed, and of cells that are."""
     is_bare: np.ndarray = field(init=False)
     """`bare` on unsealed ground; False everywhere where it is None."""
     sites: np.ndarray = field(init=False)
     """Positions of bare cells."""
+    starts: np.ndarray = field(init=False)
+    """Positions of the cells of sites that began."""
     usual: np.ndarray = field(init=False)
     """Array (year, feature), float32: mean of the scaled features of sealed land; 0 where none was seen."""
 
@@ -81,6 +88,9 @@ class LabelledSeries:
         bare = np.zeros(self.label.shape, bool) if self.bare is None else self.bare & (self.label == 0)
         object.__setattr__(self, "is_bare", bare)
         object.__setattr__(self, "sites", np.argwhere(bare))
+        begun = np.zeros(self.label.shape, np.int8) if self.begun is None else np.where(self.ground, self.begun, 0)
+        object.__setattr__(self, "begun", begun)
+        object.__setattr__(self, "starts", np.argwhere(begun > 0))
         object.__setattr__(self, "usual", self._mean_of_sealed())
 
     def _mean_of_sealed(self) -> np.ndarray:
@@ -171,7 +181,9 @@ def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:
     for _try in range(rng.poisson(_TRIES)):
         piece, at = draw_cover(rng), rng.integers(0, PATCH, 2)
         kind, year = int(label[tuple(at)]), int(rng.integers(1, changes + 1))
-        changing, bare = rng.random() < _CHANGES, rng.random() if len(series.sites) else 1.0
+        changing, bare = rng.random() < _CHANGES, rng.random()
+        if not len(series.sites) + len(series.starts):
+            bare = 1.0
         if kind == UNKNOWN:
             continue
         reach = len(piece) // 2
@@ -229,11 +241,21 @@ def _lay_bare(
     """Lay bare ground over a place, for one year or more from a year on, or before it."""
     length = int(rng.integers(1, _MOST_BARE + 1))
     first, end = (max(0, year - length), year) if before else (year, min(len(values), year + length))
-    origin = _shifted(place, series.sites[rng.integers(len(series.sites))] - at)
-    assert series.bare is not None  # Set by __post_init__.
-    if series.holds(origin):
-        # Quarries and banks are small: what lies beside them is not laid.
-        _lay(values[first:end, *place], series.values(origin)[first:end], cover * series.is_bare[origin])
+    begun = len(series.starts) and (not len(series.sites) or rng.random() < _BEGUN)
+    sites = series.starts if begun else series.sites
+    site = sites[rng.integers(len(sites))]
+    origin = _shifted(place, site - at)
+    assert series.begun is not None  # Set by __post_init__.
+    if not series.holds(origin) or first == end:
+        return
+    if begun:
+        # Only the year in which a site begins is surely bare, so that year is laid over all.
+        start = int(series.begun[tuple(site)])
+        like, source = series.begun[origin] == start, series.values(origin, start)[:1].repeat(end - first, axis=0)
+    else:
+        like, source = series.is_bare[origin], series.values(origin)[first:end]
+    # Quarries, banks and sites are small: what lies beside them is not laid.
+    _lay(values[first:end, *place], source, cover * like)
 
 
 def _choose_patch(series: LabelledSeries, rng: np.random.Generator) -> Place:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imperviouslib.core import splice
+from imperviouslib.core import series, splice
 from imperviouslib.core.card import Scaling, SeriesRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import TRAIN, Ground
@@ -52,22 +52,32 @@ def fit_series(
     years = [index for index, period in enumerate(periods) if period.isdigit()]
     if len(years) < 2:
         return None
-    mean = mean_probability(probability_of, ground, years, size=settings.window, halo=settings.halo)
-    label, kept = believed(ground.training_label(), mean)
-    series = splice.LabelledSeries(
+    yearly = np.stack(
+        [mean_probability(probability_of, ground, [year], size=settings.window, halo=settings.halo) for year in years]
+    )
+    label = ground.training_label()
+    begun = series.likely_sealings(_log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
+    begun[(label == 0) | (label == ARTIFICIAL)] = 0
+    seen = ~np.isnan(yearly)
+    mean = np.where(seen.any(axis=0), np.nansum(yearly, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
+    label, kept = believed(label, mean.astype(np.float32))
+    examples = splice.LabelledSeries(
         tuple(ground.features[index] for index in years),
         np.where(label > 0, label == ARTIFICIAL, splice.UNKNOWN).astype(np.int8),
         ground.roles == TRAIN,
         np.array(scaling.mean),
         np.array(scaling.deviation),
         bare=label == NATURAL,
+        begun=begun,
     )
-    if not all(len(cells) for cells in series.sources):
+    if not all(len(cells) for cells in examples.sources):
         grass.warning(_("The training ground has no sealed cells, or only sealed ones: the model maps no histories."))
         return None
     grass.message(_("Fitting the series model to spliced series of {} years...").format(len(years)))
     steps = _STEPS * settings.epochs
-    net, shares = seriesnet.fit(series, seed=settings.seed, steps=steps, patches=settings.batch, progress=grass.percent)
+    net, shares = seriesnet.fit(
+        examples, seed=settings.seed, steps=steps, patches=settings.batch, progress=grass.percent
+    )
     record = SeriesRecord(
         sha256="",
         years=tuple(int(periods[index]) for index in years),
@@ -75,5 +85,11 @@ def fit_series(
         kept=round(kept, 6),
         steps=steps,
     )
-    drawn = splice.draw_examples(series, np.random.default_rng(settings.seed)).features
+    drawn = splice.draw_examples(examples, np.random.default_rng(settings.seed)).features
     return FittedSeries(net, record, drawn.reshape(-1, drawn.shape[-1])[:_EXAMPLES])
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    """Return the log-odds of probabilities as the yearly maps store them; NaN stays NaN."""
+    known = np.clip(probability, 1e-4, 1 - 1e-4)
+    return np.log(known / (1 - known))
