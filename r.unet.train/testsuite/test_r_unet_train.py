@@ -55,8 +55,10 @@ class TestTrain(TestCase):
         ard, model = (os.path.join(self.folder, name) for name in ("ard.h5", "model"))
         write_ard(ard, [1, 2, 3, 3, 3, 4])
         self.assertModule("r.unet.train", input=ard, output=model, patch=32, depth=1, filters=4, epochs=4, batch=4)
-        self.assertEqual(
-            sorted(os.listdir(model)), ["card.json", "confusion.csv", "curves.png", "history.csv", "unet.keras"]
+        # The files of other engines are there where these are installed.
+        self.assertLessEqual(
+            {"card.json", "check.npz", "confusion.csv", "curves.png", "history.csv", "unet.keras"},
+            set(os.listdir(model)),
         )
         with open(os.path.join(model, "card.json")) as handle:
             card = json.load(handle)
