@@ -227,23 +227,24 @@ def terra_finds_the_place(path: Path) -> str:
 
 _QGIS = """
 import sys
-from qgis.core import QgsApplication, QgsRasterLayer
+from qgis.core import Qgis, QgsApplication, QgsRasterLayer
 application = QgsApplication([], False)
 application.initQgis()
 layer = QgsRasterLayer(f'NETCDF:"{sys.argv[1]}":B12_p50', "layer")
-print(layer.isValid(), layer.crs().authid(), layer.rasterUnitsPerPixelX())
+print(layer.isValid(), layer.crs().authid(), layer.rasterUnitsPerPixelX(), Qgis.QGIS_VERSION.split("-")[0])
 """
 
 
-@client("QGIS", "qgis_process", ARD)
+@client("QGIS", "qgis", ARD)
 def qgis_finds_the_place(path: Path) -> str:
     """A layer of it is valid and has its place."""
-    if shutil.which("qgis_process") is None:
-        raise AbsentError("no program qgis_process")
-    # QGIS is bound to the Python of the system.
+    # QGIS is bound to the Python of the system; Debian has it without its programs as python3-qgis.
+    if subprocess.run(["/usr/bin/python3", "-c", "import qgis.core"], capture_output=True, check=False).returncode:
+        raise AbsentError("no package python3-qgis")
     said = _program("/usr/bin/python3", "-c", _QGIS, path, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"})
-    require(said.split() == ["True", f"EPSG:{EPSG}", f"{RES_M:.1f}"], said)
-    return f"valid layer, EPSG:{EPSG}"
+    *found, version = said.split()
+    require(found == ["True", f"EPSG:{EPSG}", f"{RES_M:.1f}"], said)
+    return f"valid layer, EPSG:{EPSG}, QGIS {version}"
 
 
 @client("pysdmx", "pysdmx", f"{TABLE}/{VALUES}.sdmx.csv")
@@ -300,6 +301,8 @@ def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
+        if shutil.which(distribution) is None:
+            return ""  # The check says it where it can.
         done = subprocess.run([distribution, "--version"], capture_output=True, text=True, check=False)
         return (done.stdout or done.stderr).strip().split("\n")[0]
 
