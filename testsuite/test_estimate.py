@@ -165,6 +165,19 @@ def test_regional_stocks_of_regions_that_are_alike_stay_synthetic_and_of_odd_one
     assert other[5].low < 0.55 < other[5].high
 
 
+def test_a_region_with_few_points_of_its_own_is_not_given_the_word_of_the_map():
+    """A small region that the map has far too high: its few points are right, and too few to count in the composite."""
+    rng = np.random.default_rng(2)
+    region = np.repeat(np.arange(6), [100, 100, 100, 100, 100, 4])
+    land = np.append(np.full((5, 1), 0.196), [[0.02]], axis=0)
+    error = rng.normal(0, 0.25, 504) + np.where(region == 5, -0.09, 0)
+    mapped = floats(0.3, 0.25, 0.2, 0.25, 0.3, 0.1)
+    found, weight = regional_stocks(mapped, land, StockSample(floats(1), np.zeros(504, int), error), region)
+    assert weight[5] == 1 and (weight[:5] < 1).all()
+    assert found[5].low <= 0.01 <= found[5].high and found[5].value >= 0
+    assert found[5].high - found[5].low > 1.5 * (found[0].high - found[0].low)
+
+
 def test_composite_gives_the_figures_of_fay_and_herriot_for_milk():
     # Expenditure on milk: direct estimates and errors of the first three of 43 areas, with the model that REML fits to all of them
     # (Arora and Lahiri 1997; the data come with the R package sae). The first major area has the intercept alone. The model is known

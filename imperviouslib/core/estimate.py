@@ -35,6 +35,8 @@ _STOCK_VARIANCE = 0.01
 """Least variance of the map's error in a stratum of the stock sample: a stratum without an error in the sample may still have some."""
 _REGION_SPREAD = 0.15
 """Relative deviation of a region with an average share of sealed land from its synthetic stock: never taken as less, since few regions tell little of it."""
+_LEAST_OWN_WEIGHT = 0.2
+"""Weight of a region's own points below which its stock is estimated from these alone."""
 POWER = 3.96
 """Standard errors that two periods must differ by to be told apart (5 % two-sided, power 80 %): (1.96 + 0.84) * sqrt 2."""
 
@@ -299,6 +301,9 @@ def regional_stocks(
     between = max(_REGION_SPREAD**2, found)
     deviation = between * scale
     value, share = composite(synthetic, own, deviation, spread)
+    # Where a region's own points hardly count, the composite is the map's word, and one odd region would have an interval without the truth.
+    alone = share < _LEAST_OWN_WEIGHT
+    value, share = np.where(alone, np.clip(own, 0, 1), value), np.where(alone, 1.0, share)
     common = np.square(land / whole[:, np.newaxis]) @ (variance / np.maximum(n, 1))
     width = _Z * np.sqrt(share * spread + np.square(1 - share) * common)
     limits = zip(value, np.maximum(0, value - width), np.minimum(1, value + width), strict=True)
