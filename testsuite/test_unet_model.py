@@ -423,6 +423,8 @@ def test_without_any_engine_the_last_one_names_the_missing_package(monkeypatch):
 def test_a_model_without_the_files_of_an_engine_is_refused():
     with pytest.raises(ModelError, match=r"the model has no unet\.xml, which openvino needs"):
         resolve_engine("openvino", ["unet.keras"])
+    with pytest.raises(ModelError, match=r"the model has no series\.xml, which openvino needs"):
+        resolve_engine("openvino", FILES, [UNET, SERIES])
 
 
 def test_engines_give_the_same_probabilities(model):

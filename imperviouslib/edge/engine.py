@@ -80,9 +80,10 @@ def resolve_engine(name: str, files: Collection[str], nets: Collection[str] = (U
         return next((engine for engine in able if engine.installed), able[-1])
     for engine in engines():
         if engine.name == name:
-            if not _has_files(engine, files, nets):
+            missing = [file for net in nets for file in engine.files(net) if file not in files]
+            if missing:
                 raise ModelError(
-                    _("Option <engine>: the model has no {}, which {} needs").format(engine.files(UNET)[0], name),
+                    _("Option <engine>: the model has no {}, which {} needs").format(missing[0], name),
                     then=_("Train it again where {} is installed, or use engine={}.").format(engine.package, AUTO),
                 )
             return engine
