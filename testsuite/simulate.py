@@ -42,6 +42,8 @@ DECODE_S = 4.6
 QUOTA_MB, CONNECTIONS_MB_S = 12e6, 4 * 20
 """What CDSE allows an account in 30 days, and at a time."""
 CORES = (1, 16, 256)
+LEAST_GROWTH_S = 1.0
+"""Processor seconds by which a stage must grow between two worlds to tell what a cell costs."""
 
 
 def chain() -> Any:
@@ -203,17 +205,21 @@ def main(words: list[str] | None = None) -> int:
             + "   MB:" + "".join(f"{m:7.0f}" for m in memory)
         )  # fmt: skip
     small, large = sizes[-2:]
-    costs = {
-        step: max(0.0, (found[large][step]["cpu_s"] - found[small][step]["cpu_s"]) / (cells[large] - cells[small]))
-        for step in steps
-    }
+    grown = {step: found[large][step]["cpu_s"] - found[small][step]["cpu_s"] for step in steps}
+    costs = {step: more / (cells[large] - cells[small]) for step, more in grown.items() if more >= LEAST_GROWTH_S}
+    # A cost that the worlds are too small to show is left out, and not taken for nothing.
+    unknown = [step for step in steps if step not in costs and step != "train"]
+    if unknown:
+        print(
+            f"\nNot planned, because the time hardly grew from {small} to {large} km: {', '.join(unknown)}. Use larger --sizes."
+        )
     # Training is of one region: its length is chosen, not given by the land that is mapped.
     costs.pop("train", None)
     result = {
-        "sizes_km": sizes, "years": len(YEARS), "measured": found, "costs": costs, "windows": windows_of_all(),
+        "sizes_km": sizes, "years": len(YEARS), "measured": found, "costs": costs, "not_planned": unknown, "windows": windows_of_all(),
         "counts": counts_of_all(), "plan": plan(costs),
     }  # fmt: skip
-    print(json.dumps({key: result[key] for key in ("costs", "windows", "counts", "plan")}, indent=1))
+    print(json.dumps({key: result[key] for key in ("costs", "not_planned", "windows", "counts", "plan")}, indent=1))
     (TOP / "build").mkdir(exist_ok=True)
     (TOP / "build" / "simulate.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
