@@ -132,7 +132,28 @@ def test_loopback_is_open():
     ],
 )  # fmt: skip
 def test_a_licence_that_does_not_go_with_the_gpl_is_found(licence, allowed):
-    spec = importlib.util.spec_from_file_location("licences", TOP / "tools" / "licences.py")
-    licences = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(licences)
-    assert licences.is_allowed(licence) is allowed
+    assert load_program("licences").is_allowed(licence) is allowed
+
+
+CLEAN = {"name": "numpy", "version": "2.0", "vulns": []}
+OPEN = {"name": "pillow", "version": "9.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["9.1"]}]}
+UNKNOWN = {"name": "keras", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "status", "words"),
+    [
+        ([CLEAN], 0, "1 locked packages of py.txt have no known vulnerability"), ([CLEAN, OPEN], 1, "pillow 9.0 in py.txt has the known vulnerability PYSEC-1; mended in: 9.1"),
+        ([CLEAN, UNKNOWN], 2, "1 packages of py.txt were not found in the database of vulnerabilities: keras"), ([OPEN, UNKNOWN], 1, "PYSEC-1"), ([], 2, "0 packages"),
+    ],
+)  # fmt: skip
+def test_packages_that_nobody_looked_up_do_not_count_as_safe(entries, status, words):
+    found, lines = load_program("audit").verdict({"py.txt": entries})
+    assert found == status and words in "\n".join(lines)
+
+
+def load_program(name):
+    spec = importlib.util.spec_from_file_location(name, TOP / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

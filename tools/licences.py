@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check the licences of the locked packages: each must allow use together with GPL-2.0-or-later.
 
-It reads what the installed packages say of themselves and needs no network. Known vulnerabilities need one: see `make audit`.
+It reads what the installed packages say of themselves and needs no network. Known vulnerabilities need one: see `audit.py`.
 """
 
 from __future__ import annotations

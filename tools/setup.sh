@@ -60,7 +60,7 @@ if [ ${#packages[@]} -eq 0 ] && packages_ready; then
 fi
 say "r.impervious needs these packages, which this system lacks:"
 [ ${#packages[@]} -eq 0 ] || say "  by apt-get: ${packages[*]}"
-packages_ready || say "  by pip: the packages in lock/ (2.7 to 2.9 GB on disk), in a virtual environment of their own"
+packages_ready || say "  by pip: the packages in lock/ (2.9 to 3.1 GB on disk), in a virtual environment of their own"
 if [ -z "$yes" ]; then
   read -r -p "Install them now? [y/N] " answer
   case $answer in [yY]*) ;; *) die "Nothing was installed. Run this again, or install the packages yourself." ;; esac
