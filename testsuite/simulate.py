@@ -42,6 +42,8 @@ DECODE_S = 4.6
 QUOTA_MB, CONNECTIONS_MB_S = 12e6, 4 * 20
 """What CDSE allows an account in 30 days, and at a time."""
 CORES = (1, 16, 256)
+BY_SCENE = ("fetch", "yearly")
+"""Steps whose cost grows with the scenes of a year too; the worlds have fewer than the plan."""
 LEAST_GROWTH_S = 1.0
 """Processor seconds by which a stage must grow between two worlds to tell what a cell costs."""
 
@@ -73,8 +75,14 @@ def run_measured(command: list[str], log: Path) -> dict[str, float]:
     return dict(zip(("cpu_s", "wall_s", "rss_mb"), figures, strict=True))
 
 
-def measure(size_km: int, folder: Path) -> dict[str, dict[str, float]]:
-    """Run the chain on a world of a size. Returns: step to what it cost."""
+def size_mb(path: Path) -> float:
+    """Return the size of a file, or of all files below a folder."""
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file() and not one.is_symlink()]
+    return sum(one.stat().st_size for one in files) / 1e6
+
+
+def measure(size_km: int, folder: Path) -> dict[str, dict[str, Any]]:
+    """Run the chain on a world of a size. Returns: `steps`: step to what it cost; `storage_mb`."""
     from imperviouslib.edge.session import open_session
     from testsuite.world.make import make_world
     from testsuite.world.serve import serve
@@ -103,7 +111,8 @@ def measure(size_km: int, folder: Path) -> dict[str, dict[str, float]]:
             subprocess.run(["g.region", f"n={north}", f"s={south}", f"w={west}", f"e={east}", "res=20"], check=True)
             for name, command, _kept in chain().steps({key: str(value) for key, value in settings.items()}):
                 found[name] = run_measured(command, folder / f"{name}.txt")
-    return found
+    kept = {"archive": "scenes", "hdf5": "place.nc", "maps": "grassdata"}
+    return {"steps": found, "storage_mb": {what: size_mb(folder / path) for what, path in kept.items()}}
 
 
 def windows_of_all() -> dict[str, float]:
@@ -155,23 +164,46 @@ def counts_of_all() -> dict[str, float]:
     }  # fmt: skip
 
 
-def plan(costs: dict[str, float]) -> dict[str, Any]:
-    """Plan the full extent. costs : step to processor seconds for a million cells and year"""
+def plan(costs: dict[str, float], sizes_mb: dict[str, float]) -> dict[str, Any]:
+    """Plan the full extent.
+
+    costs : step to processor seconds for a million cells and year
+    sizes_mb : what is kept, to MB for a million cells and year
+    """
     mcells = WIDTH * HEIGHT / 1e6
     tile_years = TILES * ALL_YEARS
     objects = tile_years * SCENES * len(TILE_MB)
     volume_mb = tile_years * SCENES * sum(TILE_MB.values())
-    seconds = {step: mcells * ALL_YEARS * cost for step, cost in costs.items()}
+    seconds = {
+        step: mcells * ALL_YEARS * cost * (SCENES / DATES if step in BY_SCENE else 1) for step, cost in costs.items()
+    }
     seconds["decode"] = objects * DECODE_S
     return {
         "download_tb": volume_mb / 1e6, "share_of_quota": volume_mb / QUOTA_MB, "download_h": volume_mb / CONNECTIONS_MB_S / 3600,
         "hours": {cores: {step: s / cores / 3600 for step, s in seconds.items()} for cores in CORES},
-        # Archive: four planes, two bytes a cell, compressed to two thirds; HDF5: three planes of two bytes; maps: about 30 bytes a cell and year.
         "storage_tb": {
-            "archive": mcells * ALL_YEARS * SCENES * 4 * 2 * 2 / 3 / 1e6, "hdf5": mcells * ALL_YEARS * 3 * 1.3 / 1e6,
-            "maps": mcells * ALL_YEARS * 30 / 3 / 1e6,
+            what: mcells * ALL_YEARS * mb * (SCENES / DATES if what == "archive" else 1) / 1e6 for what, mb in sizes_mb.items()
         },
     }  # fmt: skip
+
+
+def print_plan(costs: dict[str, float], planned: dict[str, Any]) -> None:
+    """Print what a tile and year costs, and what the full extent takes."""
+    tile = WIDTH * HEIGHT / TILES / 1e6
+    print(
+        f"\nThe full extent: {WIDTH:,} x {HEIGHT:,} cells, {TILES} tiles of {tile:.1f} million cells, {ALL_YEARS} years, {SCENES} scenes a year"
+    )
+    print(f"{'':10}{'s a tile and year':>20}" + "".join(f"{f'hours, {cores} cores':>18}" for cores in CORES))
+    for step in planned["hours"][1]:
+        seconds = planned["hours"][1][step] * 3600 / TILES / ALL_YEARS
+        print(f"{step:10}{seconds:20.1f}" + "".join(f"{planned['hours'][cores][step]:18.1f}" for cores in CORES))
+    sums = {cores: sum(hours.values()) for cores, hours in planned["hours"].items()}
+    print(f"{'all':10}{sums[1] * 3600 / TILES / ALL_YEARS:20.1f}" + "".join(f"{sums[cores]:18.1f}" for cores in CORES))
+    storage = ", ".join(f"{name} {tb:.2f}" for name, tb in planned["storage_tb"].items())
+    print(
+        f"Download: {planned['download_tb']:.2f} TB, {planned['share_of_quota']:.2f} of the quota of 30 days, {planned['download_h']:.0f} hours by 4 connections. "
+        f"Storage, TB: {storage}."
+    )
 
 
 def main(words: list[str] | None = None) -> int:
@@ -191,21 +223,22 @@ def main(words: list[str] | None = None) -> int:
             done = subprocess.run([sys.executable, "-c", code], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
             found[size] = json.loads(done.stdout.splitlines()[-1])
     cells = {size: (size * 50) ** 2 * len(YEARS) / 1e6 for size in sizes}
-    steps = list(found[sizes[0]])
+    steps = list(found[sizes[0]]["steps"])
     print(f"\n{'':10}processor seconds, and their growth from size to size against that of the land; most memory in MB")
     for step in steps:
-        times = [found[size][step]["cpu_s"] for size in sizes]
+        times = [found[size]["steps"][step]["cpu_s"] for size in sizes]
         growth = [
             (later - sooner) / (cells[b] - cells[a])
             for (a, sooner), (b, later) in itertools.pairwise(zip(sizes, times, strict=True))
         ]
-        memory = [found[size][step]["rss_mb"] for size in sizes]
+        memory = [found[size]["steps"][step]["rss_mb"] for size in sizes]
         print(
             f"{step:10}" + "".join(f"{s:9.1f}" for s in times) + "   s a Mcell and year:" + "".join(f"{g:8.2f}" for g in growth)
             + "   MB:" + "".join(f"{m:7.0f}" for m in memory)
         )  # fmt: skip
     small, large = sizes[-2:]
-    grown = {step: found[large][step]["cpu_s"] - found[small][step]["cpu_s"] for step in steps}
+    after, before = found[large]["steps"], found[small]["steps"]
+    grown = {step: after[step]["cpu_s"] - before[step]["cpu_s"] for step in steps}
     costs = {step: more / (cells[large] - cells[small]) for step, more in grown.items() if more >= LEAST_GROWTH_S}
     # A cost that the worlds are too small to show is left out, and not taken for nothing.
     unknown = [step for step in steps if step not in costs and step != "train"]
@@ -215,11 +248,18 @@ def main(words: list[str] | None = None) -> int:
         )
     # Training is of one region: its length is chosen, not given by the land that is mapped.
     costs.pop("train", None)
+    kept, kept_before = found[large]["storage_mb"], found[small]["storage_mb"]
+    sizes_mb = {what: (mb - kept_before[what]) / (cells[large] - cells[small]) for what, mb in kept.items()}
     result = {
-        "sizes_km": sizes, "years": len(YEARS), "measured": found, "costs": costs, "not_planned": unknown, "windows": windows_of_all(),
-        "counts": counts_of_all(), "plan": plan(costs),
+        "sizes_km": sizes, "years": len(YEARS), "measured": found, "costs": costs, "storage_mb": sizes_mb, "not_planned": unknown, "windows": windows_of_all(),
+        "counts": counts_of_all(), "plan": plan(costs, sizes_mb),
     }  # fmt: skip
-    print(json.dumps({key: result[key] for key in ("costs", "not_planned", "windows", "counts", "plan")}, indent=1))
+    print_plan(costs, result["plan"])
+    windows_s, counts = result["windows"], result["counts"]
+    print(
+        f"\nReally run at {WIDTH:,} x {HEIGHT:,} cells: {windows_s['windows']:,} windows cut in {windows_s['cpu_s']:.1f} s; {counts['cells']:,} cells "
+        f"counted for {counts['regions']:,} regions in {counts['cpu_s']:.0f} s of processor time and {counts['rss_mb']:.0f} MB"
+    )
     (TOP / "build").mkdir(exist_ok=True)
     (TOP / "build" / "simulate.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
