@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import numpy as np
 
 from testsuite.bench import best_of, case
 
-SIDE, PATCH, BATCH = 2304, 256, 16
-"""Cells a side: 9 x 9 patches of the scripts, and more than one pass over 1856 cells."""
+SIDE, PATCH, BATCH = 5490, 256, 16
+"""Cells a side: a tile of Sentinel-2 at 20 m."""
 KEYS = ("p_artificial", "p_natural", "p_green", "p_other", "class")
 
 
@@ -65,7 +64,9 @@ def by_script(batch: int) -> dict[str, Path]:
         features = [file[name] for name in ("B12_p50", "B11_p50", "B04_p50")]
         whole = np.stack([one[0] for one in features], axis=-1)
     out = np.zeros((SIDE, SIDE, 4), np.float32)
-    corners = [(row, col) for row in range(0, SIDE, PATCH) for col in range(0, SIDE, PATCH)]
+    # The last patches overlap those before them, since a tile is no multiple of a patch.
+    starts = [*range(0, SIDE - PATCH, PATCH), SIDE - PATCH]
+    corners = [(row, col) for row in starts for col in starts]
     for start in range(0, len(corners), batch):
         some = corners[start : start + batch]
         found = net.predict(np.stack([whole[r : r + PATCH, c : c + PATCH] for r, c in some]), verbose=0)
@@ -109,26 +110,37 @@ def check(files: dict[str, Path]) -> None:
         raise AssertionError("classes differ from those of one pass")
 
 
-def against(theirs: Callable[[], object], *, fast: bool = False) -> tuple[float, float]:
-    """Time both, and check ours."""
+@functools.cache
+def ours(*, fast: bool = False) -> float:
+    """Time ours, and check it, once for all peers."""
     if not fast:
         check(by_us())
-    return best_of(lambda: by_us(fast=fast), 2), best_of(theirs, 1)
+    return best_of(lambda: by_us(fast=fast), 2)
 
 
-@case("predict", "HDF5 to maps, 5.3 million cells, against model.predict for each patch of 256, seconds", target=1 / 4)
+@functools.cache
+def theirs(batch: int) -> float:
+    """Time a script, once for all cases."""
+    return best_of(lambda: by_script(batch), 1)
+
+
+@case(
+    "predict",
+    "HDF5 to maps, a tile of 5490 x 5490 cells, against model.predict for each patch of 256, seconds",
+    target=1 / 4,
+)
 def usual_script() -> tuple[float, float]:
-    return against(lambda: by_script(1))
+    return ours(), theirs(1)
 
 
 @case("predict", "the same against model.predict for batches of 16 patches, seconds", target=1 / 1.3)
 def large_batches() -> tuple[float, float]:
-    return against(lambda: by_script(BATCH))
+    return ours(), theirs(BATCH)
 
 
 @case("predict", "the same with bf16 against model.predict for each patch, seconds", target=1 / 8)
 def fast_numbers() -> tuple[float, float]:
-    return against(lambda: by_script(1), fast=True)
+    return ours(fast=True), theirs(1)
 
 
 @case("predict", "start of the engine, OpenVINO against TensorFlow, each in a new process, seconds", target=1 / 3)
