@@ -1,6 +1,7 @@
 """The histories of cells: evidence, rates, probabilities, and the spliced examples that the series net learns from."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from imperviouslib.core import series, splice
 from imperviouslib.core.series import ALWAYS, NEVER, Histories, Rates
 from imperviouslib.core.splice import UNKNOWN, LabelledSeries
+from imperviouslib.stage.train import series as train_series
 
 YEARS = Histories((2017, 2018, 2019, 2020))
 
@@ -419,3 +421,11 @@ def test_the_net_learns_to_find_and_to_date_spliced_change(ground):
     seen = np.ones((5, logits.shape[-1]), bool)
     evidence = series.pair_evidence(logits, shares, seen)
     assert (evidence.argmax(axis=0) == examples.history).mean() > 0.95
+
+
+def test_the_cells_that_engines_are_compared_by_come_from_a_patch_with_labels(monkeypatch):
+    """The first patches that are drawn may have no label at all."""
+    drawn = iter([0, 0, 3])
+    found = lambda *_: SimpleNamespace(features=np.ones((2, next(drawn), 5), np.float32))  # noqa: E731
+    monkeypatch.setattr(train_series.splice, "draw_examples", found)
+    assert train_series._example(None, 1).shape == (6, 5)

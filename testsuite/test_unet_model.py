@@ -448,6 +448,16 @@ def test_an_engine_that_computes_something_else_is_refused(model, tmp_path, name
         open_unet(resolve_engine(name, FILES), folder, 1)
 
 
+def test_a_model_without_cells_to_compare_engines_by_is_refused(model, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(model, folder)
+    stored = dict(np.load(folder / CHECK))
+    stored["unet_input"] = stored["unet_input"][:0]
+    np.savez(folder / CHECK, **stored)
+    with pytest.raises(ModelError, match=r"no input for the net 'unet'.*Train again"):
+        open_unet(resolve_engine("openvino", FILES), folder, 1)
+
+
 def test_fast_numbers_agree_nearly_and_are_openvinos(model):
     engine = resolve_engine("openvino", FILES)
     try:

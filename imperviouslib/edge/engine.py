@@ -123,6 +123,13 @@ def _compare(compute: Compute, engine: Engine, folder: Path, net: str, *, fast: 
         return 1.0  # The model is of a version that had no other engine than TensorFlow.
     with np.load(folder / CHECK, allow_pickle=False) as stored:
         seen, expected = stored[f"{net}_input"], stored[f"{net}_output"]
+    if not seen.size:
+        raise ModelError(
+            _("Model '{}', {}").format(folder, CHECK),
+            found=_("no input for the net '{}'").format(net),
+            expected=_("some cells, by which engines are compared"),
+            then=_("Train again."),
+        )
     found = compute(seen)
     apart = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
     if not fast and not apart <= TOLERANCE[net]:

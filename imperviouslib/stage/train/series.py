@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,14 @@ def fit_series(
         kept=round(kept, 6),
         steps=steps,
     )
-    drawn = splice.draw_examples(examples, np.random.default_rng(settings.seed)).features
-    return FittedSeries(net, record, drawn.reshape(-1, drawn.shape[-1])[:_EXAMPLES])
+    return FittedSeries(net, record, _example(examples, settings.seed))
+
+
+def _example(examples: splice.LabelledSeries, seed: int) -> np.ndarray:
+    """Draw the cells by which engines are compared. A patch may have no known cell at all, so several are tried."""
+    drawn = (splice.draw_examples(examples, np.random.default_rng([seed, number])).features for number in count())
+    found = next(one for one in drawn if one.size)
+    return found.reshape(-1, found.shape[-1])[:_EXAMPLES]
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:
