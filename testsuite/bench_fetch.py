@@ -182,9 +182,10 @@ def _middle() -> Grid:
 
 def _fetch_all(area: Grid) -> None:
     task = _task((*BANDS, "SCL"), "bilinear", area)
-    for _, result in Processes(2).as_finished(fetch_scene, task.parts()):
-        if isinstance(result, Exception) or any(of_band.error for of_band in result):
-            raise RuntimeError(str(result))
+    with Processes(2) as pool:
+        for _, result in pool.as_finished(fetch_scene, task.parts()):
+            if isinstance(result, Exception) or any(of_band.error for of_band in result):
+                raise RuntimeError(str(result))
     shutil.rmtree(task.archive)
 
 
@@ -359,7 +360,8 @@ def _peak_mb(task: Task) -> float:
 def memory() -> tuple[float, float | None]:
     _served()
     tasks = [_task((band,), "bilinear") for band in ("B12", "B11")]
-    found = [result for _, result in Processes(2).as_finished(_peak_mb, tasks)]
+    with Processes(2) as pool:
+        found = [result for _, result in pool.as_finished(_peak_mb, tasks)]
     if not all(isinstance(result, float) for result in found):
         raise RuntimeError(str(found))
     return max(found), None

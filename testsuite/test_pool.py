@@ -60,7 +60,10 @@ def test_a_worker_ends_even_during_its_cleanup(tmp_path, capfd):
 def test_a_run_that_is_left_early_ends_at_once_and_removes_its_files(tmp_path):
     """Of two workers one is idle and ends; the other leaves its task, and must not wait for one that never comes."""
     started = time.monotonic()
-    with contextlib.closing(Processes(2).as_finished(_write_slowly, [tmp_path / str(n) for n in range(2)])) as results:
+    with (
+        Processes(2) as pool,
+        contextlib.closing(pool.as_finished(_write_slowly, [tmp_path / str(n) for n in range(2)])) as results,
+    ):
         assert next(results)[1] == tmp_path / "0"
         while not list(tmp_path.iterdir()) and time.monotonic() < started + 30:
             time.sleep(0.01)
@@ -76,7 +79,8 @@ def _square(number):
 
 
 def test_when_a_worker_dies_only_its_task_fails():
-    results = dict(Processes(2).as_finished(_square, list(range(12))))
+    with Processes(2) as pool:
+        results = dict(pool.as_finished(_square, list(range(12))))
     assert isinstance(results.pop(3), WorkerDiedError)
     assert results == {n: n * n for n in range(12) if n != 3}
 
@@ -88,18 +92,30 @@ def _square_slowly(number):
 
 def test_results_in_order_whichever_is_ready_first():
     tasks = [number for number in range(12) if number != 3]
-    assert list(Processes(2).in_order(_square_slowly, iter(tasks))) == [(n, n * n) for n in tasks]
+    with Processes(2) as pool:
+        assert list(pool.in_order(_square_slowly, iter(tasks))) == [(n, n * n) for n in tasks]
+        # The same processes do the tasks of a further call.
+        workers = {child.pid for child in multiprocessing.active_children()}
+        assert list(pool.in_order(_square, tasks)) == [(n, n * n) for n in tasks]
+        assert {child.pid for child in multiprocessing.active_children()} == workers and len(workers) == 2
+    assert not multiprocessing.active_children()
 
 
 def test_tasks_are_taken_only_as_they_are_needed():
     taken = []
-    with contextlib.closing(Processes(2).in_order(abs, (taken.append(n) or n for n in range(50)))) as results:
+    with (
+        Processes(2) as pool,
+        contextlib.closing(pool.in_order(abs, (taken.append(n) or n for n in range(50)))) as results,
+    ):
         for number, (_task, result) in enumerate(results):
             assert result == number and len(taken) <= number + 4
     assert len(taken) == 50
 
 
 def test_the_first_error_in_order_is_raised_and_names_a_way_out():
-    with pytest.raises(WorkerDiedError, match=r"killed.*Run the same command again"):
-        list(Processes(2).in_order(_square, list(range(6))))
+    with (
+        Processes(2) as pool,
+        pytest.raises(WorkerDiedError, match=r"killed.*Run the same command again"),
+    ):
+        list(pool.in_order(_square, list(range(6))))
     assert not multiprocessing.active_children()

@@ -16,16 +16,28 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
 from typing import Any
 
 from imperviouslib.edge.schedule import Alone, Result, Task, Team, WorkerDiedError
 
 
 class Processes(Team):
-    """Processes of this machine, which live as long as the tasks of one call."""
+    """Processes of this machine. They start as tasks need them, and end with the `with` block."""
 
     def __init__(self, nprocs: int) -> None:
         self.at_once = nprocs
+        self._stack = contextlib.ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool = None
+        self._stack.__exit__(kind, error, trace)
 
     def _run(
         self, work: Callable[[Task], Result], tasks: Iterable[Task], most: int, *, in_order: bool
@@ -35,11 +47,12 @@ class Processes(Team):
         return (Alone() if few else super())._run(work, tasks, most, in_order=in_order)
 
     @contextlib.contextmanager
-    def _session(self, tasks: Iterable[Any]) -> Iterator[None]:
-        self._size = min(self.at_once, operator.length_hint(tasks, self.at_once))
-        self._pool: ProcessPoolExecutor | None = None
-        with contextlib.ExitStack() as self._stack:
+    def _session(self) -> Iterator[None]:
+        try:
             yield
+        except BaseException as err:
+            self.__exit__(type(err), err, err.__traceback__)
+            raise
 
     def _ahead(self) -> int:
         # Only as many as keep the workers busy: after a crash, each of these must be repeated.
@@ -50,7 +63,7 @@ class Processes(Team):
 
     def _submit(self, work: Callable[[Task], Result], task: Task) -> Future[Any]:
         if self._pool is None:
-            self._pool = self._stack.enter_context(_pool(self._size))
+            self._pool = self._stack.enter_context(_pool(self.at_once))
         try:
             return self._pool.submit(_run, work, task)
         except BrokenProcessPool as err:
@@ -61,8 +74,7 @@ class Processes(Team):
     def _result(self, work: Callable[[Task], Result], task: Task, future: Future[Any]) -> Any:
         if not _is_broken(future):
             return _result(future)
-        self._pool = None
-        self._stack.close()
+        self.__exit__(None, None, None)
         with _pool(1) as pool:
             again = pool.submit(_run, work, task)
             wait([again])

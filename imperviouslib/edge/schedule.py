@@ -90,7 +90,7 @@ class Team(Crew):
     ) -> Generator[tuple[Task, Result | Exception], None, None]:
         source = iter(tasks)
         waiting: dict[Future[Any], Task] = {}
-        with self._session(tasks):
+        with self._session():
             try:
                 while True:
                     while len(waiting) < min(most or self._ahead(), self._ahead()) and self._accepts(waiting):
@@ -107,8 +107,8 @@ class Team(Crew):
                     future.cancel()
 
     @contextlib.contextmanager
-    def _session(self, tasks: Iterable[Any]) -> Iterator[None]:
-        """Have the workers ready while tasks are done; left by an exception where the caller does not want the rest."""
+    def _session(self) -> Iterator[None]:
+        """Surround the tasks of a call; left by an exception where the caller does not want the rest."""
         yield
 
     def _ahead(self) -> int:
@@ -149,6 +149,7 @@ def open_crew(
     elif nprocs > 1:
         from imperviouslib.edge.pool import Processes
 
-        yield Processes(nprocs)
+        with Processes(nprocs) as processes:
+            yield processes
     else:
         yield Alone()

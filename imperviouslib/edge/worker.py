@@ -5,6 +5,7 @@ This and the modules of `work` are the library's part on a worker, where there i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import pickle
@@ -46,10 +47,11 @@ def version_of(name: str) -> str:
     """Return the version of a distribution, or of Python without its last part; empty where it is not installed."""
     if name == "Python":
         return platform.python_version().rpartition(".")[0]
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    # TensorFlow for processors is a distribution of another name.
+    for distribution in (name, f"{name}-cpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(distribution)
+    return ""
 
 
 @functools.lru_cache(maxsize=16)

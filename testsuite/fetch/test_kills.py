@@ -94,8 +94,8 @@ if __name__ == "__main__":
     tasks = pickle.loads(Path(sys.argv[1]).read_bytes())
     due = [p for t in tasks for p in t.parts() if archivefile.missing_bands(p)]
     archivefile.check_writable(tasks[0].archive)
-    with archivefile.in_use(tasks[0].archive):
-        for _, result in Processes(2).as_finished(archivefile.fetch_scene, due):
+    with archivefile.in_use(tasks[0].archive), Processes(2) as pool:
+        for _, result in pool.as_finished(archivefile.fetch_scene, due):
             assert not isinstance(result, Exception) and not any(o.error for o in result), result
 """
 
