@@ -9,6 +9,7 @@ import functools
 import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,12 @@ from imperviouslib.core.errors import ClusterError
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.tally import CodeCounts, ValueSums
 from imperviouslib.edge import worker
+from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.schedule import Alone, WorkerDiedError, open_crew
-from testsuite import test_change
+from testsuite import TOP, namespaces, test_change
+from testsuite.archive_ground import even_scene, write_scene
 from testsuite.cluster_ground import cluster
+from testsuite.grass_session import Session
 from testsuite.test_change import three_years  # noqa: F401 - a fixture
 
 
@@ -171,3 +175,30 @@ def test_an_address_without_a_scheduler_is_one_line(monkeypatch):
         open_crew(scheduler=free),
     ):
         pass
+
+
+def test_workers_on_other_networks_make_the_same_composite(location, grass_env, tmp_path):
+    """As on several machines: each worker has a network of its own, and only storage is shared."""
+    if reason := namespaces.missing():
+        pytest.skip(f"this machine allows no network namespaces: {reason}")
+    # Two blocks; the archive covers a corner of the first.
+    grid = Grid(4_450_800, 3_282_000, 4_450_800 + 1100 * 20, 3_282_000 + 50 * 20)
+    west = Grid(grid.west, grid.south, grid.west + 800, grid.north)
+    for month in (5, 6, 7):
+        write_scene(tmp_path / "a", "32UPD", f"2018-{month:02d}-01", west, even_scene(west, 1000 + month))
+    session = Session(location / "other_networks", grass_env)
+    session.region(grid)
+    words = ("r.s2.yearly", f"input={tmp_path / 'a'}", "tiles=all", "-l")
+    session(*words, "output=here")
+    far = ("grass", str(session.mapset), "--exec", *words, "output=there", "scheduler={scheduler}")
+    done = subprocess.run(
+        namespaces.command(tmp_path / "c", *far), cwd=TOP, env=grass_env, capture_output=True, text=True, timeout=300
+    )
+    log = (tmp_path / "c" / "log.txt").read_text()
+    assert done.returncode == 0, done.stderr + log[-3000:]
+    assert "tcp://10.77.1.2:" in log and "tcp://10.77.2.2:" in log
+    digests = {}
+    for path in (session.mapset / "linked").iterdir():
+        prefix, _, layer = path.name.partition("_")
+        digests.setdefault(prefix, {})[layer.partition(".")[0]] = sha256_file(path)
+    assert len(digests["here"]) == 4 and digests["here"] == digests["there"]
