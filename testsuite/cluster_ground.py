@@ -31,8 +31,8 @@ class Cluster:
     log : what scheduler and workers said
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.workers = folder, []
+    def __init__(self, folder: Path, words: tuple[str, ...]) -> None:
+        self.folder, self.workers, self.words = folder, [], words
         self.file, self.log = folder / "scheduler.json", folder / "log.txt"
         self.address = ""
 
@@ -63,7 +63,7 @@ class Cluster:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GIS", "GRASS"))}
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "dask", words[0], *words[1:], "--host", "127.0.0.1", *_NO_DASHBOARD],
+                [sys.executable, "-m", "dask", words[0], *words[1:], "--host", "127.0.0.1", *_NO_DASHBOARD, *self.words],
                 env={**plain, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", **env},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
             )  # fmt: skip
@@ -76,10 +76,10 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
-    """Yield a scheduler with some workers."""
+def cluster(folder: Path, workers: int = 2, words: tuple[str, ...] = ()) -> Iterator[Cluster]:
+    """Yield a scheduler with some workers. words : further ones of the command lines of all of them"""
     folder.mkdir(parents=True, exist_ok=True)
-    found = Cluster(folder)
+    found = Cluster(folder, words)
     found.start_scheduler()
     try:
         for _worker in range(workers):

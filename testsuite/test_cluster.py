@@ -7,12 +7,15 @@ import contextlib
 import dataclasses
 import functools
 import os
+import shutil
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from dask import config as dask_config
 
 from imperviouslib.core.errors import ClusterError
 from imperviouslib.core.grid import Grid
@@ -22,7 +25,7 @@ from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.schedule import Alone, WorkerDiedError, open_crew
 from testsuite import TOP, namespaces, test_change
 from testsuite.archive_ground import even_scene, write_scene
-from testsuite.cluster_ground import cluster
+from testsuite.cluster_ground import cluster, wait_until
 from testsuite.grass_session import Session
 from testsuite.test_change import three_years  # noqa: F401 - a fixture
 
@@ -98,6 +101,32 @@ def test_what_does_not_fit_is_one_line_that_names_the_worker(dask, tmp_path, mon
         # Python and Dask are compared on the scheduler too, before any code is sent.
         said = refusal("Scheduler 'tcp://") if len(versions) < 3 else refusal()
         assert found in said and "packages that this session has" in said
+
+
+def test_tls_with_the_settings_of_dask_and_a_worker_that_comes_late(tmp_path, monkeypatch):
+    """Without its key, the session is refused; and it says that it waits where there is no worker."""
+    if not shutil.which("openssl"):
+        pytest.skip("there is no openssl to make a certificate")
+    pem = {kind: tmp_path / f"{kind}.pem" for kind in ("cert", "key")}
+    made = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=cluster")
+    files = ("-keyout", str(pem["key"]), "-out", str(pem["cert"]))
+    subprocess.run(["openssl", "req", *made, *files], check=True, capture_output=True)
+    names = {"ca-file": pem["cert"], "cert": pem["cert"], "key": pem["key"]}
+    words = tuple(word for name, path in names.items() for word in (f"--tls-{name}", str(path)))
+    said = []
+    monkeypatch.setattr("imperviouslib.edge.cluster.grass.message", said.append)
+    with cluster(tmp_path / "c", workers=0, words=("--protocol", "tls", *words)) as found:
+        assert found.address.startswith("tls://")
+        with pytest.raises(ClusterError, match="does not answer"), open_crew(scheduler=found.address):
+            pass
+        settings = dict(zip(("ca-file", "client.cert", "client.key"), names.values(), strict=True))
+        tls = {f"distributed.comm.tls.{key}": str(path) for key, path in settings.items()}
+        with ThreadPoolExecutor(1) as thread:
+            late = thread.submit(lambda: (wait_until(lambda: said), found.start_worker()))
+            with dask_config.set(tls), open_crew(scheduler=found.address) as crew:
+                assert list(crew.in_order(abs, [-1, -2])) == [(-1, 1), (-2, 2)]
+            late.result()
+    assert said == [f"Scheduler '{found.address}' has no worker. Waiting for one..."]
 
 
 def test_another_library_on_a_worker_is_refused(dask, monkeypatch):
