@@ -52,7 +52,7 @@ def test_results_come_in_order_from_both_workers_which_know_nothing_of_the_sessi
     assert "PLANTED" not in dask.log.read_text() and "nonexistent" not in dask.log.read_text()
 
 
-def test_tasks_are_given_as_they_are_needed(dask):
+def test_tasks_are_given_as_they_are_needed(dask, monkeypatch):
     taken = []
     with (
         open_crew(scheduler=dask.address) as crew,
@@ -61,6 +61,13 @@ def test_tasks_are_given_as_they_are_needed(dask):
         for number, (_task, result) in enumerate(results):
             assert result == number and len(taken) <= number + 2 * crew.at_once + 1
     assert len(taken) == 30
+    # Of tasks that are too large for two there is one at a time.
+    monkeypatch.setattr("imperviouslib.edge.cluster._MOST_BYTES", 1)
+    taken.clear()
+    with open_crew(scheduler=dask.address) as crew:
+        for number, _result in enumerate(crew.in_order(abs, (taken.append(n) or n for n in range(5)))):
+            assert len(taken) == number + 1
+    assert len(taken) == 5
 
 
 def test_a_task_that_kills_its_workers_fails_alone(tmp_path):

@@ -16,10 +16,11 @@ import time
 import uuid
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dask
 import distributed
@@ -34,6 +35,8 @@ _CONNECT_S = 10
 """How long the scheduler may take to answer."""
 _COUNT_S, _WAIT_S = 5.0, 30.0
 """How often workers are counted, and after how long without a result the user is told that there are none."""
+_MOST_BYTES = 2**30
+"""Bytes of all tasks that wait or are done, where there is more than one: this process and the scheduler hold them."""
 _SUFFIXES = (".py", ".json", ".html", ".css", ".js")
 """Files of the library."""
 
@@ -48,6 +51,7 @@ class Cluster(Team):
         self._executor = client.get_executor(pure=False)
         self._do = _job("do_packed", library)
         self._counted_s = 0.0
+        self._bytes: WeakKeyDictionary[Future[Any], int] = WeakKeyDictionary()
 
     def _count(self) -> None:
         with self._connected():
@@ -60,10 +64,14 @@ class Cluster(Team):
             self._count()
         return 2 * self.at_once
 
+    def _accepts(self, waiting: Iterable[Future[Any]]) -> bool:
+        return sum(self._bytes[future] for future in waiting) < _MOST_BYTES
+
     def _submit(self, work: Callable[[Task], Result], task: Task) -> Future[Any]:
         packed = pickle.dumps((self._asked, work, task), protocol=pickle.HIGHEST_PROTOCOL)
         with self._connected():
             found: Future[Any] = self._executor.submit(self._do, packed, key=f"{work.__name__}-{uuid.uuid4().hex}")
+        self._bytes[found] = len(packed)
         return found
 
     def _wait(self, futures: Sequence[Future[Any]]) -> Future[Any]:
