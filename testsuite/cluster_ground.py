@@ -59,8 +59,9 @@ class Cluster:
         return worker
 
     def _start(self, *words: str, env: dict[str, str]) -> subprocess.Popen:
-        # Secrets of the tests reach only those workers that are given them.
+        # Secrets of the tests reach only those workers that are given them; and of Python's path they have the guard alone, not GRASS.
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GIS", "GRASS"))}
+        plain["PYTHONPATH"] = str(Path(__file__).parent / "guard")
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", words[0], *words[1:], "--host", "127.0.0.1", *_NO_DASHBOARD, *self.words],
