@@ -1,14 +1,14 @@
 # Rules shared by the Makefiles of the tools; included after Script.make, with PGM set.
 # The build copies the library into etc/$(PGM). It lies beside the tool's folder when the suite is built. When g.extension installs one tool
 # alone, it lies beside the original folder, which SOURCE_URL names. The install step does not need it.
-# The list of Python packages is copied with it, for users who have only the installed tools.
+# The lists of Python packages are copied with it, for users who have only the installed tools.
 LIBRARY := $(firstword $(wildcard ../imperviouslib $(SOURCE_URL)/../imperviouslib))
 
 default: script library
 
 library: | $(ETCDIR)
 	rm -rf $(ETCDIR)/imperviouslib
-	cp -r $(LIBRARY) $(LIBRARY)/../requirements.txt $(ETCDIR)/
+	cp -r $(LIBRARY) $(LIBRARY)/../requirements.txt $(LIBRARY)/../requirements-cluster.txt $(ETCDIR)/
 	find $(ETCDIR)/imperviouslib -name __pycache__ -prune -exec rm -rf {} +
 
 # GRASS 8.4 asks a remote server while it makes a page and stops if it gets no answer. Then the plain parts are joined.

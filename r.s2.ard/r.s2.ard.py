@@ -111,6 +111,14 @@
 # % description: Folder for images of each period and of the labels
 # %end
 # %option
+# % key: scheduler
+# % type: string
+# % required: no
+# % key_desc: address
+# % description: Address of a Dask scheduler whose workers do the work, such as tcp://10.0.0.1:8786 (default: this machine does it)
+# % guisection: Cluster
+# %end
+# %option
 # % key: format
 # % type: string
 # % required: no

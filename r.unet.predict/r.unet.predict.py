@@ -58,6 +58,15 @@
 # % description: Number of threads of the inference engine; 0 = all cores
 # %end
 
+# %option
+# % key: scheduler
+# % type: string
+# % required: no
+# % key_desc: address
+# % description: Address of a Dask scheduler whose workers do the work, such as tcp://10.0.0.1:8786 (default: this machine does it)
+# % guisection: Cluster
+# %end
+
 # %flag
 # % key: f
 # % description: Fast: compute the U-Net in bf16, where the processor has it; some cells change class

@@ -41,7 +41,7 @@ class Case:
     """One measurement."""
 
     stage: str
-    """fetch, yearly, ard, train, predict, estimate, change, dashboard or world."""
+    """fetch, yearly, ard, train, predict, estimate, change, cluster, dashboard or world."""
     name: str
     """What is measured, against what, in which unit."""
     target: float

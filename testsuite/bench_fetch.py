@@ -34,8 +34,9 @@ from imperviouslib.core.archive import band_path
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.items import Asset, Scene, parse_item
 from imperviouslib.core.retry import RetryPolicy
-from imperviouslib.edge import pool, warp
+from imperviouslib.edge import warp
 from imperviouslib.edge.archivefile import Task, fetch_scene
+from imperviouslib.edge.pool import Processes
 from imperviouslib.edge.rasterfile import open_on_grid, read_part
 from imperviouslib.edge.rasterobject import decode_object, describe_object
 from testsuite.bench import PeerAbsentError, case, grass_session
@@ -181,9 +182,10 @@ def _middle() -> Grid:
 
 def _fetch_all(area: Grid) -> None:
     task = _task((*BANDS, "SCL"), "bilinear", area)
-    for _, result in pool.run_all(fetch_scene, task.parts(), 2):
-        if isinstance(result, Exception) or any(of_band.error for of_band in result):
-            raise RuntimeError(str(result))
+    with Processes(2) as pool:
+        for _, result in pool.as_finished(fetch_scene, task.parts()):
+            if isinstance(result, Exception) or any(of_band.error for of_band in result):
+                raise RuntimeError(str(result))
     shutil.rmtree(task.archive)
 
 
@@ -358,7 +360,8 @@ def _peak_mb(task: Task) -> float:
 def memory() -> tuple[float, float | None]:
     _served()
     tasks = [_task((band,), "bilinear") for band in ("B12", "B11")]
-    found = [result for _, result in pool.run_all(_peak_mb, tasks, 2)]
+    with Processes(2) as pool:
+        found = [result for _, result in pool.as_finished(_peak_mb, tasks)]
     if not all(isinstance(result, float) for result in found):
         raise RuntimeError(str(found))
     return max(found), None

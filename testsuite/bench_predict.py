@@ -42,14 +42,15 @@ def by_us(engine: str = "openvino", *, fast: bool = False) -> dict[str, Path]:
     from imperviouslib.core.network import net_halo
     from imperviouslib.edge.ardfile import ArdFile
     from imperviouslib.edge.engine import open_unet, resolve_engine
-    from imperviouslib.stage.predict.yearly import infer_period
+    from imperviouslib.stage.predict.yearly import write_period
+    from imperviouslib.work.predict import predict_here
 
     path, grid, _net, folder = place()
     files = {key: folder / f"{key}.tif" for key in KEYS}
     names = [file.name for file in folder.iterdir()]
     infer, _agreement = open_unet(resolve_engine(engine, names), folder, 0, fast=fast)
     with ArdFile.open(path) as ard:
-        infer_period(ard, "2017", net_halo(3), grid, infer, files)
+        write_period(predict_here(infer, ard, "2017", net_halo(3), grid), grid, files)
     return files
 
 

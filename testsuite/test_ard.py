@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import rasterio
@@ -17,6 +18,7 @@ from imperviouslib.core.settings.ard import ArdSettings, LabelSettings
 from imperviouslib.edge.ardcheck import check_ard
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite.archive_ground import even_scene, write_scene
+from testsuite.cluster_ground import cluster
 
 GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 40 * 20, 3_282_000 + 30 * 20)
 
@@ -62,6 +64,7 @@ def _labels(grass, path, codes, res_m=10, name="s2glc", west=GRID.west, north=GR
 OPTIONS = {
     "input": "s2", "output": "a.h5", "years": "", "features": "", "stack": "", "labels": "", "label_year": "2017", "legend": "s2glc",
     "rules": "", "clean": "", "clean_legend": "corine", "ties": "balanced", "plot": "", "format": "plain",
+    "scheduler": "",
 }  # fmt: skip
 """What g.parser gives of a call with the defaults."""
 
@@ -79,10 +82,12 @@ def test_options_are_parsed_once():
     parsed = _parse(
         "f", years="2017-2018", features="B12_p50, B04_p50", stack="year,07", labels="map", label_year="2018", legend="clcplus",
         rules="r.txt", clean="second", clean_legend="worldcover", ties="lowest", plot="images", format="json",
+        scheduler="tcp://10.0.0.1:8786",
     )  # fmt: skip
     labels = LabelSettings("map", 2018, "clcplus", "lowest", "second", "worldcover", Path("r.txt"))
     assert parsed == ArdSettings(
-        "s2", Path("a.h5"), (2017, 2018), ("B12_p50", "B04_p50"), ("year", "07"), labels, Path("images"), "json", as_float=True
+        "s2", Path("a.h5"), (2017, 2018), ("B12_p50", "B04_p50"), ("year", "07"), labels, Path("images"), "json", as_float=True,
+        scheduler="tcp://10.0.0.1:8786",
     )  # fmt: skip
     assert _parse("c", input="a.h5", output="") == ArdSettings(check=Path("a.h5"))
 
@@ -97,6 +102,26 @@ def test_settings_name_an_output_or_a_file_to_check():
     for changes in ({}, {"output": Path("a.h5"), "check": Path("a.h5")}):
         with pytest.raises(InputError, match="Give output="):
             ArdSettings("s2", **changes)
+
+
+def test_a_cluster_compresses_to_the_same_chunks(grass, tmp_path):
+    _composites(grass)
+    found = {}
+    for flag in ("-f", ""):
+        grass("r.s2.ard", *filter(None, [flag]), "input=s2", f"output={tmp_path / f'here{flag}.h5'}")
+    with cluster(tmp_path / "c") as dask:
+        for flag in ("-f", ""):
+            more = (f"output={tmp_path / f'far{flag}.h5'}", f"scheduler={dask.address}")
+            grass("r.s2.ard", *filter(None, [flag]), "input=s2", *more)
+    for name in ("here", "here-f", "far", "far-f"):
+        path = tmp_path / f"{name}.h5"
+        assert check_ard(path, GRID)["findings"] == []
+        with h5py.File(path) as file:
+            stored = {key: one.id.read_direct_chunk((0,) * one.ndim) for key, one in file.items() if one.chunks}
+            found[name] = stored, file.attrs["metadata_digest"], file["time"].attrs["digests"]
+        found[name] += (path.stat().st_size,)
+    # Two files written at two times differ in the times that HDF5 itself keeps.
+    assert found["here"] == found["far"] and found["here-f"] == found["far-f"] and len(found["far"][0]) == 4
 
 
 def test_maps_and_labels_into_one_file(grass, tmp_path):

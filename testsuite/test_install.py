@@ -124,7 +124,8 @@ def test_without_the_packages_a_tool_says_how_to_get_them(installed, grass_env):
     said = "".join(done.stderr.split())
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert "Pythonpackage<h5py>isnotinstalledforthepython3" in said and f"pipinstall-r{wanted}in" in said, done.stderr
-    assert wanted.read_text() == (TOP / "requirements.txt").read_text()
+    for name in ("requirements.txt", "requirements-cluster.txt"):
+        assert wanted.with_name(name).read_text() == (TOP / name).read_text()
 
 
 def test_suite_installs_from_a_zip(checkout, addons, without_heavy, tmp_path):

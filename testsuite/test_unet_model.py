@@ -26,7 +26,8 @@ from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
 from imperviouslib.edge.engine import CHECK, SERIES, UNET, Engine, engines, export_nets, open_unet, resolve_engine
 from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
-from imperviouslib.stage.predict.yearly import infer_period
+from imperviouslib.stage.predict.yearly import write_period
+from imperviouslib.work.predict import predict_here
 from testsuite import TOP
 from testsuite.test_fuzz import change_bytes, change_json
 from testsuite.unet_ground import FEATURES, grid_at, make_card, make_classes, make_features, write_ard
@@ -314,7 +315,7 @@ def test_tiled_equals_whole(odd_ard, infer, tmp_path):
         maps = {}
         for size in (16, 64):
             files = {key: tmp_path / f"{key}{size}.tif" for key in KEYS}
-            infer_period(ard, "2017", 48, grid, infer, files, size=size)
+            write_period(predict_here(infer, ard, "2017", 48, grid, size=size), grid, files)
             maps[size] = read_all(files)
     assert (maps[16]["class"] == maps[64]["class"]).all()
     for key in KEYS[:4]:
@@ -340,7 +341,7 @@ def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer, tmp
     with ArdFile.open(path) as ard:
         for name, area in (("whole", grid), ("part", part)):
             files = {key: tmp_path / f"{name}_{key}.tif" for key in KEYS}
-            infer_period(ard, "2017", 48, area, infer, files, size=64)
+            write_period(predict_here(infer, ard, "2017", 48, area, size=64), area, files)
             found[name] = read_all(files)
     for key in KEYS:
         assert (found["part"][key] == found["whole"][key][part.slices_in(grid)]).all()
@@ -351,7 +352,7 @@ def test_no_data_stays_no_data_and_data_stays_data(odd_ard, infer, tmp_path):
     files = {key: tmp_path / f"{key}.tif" for key in KEYS}
     with ArdFile.open(path) as ard:
         known = (ard.read("2017", grid) > 0).all(axis=0)
-        infer_period(ard, "2017", 48, grid, infer, files, size=64)
+        write_period(predict_here(infer, ard, "2017", 48, grid, size=64), grid, files)
     found = read_all(files)
     for key in KEYS:
         assert ((found[key] > 0) == known).all()

@@ -18,7 +18,15 @@ def answers(tool):
 
 
 TRAIN = {"input": "ard.h5", "output": "model", "years": "", **answers("r.unet.train")}
-PREDICT = {"input": "ard.h5", "model": "model", "output": "lc", "years": "", "nprocs": "1", **answers("r.unet.predict")}
+PREDICT = {
+    "input": "ard.h5",
+    "model": "model",
+    "output": "lc",
+    "years": "",
+    "nprocs": "1",
+    "scheduler": "",
+    **answers("r.unet.predict"),
+}
 
 
 def test_the_defaults_of_train_are_those_of_the_options():
@@ -87,9 +95,18 @@ def test_predict_reads_every_option():
         "years": "2017,2019",
         "engine": "tensorflow",
         "nprocs": "3",
+        "scheduler": "tls://cluster:8786",
     }
     assert PredictSettings.parse(given, {"l": True, "f": True}) == PredictSettings(
-        Path("a.h5"), Path.home() / "m", "x", years=(2017, 2019), engine="tensorflow", threads=3, fast=True, link=True
+        Path("a.h5"),
+        Path.home() / "m",
+        "x",
+        years=(2017, 2019),
+        engine="tensorflow",
+        threads=3,
+        scheduler="tls://cluster:8786",
+        fast=True,
+        link=True,
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from imperviouslib.core.network import net_halo
 from imperviouslib.edge.modelfile import read_model
 from testsuite import TOP
+from testsuite.cluster_ground import cluster
 from testsuite.grass_session import Session
 from testsuite.unet_ground import grid_at, make_classes, scene_of, write_ard
 
@@ -292,6 +293,26 @@ def test_linked_maps_equal_imported_ones_and_overwrite_replaces_them(session, ar
     for key in ("class", "p_other"):
         linked = session.cells(f"far_2017_{key}", GRID, tmp_path / "a.tif")
         assert (linked == session.cells(f"lc_2017_{key}", GRID, tmp_path / "b.tif")).all()
+
+
+def test_a_cluster_maps_the_same_cells(session, ard, trained, mapped, tmp_path):
+    """Periods and histories; a model that workers do not see as this session does is refused."""
+    with cluster(tmp_path / "c") as found:
+        words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "nprocs=2", f"scheduler={found.address}")
+        done = session(*words, "output=far")
+        assert "far_2018_class>, and the probability of each class" in done.said, done.stderr
+        assert session(*words[:-1], "scheduler=tcp://127.0.0.1:9", "output=far").returncode == 0, "all maps exist"
+    names = [name.removeprefix("far_") for name in session.maps() if name.startswith("far_")]
+    assert {"2017_class", "2018_p_other", "2017_2018_p_gain", "2018_p_sealed"} <= set(names)
+    for name in names:
+        session(
+            "r.mapcalc",
+            f"expression=differs = if(isnull(far_{name}) != isnull(lc_{name}) || far_{name} != lc_{name}, 1, 0)",
+            "--o",
+        )
+        info = session("r.univar", "-g", "map=differs").stdout
+        assert "max=0" in info, name
+    session("g.remove", "type=raster", "pattern=far_*,differs", "-f")
 
 
 def test_maps_that_another_run_writes_are_not_touched(session, ard, trained):

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,10 @@ from imperviouslib.edge.alignment import check_archive
 from imperviouslib.edge.archivefile import read_archive
 from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.rasterfile import OpenRasters
-from imperviouslib.stage.yearly.compose import compose_block
-from imperviouslib.stage.yearly.planes import map_in_order
 from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks, resolve_years, tiles_by_year
+from imperviouslib.work.compose import compose_block
 from testsuite.archive_ground import BANDS, even_scene, smooth_ground, write_scene
+from testsuite.cluster_ground import cluster
 
 GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 60 * 20, 3_282_000 + 50 * 20)
 WEST, EAST = (
@@ -138,8 +137,8 @@ def test_a_part_of_the_region_has_the_same_cells(tmp_path, options):
 def test_more_layers_than_fit_a_block_give_the_same(tmp_path, monkeypatch):
     archive = _two_years(tmp_path)
     whole = _composed(archive, GRID)
-    monkeypatch.setattr("imperviouslib.stage.yearly.compose._LAYERS", 1)
-    monkeypatch.setattr("imperviouslib.stage.yearly.compose.BLOCK", 64)
+    monkeypatch.setattr("imperviouslib.work.compose._LAYERS", 1)
+    monkeypatch.setattr("imperviouslib.work.compose.BLOCK", 64)
     assert all(np.array_equal(whole[layer], plane) for layer, plane in _composed(archive, GRID).items())
 
 
@@ -278,7 +277,7 @@ def _options(**changes):
     """What g.parser gives of a call with the defaults."""
     given = {
         "input": "scenes", "output": "s2", "years": "", "period": "year", "bands": "B12,B11,B04", "tiles": "common", "method": "median", "statistics": "",
-        "mask": "dates", "dilate": "1", "report": "", "tilemap": "", "nprocs": "1", "format": "plain",
+        "mask": "dates", "dilate": "1", "report": "", "tilemap": "", "nprocs": "1", "scheduler": "", "format": "plain",
     }  # fmt: skip
     return {**given, **changes}
 
@@ -294,12 +293,13 @@ def test_defaults_of_the_options_are_those_of_the_settings():
 def test_options_are_parsed_once():
     given = _options(
         years="2017-2018", period="month,leaf:05-01/09-30", bands="b8a, B04,B04", tiles="T31uds,31UES", method="best",
-        report="r.json", tilemap="tiles", nprocs="3", dilate="2", mask="scl", format="json",
+        report="r.json", tilemap="tiles", nprocs="3", scheduler="tcp://10.0.0.1:8786", dilate="2", mask="scl", format="json",
     )  # fmt: skip
     parsed = YearlySettings.parse(given, _flags("lq"))
     recipe = Recipe("best", "scl", 2, ("31UDS", "31UES"), ("B8A", "B04"), quality=True)
     assert parsed == YearlySettings(
-        Path("scenes"), "s2", (2017, 2018), parse_periods("month,leaf:05-01/09-30"), recipe, Path("r.json"), "tiles", 3, "json", link=True
+        Path("scenes"), "s2", (2017, 2018), parse_periods("month,leaf:05-01/09-30"), recipe, Path("r.json"), "tiles", 3, "json", link=True,
+        scheduler="tcp://10.0.0.1:8786",
     )  # fmt: skip
     assert parsed.recipe.settings == {"method": "best", "mask": "scl", "dilate": 2, "tiles": "31UDS,31UES"}
     assert YearlySettings.parse(_options(output=""), _flags("c")).check_only
@@ -584,13 +584,24 @@ def test_the_check_finds_a_year_that_is_shifted(grass, tmp_path):
     assert "8 files, 0 findings" in grass("r.s2.yearly", "-c", f"input={tmp_path}").stdout
 
 
-def test_memory_does_not_grow_with_the_number_of_blocks():
-    started, taken = [], []
-    with ThreadPoolExecutor(2) as pool:
-        for number in map_in_order(pool, lambda n: started.append(n) or n, range(50), 3):
-            taken.append(number)
-            assert len(started) - len(taken) <= 3
-    assert taken == list(range(50))
+def test_processes_and_a_cluster_write_the_same_files(grass, tmp_path):
+    """Two blocks, of two years; the second run with the cluster needs no worker."""
+    from imperviouslib.edge import grass as database
+
+    _two_years(tmp_path / "archive")
+    grass("g.region", f"e={GRID.west + 1100 * 20}")
+    words = ("r.s2.yearly", f"input={tmp_path / 'archive'}", "tiles=all", "-l")
+    grass(*words, "output=one")
+    grass(*words, "output=two", "nprocs=2")
+    with cluster(tmp_path / "c") as found:
+        grass(*words, "output=far", f"scheduler={found.address}")
+    done = grass(*words, "output=far", f"scheduler={found.address}")
+    assert "Composite of 2018 already exists." in done.said
+    digests = {prefix: {} for prefix in ("one", "two", "far")}
+    for path in database.linked_folder().iterdir():
+        prefix, _, layer = path.name.partition("_")
+        digests[prefix][layer.partition(".")[0]] = sha256_file(path)
+    assert len(digests["one"]) == 8 and digests["one"] == digests["two"] == digests["far"]
 
 
 def test_periods_and_archive_agree_on_days(tmp_path):

@@ -62,6 +62,7 @@ def test_sums_do_not_depend_on_the_number_of_processes(square_with_a_sliver, mon
     from imperviouslib.core.errors import InputError
     from imperviouslib.core.grid import Grid
     from imperviouslib.edge import zones
+    from imperviouslib.edge.schedule import open_crew
     from imperviouslib.stage.change import tally as module
 
     monkeypatch.setattr(module, "_BAND_ROWS", 2)
@@ -70,18 +71,18 @@ def test_sums_do_not_depend_on_the_number_of_processes(square_with_a_sliver, mon
     gs.mapcalc("values = 1.0 / (3 * row() + 7 * col())", quiet=True)
     found = []
     for nprocs in (1, 2):
-        sums, counts = ValueSums("values"), CodeCounts("ones")
-        run = module.Tally({0: "zones"}, grid, nprocs)
-        run.measures += [sums, counts]
-        run.run()
-        found.append((sums.sums(run.members), counts.counts(run.members)))
+        with open_crew(nprocs) as crew:
+            sums, counts = ValueSums("values"), CodeCounts("ones")
+            run = module.Tally({0: "zones"}, grid, crew)
+            run.measures += [sums, counts]
+            run.run()
+            found.append((sums.sums(run.members), counts.counts(run.members)))
+            run = module.Tally({0: "zones"}, grid, crew)
+            run.measures.append(CodeCounts("gone"))
+            with pytest.raises(InputError, match="gone"):
+                run.run()
     assert found[0] == found[1]
     assert found[0][0][1] == (25, pytest.approx(sum(1 / (3 * r + 7 * c) for r in range(1, 6) for c in range(1, 6))))
-    for nprocs in (1, 2):
-        run = module.Tally({0: "zones"}, grid, nprocs)
-        run.measures.append(CodeCounts("gone"))
-        with pytest.raises(InputError, match="gone"):
-            run.run()
 
 
 def test_the_centroid_of_a_sliver_takes_no_cell_from_its_neighbour(square_with_a_sliver):

@@ -107,6 +107,10 @@ class TrainingError(ImperviousError):
     """The data are not sufficient to train a model."""
 
 
+class ClusterError(ImperviousError):
+    """A scheduler does not answer, its connection was lost, or a worker does not fit the run."""
+
+
 class TableError(ImperviousError):
     """The table breaks its own schema or invariants."""
 

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Collection, Mapping
 
-from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.errors import InputError, _, without_secrets
 
 Options = Mapping[str, str]
 """What g.parser gives: option to text, empty where it was not given."""
@@ -90,3 +90,20 @@ def parse_years(text: str, option: str = "years") -> tuple[int, ...]:
             then=_("Sort them."),
         )
     return tuple(years)
+
+
+def parse_scheduler(text: str) -> str:
+    """Parse the address of a Dask scheduler, empty for this machine; raise InputError for what is not one.
+
+    >>> parse_scheduler(" tcp://10.0.0.1:8786"), parse_scheduler("")
+    ('tcp://10.0.0.1:8786', '')
+    """
+    address = text.strip()
+    if address and not re.fullmatch(r"(tcp|tls|ucx|ws|wss)://[^\s/@?#]+:\d+/?", address):
+        raise InputError(
+            _("Option <scheduler>"),
+            found=f"'{without_secrets(address)}'",
+            expected=_("the address of a Dask scheduler such as tcp://10.0.0.1:8786"),
+            then=_("Correct it, or leave it out to work on this machine."),
+        )
+    return address

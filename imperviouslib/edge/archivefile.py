@@ -1,6 +1,6 @@
 """The archive folder on disk: sidecars are read and written, and files are made from the objects of a scene.
 
-`fetch_scene` is a plain function of plain values: a worker process, or later a cluster's task, runs it on its own. Several may run at
+`fetch_scene` is a plain function of plain values, which a process or a worker of a cluster runs on its own. Several may run at
 once on one archive, also of different runs: a file and its sidecar are put in place together, under a lock of the scene's folder.
 """
 
@@ -192,6 +192,13 @@ def in_use(archive: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def marked(archive: Path) -> Iterator[Path]:
+    """Put an empty file into the archive until the block ends."""
+    with tempfile.NamedTemporaryFile(dir=archive, prefix=".session-") as mark:
+        yield Path(mark.name)
 
 
 def missing_bands(task: Task) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Worker processes for plain functions of plain values.
+"""Worker processes of this machine.
 
 If a worker dies (out of memory, a crash in a decoder), only its own task fails, not the run: each task that was running is repeated in a
 pool of its own, which finds the one that kills its worker, and the rest continues in a new pool.
@@ -9,57 +9,81 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import multiprocessing
+import operator
 import os
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-
-
-class WorkerDiedError(Exception):
-    """The worker process of a task died, also when the task was repeated."""
+from imperviouslib.edge.schedule import Alone, Result, Task, Team, WorkerDiedError
 
 
-def run_all(
-    work: Callable[[Task], Result], tasks: Sequence[Task], nprocs: int
-) -> Generator[tuple[Task, Result | Exception], None, None]:
-    """Yield each task with its result, or with the exception it raised, in the order in which they finish.
+class Processes(Team):
+    """Processes of this machine. They start as tasks need them, and end with the `with` block."""
 
-    work : a function that a worker process can import
-    """
-    if nprocs <= 1 or len(tasks) <= 1:
-        for task in tasks:
-            yield task, _attempt(work, task)
-        return
-    left = deque(tasks)
-    while left:
-        suspects: list[Task] = []
-        with _pool(min(nprocs, len(left))) as pool:
-            pending: dict[Future[Any], Task] = {}
-            while (left or pending) and not suspects:
-                # Only as many as keep the workers busy: after a crash, each of these must be repeated.
-                with contextlib.suppress(BrokenProcessPool):
-                    while left and len(pending) <= nprocs:
-                        pending[pool.submit(_run, work, left[0])] = left[0]
-                        left.popleft()
-                done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    if isinstance(future.exception(), BrokenProcessPool):
-                        suspects = list(pending.values())
-                        break
-                    yield pending.pop(future), _result(future)
-        for suspect in suspects:
-            with _pool(1) as pool:
-                future = pool.submit(_run, work, suspect)
-                wait([future])
-                died = isinstance(future.exception(), BrokenProcessPool)
-                yield suspect, WorkerDiedError("The worker process of a task died.") if died else _result(future)
+    def __init__(self, nprocs: int) -> None:
+        self.at_once = nprocs
+        self._stack = contextlib.ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool = None
+        self._stack.__exit__(kind, error, trace)
+
+    def _run(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task], most: int, *, in_order: bool
+    ) -> Generator[tuple[Task, Result | Exception], None, None]:
+        # One task is done sooner than a process has started.
+        few = most == 1 or operator.length_hint(tasks, 2) < 2
+        return (Alone() if few else super())._run(work, tasks, most, in_order=in_order)
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as err:
+            self.__exit__(type(err), err, err.__traceback__)
+            raise
+
+    def _ahead(self) -> int:
+        # Only as many as keep the workers busy: after a crash, each of these must be repeated.
+        return self.at_once + 1
+
+    def _accepts(self, waiting: Iterable[Future[Any]]) -> bool:
+        return not any(map(_is_broken, waiting))
+
+    def _submit(self, work: Callable[[Task], Result], task: Task) -> Future[Any]:
+        if self._pool is None:
+            self._pool = self._stack.enter_context(_pool(self.at_once))
+        try:
+            return self._pool.submit(_run, work, task)
+        except BrokenProcessPool as err:
+            broken: Future[Any] = Future()
+            broken.set_exception(err)
+            return broken
+
+    def _result(self, work: Callable[[Task], Result], task: Task, future: Future[Any]) -> Any:
+        if not _is_broken(future):
+            return _result(future)
+        self.__exit__(None, None, None)
+        with _pool(1) as pool:
+            again = pool.submit(_run, work, task)
+            wait([again])
+            return WorkerDiedError() if _is_broken(again) else _result(again)
+
+
+def _is_broken(future: Future[Any]) -> bool:
+    """Tell whether the worker of a task, or one beside it, has died."""
+    return future.done() and not future.cancelled() and isinstance(future.exception(), BrokenProcessPool)
 
 
 def _result(future: Future[Any]) -> Any:
@@ -129,10 +153,3 @@ def _run(work: Callable[[Task], Result], task: Task) -> Result:
         _state["working"] = False
         if _state["ending"]:
             os._exit(1)
-
-
-def _attempt(work: Callable[[Task], Result], task: Task) -> Result | Exception:
-    try:
-        return work(task)
-    except Exception as err:  # noqa: BLE001 - kept as a value, so that the other tasks finish
-        return err

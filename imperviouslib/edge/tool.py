@@ -24,9 +24,9 @@ from grass.exceptions import CalledModuleError
 from imperviouslib.core.errors import ImperviousError, _, sentence
 
 DEBUG_VARIABLE = "IMPERVIOUS_DEBUG"
-_REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
-"""Beside the library, in the source tree as well as in an installed tool."""
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "tensorflow": "tensorflow-cpu"}
+_FOLDER = Path(__file__).resolve().parents[2]
+"""Holds the lists of packages, beside the library, in the source tree as well as in an installed tool."""
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "tensorflow": "tensorflow-cpu", "dask": "distributed"}
 _DISK_ERRORS = {
     errno.ENOSPC: "a full disk",
     errno.EDQUOT: "a full quota",
@@ -86,6 +86,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
         package = (err.name or "").split(".")[0]
         if package == "imperviouslib":
             raise
+        requirements = "requirements-cluster.txt" if package in ("dask", "distributed") else "requirements.txt"
         _stop(
             sentence(
                 _("Python package <{}> is not installed for the python3 that runs this tool").format(
@@ -94,7 +95,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
                 then=_(
                     "Run python3 -m pip install -r {} in a virtual environment and start GRASS with it first on PATH. "
                     "The manual page of r.impervious shows how."
-                ).format(_REQUIREMENTS),
+                ).format(_FOLDER / requirements),
             )
         )
     except CalledModuleError as err:

@@ -28,15 +28,18 @@ from imperviouslib.core.items import Scene, parse_item
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.settings.fetch import FetchSettings, LonLatBox
 from imperviouslib.core.tiles import find_holes
-from imperviouslib.edge import archivefile, grass, objects, pool, stac, warp
+from imperviouslib.edge import archivefile, grass, objects, stac, warp
 from imperviouslib.edge.archivefile import BandResult, Task
 from imperviouslib.edge.files import check_place
+from imperviouslib.edge.schedule import Crew, WorkerDiedError, open_crew
 
 _MAX_WORKERS = 64
 _MAX_REFUSALS = 3
 """Refused objects without a success between them that end a run: the keys have expired."""
 _MOST_REASONS = 4
 """Reasons that are told why items cannot be used."""
+_PACKAGES = ("rasterio", "pyproj")
+"""Packages on which the files depend."""
 _TYPICAL_BYTES = 30_000_000
 """Bytes of an object whose size the catalogue does not give, for the estimate of time."""
 
@@ -130,11 +133,8 @@ def run(settings: FetchSettings) -> int:
     archivefile.check_writable(archive)
     for year, tile in plan.holes:
         grass.warning(_("Tile {} has no usable scene in {}.").format(tile, year))
-    workers = _count_workers(plan.due, settings.nprocs)
-    # If there may be fewer workers than processors, each worker decodes with several threads.
-    threads = max(1, settings.nprocs // workers)
     with archivefile.in_use(archive):
-        errors = _fetch([replace(task, threads=threads) for task in plan.due], workers)
+        errors = _fetch(plan.due, settings, archive)
     if not settings.no_maps:
         _update_maps(plan.tasks, settings.prefix, settings.nprocs, link=not settings.import_maps)
     _print_report(plan, errors, settings.format)
@@ -156,12 +156,12 @@ def _read_area(vector: str | None, bbox: LonLatBox | None) -> Area:
     return Area.whole(warp.grid_of_lonlat(bbox) if bbox else grass.region_grid())
 
 
-def _count_workers(tasks: Sequence[Task], nprocs: int) -> int:
+def _count_workers(tasks: Sequence[Task], available: int) -> int:
     """Return the number of workers: each has one connection, and the server may limit the connections."""
     files = sum(len(task.bands) for task in tasks)
     hrefs = (asset.href for task in tasks[:1] for asset in task.scene.assets.values())
     limit = objects.CDSE_CONNECTIONS if objects.is_cdse(hrefs) else _MAX_WORKERS
-    return max(1, min(nprocs, limit, files))
+    return max(1, min(available, limit, files))
 
 
 def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Grid) -> tuple[list[Scene], Found]:
@@ -256,23 +256,38 @@ def _choose(scenes: Sequence[Scene], area: Area, wanted: SceneFilter, *, count: 
     return choices
 
 
-def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], ImperviousError]:
+def _fetch(due: Sequence[Task], settings: FetchSettings, archive: Path) -> dict[tuple[str, str], ImperviousError]:
     """Fetch the files that are due; if one fails, the others are fetched all the same.
 
     Returns: (scene id, band) to the error that kept it from being fetched; raises AccessError if the server refuses the keys
     """
+    if not due:
+        grass.message(_("Nothing to fetch: the archive holds all files."))
+        return {}
+    nprocs = _count_workers(due, settings.nprocs)
+    with contextlib.ExitStack() as stack:
+        # By its mark, workers tell that they see the same folder and not one of their own of that name.
+        shared = (stack.enter_context(archivefile.marked(archive)),) if settings.scheduler else ()
+        crew = stack.enter_context(open_crew(nprocs, settings.scheduler, shared=shared, packages=_PACKAGES))
+        workers = _count_workers(due, crew.at_once)
+        # If there may be fewer workers than processors, each worker decodes with several threads.
+        threads = 1 if crew.is_remote else max(1, settings.nprocs // workers)
+        return _fetch_by([replace(task, threads=threads) for task in due], crew, workers)
+
+
+def _fetch_by(due: Sequence[Task], crew: Crew, workers: int) -> dict[tuple[str, str], ImperviousError]:
+    """Fetch the files by a crew. workers : how many of it will work"""
     total = sum(len(task.bands) for task in due)
     errors: dict[tuple[str, str], ImperviousError] = {}
-    if not total:
-        grass.message(_("Nothing to fetch: the archive holds all files."))
-        return errors
     expected = sum(task.scene.assets[band].size or 0 for task in due for band in task.bands)
     size = _(", at most {:.1f} MB").format(expected / 1e6) if expected else ""
     grass.message(_("Fetching {} files of {} scenes{}, with {} workers...").format(total, len(due), size, workers))
     done, good, bytes_read, start = 0, 0, 0, time.monotonic()
     refusals: list[AccessError] = []
     with contextlib.closing(
-        pool.run_all(archivefile.fetch_scene, [part for task in due for part in task.parts()], workers)
+        crew.as_finished(
+            archivefile.fetch_scene, [part for task in due for part in task.parts()], _count_workers(due, _MAX_WORKERS)
+        )
     ) as results:
         for task, result in results:
             band_results = _failed(task, result) if isinstance(result, Exception) else result
@@ -306,7 +321,7 @@ def _fetch(due: Sequence[Task], workers: int) -> dict[tuple[str, str], Imperviou
 
 def _failed(task: Task, error: Exception) -> list[BandResult]:
     """Return the results of a task that ended by an exception; raise the exception if it is a fault of the program."""
-    if isinstance(error, pool.WorkerDiedError):
+    if isinstance(error, WorkerDiedError):
         error = FetchError(
             _("Scene {}: the worker process was killed").format(task.scene.id),
             then=_("Run the same command again, with a smaller nprocs= if the memory was full."),

@@ -88,13 +88,14 @@ def test_files_of_killed_runs_are_removed_when_no_other_run_is_active(tmp_path):
 FETCH_ALL = """
 import pickle, sys
 from pathlib import Path
-from imperviouslib.edge import archivefile, pool
+from imperviouslib.edge import archivefile
+from imperviouslib.edge.pool import Processes
 if __name__ == "__main__":
     tasks = pickle.loads(Path(sys.argv[1]).read_bytes())
     due = [p for t in tasks for p in t.parts() if archivefile.missing_bands(p)]
     archivefile.check_writable(tasks[0].archive)
-    with archivefile.in_use(tasks[0].archive):
-        for _, result in pool.run_all(archivefile.fetch_scene, due, 2):
+    with archivefile.in_use(tasks[0].archive), Processes(2) as pool:
+        for _, result in pool.as_finished(archivefile.fetch_scene, due):
             assert not isinstance(result, Exception) and not any(o.error for o in result), result
 """
 

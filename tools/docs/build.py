@@ -20,7 +20,7 @@ from tools.pages import TOP, pages
 TEXTS = ("CONTRIBUTING.md", "CHANGELOG.md")
 LINKED = ("LICENSE", "CITATION.cff", "testsuite/demo.sh")
 """Files that pages link to and that are no pages."""
-PACKAGES = ("core", "edge", "stage")
+PACKAGES = ("core", "edge", "work", "stage")
 # What g.parser fills in where the head of a script names a standard option and nothing else.
 _STANDARD = {
     "G_OPT_F_BIN_INPUT": ("input", "Name of the input file"),

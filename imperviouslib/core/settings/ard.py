@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.labels import TIES
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class ArdSettings:
     """Format of what is printed: plain or json."""
     as_float: bool = False
     """Write float32 with NaN instead of uint16."""
+    scheduler: str = ""
+    """Address of the Dask scheduler whose workers do the work; empty = this machine."""
     check: Path | None = None
     """HDF5 file to check; None = write a file."""
 
@@ -81,6 +83,7 @@ class ArdSettings:
             plot=Path(options["plot"]) if options["plot"] else None,
             format=options["format"],
             as_float=flags["f"],
+            scheduler=parse_scheduler(options["scheduler"]),
         )
 
 

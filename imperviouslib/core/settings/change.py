@@ -13,7 +13,7 @@ from imperviouslib.core.indicators import KINDS, Kind
 from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, PREDICTED, SHARES, MapKind
 from imperviouslib.core.methods import METHODS, SAMPLE_DEFINITION, Method, known_methods, methods_for
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class ChangeSettings:
     """Whether to write sums into the table of the zones map."""
     nprocs: int = 1
     """Processes that add up the maps."""
+    scheduler: str = ""
+    """Address of the Dask scheduler whose workers do the work; empty = this machine."""
     format: str = "plain"
     """Form of the printed summary: plain or json."""
 
@@ -163,6 +165,7 @@ class ChangeSettings:
             previous=Path(options["previous"]).expanduser() if options["previous"] else None,
             write_columns=not flags["n"],
             nprocs=max(1, int(options.get("nprocs", 1))),
+            scheduler=parse_scheduler(options.get("scheduler", "")),
             format=options["format"],
         )
 

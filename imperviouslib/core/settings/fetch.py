@@ -9,7 +9,15 @@ from imperviouslib.core import choice, mapnames, resample
 from imperviouslib.core.bands import BANDS, DEFAULT_BANDS
 from imperviouslib.core.choice import SceneFilter
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_tile_list, parse_years
+from imperviouslib.core.options import (
+    FORMATS,
+    Flags,
+    Options,
+    check_choice,
+    parse_scheduler,
+    parse_tile_list,
+    parse_years,
+)
 from imperviouslib.core.retry import RetryPolicy
 from imperviouslib.core.window import Window, parse_window
 
@@ -53,6 +61,8 @@ class FetchSettings:
     """Attempts and waits per object."""
     nprocs: int = 1
     """Processors to use."""
+    scheduler: str = ""
+    """Address of the Dask scheduler whose workers do the work; empty = this machine."""
     format: str = "plain"
     """Format of what is printed: plain or json."""
     list_only: bool = False
@@ -103,6 +113,7 @@ class FetchSettings:
             prefix=options["prefix"],
             retry=RetryPolicy(tries=int(options["tries"]), timeout_s=float(options["timeout"])),
             nprocs=int(options["nprocs"]),
+            scheduler=parse_scheduler(options["scheduler"]),
             format=options["format"],
             list_only=flags["l"],
             no_maps=flags["n"],

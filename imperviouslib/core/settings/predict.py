@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imperviouslib.core import mapnames
-from imperviouslib.core.options import Flags, Options, parse_years
+from imperviouslib.core.options import Flags, Options, parse_scheduler, parse_years
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class PredictSettings:
     """Name of the inference engine; auto = the first that is installed."""
     threads: int = 1
     """Threads of the engine; 0 = all cores."""
+    scheduler: str = ""
+    """Address of the Dask scheduler whose workers do the work; empty = this machine."""
     fast: bool = False
     """Compute the U-Net in bf16."""
     link: bool = False
@@ -48,6 +50,7 @@ class PredictSettings:
             years=parse_years(options["years"]) if options["years"] else (),
             engine=options["engine"],
             threads=max(0, int(options["nprocs"])),
+            scheduler=parse_scheduler(options["scheduler"]),
             fast=flags["f"],
             link=flags["l"],
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from imperviouslib.core import mapnames
 from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
+from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
 from imperviouslib.core.periods import PeriodKind, parse_periods
 from imperviouslib.core.recipe import Recipe
 from imperviouslib.core.tiles import parse_tiles
@@ -33,13 +33,15 @@ class YearlySettings:
     tilemap: str | None = None
     """Vector map to draw the tiles in; None = no map."""
     nprocs: int = 1
-    """Threads to use."""
+    """Processes that compute blocks."""
     format: str = "plain"
     """Format of what is printed: plain or json."""
     check_only: bool = False
     """Check the archive and make nothing."""
     link: bool = False
     """Link the maps to GeoTIFFs in the mapset instead of importing them."""
+    scheduler: str = ""
+    """Address of the Dask scheduler whose workers do the work; empty = this machine."""
 
     def __post_init__(self) -> None:
         if not self.check_only:
@@ -86,6 +88,7 @@ class YearlySettings:
             report=Path(options["report"]) if options["report"] else None,
             tilemap=options["tilemap"] or None,
             nprocs=int(options["nprocs"]),
+            scheduler=parse_scheduler(options["scheduler"]),
             format=options["format"],
             check_only=flags["c"],
             link=flags["l"],

@@ -22,6 +22,8 @@ CONVENTIONS = "CF-1.11"
 TIME_UNITS = "days since 1970-01-01"
 CHUNK = 256
 """Cells a side of a chunk, and rows of a strip."""
+FILTERS = {"compression": "gzip", "compression_opts": 3, "shuffle": True}
+"""How chunks are compressed, in the words of h5py."""
 NO_BYTE = 255
 """No data in count, purity and shares."""
 LABEL_VARIABLES = ("label", "purity", *(f"share_{c.key}" for c in CLASSES))

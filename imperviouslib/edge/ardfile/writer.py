@@ -19,10 +19,12 @@ from imperviouslib.core.feature import Feature
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.periods import period_named
+from imperviouslib.edge.ardfile.chunks import Chunk, ChunkTask, compress
 from imperviouslib.edge.ardfile.contract import (
     CHUNK,
     CONTRACT,
     CONVENTIONS,
+    FILTERS,
     LABEL_VARIABLES,
     NO_BYTE,
     TIME_UNITS,
@@ -180,7 +182,7 @@ class ArdWriter:
         chunks = tuple(min(CHUNK, n) for n in shape[-2:])
         variable = self._file.create_dataset(
             name, shape, dtype=dtype, chunks=(1, *chunks) if len(shape) == 3 else chunks,
-            compression="gzip", compression_opts=3, shuffle=True, fillvalue=fill,
+            fillvalue=fill, **FILTERS,
         )  # fmt: skip
         variable.attrs["_FillValue"] = np.array([fill], dtype=dtype)
         variable.attrs["grid_mapping"] = "crs"
@@ -200,15 +202,34 @@ class ArdWriter:
         features : array (feature, row, col), uint16, 0 = no data
         count : array (row, col), uint8, 255 = outside every scene
         """
+        for task in self.chunk_tasks(period, part, features, count):
+            self.write_chunks(task, compress(task))
+
+    def chunk_tasks(self, period: str, part: Grid, features: np.ndarray, count: np.ndarray) -> Iterator[ChunkTask]:
+        """Yield what is to be compressed of a strip, of which `write_chunks` writes the result; arguments and order as for `write_period`."""
         t = self.periods.index(period)
-        rows, cols = part.slices_in(self.grid)
-        for feature, plane in zip(self._features, features, strict=True):
-            plane = np.ascontiguousarray(plane, dtype="<u2")
+        planes = {
+            feature.name: (np.ascontiguousarray(plane, dtype="<u2"), feature.variable)
+            for feature, plane in zip(self._features, features, strict=True)
+        }
+        for name, (plane, variable) in planes.items():
             self._digests[t].update(plane)
-            self._file[feature.name][t, rows, cols] = feature.variable.values(plane) if self._float else plane
-        count = np.ascontiguousarray(count, dtype="u1")
-        self._digests[t].update(count)
-        self._file["count"][t, rows, cols] = count
+            yield self._task(name, t, part, variable.values(plane) if self._float else plane)
+        plane = np.ascontiguousarray(count, dtype="u1")
+        self._digests[t].update(plane)
+        yield self._task("count", t, part, plane)
+
+    def _task(self, name: str, t: int, part: Grid, cells: np.ndarray) -> ChunkTask:
+        variable = self._file[name]
+        rows, _cols = part.slices_in(self.grid)
+        return ChunkTask(
+            name, (t, rows.start, 0), cells.astype(variable.dtype), variable.chunks[1:], variable.fillvalue
+        )
+
+    def write_chunks(self, task: ChunkTask, chunks: Sequence[Chunk]) -> None:
+        """Write the compressed chunks of a strip."""
+        for column, mask, content in chunks:
+            self._file[task.variable].id.write_direct_chunk((*task.place[:-1], column), content, mask)
         self._check_disk()
 
     def copy_period(self, source: ArdFile) -> None:

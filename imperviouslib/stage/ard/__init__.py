@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+
 from imperviouslib.core.errors import _
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.settings.ard import ArdSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.files import check_place
+from imperviouslib.edge.schedule import open_crew
 from imperviouslib.stage.ard import check, images, report
 from imperviouslib.stage.ard.labels import LabelSource
 from imperviouslib.stage.ard.sources import resolve_sources
@@ -28,14 +32,16 @@ def run(settings: ArdSettings) -> int:
     if settings.plot:
         check_place(settings.plot / "image", "plot")
     sources = resolve_sources(settings)
-    with LabelSource.open(settings.labels, area) as labels:
+    with contextlib.ExitStack() as stack:
+        labels = stack.enter_context(LabelSource.open(settings.labels, area))
+        crew = functools.cache(lambda: stack.enter_context(open_crew(1, settings.scheduler, packages=("h5py",))))
         if labels and not any(period[:4] == str(labels.year) for period in sources.periods):
             grass.warning(
                 _(
                     "The labels show {}, but there is no composite of that year. Check <label_year> and <years>. To use the labels for other years, give years= to r.unet.train."
                 ).format(labels.year)
             )
-        tally = write_file(output, area, sources, labels, as_float=settings.as_float)
+        tally = write_file(output, area, sources, labels, crew, as_float=settings.as_float)
     if settings.plot:
         images.draw(output, settings.plot.expanduser())
     report.show(output, area, sources, labels, tally, settings.format)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardcheck import check_ard
 from imperviouslib.edge.ardfile import ArdFile, ArdWriter
+from imperviouslib.edge.ardfile.chunks import ChunkTask, compress
 from imperviouslib.edge.files import exclusive_lock, remove_folder
+from imperviouslib.edge.schedule import Crew
 from imperviouslib.stage.ard.labels import LabelSource
 from imperviouslib.stage.ard.sources import Sources
 
@@ -42,8 +45,12 @@ class LabelTally:
         return self.tied / max(1, sum(self.cells.values()))
 
 
-def write_file(output: Path, area: Grid, sources: Sources, labels: LabelSource | None, *, as_float: bool) -> LabelTally:
+def write_file(
+    output: Path, area: Grid, sources: Sources, labels: LabelSource | None, crew: Callable[[], Crew], *, as_float: bool
+) -> LabelTally:
     """Write the file.
+
+    crew : returns those who compress; called only where there is something to do
 
     Each period is first written into a file of its own in a folder beside the output. A run that was stopped reuses these files, and
     joining them copies the compressed chunks as they are. The folder is removed when the output is complete.
@@ -59,7 +66,7 @@ def write_file(output: Path, area: Grid, sources: Sources, labels: LabelSource |
             if _is_reusable(parts[period], area, period, sources, provenance, as_float=as_float):
                 grass.message(_("Period {} was written by a run that was stopped, and is reused.").format(period))
             else:
-                _write_part(parts[period], area, period, sources, provenance, as_float=as_float)
+                _write_part(parts[period], area, period, sources, provenance, crew(), as_float=as_float)
             grass.percent(3 * number, steps)
         whole = folder / "whole.h5"
         tally = _join(whole, parts, area, sources, labels, as_float=as_float)
@@ -70,12 +77,26 @@ def write_file(output: Path, area: Grid, sources: Sources, labels: LabelSource |
 
 
 def _write_part(
-    path: Path, area: Grid, period: str, sources: Sources, provenance: Mapping[str, Any], *, as_float: bool
+    path: Path,
+    area: Grid,
+    period: str,
+    sources: Sources,
+    provenance: Mapping[str, Any],
+    crew: Crew,
+    *,
+    as_float: bool,
 ) -> None:
     with ArdWriter(path, area, [period], sources.features, as_float=as_float) as ard:
-        for strip in ard.strips():
-            planes = np.stack([grass.read_cells(sources.maps[period, feature], strip) for feature in sources.features])
-            ard.write_period(period, strip, np.clip(planes, 0, 65535).astype(np.uint16), _count(sources, period, strip))
+
+        def tasks() -> Iterator[ChunkTask]:
+            for strip in ard.strips():
+                planes = np.stack([grass.read_cells(sources.maps[period, name], strip) for name in sources.features])
+                planes = np.clip(planes, 0, 65535).astype(np.uint16)
+                yield from ard.chunk_tasks(period, strip, planes, _count(sources, period, strip))
+
+        with contextlib.closing(crew.in_order(compress, tasks())) as results:
+            for task, chunks in results:
+                ard.write_chunks(task, chunks)
         ard.finish(provenance)
 
 

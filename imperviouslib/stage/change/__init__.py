@@ -22,6 +22,7 @@ from imperviouslib.core.surveyreport import describe_estimates
 from imperviouslib.core.table import Run
 from imperviouslib.edge import grass, tablefile, zones
 from imperviouslib.edge.files import check_place
+from imperviouslib.edge.schedule import open_crew
 from imperviouslib.stage.change import additions, inputs, maps, regions, report
 from imperviouslib.stage.change.figures import Computation
 
@@ -58,14 +59,15 @@ def run(settings: ChangeSettings) -> int:
                 stack.enter_context(grass.lock_vector(source.name.partition("@")[0]))
             regions.check_free_columns(source, settings.prefix, regions.column_names(series.years, pairs))
 
+        crew = stack.enter_context(open_crew(settings.nprocs, settings.scheduler))
         rasters = {level: scratch.raster("zones", level) for level in sorted({zone.level for zone in source.zones})}
-        chosen, shapes = regions.measure_zones(source, rasters, grid, settings.nprocs)
+        chosen, shapes = regions.measure_zones(source, rasters, grid, crew)
 
         grass.message(_("Writing the change maps..."))
         parts = {one: scratch.raster("out", one.layer.name, one.first, one.last) for one in outputs}
         definition = settings.definitions[0]
         last = max(zone.cat for zone in source.zones)
-        work = Computation(series, definition, parts, rasters, grid, scratch, survey, last, settings.nprocs)
+        work = Computation(series, definition, parts, rasters, grid, scratch, survey, last, crew)
         work.write_changes()
         # All that the methods ask for is added up in one pass, when the first of it is used.
         observed, asked = work.observed(), {method.code: method.figures(work) for method in settings.methods}

@@ -17,6 +17,7 @@ from imperviouslib.core.methods.sampled import SampledLand
 from imperviouslib.core.survey import MappedLand, Survey
 from imperviouslib.core.tally import CodeCounts, Measure, ValueSums
 from imperviouslib.edge import grass
+from imperviouslib.edge.schedule import Crew
 from imperviouslib.stage.change.inputs import Series
 from imperviouslib.stage.change.maps import Scratch, import_codes
 from imperviouslib.stage.change.tally import Tally
@@ -50,7 +51,7 @@ class Computation:
         scratch: Scratch,
         survey: Survey | None = None,
         last_category: int = 0,
-        nprocs: int = 1,
+        crew: Crew | None = None,
     ) -> None:
         self.kind, self.years = series.kind, series.years
         self.pairs, self._mapped = change.resolve_spans(series.years), change.resolve_pairs(series.years)
@@ -68,7 +69,7 @@ class Computation:
         self._made: set[str] = set()
         self._observed: Later[Figures] | None = None
         self._counted: dict[tuple[str, ...], Later[Counts]] = {}
-        self._tally = Tally(zone_maps, grid, nprocs)
+        self._tally = Tally(zone_maps, grid, crew)
 
     def observed(self) -> Later[Figures]:
         """Ask for the figures of the yearly maps as they were given."""

@@ -18,6 +18,7 @@ from imperviouslib.core.tableschema import COVERAGE_MIN
 from imperviouslib.core.tally import CellCounts
 from imperviouslib.core.zones import SLIVER, Zone, cells_inside, compare_parts, describe_parts, resolve_parents
 from imperviouslib.edge import grass, zones
+from imperviouslib.edge.schedule import Crew
 from imperviouslib.edge.zones import Polygons, ZonesMap
 from imperviouslib.stage.change.figures import Column
 from imperviouslib.stage.change.tally import Tally
@@ -42,20 +43,20 @@ def is_coarse(source: ZonesMap) -> bool:
 
 
 def measure_zones(
-    source: ZonesMap, rasters: Mapping[int, str], grid: Grid, nprocs: int = 1
+    source: ZonesMap, rasters: Mapping[int, str], grid: Grid, crew: Crew | None = None
 ) -> tuple[list[Zone], dict[int, Polygons]]:  # fmt: skip
     """Write the zones' rasters, and return the zones with a cell in the region, with their parents and the cells of their outlines.
 
     Cells in the region are counted in the rasters, so that coverage cannot exceed 1; cells beyond it are counted from the outline.
 
     rasters : level to the name of its raster
-    nprocs : processes that count
+    crew : who counts; None = this process
     Returns: zones; category to outline
     """
     for level, raster in rasters.items():
         zones.rasterise(source, level, raster, grid)
     # A cell that a mask hides belongs to the region all the same; it counts as not seen.
-    tally, counts = Tally(rasters, grid, nprocs, masked=False), CellCounts()
+    tally, counts = Tally(rasters, grid, crew, masked=False), CellCounts()
     tally.measures.append(counts)
     tally.run()
     inside = {cat: int(counts.cells[units].sum()) for cat, units in tally.members.items()}

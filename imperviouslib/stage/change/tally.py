@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.tally import Measure, Units, make_strip
+from imperviouslib.core.tally import Measure, Strip, Units, make_strip
 from imperviouslib.edge import grass
-from imperviouslib.edge.pool import run_all
+from imperviouslib.edge.schedule import Alone, Crew
+from imperviouslib.work.tally import StripTask, add_strip
 
 _STRIP_CELLS = 2**22
 """Cells of all maps together that a strip may hold: 16 to 32 MiB."""
@@ -34,10 +36,12 @@ class Band:
 class Tally:
     """What was asked for, and its sums."""
 
-    def __init__(self, zone_maps: Mapping[int, str], grid: Grid, nprocs: int = 1, *, masked: bool = True) -> None:
+    def __init__(
+        self, zone_maps: Mapping[int, str], grid: Grid, crew: Crew | None = None, *, masked: bool = True
+    ) -> None:
         mapset = grass.mapset_folder().name
         self._zone_maps = tuple(f"{name}@{mapset}" for name in zone_maps.values())
-        self._grid, self._nprocs, self._masked = grid, nprocs, masked
+        self._grid, self._crew, self._masked = grid, crew or Alone(), masked
         self.units = Units(len(zone_maps))
         self.measures: list[Measure] = []
         """What is not added up yet."""
@@ -51,40 +55,60 @@ class Tally:
         measures, self.measures = self.measures, []
         empty = copy.deepcopy(tuple(measures))
         bands = [Band(part, self._zone_maps, empty, self._masked) for part in self._grid.parts(_BAND_ROWS)]
-        early: dict[Grid, tuple[Units, tuple[Measure, ...]]] = {}
-        due = iter(bands)
-        waiting = next(due, None)
-        for number, (band, found) in enumerate(run_all(add_band, bands, self._nprocs)):
-            if isinstance(found, Exception):
-                raise found
-            early[band.grid] = found
-            # Bands are added from north to south, whichever is ready first: floating-point sums depend on the order.
-            while waiting and waiting.grid in early:
-                units, parts = early.pop(waiting.grid)
-                numbers = self.units.merge(units)
-                for measure, part in zip(measures, parts, strict=True):
-                    measure.merge(part, numbers)
-                waiting = next(due, None)
+        added = _add_remotely(bands, self._crew) if self._crew.is_remote else self._crew.in_order(add_band, bands)
+        # Bands are added from north to south, whichever is ready first: floating-point sums depend on the order.
+        for number, (_band, (units, parts)) in enumerate(added):
+            numbers = self.units.merge(units)
+            for measure, part in zip(measures, parts, strict=True):
+                measure.merge(part, numbers)
             grass.percent(number + 1, len(bands))
         self.members = self.units.members()
 
 
-def add_band(band: Band) -> tuple[Units, tuple[Measure, ...]]:
+Added = tuple[Units, tuple[Measure, ...]]
+"""Units of a band, and its measures."""
+
+
+def add_band(band: Band) -> Added:
     """Add up the cells of a band. Returns: its units, and the measures."""
     units, measures = Units(len(band.zone_maps)), copy.deepcopy(band.measures)
-    codes = dict.fromkeys(name for one in measures for name in one.codes)
+    for strip in _read_strips(band, units):
+        for one in measures:
+            one.add(strip)
+    return units, measures
+
+
+def _add_remotely(bands: Iterable[Band], crew: Crew) -> Iterator[tuple[Band, Added]]:
+    """Add up bands as `add_band` does, in the same order, but this process reads the strips and workers of a cluster add up their cells."""
+    begun: deque[tuple[Band, Added]] = deque()
+
+    def strips() -> Iterator[StripTask]:
+        for band in bands:
+            units = Units(len(band.zone_maps))
+            begun.append((band, (units, copy.deepcopy(band.measures))))
+            for strip in _read_strips(band, units):
+                yield StripTask(strip, band.measures)
+
+    for task, parts in crew.in_order(add_strip, strips()):
+        band, (units, measures) = begun[0]
+        for measure, part in zip(measures, parts, strict=True):
+            measure.merge(part, np.arange(len(units.table)))
+        if task.strip.grid.south == band.grid.south:
+            yield begun.popleft()
+
+
+def _read_strips(band: Band, units: Units) -> Iterator[Strip]:
+    """Read the cells of a band from the GRASS database, and number their units."""
+    codes = dict.fromkeys(name for one in band.measures for name in one.codes)
     values: dict[str, str] = {}
-    for one in measures:
+    for one in band.measures:
         for name in one.values:
             values[name] = max(values.get(name, "f4"), "f8" if one.precise else "f4")
     wanted = [*((name, "i4") for name in (*band.zone_maps, *codes)), *values.items()]
     rows = max(1, _STRIP_CELLS // (band.grid.width * len(wanted)))
     for part, cells in grass.read_maps(wanted, band.grid, rows, masked=band.masked):
         categories = np.stack([cells[name, "i4"] for name in band.zone_maps])
-        strip = make_strip(
+        yield make_strip(
             part, categories, units, {name: cells[name, "i4"] for name in codes},
             {name: cells[name, dtype] for name, dtype in values.items()},
         )  # fmt: skip
-        for one in measures:
-            one.add(strip)
-    return units, measures

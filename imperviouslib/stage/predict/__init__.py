@@ -6,21 +6,27 @@ judged together (histories).
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 from collections.abc import Callable
 
 from imperviouslib.core import mapnames
-from imperviouslib.core.card import check_fit
+from imperviouslib.core.card import Card, check_fit
 from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.grid import Grid
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.periods import period_named, times_between
+from imperviouslib.core.series import Histories
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.core.windows import resolve_part, window_size, windows
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import SERIES, UNET, Engine, Infer, open_unet, resolve_engine
+from imperviouslib.edge.engine import SERIES, UNET, Engine, open_unet, resolve_engine
 from imperviouslib.edge.modelfile import model_files, read_model
+from imperviouslib.edge.schedule import Crew, open_crew
 from imperviouslib.stage.predict import histories, yearly
+from imperviouslib.work.predict import Model, Source, find_agreement, predict_here, predict_window, window_tasks
 
 
 def main(options: Options, flags: Flags) -> int:
@@ -33,23 +39,29 @@ def run(settings: PredictSettings) -> int:
     card = read_model(settings.model)
     nets = (UNET, SERIES) if card.series else (UNET,)
     engine = resolve_engine(settings.engine, model_files(card), nets)
-    with grass.lock_maps(settings.output), ArdFile.open(settings.input) as ard:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(grass.lock_maps(settings.output))
+        ard = stack.enter_context(ArdFile.open(settings.input))
         check_fit(card, name=str(settings.model), features=ard.features, res_m=ard.grid.res_m, data=str(ard.path))
         part = resolve_part(ard.grid, grass.region_grid(ard.grid.res_m), name=str(ard.path))
         grass.remove_abandoned(mapnames.joined(settings.output, ""))
         periods = _resolve_periods(ard, settings.years)
         planned = [yearly.plan(ard, period, card, part, settings, engine.name) for period in periods]
         todo = yearly.unfinished(planned)
+        crew = functools.cache(lambda: stack.enter_context(_open_crew(settings, engine)))
+        source, model = _describe_work(ard, card, settings, engine)
         if todo:
-            infer = _open(engine, settings)
             each = sum(1 for _window in windows(part, halo=card.halo, size=window_size(ard.grid)))
             step = progress(len(todo) * each)
+            compute = _by_workers(crew(), source, model) if settings.scheduler else _here(engine, settings)
             for prediction in todo:
-                yearly.predict(ard, prediction, part, infer, link=settings.link, step=step)
+                planes = compute(ard, prediction.period, card.halo, part)
+                yearly.predict(ard, prediction, part, planes, link=settings.link, step=step)
             written = ", ".join(f"<{prediction.names[mapnames.CLASS]}>" for prediction in todo)
             grass.message(_("Mapped {}, and the probability of each class.").format(written))
         if card.series and len(periods) > 1 and all(period.isdigit() for period in periods):
-            between = histories.predict(ard, card, card.series, tuple(map(int, periods)), part, settings, engine)
+            task = histories.Task(ard, card, card.series, Histories(tuple(map(int, periods))), part, settings)
+            between = histories.predict(task, source, model, crew)
         else:
             between = []
         times = [f"{name}|{period_named(one.period).times}" for one in planned for name in one.names.values()]
@@ -60,16 +72,53 @@ def run(settings: PredictSettings) -> int:
     return 0
 
 
-def _open(engine: Engine, settings: PredictSettings) -> Infer:
-    """Load the U-Net, and say how well fast numbers agree with those of the training."""
+Compute = Callable[[ArdFile, str, int, Grid], yearly.Results]
+"""From a file, a period, a halo and the cells to map, to what is computed for each window."""
+
+
+def _open_crew(settings: PredictSettings, engine: Engine) -> contextlib.AbstractContextManager[Crew]:
+    # On this machine the engine itself computes with several threads.
+    shared = (settings.input, *(path for path in settings.model.iterdir() if path.is_file()))
+    return open_crew(1, settings.scheduler, shared=shared, packages=("h5py", engine.package))
+
+
+def _describe_work(ard: ArdFile, card: Card, settings: PredictSettings, engine: Engine) -> tuple[Source, Model]:
+    """Return file and model as tasks name them."""
+    folder = settings.model.absolute()
+    model = Model(folder, card.model_sha256, engine.name, settings.threads, settings.fast)
+    return Source(ard.path.expanduser().absolute(), ard.digest), model
+
+
+def _here(engine: Engine, settings: PredictSettings) -> Compute:
+    """Load the U-Net, and return what computes windows in this process."""
     infer, agreement = open_unet(engine, settings.model, settings.threads, fast=settings.fast)
     if settings.fast:
-        grass.message(
-            _("Computing in bf16: {:.2f} % of the cells of the model's fixed patch get the class of float32.").format(
-                100 * agreement
-            )
+        _tell_agreement(agreement)
+    return functools.partial(predict_here, infer)
+
+
+def _by_workers(crew: Crew, source: Source, model: Model) -> Compute:
+    """Let a worker load the U-Net, and return what lets workers compute windows."""
+    if model.fast:
+        ((_model, agreement),) = crew.in_order(find_agreement, [model])
+        _tell_agreement(agreement)
+
+    def compute(ard: ArdFile, period: str, halo: int, part: Grid) -> yearly.Results:
+        tasks = window_tasks(source, model, ard, period, halo, part)
+        with contextlib.closing(crew.in_order(predict_window, tasks)) as results:
+            for task, planes in results:
+                yield task.core, planes
+
+    return compute
+
+
+def _tell_agreement(agreement: float) -> None:
+    """Say how well fast numbers agree with those of the training."""
+    grass.message(
+        _("Computing in bf16: {:.2f} % of the cells of the model's fixed patch get the class of float32.").format(
+            100 * agreement
         )
-    return infer
+    )
 
 
 def _resolve_periods(ard: ArdFile, years: tuple[int, ...]) -> tuple[str, ...]:

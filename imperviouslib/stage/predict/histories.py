@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from imperviouslib import __version__
-from imperviouslib.core import mapnames, series, splice
+from imperviouslib.core import mapnames, series
 from imperviouslib.core.card import Card, SeriesRecord
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
@@ -27,9 +27,9 @@ from imperviouslib.core.series import Histories, Rates
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import Compute, Engine, open_series
 from imperviouslib.edge.rasterfile import TILE, TiffWriter
-from imperviouslib.edge.seriesnet import pair_logits
+from imperviouslib.edge.schedule import Crew
+from imperviouslib.work.predict import EvidenceTask, Model, Source, find_evidence
 
 _STRIP_CELLS, _PAIR_CELLS = 2**20, 2**18
 """Cells of a strip of all maps, and pairs of years times cells whose features are in memory at once (600 bytes each with 12 features)."""
@@ -110,17 +110,13 @@ class Task:
         return [PeriodMap(self.prefix, str(year), layer).name for year in self.histories.years]
 
 
-def predict(
-    ard: ArdFile,
-    card: Card,
-    record: SeriesRecord,
-    years: tuple[int, ...],
-    part: Grid,
-    settings: PredictSettings,
-    engine: Engine,
-) -> Sequence[Layer]:
-    """Map the histories, unless these maps exist. Returns: the maps; none where no cell was seen."""
-    task = Task(ard, card, record, Histories(years), part, settings)
+def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) -> Sequence[Layer]:
+    """Map the histories, unless these maps exist. Returns: the maps; none where no cell was seen.
+
+    source, model : what the workers read
+    crew : returns those who compute the evidence; called only where there is something to do
+    """
+    years, settings, ard = task.histories.years, task.settings, task.ard
     names = [layer.name for layer in task.layers]
     outdated = _check_existing(task)
     if outdated is None:
@@ -136,8 +132,8 @@ def predict(
     temporary = {layer: grass.temporary_name(layer.name) for layer in task.layers}
     finished = False
     try:
-        with _scratch(len(task.histories), part.shape, mark) as evidence:
-            _gather(task, evidence, engine)
+        with _scratch(len(task.histories), task.part.shape, mark) as evidence:
+            _gather(task, evidence, source, model, crew())
             rates = resolve_rates(evidence, task.histories)
             if rates is None:
                 grass.warning(_("No cell of the region was seen in any of the years: there are no maps of histories."))
@@ -206,35 +202,29 @@ def _scratch(histories: int, shape: tuple[int, int], mark: str) -> Iterator[np.n
         path.unlink(missing_ok=True)
 
 
-def _gather(task: Task, evidence: np.ndarray, engine: Engine) -> None:
+def _gather(task: Task, evidence: np.ndarray, source: Source, model: Model, crew: Crew) -> None:
     """Compute the evidence of all cells."""
-    net = open_series(engine, task.settings.model, task.settings.threads)
-    shares, prior = np.array(task.record.shares), task.card.prior[CLASSES[0].key]
+    prior = task.card.prior[CLASSES[0].key]
     strips = list(task.part.parts(task.rows))
     columns = max(1, _PAIR_CELLS // (task.rows * task.histories.changes))
+    tasks = (
+        EvidenceTask(source, model, task.histories.years, task.card.scaling, task.record.shares, window)
+        for strip in strips
+        for window in strip.parts(task.rows, columns)
+    )
     maps = grass.read_strips(task.yearly(CLASSES[0].key), [], task.part, task.rows)
-    for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logit = np.where(scaled > 0, np.log(scaled / (10_000 - scaled)), np.nan)
-        for window in strip.parts(task.rows, columns):
-            rows, cols = window.slices_in(strip)
-            near, seen = _evidence_of_features(task, window, net, shares)
-            both = series.combine(near, series.step_evidence(logit[:, rows, cols], prior), seen)
-            # A cell is seen in a year if it has a yearly map there; features and maps agree in this.
-            both[:, ~seen.any(axis=0)] = np.nan
-            evidence[(slice(None), *window.slices_in(task.part))] = both
-        grass.percent(number + 1, 2 * len(strips))
-
-
-def _evidence_of_features(task: Task, window: Grid, net: Compute, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the evidence of the series net: array (history, row, col); and which years were seen: array (year, row, col), bool."""
-    around = window.grown(splice.HALO)
-    planes = [np.moveaxis(task.ard.read(str(year), around), 0, -1) for year in task.histories.years]
-    values = splice.scaled(planes, np.array(task.card.scaling.mean), np.array(task.card.scaling.deviation))
-    inner = (slice(None), *window.slices_in(around))
-    seen = ~np.isnan(values[inner][..., 0])
-    logits = pair_logits(net, splice.pair_features(splice.surroundings(values)[inner]))
-    return series.pair_evidence(logits, shares, seen), seen
+    with contextlib.closing(crew.in_order(find_evidence, tasks)) as results:
+        for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                logit = np.where(scaled > 0, np.log(scaled / (10_000 - scaled)), np.nan)
+            for window in strip.parts(task.rows, columns):
+                rows, cols = window.slices_in(strip)
+                _task, (near, seen) = next(results)
+                both = series.combine(near, series.step_evidence(logit[:, rows, cols], prior), seen)
+                # A cell is seen in a year if it has a yearly map there; features and maps agree in this.
+                both[:, ~seen.any(axis=0)] = np.nan
+                evidence[(slice(None), *window.slices_in(task.part))] = both
+            grass.percent(number + 1, 2 * len(strips))
 
 
 def resolve_rates(evidence: np.ndarray, histories: Histories) -> Rates | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,18 +21,18 @@ from imperviouslib.core.errors import ArdError, InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.mapnames import PeriodMap
-from imperviouslib.core.probability import encode_prediction
 from imperviouslib.core.provenance import PredictionProvenance, SceneRecord, parse_scenes
 from imperviouslib.core.settings.predict import PredictSettings
-from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import Infer
-from imperviouslib.edge.overlap import Behind, read_ahead
+from imperviouslib.edge.overlap import Behind
 from imperviouslib.edge.rasterfile import TiffWriter
+from imperviouslib.work.predict import Planes
 
 _LAYERS = (*(mapnames.probability_layer(c.key) for c in CLASSES), mapnames.CLASS)
 """Layers of a period in the order in which their maps get their names; the class map comes last."""
+Results = Generator[tuple[Grid, Planes | None], None, None]
+"""Cells of windows with what was computed for them; None where no cell is known."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,16 @@ def _is_finished(prediction: Prediction) -> bool:
 
 
 def predict(
-    ard: ArdFile, prediction: Prediction, part: Grid, infer: Infer, *, link: bool, step: Callable[[], None]
+    ard: ArdFile, prediction: Prediction, part: Grid, planes: Results, *, link: bool, step: Callable[[], None]
 ) -> None:
-    """Compute one period and put its maps into the mapset; remove all of it on failure."""
+    """Put the maps of one period into the mapset; remove all of it on failure. planes : as `write_period` takes them"""
     mark = uuid.uuid4().hex[:8]
     folder = grass.linked_folder() if link else grass.temporary_folder()
     files = {layer: folder / f"{name}.{mark}.tif" for layer, name in prediction.names.items()}
     temporary = {layer: grass.temporary_name(name) for layer, name in prediction.names.items()}
     finished = False
     try:
-        infer_period(ard, prediction.period, prediction.halo, part, infer, files, step)
+        write_period(planes, part, files, step)
         for layer, name in temporary.items():
             grass.import_tiff(files[layer], name, link=link)
             _describe(name, layer, prediction, ard)
@@ -134,26 +134,17 @@ def predict(
         grass.remove_superseded(prediction.names.values())
 
 
-def infer_period(
-    ard: ArdFile,
-    period: str,
-    halo: int,
-    part: Grid,
-    infer: Infer,
-    files: Mapping[str, Path],
-    step: Callable[[], None] = lambda: None,
-    *,
-    size: int = 0,
+def write_period(
+    planes: Results, part: Grid, files: Mapping[str, Path], step: Callable[[], None] = lambda: None
 ) -> None:
-    """Write classes and probabilities of a period to GeoTIFFs on `part`, window by window; reading, inferring and writing overlap.
+    """Write classes and probabilities of a period to GeoTIFFs on `part`, window by window, while the next ones are computed.
 
     The halo is read from the file also where it lies outside `part`, so the result of a cell does not depend on the region. Memory is that
     of one window: about 200 MB for a network of 16 filters, 700 MB in large files.
 
-    halo : cells read around a window
+    planes : cells of each window, with their planes, or None where no cell is known
     files : layer to path; 0 = no data
     step : called after each window
-    size : cells a side of a window without its halo; 0 = by the file
     """
     with contextlib.ExitStack() as stack:
         out = {
@@ -163,24 +154,17 @@ def infer_period(
             for layer, path in files.items()
         }
 
-        def write(probabilities: np.ndarray, known: np.ndarray, core: Grid) -> None:
-            classes, scaled = encode_prediction(probabilities, known)
+        def write(core: Grid, classes: np.ndarray, scaled: np.ndarray) -> None:
             out[mapnames.CLASS].write(classes, core)
             for land, plane in zip(CLASSES, scaled, strict=True):
                 out[mapnames.probability_layer(land.key)].write(plane, core)
 
         # The files are closed after the last write: the stack outlives the writer.
         writer = stack.enter_context(Behind())
-        read = (
-            (core, window, ard.read(period, window))
-            for core, window in windows(part, halo=halo, size=size or window_size(ard.grid))
-        )
-        for core, window, stored in stack.enter_context(contextlib.closing(read_ahead(read))):
-            rows, cols = core.slices_in(window)
-            known = (stored[:, rows, cols] > 0).all(axis=0)
+        for core, found in stack.enter_context(contextlib.closing(planes)):
             # Cells that are not written are no data in the file.
-            if known.any():
-                writer.do(write, infer(stored)[:, rows, cols], known, core)
+            if found:
+                writer.do(write, core, *found)
             step()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from imperviouslib.core.errors import _
@@ -12,14 +14,10 @@ from imperviouslib.core.settings.yearly import YearlySettings
 from imperviouslib.core.tiles import find_holes, resolve_tiles
 from imperviouslib.edge import grass
 from imperviouslib.edge.files import check_place
+from imperviouslib.edge.schedule import Crew, open_crew
 from imperviouslib.stage.yearly import check, maps, report
-from imperviouslib.stage.yearly.scenes import (
-    PeriodTask,
-    read_scenes,
-    resolve_tasks,
-    resolve_years,
-    tiles_by_year,
-)
+from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks, resolve_years, tiles_by_year
+from imperviouslib.work.compose import PeriodTask
 
 
 def main(options: Options, flags: Flags) -> int:
@@ -45,8 +43,14 @@ def run(settings: YearlySettings) -> int:
     tiles = resolve_tiles(recipe.tiles, found)
     used = [scene for scene in scenes if scene.scl.tile in tiles]
     tasks = resolve_tasks(resolve_periods(years, settings.periods), used, recipe, area)
-    with grass.lock_maps(settings.output):
-        summaries = _make_maps(tasks, settings)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(grass.lock_maps(settings.output))
+        crew = functools.cache(
+            lambda: stack.enter_context(
+                open_crew(settings.nprocs, settings.scheduler, shared=(archive,), packages=("rasterio",))
+            )
+        )
+        summaries = _make_maps(tasks, settings, crew)
         # At the end, because a run that was stopped and started again would be refused if this map existed.
         if settings.tilemap:
             report.write_tilemap(settings.tilemap, scenes, years, tiles)
@@ -55,7 +59,7 @@ def run(settings: YearlySettings) -> int:
     return 0
 
 
-def _make_maps(tasks: Sequence[PeriodTask], settings: YearlySettings) -> dict[str, Any]:
+def _make_maps(tasks: Sequence[PeriodTask], settings: YearlySettings, crew: Callable[[], Crew]) -> dict[str, Any]:
     """Make and register the maps of each period that has scenes. Returns: period to its summary."""
     summaries, members = {}, []
     for task in tasks:
@@ -66,7 +70,7 @@ def _make_maps(tasks: Sequence[PeriodTask], settings: YearlySettings) -> dict[st
         if settings.recipe.how.joins_scenes:
             names = maps.join_scenes(task, settings.output)
         else:
-            names = maps.compose(task, settings.output, threads=settings.nprocs, link=settings.link)
+            names = maps.compose(task, settings.output, crew, link=settings.link)
         summaries[period.name] = report.summarize(task, names)
         members += [f"{name}|{period.times}" for name in names.values()]
     grass.register(settings.output, _("Composites ({})").format(settings.recipe.method), members)

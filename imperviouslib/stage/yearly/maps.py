@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from imperviouslib import __version__
 from imperviouslib.core import mapnames
@@ -14,15 +14,20 @@ from imperviouslib.core.mapnames import COUNT, PeriodMap
 from imperviouslib.core.provenance import CompositeProvenance, MaskScenes, SceneRecord
 from imperviouslib.core.recipe import Layer
 from imperviouslib.edge import grass
+from imperviouslib.edge.schedule import Crew
 from imperviouslib.stage.yearly.planes import write_planes
-from imperviouslib.stage.yearly.scenes import PeriodTask, SceneFiles
+from imperviouslib.work.compose import PeriodTask, SceneFiles
 
 Names = Mapping[str, str]
 """Layer to the name of its map."""
 
 
-def compose(task: PeriodTask, prefix: str, *, threads: int, link: bool) -> Names:
-    """Make the composite of a period block by block and bring its maps into the mapset. Returns: their names."""
+def compose(task: PeriodTask, prefix: str, crew: Callable[[], Crew], *, link: bool) -> Names:
+    """Make the composite of a period block by block and bring its maps into the mapset.
+
+    crew : returns those who compute the blocks; called only where there is something to do
+    Returns: the names of the maps
+    """
     names, provenance = _names(task, prefix), _provenance(task, task.scenes)
     if _exist(names, provenance):
         grass.message(_("Composite of {} already exists.").format(task.period.name))
@@ -33,7 +38,7 @@ def compose(task: PeriodTask, prefix: str, *, threads: int, link: bool) -> Names
     # A new file name for each run, because the file of an existing linked map must not change.
     mark = uuid.uuid4().hex[:8]
     paths = {layer: folder / f"{name}.{mark}.tif" for layer, name in names.items()}
-    write_planes(paths, task, threads)
+    write_planes(paths, task, crew())
     settings = " ".join(f"{key}={value}" for key, value in task.recipe.settings.items())
     history = f"r.s2.yearly {settings}, {len(task.scenes)} scenes: {_ids(task.scenes)}"
     # Maps get their names at the end: a map with its name is complete, and a killed run leaves nothing that looks finished.

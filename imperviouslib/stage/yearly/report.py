@@ -17,7 +17,7 @@ from imperviouslib.core.tiles import Hole
 from imperviouslib.edge import grass
 from imperviouslib.edge.files import write_json
 from imperviouslib.stage.yearly.maps import Names, chosen_scenes
-from imperviouslib.stage.yearly.scenes import PeriodTask, SceneFiles
+from imperviouslib.work.compose import PeriodTask, SceneFiles
 
 
 def summarize(task: PeriodTask, names: Names) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imperviouslib.core.archive import Sidecar
@@ -15,41 +14,7 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.periods import Period
 from imperviouslib.core.recipe import Recipe
 from imperviouslib.edge import archivefile, grass
-
-
-@dataclass(frozen=True)
-class SceneFiles:
-    """The files of one scene."""
-
-    bands: Mapping[str, Sidecar]
-    """Band to its sidecar, SCL among them."""
-
-    @property
-    def scl(self) -> Sidecar:
-        """Return the sidecar of SCL; what it says of scene, time and grid holds for all bands."""
-        return self.bands[SCL]
-
-    @property
-    def reflectance(self) -> Sidecar:
-        """Return the sidecar of one band with reflectance, for the offset that all of them share."""
-        return next(sidecar for band, sidecar in sorted(self.bands.items()) if band != SCL)
-
-    def size(self, bands: Iterable[str]) -> int:
-        """Return the bytes that the source objects of some bands had."""
-        return sum(self.bands[band].source_size for band in bands)
-
-
-@dataclass(frozen=True)
-class PeriodTask:
-    """All that the maps of one period depend on."""
-
-    period: Period
-    scenes: tuple[SceneFiles, ...]
-    """Scenes to make the composite of; may be none."""
-    mask_scenes: tuple[SceneFiles, ...]
-    """All scenes of the year, against which cloud masks are checked."""
-    recipe: Recipe
-    area: Grid
+from imperviouslib.work.compose import PeriodTask, SceneFiles
 
 
 def read_scenes(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFiles]:

@@ -2,21 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 
+from imperviouslib.core.archive import Sidecar
 from imperviouslib.core.bands import SCL
 from imperviouslib.core.cloudmask import by_overpass, clear, cloud_distance, false_alarms, margin, score
 from imperviouslib.core.composite import NO_SCENE, Observations
 from imperviouslib.core.grid import BLOCK, Grid
 from imperviouslib.core.mapnames import COUNT, QUALITY, SPREAD
+from imperviouslib.core.periods import Period
+from imperviouslib.core.recipe import Recipe
 from imperviouslib.edge.rasterfile import OpenRasters
-from imperviouslib.stage.yearly.scenes import PeriodTask, SceneFiles
 
 _LAYERS = 64
 """Layers of a whole block held in memory; with more layers, a block is computed in quarters or sixteenths."""
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """The files of one scene."""
+
+    bands: Mapping[str, Sidecar]
+    """Band to its sidecar, SCL among them."""
+
+    @property
+    def scl(self) -> Sidecar:
+        """Return the sidecar of SCL; what it says of scene, time and grid holds for all bands."""
+        return self.bands[SCL]
+
+    @property
+    def reflectance(self) -> Sidecar:
+        """Return the sidecar of one band with reflectance, for the offset that all of them share."""
+        return next(sidecar for band, sidecar in sorted(self.bands.items()) if band != SCL)
+
+    def size(self, bands: Iterable[str]) -> int:
+        """Return the bytes that the source objects of some bands had."""
+        return sum(self.bands[band].source_size for band in bands)
+
+
+@dataclass(frozen=True)
+class PeriodTask:
+    """All that the maps of one period depend on."""
+
+    period: Period
+    scenes: tuple[SceneFiles, ...]
+    """Scenes to make the composite of; may be none."""
+    mask_scenes: tuple[SceneFiles, ...]
+    """All scenes of the year, against which cloud masks are checked."""
+    recipe: Recipe
+    area: Grid
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """A block of a period."""
+
+    block: Grid
+    period: PeriodTask
+    """With the scenes near the block."""
+
+
+def block_task(block: Grid, period: PeriodTask) -> BlockTask:
+    """Return the task of a block: without the scenes that lie elsewhere, so that it is small."""
+    recipe = period.recipe
+    around = block.grown(margin(recipe.dilate, recipe.mask, scored=recipe.scored))
+
+    def near(scenes: Iterable[SceneFiles]) -> tuple[SceneFiles, ...]:
+        return tuple(scene for scene in scenes if scene.scl.grid.intersection(around))
+
+    return BlockTask(block, replace(period, scenes=near(period.scenes), mask_scenes=near(period.mask_scenes)))
+
+
+def compose(task: BlockTask) -> dict[str, np.ndarray]:
+    """Compose one block, as `compose_block` does."""
+    with OpenRasters() as rasters:
+        return compose_block(task.block, task.period, rasters)
 
 
 def compose_block(block: Grid, task: PeriodTask, rasters: OpenRasters) -> dict[str, np.ndarray]:

@@ -1,0 +1,238 @@
+"""The workers of a Dask scheduler (distributed).
+
+The scheduler needs no library of ours: it passes on tasks and results as bytes. Each worker, also one that comes later, gets a copy of this
+library from the session, so it needs only the packages. Where a worker is lost, the scheduler gives its tasks to others. A task is left after it
+lost several workers, as many as the scheduler's own setting `allowed-failures` says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import pickle
+import time
+import uuid
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, wait
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dask
+import distributed
+
+import imperviouslib
+from imperviouslib.core.errors import ClusterError, _
+from imperviouslib.edge import grass
+from imperviouslib.edge.schedule import Result, Task, Team, WorkerDiedError
+from imperviouslib.edge.worker import Demand, demand
+
+_CONNECT_S = 10
+"""How long the scheduler may take to answer."""
+_COUNT_S, _WAIT_S = 5.0, 30.0
+"""How often workers are counted, and after how long without a result the user is told that there are none."""
+_MOST_BYTES = 2**30
+"""Bytes of all tasks that wait or are done, where there is more than one: this process and the scheduler hold them."""
+_SUFFIXES = (".py", ".json", ".html", ".css", ".js")
+"""Files of the library."""
+
+
+class Cluster(Team):
+    """The workers of a scheduler."""
+
+    is_remote = True
+
+    def __init__(self, client: distributed.Client, address: str, library: str, asked: Demand) -> None:
+        self._client, self._address, self._library, self._asked = client, address, library, asked
+        self._executor = client.get_executor(pure=False)
+        self._do = _job("do_packed", library)
+        self._counted_s = 0.0
+        self._bytes: WeakKeyDictionary[Future[Any], int] = WeakKeyDictionary()
+
+    def _count(self) -> None:
+        with self._connected():
+            self.at_once = max(1, sum(self._client.nthreads().values()))
+        self._counted_s = time.monotonic()
+
+    def _ahead(self) -> int:
+        # Workers come and go.
+        if time.monotonic() > self._counted_s + _COUNT_S:
+            self._count()
+        return 2 * self.at_once
+
+    def _accepts(self, waiting: Iterable[Future[Any]]) -> bool:
+        return sum(self._bytes[future] for future in waiting) < _MOST_BYTES
+
+    def _submit(self, work: Callable[[Task], Result], task: Task) -> Future[Any]:
+        packed = pickle.dumps((self._asked, work, task), protocol=pickle.HIGHEST_PROTOCOL)
+        with self._connected():
+            found: Future[Any] = self._executor.submit(self._do, packed, key=f"{work.__name__}-{uuid.uuid4().hex}")
+        self._bytes[found] = len(packed)
+        return found
+
+    def _wait(self, futures: Sequence[Future[Any]]) -> Future[Any]:
+        while not (done := wait(futures, _WAIT_S, "FIRST_COMPLETED").done):
+            self.await_worker()
+        return done.pop()
+
+    def _result(self, work: Callable[[Task], Result], task: Task, future: Future[Any]) -> Any:
+        try:
+            with self._connected():
+                result = future.result()
+        except distributed.KilledWorker:
+            return WorkerDiedError()
+        if isinstance(result, ClusterError):
+            raise result
+        return result
+
+    def await_worker(self) -> None:
+        """Wait until the scheduler has a worker, and say so."""
+        with self._connected():
+            if not self._client.nthreads():
+                grass.message(_("Scheduler '{}' has no worker. Waiting for one...").format(self._address))
+                self._client.wait_for_workers(1)
+
+    def welcome(self, plugin: distributed.WorkerPlugin) -> None:
+        """Give the library to all workers; raise ClusterError if one of them does not fit this run. Waits for the first worker."""
+        self.await_worker()
+        with self._connected():
+            self._check_versions()
+            self._client.register_plugin(plugin, name=self._library)
+            answers = self._client.run(_job("fits", self._library), pickle.dumps(self._asked))
+        for error in answers.values():
+            if error is not None:
+                raise error
+        self._count()
+
+    def _check_versions(self) -> None:
+        """Compare what must agree before any code can be sent."""
+        found = self._client.get_versions()
+        wanted = dict(self._asked.versions)
+        others = {_("Scheduler '{}'").format(self._address): found["scheduler"]}
+        others |= {_("Worker '{}'").format(name): each for name, each in found["workers"].items()}
+        for who, each in others.items():
+            have = {"Python": ".".join(each["packages"]["python"].split(".")[:2]), **each["packages"]}
+            for name in ("Python", "distributed"):
+                if have[name] != wanted[name]:
+                    raise ClusterError(
+                        who,
+                        found=f"{name} {have[name]}",
+                        expected=f"{name} {wanted[name]}",
+                        then=_("Start scheduler and workers with the packages that this session has."),
+                    )
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Turn the errors of a lost scheduler into one."""
+        try:
+            yield
+        except distributed.KilledWorker:
+            raise
+        except (CancelledError, distributed.client.FutureCancelledError, OSError, TimeoutError) as err:
+            raise ClusterError(
+                _("The connection to scheduler '{}' was lost").format(self._address),
+                then=_("Finished work is kept. Run the same command again when the scheduler is back."),
+            ) from err
+        except Exception as err:  # a task returns its own exceptions; what comes here is of Dask, of any type
+            raise ClusterError(
+                _("Scheduler '{}' or a worker failed ({}: {})").format(self._address, type(err).__name__, err),
+                then=_("Read the log of the worker, and restart the workers."),
+            ) from err
+
+
+@contextlib.contextmanager
+def open_cluster(address: str, shared: Sequence[Path], packages: Sequence[str]) -> Iterator[Cluster]:
+    """Connect to a scheduler, and give its workers the library. Raises ClusterError if it does not answer or a worker does not fit."""
+    # Dask tells of retries and lost connections in many lines, and sets the level of each of its loggers.
+    for logger in [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    name, content = _pack_library()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
+        # A task holds the cells of a strip at most.
+        stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}))
+        try:
+            client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False, name="r.impervious")
+        except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as err:
+            raise ClusterError(
+                _("Option <scheduler>: '{}' does not answer ({})").format(address, type(err).__name__),
+                expected=_("the address that 'dask scheduler' prints when it starts"),
+                then=_("Start it, or correct the address."),
+            ) from err
+        stack.callback(_close, client)
+        crew = Cluster(client, address, name, demand(uuid.uuid4().hex, shared, packages))
+        crew.welcome(_plugin(name, content))
+        yield crew
+
+
+def _close(client: distributed.Client) -> None:
+    """Leave the scheduler, which may be gone."""
+    with contextlib.suppress(OSError, TimeoutError, RuntimeError, CancelledError):
+        client.close(timeout=5)
+
+
+def _pack_library() -> tuple[str, bytes]:
+    """Return the library as a zip file, and a name that holds the digest of its content."""
+    top = Path(imperviouslib.__file__).parent
+    content, digest = io.BytesIO(), hashlib.sha256()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in top.rglob("*") if path.suffix in _SUFFIXES):
+            name, text = str(path.relative_to(top.parent)), path.read_bytes()
+            digest.update(f"{name} {len(text)} ".encode() + text)
+            archive.writestr(name, text)
+    return f"imperviouslib-{digest.hexdigest()[:16]}", content.getvalue()
+
+
+def _plugin(name: str, content: bytes) -> distributed.WorkerPlugin:
+    """Return what unpacks the library on each worker. It is sent with its code, because a class of ours could not be imported there."""
+
+    class Library(distributed.WorkerPlugin):
+        def __init__(self, name: str, content: bytes) -> None:
+            self.name, self.content = name, content
+
+        def setup(self, worker: Any) -> None:
+            import importlib
+            import io
+            import sys
+            import zipfile
+            from pathlib import Path
+
+            folder = Path(worker.local_directory) / self.name
+            zipfile.ZipFile(io.BytesIO(self.content)).extractall(folder)
+            sys.path.insert(0, str(folder))
+            importlib.invalidate_caches()
+
+    return Library(name, content)
+
+
+def _job(function: str, library: str) -> Callable[[bytes], Any]:
+    """Return what calls a function of edge/worker.py on a worker; sent with its code, because the scheduler could not import it.
+
+    A worker that has loaded another library keeps it until it ends, and must not be used.
+    """
+
+    def job(packed: bytes, dask_worker: Any = None) -> Any:
+        import distributed
+
+        import imperviouslib
+        from imperviouslib.core.errors import ClusterError, _
+        from imperviouslib.edge import worker
+
+        # Dask fills the argument of this name, except in tasks.
+        me = dask_worker or distributed.get_worker()
+        name = me.name if isinstance(me.name, str) and me.name != me.address else me.address
+        if library not in str(imperviouslib.__file__):
+            return ClusterError(
+                _("Worker '{}'").format(name),
+                found=_("another version of the library ('{}')").format(imperviouslib.__path__[0]),
+                expected=_("that of this session"),
+                then=_("Restart the worker."),
+            )
+        return getattr(worker, function)(packed, name)
+
+    return job
