@@ -221,6 +221,13 @@
 # %end
 
 # %flag
+# % key: b
+# % label: Share cells on borders between regions by area
+# % description: Default: a cell counts for the region that holds its centre
+# % guisection: Method
+# %end
+
+# %flag
 # % key: n
 # % description: Do not write columns into the table of the zones map
 # % guisection: Output

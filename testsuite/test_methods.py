@@ -150,7 +150,7 @@ class ArrayWork:
     def __init__(self, stack, years, categories, histories=None):
         self.years, self.pairs, self.categories = years, change.resolve_spans(years), categories
         self.maps = {year: f"map{year}" for year in years}
-        self.zone_maps = {1: "zones"}
+        self.zone_maps, self.cell_parts = {1: "zones"}, 1
         self.cells = {"zones": categories, **dict(zip(self.maps.values(), stack, strict=True))}
         self.histories, self.expressions = histories, {}
 

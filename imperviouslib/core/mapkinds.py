@@ -175,6 +175,8 @@ class Work(Protocol):
     """The computational region."""
     kind: MapKind
     """Kind of the yearly maps."""
+    cell_parts: int
+    """Parts of a cell that are told apart: 1 where cells count as wholes."""
 
     def survey(self) -> Later[tuple[Survey, MappedLand]]:
         """Ask for the reference sample of the run, and what the maps say of its land."""
@@ -300,7 +302,7 @@ class ClassMaps(MapKind):
         """Count the classes of each year, and the class pairs of each pair of years."""
         stocks = {year: work.count(name) for year, name in maps.items()}
         flows = {(a, b): work.count_pairs(maps[a], maps[b]) for a, b in work.pairs}
-        return lambda: ClassFigures(_called(stocks), _called(flows))
+        return lambda: ClassFigures(_called(stocks), _called(flows), work.cell_parts)
 
 
 class ShareMaps(MapKind):

@@ -58,6 +58,8 @@ class ChangeSettings:
     """Folder of an earlier table, whose rows are kept and compared."""
     write_columns: bool = True
     """Whether to write sums into the table of the zones map."""
+    share_borders: bool = False
+    """Whether cells on borders count for each region by their share in it; else for the region that holds their centre."""
     nprocs: int = 1
     """Processes that add up the maps."""
     format: str = "plain"
@@ -162,6 +164,7 @@ class ChangeSettings:
             numbers={kind: Path(options[kind.option]).expanduser() for kind in KINDS if options.get(kind.option)},
             previous=Path(options["previous"]).expanduser() if options["previous"] else None,
             write_columns=not flags["n"],
+            share_borders=flags.get("b", False),
             nprocs=max(1, int(options.get("nprocs", 1))),
             format=options["format"],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imperviouslib.core import change, mapnames
+from imperviouslib.core.borders import PARTS
 from imperviouslib.core.figures import Counts, Figures, Sums, YearPair
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import landcover_codes
@@ -17,6 +19,7 @@ from imperviouslib.core.methods.sampled import SampledLand
 from imperviouslib.core.survey import MappedLand, Survey
 from imperviouslib.core.tally import CodeCounts, Measure, ValueSums
 from imperviouslib.edge import grass
+from imperviouslib.stage.change.borders import Borders
 from imperviouslib.stage.change.inputs import Series
 from imperviouslib.stage.change.maps import Scratch, import_codes
 from imperviouslib.stage.change.tally import Tally
@@ -51,6 +54,7 @@ class Computation:
         survey: Survey | None = None,
         last_category: int = 0,
         nprocs: int = 1,
+        borders: Borders | None = None,
     ) -> None:
         self.kind, self.years = series.kind, series.years
         self.pairs, self._mapped = change.resolve_spans(series.years), change.resolve_pairs(series.years)
@@ -68,7 +72,8 @@ class Computation:
         self._made: set[str] = set()
         self._observed: Later[Figures] | None = None
         self._counted: dict[tuple[str, ...], Later[Counts]] = {}
-        self._tally = Tally(zone_maps, grid, nprocs)
+        self.cell_parts = PARTS if borders else 1
+        self._tally, self._nprocs = Tally(zone_maps, grid, nprocs, borders=borders), nprocs
 
     def observed(self) -> Later[Figures]:
         """Ask for the figures of the yearly maps as they were given."""
@@ -189,12 +194,22 @@ class Computation:
                 stock_maps[year] = out
                 expressions[out] = expression
         self.mapcalc(expressions)
-        columns = [Column(mapnames.column("imp", y, y), name, self._stock_of(y)) for y, name in stock_maps.items()]
+        whole = self._of_whole_cells()
+        columns = [Column(mapnames.column("imp", y, y), name, whole._stock_of(y)) for y, name in stock_maps.items()]
         made = self.compare(["gain", "loss"], self.maps, self._mapped)
         for pair in self._mapped:
-            columns.append(Column(mapnames.column("new", *pair), made["gain", pair], self._flow_of(pair, "gain")))
-            columns.append(Column(mapnames.column("lost", *pair), made["loss", pair], self._flow_of(pair, "loss")))
+            columns.append(Column(mapnames.column("new", *pair), made["gain", pair], whole._flow_of(pair, "gain")))
+            columns.append(Column(mapnames.column("lost", *pair), made["loss", pair], whole._flow_of(pair, "loss")))
         return columns
+
+    def _of_whole_cells(self) -> Computation:
+        """Return work on the same maps in which cells are whole, as they are to v.rast.stats."""
+        if self.cell_parts == 1:
+            return self
+        whole = copy.copy(self)
+        whole.cell_parts, whole._tally = 1, Tally(self.zone_maps, self.grid, self._nprocs)
+        whole._counted, whole._observed, whole._land = {}, None, None
+        return whole
 
     def _stock_of(self, year: int) -> Callable[[int], float]:
         return lambda cat: self.observed()().stock(cat, self._definition, year).cover["IMP"]

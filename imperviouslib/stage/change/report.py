@@ -12,6 +12,7 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core import table
+from imperviouslib.core.borders import BY_AREA, BY_CENTRE, NOTE
 from imperviouslib.core.errors import _
 from imperviouslib.core.figures import Figures, YearPair
 from imperviouslib.core.grid import EPSG, Grid
@@ -98,7 +99,11 @@ def describe_package(
         "status": "experimental",
         "description": "Stocks, gains, losses and transitions of impervious, green and other land per region and year.",
         "citation": f"Impervious land per region, {run.years[0]}-{run.years[-1]}, vintage {run.vintage}. Made with r.impervious {__version__}.",
-        "method": [*method_notes(methods), *([parts] if (parts := describe_parts(chosen, grid.cell_area_m2)) else [])],
+        "method": [
+            *method_notes(methods),
+            *([NOTE] if settings.share_borders else []),
+            *([parts] if (parts := describe_parts(chosen, grid.cell_area_m2)) else []),
+        ],
         "flags": (
             "A value without a reference sample has flag u. So has, with one, change of fewer than three years where less than "
             f"{RARE_SHARE:.0%} of the cells counted were gained and lost: take the spans of three years and of the whole time."
@@ -120,6 +125,7 @@ def describe_package(
             "definition": list(settings.definitions),
             "method": [method.code for method in methods],
             "coverage_min": COVERAGE_MIN,
+            "border_cells": BY_AREA if settings.share_borders else BY_CENTRE,
         },
         "software": {
             "r.impervious": __version__, "GRASS": grass.read("g.version").split()[1], "Python": platform.python_version(),

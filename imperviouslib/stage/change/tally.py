@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.tally import Measure, Units, make_strip
+from imperviouslib.core.tally import Measure, Units, make_strip, share_cells
 from imperviouslib.edge import grass
 from imperviouslib.edge.pool import run_all
+from imperviouslib.stage.change.borders import Borders
 
 _STRIP_CELLS = 2**22
 """Cells of all maps together that a strip may hold: 16 to 32 MiB."""
@@ -29,15 +30,26 @@ class Band:
     """Empty."""
     masked: bool
     """Whether a mask of the user applies."""
+    borders: Borders | None = None
+    """The cells on borders; None: no cell is shared."""
 
 
 class Tally:
     """What was asked for, and its sums."""
 
-    def __init__(self, zone_maps: Mapping[int, str], grid: Grid, nprocs: int = 1, *, masked: bool = True) -> None:
+    def __init__(
+        self,
+        zone_maps: Mapping[int, str],
+        grid: Grid,
+        nprocs: int = 1,
+        *,
+        masked: bool = True,
+        borders: Borders | None = None,
+    ) -> None:
         mapset = grass.mapset_folder().name
         self._zone_maps = tuple(f"{name}@{mapset}" for name in zone_maps.values())
         self._grid, self._nprocs, self._masked = grid, nprocs, masked
+        self._borders = borders
         self.units = Units(len(zone_maps))
         self.measures: list[Measure] = []
         """What is not added up yet."""
@@ -50,7 +62,8 @@ class Tally:
             return
         measures, self.measures = self.measures, []
         empty = copy.deepcopy(tuple(measures))
-        bands = [Band(part, self._zone_maps, empty, self._masked) for part in self._grid.parts(_BAND_ROWS)]
+        parts = self._grid.parts(_BAND_ROWS)
+        bands = [Band(part, self._zone_maps, empty, self._masked, self._borders) for part in parts]
         early: dict[Grid, tuple[Units, tuple[Measure, ...]]] = {}
         due = iter(bands)
         waiting = next(due, None)
@@ -79,12 +92,18 @@ def add_band(band: Band) -> tuple[Units, tuple[Measure, ...]]:
             values[name] = max(values.get(name, "f4"), "f8" if one.precise else "f4")
     wanted = [*((name, "i4") for name in (*band.zone_maps, *codes)), *values.items()]
     rows = max(1, _STRIP_CELLS // (band.grid.width * len(wanted)))
+    shared = band.borders.read(band.grid) if band.borders else None
     for part, cells in grass.read_maps(wanted, band.grid, rows, masked=band.masked):
         categories = np.stack([cells[name, "i4"] for name in band.zone_maps])
         strip = make_strip(
             part, categories, units, {name: cells[name, "i4"] for name in codes},
             {name: cells[name, dtype] for name, dtype in values.items()},
         )  # fmt: skip
+        apart = [strip]
+        if band.borders and shared:
+            inside = (shared.rows >= part.first_row) & (shared.rows < part.first_row + part.height)
+            apart = [*share_cells(strip, units, shared.where(inside), band.borders.ranks)]
         for one in measures:
-            one.add(strip)
+            for piece in [strip] if one.whole else apart:
+                one.add(piece)
     return units, measures
