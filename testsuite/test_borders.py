@@ -19,7 +19,7 @@ from imperviouslib.core.borders import (
 from imperviouslib.core.change import PAIR_BASE
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.outline import measure_area
-from imperviouslib.core.tally import CellCounts, CodeCounts, Units, ValueSums, make_strip, share_cells
+from imperviouslib.core.tally import CellCounts, CodeCounts, Units, ValueSums, add_cells, make_strip, share_cells
 from imperviouslib.core.zones import Zone
 from imperviouslib.edge.coverage import cell_shares
 
@@ -170,6 +170,27 @@ def test_area_of_an_outline_far_from_the_origin():
     assert measure_area(square) == 15
 
 
+class WholeCells(CellCounts):
+    whole = True
+
+
+def test_a_measure_of_whole_cells_counts_them_by_their_centres():
+    shapes = {(0, 1): shapely.box(0, 0, 25, 20), (0, 2): shapely.box(25, 0, 60, 20)}
+    grid, units = Grid(0, 0, 60, 20), Units(1)
+    cells, centres = border_cells(shapes, grid, 1)
+    strip = make_strip(grid, centres, units, {}, {})
+    shared, whole = CellCounts(), WholeCells()
+    add_cells([shared, whole], strip, share_cells(strip, units, cells, np.arange(3)))
+    members = units.members()
+    assert [one.cells[members[category]].tolist() for one in (shared, whole) for category in (1, 2)] == [
+        [1.25],
+        [1.75],
+        [1],
+        [2],
+    ]
+    assert whole.cells.dtype == np.int64
+
+
 # Against shapely
 
 
@@ -208,9 +229,8 @@ def add_up(shapes, zones, grid, codes, values, cuts):
         cut = ({name: plane[top:bottom] for name, plane in maps.items()} for maps in (codes, values))
         strip = make_strip(part, centres[:, top:bottom], units, *cut)
         row = cells.rows - grid.first_row
-        for piece in share_cells(strip, units, cells.where((row >= top) & (row < bottom)), ranks):
-            for one in measures:
-                one.add(piece)
+        shared = share_cells(strip, units, cells.where((row >= top) & (row < bottom)), ranks)
+        add_cells(measures, strip, shared)
     members, (count, single, pairs, sums) = units.members(), measures
     whole = {category: count.cells[numbers].sum() for category, numbers in members.items()}
     return whole, single.counts(members), pairs.counts(members), sums.sums(members)

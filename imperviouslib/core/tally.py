@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -189,6 +189,13 @@ class Measure(ABC):
     @abstractmethod
     def merge(self, other: Measure, units: np.ndarray) -> None:
         """Add what the same measure found in another band. units : number here of each unit there."""
+
+
+def add_cells(measures: Iterable[Measure], strip: Strip, shared: Sequence[Strip] = ()) -> None:
+    """Add a strip to measures. shared : the same cells as `share_cells` cuts them, for all measures but those of whole cells."""
+    for one in measures:
+        for part in shared if shared and not one.whole else (strip,):
+            one.add(part)
 
 
 class CodeCounts(Measure):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imperviouslib.core.borders import BorderCells
 from imperviouslib.core.grid import Grid
-from imperviouslib.core.tally import Measure, Units, make_strip, share_cells
+from imperviouslib.core.tally import Measure, Strip, Units, add_cells, make_strip, share_cells
 from imperviouslib.edge import grass
 from imperviouslib.edge.pool import run_all
 from imperviouslib.stage.change.borders import Borders
@@ -92,18 +93,21 @@ def add_band(band: Band) -> tuple[Units, tuple[Measure, ...]]:
             values[name] = max(values.get(name, "f4"), "f8" if one.precise else "f4")
     wanted = [*((name, "i4") for name in (*band.zone_maps, *codes)), *values.items()]
     rows = max(1, _STRIP_CELLS // (band.grid.width * len(wanted)))
-    shared = band.borders.read(band.grid) if band.borders else None
+    on_borders = band.borders.read(band.grid) if band.borders else None
     for part, cells in grass.read_maps(wanted, band.grid, rows, masked=band.masked):
         categories = np.stack([cells[name, "i4"] for name in band.zone_maps])
         strip = make_strip(
             part, categories, units, {name: cells[name, "i4"] for name in codes},
             {name: cells[name, dtype] for name, dtype in values.items()},
         )  # fmt: skip
-        apart = [strip]
-        if band.borders and shared:
-            inside = (shared.rows >= part.first_row) & (shared.rows < part.first_row + part.height)
-            apart = [*share_cells(strip, units, shared.where(inside), band.borders.ranks)]
-        for one in measures:
-            for piece in [strip] if one.whole else apart:
-                one.add(piece)
+        add_cells(measures, strip, _share(strip, units, band.borders, on_borders))
     return units, measures
+
+
+def _share(strip: Strip, units: Units, borders: Borders | None, cells: BorderCells | None) -> tuple[Strip, ...]:
+    """Cut those of the border cells of a band that lie in a strip; return nothing where it has none."""
+    if borders is None or cells is None:
+        return ()
+    row = cells.rows - strip.grid.first_row
+    inside = (row >= 0) & (row < strip.grid.height)
+    return share_cells(strip, units, cells.where(inside), borders.ranks) if inside.any() else ()
