@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import re
+import subprocess
 
 import grass.script as gs
 import numpy as np
@@ -9,9 +11,12 @@ import pytest
 
 from imperviouslib.core.borders import PARTS
 from imperviouslib.core.grid import Grid
+from testsuite import TOP
+from testsuite.doc_commands import changed, commands_of
 from testsuite.history_ground import random_maps
 from testsuite.test_change import cells, import_zones, region, rows_of, square, tool, value, write
 
+PAGE = TOP / "r.impervious.change" / "r.impervious.change.md"
 # 6 x 4 cells that four absolute blocks of 1024 x 1024 cells have in common.
 WEST, SOUTH = 20480 - 60, 20480 - 40
 GRID = Grid(WEST, SOUTH, WEST + 120, SOUTH + 80)
@@ -104,6 +109,27 @@ def test_figures_by_share_beside_columns_of_whole_cells(two_years):
     text = gs.read_command("v.db.select", map="nuts", columns="NUTS_ID,imp_2017_sum,new_2017_2018_sum", format="json")
     sums = {row["NUTS_ID"]: (row["imp_2017_sum"], row["new_2017_2018_sum"]) for row in json.loads(text)["records"]}
     assert sums == {"XX": (5, 3), "XX1": (0, 0), "XX2": (5, 3), "XX3": (None, None), "XX4": (None, None)}
+
+
+def test_the_example_of_the_manual_page(mapset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = PAGE.read_text(encoding="utf-8").split("## EXAMPLE")[1]
+    told = re.search(
+        r"With \*\*-b\*\* the regions gain (\S+), (\S+)\s+and (\S+) km2; without it (\S+), (\S+) and (\S+) km2", text
+    )
+    every = list(commands_of(PAGE))
+    shared = next(number for number, words in enumerate(every) if "-b" in words)
+    whole = changed(every[shared], {"output": "whole_table", "prefix": "whole"})
+    commands = [*every[: shared + 1], [*(word for word in whole if word != "-b"), "--overwrite"]]
+    for words in commands:
+        subprocess.run(words, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    folders = ["shared_table", "whole_table"]
+    gains = [
+        value(rows_of(tmp_path / folder), f"YY{n}", "GAIN", 2018, time_from=2017)
+        for folder in folders
+        for n in (1, 2, 3)
+    ]
+    assert [round(float(gain), 4) for gain in gains] == [float(number) for number in told.groups()]
 
 
 def test_without_the_flag_cells_are_whole(two_years):
