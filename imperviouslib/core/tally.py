@@ -64,11 +64,16 @@ class Units:
     """
 
     def __init__(self, levels: int) -> None:
-        self.table = np.zeros((1, levels), np.int64)
-        """(unit, level), category of the region, 0 = none."""
+        self._rows = np.zeros((1, levels), np.int64)
+        """As `table`, with room for more units."""
         self._numbers: dict[tuple[int, ...], int] = {(0,) * levels: 0}
         self._usual = np.zeros(1, np.int64)
         """Category of the last level to the unit that such cells mostly belong to."""
+
+    @property
+    def table(self) -> np.ndarray:
+        """(unit, level), category of the region, 0 = none."""
+        return self._rows[: len(self._numbers)]
 
     def number(self, categories: np.ndarray) -> np.ndarray:
         """Return the units of cells: categories (level, ...) to (...), int64. Combinations that are new get the next numbers."""
@@ -93,8 +98,11 @@ class Units:
 
     def _number_of(self, row: tuple[int, ...]) -> int:
         if row not in self._numbers:
-            self._numbers[row] = len(self._numbers)
-            self.table = np.concatenate([self.table, [row]])
+            number = self._numbers[row] = len(self._numbers)
+            # Twice the room at a time: each row is copied twice on average, however many units there are.
+            if number == len(self._rows):
+                self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            self._rows[number] = row
         return self._numbers[row]
 
     def merge(self, other: Units) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,22 +103,15 @@ class Computation:
         """Run expressions in one call of r.mapcalc."""
         grass.mapcalc(expressions, self.grid)
 
-    def blocks(self, codes: Sequence[str], values: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the cells of integer and of floating-point maps in strips, as `Work` says.
-
-        Memory is bounded by `_BLOCK_CELLS`, or by one row of all maps.
-        """
-        rows = max(1, _BLOCK_CELLS // (self.grid.width * (len(codes) + len(values))))
-        return grass.read_strips(codes, values, self.grid, rows)
-
     def apply(self, rule: Callable[[np.ndarray], np.ndarray], outs: Sequence[str]) -> None:
-        """Compute class maps of all years with a NumPy rule, strip by strip."""
+        """Compute class maps of all years with a NumPy rule, in strips of at most `_BLOCK_CELLS` cells, or of one row."""
+        rows = max(1, _BLOCK_CELLS // (self.grid.width * len(self.maps)))
         folder = grass.temporary_folder()
         files = [folder / f"{out}.bin" for out in outs]
         for file in files:
             file.unlink(missing_ok=True)
         try:
-            for block, _ in self.blocks(list(self.maps.values())):
+            for block, _ in grass.read_strips(list(self.maps.values()), (), self.grid, rows):
                 for file, cells in zip(files, rule(block), strict=True):
                     with file.open("ab") as handle:
                         handle.write(cells.astype("uint8").tobytes())
