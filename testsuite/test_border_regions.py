@@ -133,10 +133,19 @@ def test_the_example_of_the_manual_page(mapset, tmp_path, monkeypatch):
 
 
 def test_without_the_flag_cells_are_whole(two_years):
-    rows = run_tool(two_years, "whole")
+    """The publisher's words go into the metadata."""
+    rows = run_tool(
+        two_years,
+        "whole",
+        "contact=Land Statistics <land@example.org>",
+        "licence=CC-BY-4.0",
+        "schedule=Each year in June",
+    )
     assert {row["geo"] for row in rows} == {"XX", "XX1", "XX2"}
     assert [cells(rows, geo, "STK", 2017) for geo in ("XX", "XX1", "XX2")] == pytest.approx([5, 0, 5])
     package = json.loads((two_years / "whole" / "datapackage.json").read_text("utf-8"))
+    assert package["contact"] == [{"title": "Land Statistics", "email": "land@example.org"}]
+    assert (package["licenses"], package["schedule"]) == ([{"name": "CC-BY-4.0"}], "Each year in June")
     assert package["parameters"]["border_cells"] == "centre" and not any("border" in note for note in package["method"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -212,12 +212,12 @@ def compare_parts(zones: Iterable[Zone]) -> list[Zone]:
     [50, None]
     """
     zones = list(zones)
-    parts: defaultdict[str, float] = defaultdict(float)
+    parts: dict[str, float] = {}
     for zone in zones:
-        parts[zone.parent] += zone.cells
+        parts[zone.parent] = parts.get(zone.parent, 0) + zone.cells
     return [
         replace(zone, parts_cells=parts[zone.geo])
-        if parts[zone.geo] and abs(parts[zone.geo] - zone.cells) > max(1, SLIVER * zone.cells)
+        if parts.get(zone.geo) and abs(parts[zone.geo] - zone.cells) > max(1, SLIVER * zone.cells)
         else zone
         for zone in zones
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -98,6 +99,7 @@ def describe_package(
         "created": f"{run.vintage}T00:00:00Z",
         "status": "experimental",
         "description": "Stocks, gains, losses and transitions of impervious, green and other land per region and year.",
+        **_describe_publisher(settings),
         "citation": f"Impervious land per region, {run.years[0]}-{run.years[-1]}, vintage {run.vintage}. Made with r.impervious {__version__}.",
         "method": [
             *method_notes(methods),
@@ -147,6 +149,18 @@ def _describe_histories(series: Series) -> dict[str, Any]:
         return {}
     found = {f"{a}-{b}": _describe_source(grass.find_map(name)) for (a, b), name in series.histories.sealing.items()}
     return {"provenance_between_years": found}
+
+
+def _describe_publisher(settings: ChangeSettings) -> dict[str, Any]:
+    """Return whom to ask, under which licence and when the figures appear, what of these was given."""
+    name, email = re.fullmatch(r"(.*?)\s*(?:<([^<>\s]+@[^<>\s]+)>)?", settings.contact).groups()
+    person = {key: text for key, text in (("title", name or email), ("email", email)) if text}
+    found = {
+        "contact": [person] if person else [],
+        "licenses": [{"name": settings.licence}] if settings.licence else [],
+        "schedule": settings.schedule,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _given(settings: ChangeSettings) -> dict[str, str]:
