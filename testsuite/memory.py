@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-_PAUSE_S = 0.02
+_PAUSE_S = 0.05
 
 
 def peak_of(command: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[float, float]:
     """Run a command. Returns: the most memory of all its processes together, MB; that of the process itself alone, MB.
 
-    Memory is the proportional share (PSS): what several processes map, such as a library, counts once. It is looked at every 20 ms, so
+    Memory is the proportional share (PSS): what several processes map, such as a library, counts once. It is looked at every 50 ms, so
     shorter peaks are missed. The memory of the process alone is the kernel's own high-water mark (VmHWM), which misses none.
     """
-    process = subprocess.Popen(command, env=env)
-    together = alone = 0.0
-    while process.poll() is None:
-        together = max(together, sum(map(_share_of, _family(process.pid))))
-        alone = max(alone, _field(Path("/proc", str(process.pid), "status"), "VmHWM:"))
-        time.sleep(_PAUSE_S)
+    with subprocess.Popen(command, env=env) as process:
+        together = alone = 0.0
+        try:
+            while process.poll() is None:
+                together = max(together, sum(map(_share_of, _family(process.pid))))
+                alone = max(alone, _field(Path("/proc", str(process.pid), "status"), "VmHWM:"))
+                time.sleep(_PAUSE_S)
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return together / 1e3, alone / 1e3
 
 
 def _family(pid: int) -> Iterator[int]:
-    """Yield a process and all below it."""
+    """Yield a process and all below it that have not ended meanwhile."""
     yield pid
-    for children in Path("/proc", str(pid), "task").glob("*/children"):
-        try:
-            below = children.read_text().split()
-        except OSError:
-            continue
-        for child in below:
-            yield from _family(int(child))
+    below: list[str] = []
+    with contextlib.suppress(OSError):
+        for thread in Path("/proc", str(pid), "task").iterdir():
+            below += (thread / "children").read_text().split()
+    for child in below:
+        yield from _family(int(child))
 
 
 def _share_of(pid: int) -> float:
