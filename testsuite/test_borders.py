@@ -159,6 +159,20 @@ def test_parents_are_cut_together_with_their_parts():
     assert pieces.weight.sum() == 1 and (pieces.weight * PARTS % 1 == 0).all()
 
 
+def test_a_sum_that_is_rounded_otherwise_than_its_parts_takes_over_their_total():
+    """20.499 parts of a cell in the lower level, 20.501 in the upper one: what two computations of the same shares may give."""
+    one = np.zeros(5, int)
+    lower = np.array([10.25, 10.249]) / PARTS
+    upper = 20.501 / PARTS
+    cells = BorderCells(
+        one[:1], one[:1], np.array([[2], [5]]), one, np.array([0, 0, 1, 1, 1]), np.array([1, 2, 3, 4, 5]),
+        np.array([upper, 1 - upper, *lower, 1 - lower.sum()]),
+    )  # fmt: skip
+    pieces = cut_cells(cells, np.arange(6))
+    assert pieces.categories.tolist() == [[1, 1, 2], [3, 4, 5]]
+    assert (pieces.weight * PARTS).tolist() == [10, 10, PARTS - 20]
+
+
 def test_blocks_that_a_border_meets():
     diagonal = [[np.array([(5.0, 5.0), (95.0, 65.0), (5.0, 65.0), (5.0, 5.0)])]]
     met = blocks_met(diagonal, cells=2)
