@@ -62,8 +62,10 @@ def run(settings: ChangeSettings) -> int:
             regions.check_free_columns(source, settings.prefix, regions.column_names(series.years, pairs))
 
         rasters = {level: scratch.raster("zones", level) for level in sorted({zone.level for zone in source.zones})}
-        folder = tempfile.TemporaryDirectory(prefix="borders", dir=grass.temporary_folder())
-        shared = Path(stack.enter_context(folder)) if settings.share_borders else None
+        shared = None
+        if settings.share_borders:
+            folder = tempfile.TemporaryDirectory(prefix="borders", dir=grass.temporary_folder())
+            shared = Path(stack.enter_context(folder))
         found = regions.measure_zones(source, rasters, grid, settings.nprocs, shared)
         chosen = found.zones
 

@@ -81,8 +81,9 @@ def measure_zones(
     centred, borders = frozenset(inside), None
     if shared:
         borders, chosen = _find_borders(source, rasters, shapes, centred, grid, shared, nprocs)
-        rows, parts = hosts_of(borders, grid, {zone.cat for zone in chosen} - centred)
-        units, cells = np.concatenate([units, rows]), np.concatenate([cells, parts])
+        if small := {zone.cat for zone in chosen} - centred:
+            rows, parts = hosts_of(borders, grid, small)
+            units, cells = np.concatenate([units, rows]), np.concatenate([cells, parts])
     parents = resolve_parents(chosen, cells_inside(chosen, units, cells))
     chosen = [replace(zone, parent=parents[zone.geo]) for zone in chosen]
     if borders:
