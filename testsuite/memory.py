@@ -39,8 +39,16 @@ def _family(pid: int) -> Iterator[int]:
     with contextlib.suppress(OSError):
         for thread in Path("/proc", str(pid), "task").iterdir():
             below += (thread / "children").read_text().split()
-    for child in below:
-        yield from _family(int(child))
+    for child in map(int, below):
+        # A process that was begun and does not run its program yet still has the memory of the one that began it.
+        if _command(child) != _command(pid):
+            yield from _family(child)
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path("/proc", str(pid), "cmdline").read_bytes()
+    return b""
 
 
 def _share_of(pid: int) -> float:
