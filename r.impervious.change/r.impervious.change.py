@@ -206,6 +206,33 @@
 # % guisection: Table
 # %end
 
+# %option
+# % key: contact
+# % type: string
+# % required: no
+# % label: Whom to ask about the table, such as Land Statistics <land@example.org>
+# % description: For the metadata and the dashboard
+# % guisection: Table
+# %end
+
+# %option
+# % key: licence
+# % type: string
+# % required: no
+# % label: Licence of the table, such as CC-BY-4.0
+# % description: For the metadata and the dashboard; a name of spdx.org/licenses
+# % guisection: Table
+# %end
+
+# %option
+# % key: schedule
+# % type: string
+# % required: no
+# % label: When figures appear, such as: each year in June
+# % description: For the metadata and the dashboard
+# % guisection: Table
+# %end
+
 # %option G_OPT_M_NPROCS
 # % description: Number of processes that add up the maps
 # %end
@@ -227,6 +254,13 @@
 # % answer: plain
 # % description: Format of the printed summary
 # % guisection: Output
+# %end
+
+# %flag
+# % key: b
+# % label: Share cells on borders between regions by area
+# % description: Default: a cell counts for the region that holds its centre
+# % guisection: Method
 # %end
 
 # %flag

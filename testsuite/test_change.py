@@ -26,6 +26,7 @@ from imperviouslib.core.mapkinds import ClassMaps
 from imperviouslib.core.methods import METHODS, ClassRule, Method
 from imperviouslib.core.methods.persistence import persistent, persistent_expressions
 from imperviouslib.core.outline import count_cells
+from imperviouslib.core.tally import Measure, UnitSums
 from imperviouslib.edge.grass import read_strips
 from testsuite.history_ground import random_maps
 from testsuite.refusal import parse_refusal
@@ -799,32 +800,54 @@ class PersistenceByArrays(ClassRule):
     rule = staticmethod(persistent)
 
 
-class SumsOfBlocks(Method):
-    """Sums of a value by region, computed in strips: here 1 for sealed cells and 0 for others, as a probability would be."""
+class SealedSums(Measure):
+    """Cells known in two years, and sums over them: sealed in the earlier, gained, lost. A sealed cell is 1, as a probability would be."""
+
+    def __init__(self, before, now):
+        self.codes = tuple(dict.fromkeys((before, now)))
+        self.pair = before, now
+        self.sums = UnitSums()
+
+    def add(self, strip):
+        before, now = (np.where(strip.codes[name] == 0, np.nan, strip.codes[name] <= 2) for name in self.pair)
+        known = ~np.isnan(before + now)
+        step = (now - before)[known]
+        values = (np.ones(known.sum()), before[known], np.maximum(step, 0), np.maximum(-step, 0))
+        found = [np.bincount(strip.units[known], strip.weigh(value, known), len(strip.numbers)) for value in values]
+        self.sums.add(np.stack(found, axis=1), strip.numbers)
+
+    def merge(self, other, units):
+        self.sums.add(other.sums.array, units)
+
+
+class SumsOfValues(Method):
+    """Sums by region of a measure of its own."""
 
     code = "sums"
     needs = (ClassMaps,)
     notes = ("sums adds values of cells.",)
 
     def figures(self, work):
-        levels = len(work.zone_maps)
-        keys = [*work.years, *((kind, *pair) for pair in work.pairs for kind in ("before", "gain", "loss"))]
-        sums = {key: {} for key in keys}
-        for block, _ in work.blocks([*work.zone_maps.values(), *work.maps.values()]):
-            value = dict(zip(work.years, np.where(block[levels:] == 0, np.nan, block[levels:] <= 2), strict=True))
-            layers = dict(value)
-            for a, b in work.pairs:
-                step = value[b] - value[a]
-                layers |= {("before", a, b): value[a] + 0 * value[b], ("gain", a, b): np.maximum(step, 0)}
-                layers["loss", a, b] = np.maximum(-step, 0)
-            for key, layer in layers.items():
-                for cats in block[:levels]:
-                    for cat in np.unique(cats[cats > 0]).tolist():
-                        cells = layer[(cats == cat) & np.isfinite(layer)]
-                        n, total = sums[key].get(cat, (0, 0.0))
-                        sums[key][cat] = n + cells.size, total + float(cells.sum())
-        flows = ({pair: sums[kind, *pair] for pair in work.pairs} for kind in ("before", "gain", "loss"))
-        return lambda: ShareFigures({year: sums[year] for year in work.years}, *flows)
+        asked = {}
+        for a, b in [*((year, year) for year in work.years), *work.pairs]:
+            measure = SealedSums(work.maps[a], work.maps[b])
+            asked[a, b] = measure, work.measure(measure)
+
+        def figures():
+            found = {
+                pair: {cat: measure.sums.of(units).tolist() for cat, units in members().items()}
+                for pair, (measure, members) in asked.items()
+            }
+            stocks = {
+                year: {cat: (n, sealed) for cat, (n, sealed, *_) in found[year, year].items()} for year in work.years
+            }
+            flows = (
+                {pair: {cat: (row[0], row[place]) for cat, row in found[pair].items()} for pair in work.pairs}
+                for place in (1, 2, 3)
+            )
+            return ShareFigures(stocks, *flows)
+
+        return figures
 
 
 def test_a_method_of_another_file_runs_without_a_change_to_the_stage(three_years, monkeypatch):
@@ -832,7 +855,7 @@ def test_a_method_of_another_file_runs_without_a_change_to_the_stage(three_years
     from imperviouslib.core.tableschema import SCHEMA
     from imperviouslib.stage.change import figures, run
 
-    for rank, method in enumerate((AnyTwo(), PersistenceByArrays(), SumsOfBlocks()), start=10):
+    for rank, method in enumerate((AnyTwo(), PersistenceByArrays(), SumsOfValues()), start=10):
         facts = {"title": method.code, "short": method.code, "key": method.code, "interval": False}
         ground = "region" if method.code == "arrays" else "seen"
         monkeypatch.setitem(METHODS, method.code, method)

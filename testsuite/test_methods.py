@@ -120,6 +120,7 @@ def test_settings_that_contradict_each_other_are_refused(more, message):
         ("method", "mapped_raw,guess", "found 'guess', expected one or more of mapped_raw, mapped_consistent"),
         ("vintage", "2026-02-30", "found '2026-02-30', expected a date"),
         ("years", "2018,2017", "ascending"),
+        ("licence", "all rights reserved", "found 'all rights reserved', expected the name of a licence in one word"),
     ],
 )
 def test_options_that_cannot_be_parsed_are_refused(option, text, message):
@@ -150,7 +151,7 @@ class ArrayWork:
     def __init__(self, stack, years, categories, histories=None):
         self.years, self.pairs, self.categories = years, change.resolve_spans(years), categories
         self.maps = {year: f"map{year}" for year in years}
-        self.zone_maps = {1: "zones"}
+        self.zone_maps, self.cell_parts = {1: "zones"}, 1
         self.cells = {"zones": categories, **dict(zip(self.maps.values(), stack, strict=True))}
         self.histories, self.expressions = histories, {}
 

@@ -195,6 +195,42 @@ def test_regions_have_stocks_with_intervals_and_gains_without(place, table):
     assert gains == pytest.approx(float(whole["OBS_VALUE"]))
 
 
+def test_with_shared_borders_estimates_are_shares_of_whole_cells_and_refer_to_areas_by_share(
+    session, drawn, table, tmp_path
+):
+    """The border between west and east is 5 m further east, where it takes no centre of a cell and a quarter of a column."""
+    shifted = zones_collection()
+    for one in shifted["features"][1:]:
+        for corner in one["geometry"]["coordinates"][0]:
+            corner[0] += 5 * (GRID.west < corner[0] < GRID.east)
+    (tmp_path / "shifted.geojson").write_text(json.dumps(shifted))
+    session("v.in.ogr", f"input={tmp_path / 'shifted.geojson'}", "output=shifted")
+    session(
+        "r.impervious.change", "input=lc", "zones=shifted", f"output={tmp_path / 'table'}", f"design={drawn / 'design.json'}",
+        f"sample={table.parent / 'read.csv'}", "vintage=2026-01-01", "-n", "-b", "prefix=shifted",
+    )  # fmt: skip
+    area = {}
+    for name, folder in (("whole", table), ("shared", tmp_path / "table")):
+        with (folder / "nuts_regions.csv").open() as file:
+            area[name] = {row["geo"]: float(row["area_km2"]) for row in csv.DictReader(file)}
+    assert area["shared"]["XX1"] - area["whole"]["XX1"] == pytest.approx(5 * GRID.height / 2 * 20 / 1e6)
+    for geo, method in (("XX", "estimated"), ("XX1", "assisted"), ("XX2", "assisted")):
+        key = {
+            "geo": geo,
+            "unit": "KM2",
+            "landcover": "IMP",
+            "definition": "artificial",
+            "method": method,
+            "lc_flow": "STK",
+            "TIME_PERIOD": 2020,
+        }
+        whole, shared = (figure(folder, **key) for folder in (table, tmp_path / "table"))
+        for column in ("OBS_VALUE", "OBS_LCI95", "OBS_UCI95"):
+            share = float(whole[column]) / area["whole"][geo]
+            assert float(shared[column]) / area["shared"][geo] == pytest.approx(share)
+        assert shared["N_PIX"] == whole["N_PIX"]
+
+
 def test_estimates_can_be_traced_and_the_map_is_judged(table, drawn):
     found = json.loads((table / "estimates.json").read_text())
     assert found["design"]["digest"] == read_design(drawn).digest

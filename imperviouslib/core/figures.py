@@ -10,7 +10,7 @@ from imperviouslib.core.table import Flow, Stock, flow_of, stock_of
 
 Counts = Mapping[int, Mapping[int, float]]
 """Category of a region to code to number of cells; a fraction where it is the sum of probabilities."""
-Sums = Mapping[int, tuple[int, float]]
+Sums = Mapping[int, tuple[float, float]]
 """Category of a region to (cells that are not NULL, sum of their values)."""
 YearPair = tuple[int, int]
 
@@ -35,14 +35,16 @@ class ClassFigures:
     """Year to counts of classes."""
     flows: Mapping[YearPair, Counts]
     """Pair of years to counts of class pairs."""
+    parts: int = 1
+    """Parts of a cell that are told apart: 1 where cells are whole."""
 
     def stock(self, cat: int, definition: str, year: int) -> Stock:
         """Return the stock of a year."""
-        return stock_of(self.stocks[year].get(cat, {}), definition)
+        return stock_of(self.stocks[year].get(cat, {}), definition, self.parts)
 
     def flow(self, cat: int, definition: str, pair: YearPair) -> Flow:
         """Return the flow between two years."""
-        return flow_of(self.flows[pair].get(cat, {}), definition)
+        return flow_of(self.flows[pair].get(cat, {}), definition, self.parts)
 
 
 @dataclass(frozen=True)

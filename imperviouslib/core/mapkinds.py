@@ -7,7 +7,7 @@ kind or a method may use to compute with maps; the stage implements it with GRAS
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
@@ -175,6 +175,8 @@ class Work(Protocol):
     """The computational region."""
     kind: MapKind
     """Kind of the yearly maps."""
+    cell_parts: int
+    """Parts of a cell that are told apart: 1 where cells count as wholes."""
 
     def survey(self) -> Later[tuple[Survey, MappedLand]]:
         """Ask for the reference sample of the run, and what the maps say of its land."""
@@ -194,13 +196,6 @@ class Work(Protocol):
 
     def mapcalc(self, expressions: Mapping[str, str]) -> None:
         """Run expressions of r.mapcalc, by the map that each makes, in one call and in their order."""
-        ...
-
-    def blocks(self, codes: Sequence[str], values: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the cells of integer maps and of floating-point maps side by side, in strips from north to south.
-
-        Yields: array (map, row, col), int32, 0 where a map is NULL; array (map, row, col), float32, NaN where a map is NULL
-        """
         ...
 
     def apply(self, rule: Callable[[np.ndarray], np.ndarray], outs: Sequence[str]) -> None:
@@ -300,7 +295,7 @@ class ClassMaps(MapKind):
         """Count the classes of each year, and the class pairs of each pair of years."""
         stocks = {year: work.count(name) for year, name in maps.items()}
         flows = {(a, b): work.count_pairs(maps[a], maps[b]) for a, b in work.pairs}
-        return lambda: ClassFigures(_called(stocks), _called(flows))
+        return lambda: ClassFigures(_called(stocks), _called(flows), work.cell_parts)
 
 
 class ShareMaps(MapKind):

@@ -59,3 +59,19 @@ def _count_ring(ring: Ring, window: Grid | None, res_m: int) -> int:
     if window is not None:
         west = np.clip(west, window.west // res_m, window.east // res_m)
     return int(abs(np.sum(np.where(y1[edge] > y0[edge], west, -west))))
+
+
+def measure_area(polygons: Iterable[Sequence[Ring]]) -> float:
+    """Return the area of polygons that do not overlap, in square metres.
+
+    >>> measure_area([[[(0, 0), (60, 0), (60, 40), (0, 40)], [(10, 10), (20, 10), (20, 20), (10, 20)]]])
+    2300.0
+    """
+    return sum(sum((-1 if hole else 1) * _ring_area(ring) for hole, ring in enumerate(rings)) for rings in polygons)
+
+
+def _ring_area(ring: Ring) -> float:
+    corners = np.asarray(ring, "float64")[:, :2]
+    # From a corner of its own: products of coordinates of millions of metres would lose a square metre.
+    (x0, y0), (x1, y1) = (corners - corners[0]).T, (np.roll(corners, -1, axis=0) - corners[0]).T
+    return float(abs(np.sum(x0 * y1 - x1 * y0)) / 2)

@@ -42,9 +42,9 @@ LOW_COVERAGE, NOT_SEEN, NO_SAMPLE, ZERO_BASE = "LOW_COVERAGE", "NOT_SEEN", "NO_S
 class Stock:
     """The cells of a region in a year."""
 
-    seen: int
-    """Cells seen in the year."""
-    counted: int
+    seen: float
+    """Cells seen in the year; a fraction where cells on borders are shared."""
+    counted: float
     """Cells that `cover` sums; more than `seen` where the method fills unseen cells."""
     cover: Mapping[str, float]
     """Land cover to cells; fractions where shares or probabilities were summed."""
@@ -58,9 +58,9 @@ class Stock:
 class Flow:
     """What changed in a region between two years."""
 
-    seen: int
-    """Cells seen in both years."""
-    counted: int
+    seen: float
+    """Cells seen in both years; a fraction where cells on borders are shared."""
+    counted: float
     """Cells that the other fields sum."""
     before: Mapping[str, float]
     """Land cover to its cells in the earlier year."""
@@ -90,20 +90,25 @@ class Run:
     """Area of a cell."""
 
 
-def stock_of(classes: Mapping[int, float], definition: str) -> Stock:
+def stock_of(classes: Mapping[int, float], definition: str, parts: int = 1) -> Stock:
     """Sum the cells of each class to land covers; the cells counted are those seen.
 
-    classes : class 1-4 to cells; the probabilities of one cell add up to 1, so that all cells together are a whole number
+    classes : class 1-4 to cells; the probabilities of one cell add up to 1, so that all cells together are a multiple of 1 / `parts`
+    parts : parts of a cell that are told apart; 1 where cells are whole
     """
     cover = {c: sum(classes.get(code, 0) for code in codes) for c, codes in landcover_codes(definition).items()}
-    counted = round(sum(cover.values()))
+    counted = _rounded(sum(cover.values()), parts)
     return Stock(counted, counted, cover)
 
 
-def flow_of(pairs: Mapping[int, float], definition: str) -> Flow:
+def _rounded(cells: float, parts: int) -> float:
+    return round(cells) if parts == 1 else round(cells * parts) / parts
+
+
+def flow_of(pairs: Mapping[int, float], definition: str, parts: int = 1) -> Flow:
     """Sum the cells of each pair of classes to flows between land covers; the cells counted are those seen.
 
-    pairs : pair code 10 * from + to, to cells; probabilities as in `stock_of`
+    pairs : pair code 10 * from + to, to cells; probabilities and `parts` as in `stock_of`
     """
     covers = {code: cover for cover, codes in landcover_codes(definition).items() for code in codes}
     moves: dict[tuple[str, str], float] = {
@@ -112,7 +117,7 @@ def flow_of(pairs: Mapping[int, float], definition: str) -> Flow:
     for pair, cells in pairs.items():
         before, now = split_pair(pair)
         moves[covers[before], covers[now]] += cells
-    counted = round(sum(moves.values()))
+    counted = _rounded(sum(moves.values()), parts)
     changed = {(a, b): cells for (a, b), cells in moves.items() if a != b}
     return Flow(
         seen=counted,
@@ -200,8 +205,8 @@ class _Scope:
     """Turns the cells of one region, method and year or pair of years into values and flags."""
 
     zone: Zone
-    seen: int
-    counted: int
+    seen: float
+    counted: float
     run: Run
     method: str
     years: tuple[int, ...]
@@ -282,5 +287,5 @@ def _value_row(
         "geo": scope.zone.geo, "nuts_version": scope.run.nuts_version, "time_from": time_from, "TIME_PERIOD": year,
         "vintage": scope.run.vintage, "OBS_VALUE": value, "OBS_FLAG": scope.flags(value, (low, high), rare=rare),
         "MISSING_REASON": scope.reason(value) if known or scope.missing else NO_SAMPLE, "CONF_STATUS": "",
-        "OBS_LCI95": low, "OBS_UCI95": high, "COVERAGE": scope.coverage, "N_PIX": scope.counted,
+        "OBS_LCI95": low, "OBS_UCI95": high, "COVERAGE": scope.coverage, "N_PIX": round(scope.counted),
     }  # fmt: skip

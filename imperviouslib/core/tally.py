@@ -2,7 +2,8 @@
 
 Regions of several levels overlap, and those of one level do not. A cell belongs to one *unit*: the combination of the regions of all levels that
 it lies in. Every cell is counted once, for its unit, and the figure of a region is the sum over its units; so levels need not nest, and
-a cell costs the same with one level as with four. All sums are float64 or int64.
+a cell costs the same with one level as with four. All sums are float64 or int64. Where cells on borders are shared (core/borders.py), each
+piece of such a cell counts for its unit, with its share of the cell as its weight.
 
 What is to be added up is a `Measure`. The stage reads the maps of all measures in strips and calls `add` for each strip. Bands of the region
 can be added up apart, each with measures of its own, and merged.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from imperviouslib.core.borders import BorderCells, cut_cells
 from imperviouslib.core.change import PAIR_BASE
 from imperviouslib.core.figures import Counts, Sums
 from imperviouslib.core.grid import Grid
@@ -36,6 +38,19 @@ class Strip:
     """Integer map to (row, col), int32, 0 = NULL."""
     values: Mapping[str, np.ndarray]
     """Floating-point map to (row, col), float32 or float64, NaN = NULL."""
+    weights: np.ndarray | None = None
+    """(row, col), share of the cell that counts for its unit; None: all of every cell."""
+
+    def weigh(self, values: np.ndarray | None = None, where: np.ndarray | None = None) -> np.ndarray | None:
+        """Return what cells add to a sum: their values, or 1, times their share; None if each adds 1.
+
+        values : array (cell,); None: to count cells
+        where : array (row, col), bool, the cells of `values`; None: all cells
+        """
+        if self.weights is None:
+            return values
+        weights = self.weights.ravel() if where is None else self.weights[where]
+        return weights if values is None else weights * values
 
 
 class Units:
@@ -49,11 +64,16 @@ class Units:
     """
 
     def __init__(self, levels: int) -> None:
-        self.table = np.zeros((1, levels), np.int64)
-        """(unit, level), category of the region, 0 = none."""
+        self._rows = np.zeros((1, levels), np.int64)
+        """As `table`, with room for more units."""
         self._numbers: dict[tuple[int, ...], int] = {(0,) * levels: 0}
         self._usual = np.zeros(1, np.int64)
         """Category of the last level to the unit that such cells mostly belong to."""
+
+    @property
+    def table(self) -> np.ndarray:
+        """(unit, level), category of the region, 0 = none."""
+        return self._rows[: len(self._numbers)]
 
     def number(self, categories: np.ndarray) -> np.ndarray:
         """Return the units of cells: categories (level, ...) to (...), int64. Combinations that are new get the next numbers."""
@@ -78,8 +98,11 @@ class Units:
 
     def _number_of(self, row: tuple[int, ...]) -> int:
         if row not in self._numbers:
-            self._numbers[row] = len(self._numbers)
-            self.table = np.concatenate([self.table, [row]])
+            number = self._numbers[row] = len(self._numbers)
+            # Twice the room at a time: each row is copied twice on average, however many units there are.
+            if number == len(self._rows):
+                self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            self._rows[number] = row
         return self._numbers[row]
 
     def merge(self, other: Units) -> np.ndarray:
@@ -107,6 +130,25 @@ def make_strip(
     return Strip(grid, place[whole], present, codes, values)
 
 
+def share_cells(strip: Strip, units: Units, cells: BorderCells, ranks: np.ndarray) -> tuple[Strip, Strip]:
+    """Cut the cells of a strip that borders cross.
+
+    cells : the border cells of the strip
+    ranks : as for `cut_cells`
+    Returns: the strip in which these cells have no weight; and their pieces, with arrays (1, piece)
+    """
+    at = cells.rows - strip.grid.first_row, cells.cols - strip.grid.first_col
+    weights = np.ones(strip.units.shape)
+    weights[at] = 0
+    pieces = cut_cells(cells, ranks)
+    row, col = (place[pieces.cell] for place in at)
+    codes, values = (
+        {name: plane[row, col][np.newaxis] for name, plane in maps.items()} for maps in (strip.codes, strip.values)
+    )
+    apart = make_strip(strip.grid, pieces.categories[:, np.newaxis], units, codes, values)
+    return replace(strip, weights=weights), replace(apart, weights=pieces.weight[np.newaxis])
+
+
 class UnitSums:
     """Sums of arrays by unit: (unit, ...), where the parts after the unit grow as needed."""
 
@@ -119,6 +161,8 @@ class UnitSums:
         if not len(part):
             return
         shape = (int(numbers.max()) + 1, *part.shape[1:])
+        # Whole cells are counted as integers, shares of cells are not.
+        self.array = self.array.astype(np.result_type(self.array, part), copy=False)
         if self.array.ndim != part.ndim:
             self.array = np.zeros(shape, self.array.dtype)
         elif any(have < want for have, want in zip(self.array.shape, shape, strict=True)):
@@ -143,14 +187,23 @@ class Measure(ABC):
     """Floating-point maps that it needs."""
     precise: bool = False
     """Whether the values are needed as float64."""
+    whole: bool = False
+    """Whether each cell counts as a whole, for the regions that hold its centre, where others share the cells on borders."""
 
     @abstractmethod
     def add(self, strip: Strip) -> None:
-        """Add the cells of a strip."""
+        """Add the cells of a strip, each with its weight (`Strip.weigh`)."""
 
     @abstractmethod
     def merge(self, other: Measure, units: np.ndarray) -> None:
         """Add what the same measure found in another band. units : number here of each unit there."""
+
+
+def add_cells(measures: Iterable[Measure], strip: Strip, shared: Sequence[Strip] = ()) -> None:
+    """Add a strip to measures. shared : the same cells as `share_cells` cuts them, for all measures but those of whole cells."""
+    for one in measures:
+        for part in shared if shared and not one.whole else (strip,):
+            one.add(part)
 
 
 class CodeCounts(Measure):
@@ -167,7 +220,7 @@ class CodeCounts(Measure):
         index = strip.units
         for plane, size in zip(planes, most, strict=True):
             index = index * size + plane
-        found = np.bincount(index.ravel(), minlength=len(strip.numbers) * int(np.prod(most)))
+        found = np.bincount(index.ravel(), strip.weigh(), len(strip.numbers) * int(np.prod(most)))
         self._sums.add(found.reshape(-1, *most), strip.numbers)
 
     def merge(self, other: Measure, units: np.ndarray) -> None:
@@ -183,7 +236,7 @@ class CodeCounts(Measure):
             codes = [tuple(code) for code in np.argwhere(cells).tolist() if all(code)]
             if codes:
                 found[category] = {
-                    code[0] if len(code) == 1 else PAIR_BASE * code[0] + code[1]: int(cells[code]) for code in codes
+                    code[0] if len(code) == 1 else PAIR_BASE * code[0] + code[1]: cells[code].item() for code in codes
                 }
         return found
 
@@ -196,7 +249,7 @@ class CellCounts(Measure):
 
     def add(self, strip: Strip) -> None:
         """Add the cells of a strip."""
-        self._sums.add(np.bincount(strip.units.ravel(), minlength=len(strip.numbers)), strip.numbers)
+        self._sums.add(np.bincount(strip.units.ravel(), strip.weigh(), len(strip.numbers)), strip.numbers)
 
     def merge(self, other: Measure, units: np.ndarray) -> None:
         """Add what another band has."""
@@ -223,7 +276,10 @@ class ValueSums(Measure):
         values = strip.values[self.values[0]]
         known = ~np.isnan(values)
         units, size = strip.units[known], len(strip.numbers)
-        found = [np.bincount(units, minlength=size), np.bincount(units, values[known], size)]
+        found = [
+            np.bincount(units, strip.weigh(where=known), size),
+            np.bincount(units, strip.weigh(values[known], known), size),
+        ]
         self._sums.add(np.stack(found, axis=1), strip.numbers)
 
     def merge(self, other: Measure, units: np.ndarray) -> None:
@@ -236,4 +292,9 @@ class ValueSums(Measure):
         if not len(self._sums.array):
             return dict.fromkeys(members, (0, 0.0))
         found = {category: self._sums.of(units) for category, units in members.items()}
-        return {category: (int(cells), float(total)) for category, (cells, total) in found.items()}
+        return {category: (_as_int(cells), float(total)) for category, (cells, total) in found.items()}
+
+
+def _as_int(cells: float) -> float:
+    """Return a number of cells as an integer where it is a whole one."""
+    return int(cells) if cells == int(cells) else float(cells)

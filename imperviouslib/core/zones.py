@@ -40,9 +40,9 @@ class Zone:
     """Name, trimmed."""
     parent: str = ""
     """Code of the zone that contains this one; empty where there is none."""
-    cells: int = 0
-    """Cells of the whole outline, also outside the current GRASS region."""
-    parts_cells: int | None = None
+    cells: float = 0
+    """Cells of the whole outline, also outside the current GRASS region; a fraction where cells on borders are shared."""
+    parts_cells: float | None = None
     """Cells of the regions that it is the parent of, where they are not its own cells; else None."""
 
 
@@ -139,7 +139,7 @@ def parse_level(value: Any) -> int | None:
     return int(number) if number in range(10) else None
 
 
-def resolve_parents(zones: Iterable[Zone], inside: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+def resolve_parents(zones: Iterable[Zone], inside: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """Return the parent of each zone: that of its column; of NUTS codes the longest code of a higher level that this code begins with; of other
     codes the zone of the nearest higher level that holds most of its cells.
 
@@ -178,7 +178,7 @@ def resolve_parents(zones: Iterable[Zone], inside: Mapping[str, Mapping[str, int
     return parents
 
 
-def cells_inside(zones: Iterable[Zone], units: np.ndarray, cells: np.ndarray) -> dict[str, dict[str, int]]:
+def cells_inside(zones: Iterable[Zone], units: np.ndarray, cells: np.ndarray) -> dict[str, dict[str, float]]:
     """Count the cells of each zone in the zones of higher levels.
 
     units : array (unit, level), categories of the zones whose ground has cells in common, 0 = none; levels from high to low
@@ -190,7 +190,7 @@ def cells_inside(zones: Iterable[Zone], units: np.ndarray, cells: np.ndarray) ->
     {'BE1': {'': 6, 'BE': 5}}
     """
     codes = {zone.cat: zone.geo for zone in zones}
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, float]] = {}
     for row, number in zip(units.tolist(), cells.tolist(), strict=False):
         for level, category in enumerate(row):
             if not (level and category and number):
@@ -212,12 +212,12 @@ def compare_parts(zones: Iterable[Zone]) -> list[Zone]:
     [50, None]
     """
     zones = list(zones)
-    parts: Counter[str] = Counter()
+    parts: dict[str, float] = {}
     for zone in zones:
-        parts[zone.parent] += zone.cells
+        parts[zone.parent] = parts.get(zone.parent, 0) + zone.cells
     return [
         replace(zone, parts_cells=parts[zone.geo])
-        if parts[zone.geo] and abs(parts[zone.geo] - zone.cells) > max(1, SLIVER * zone.cells)
+        if parts.get(zone.geo) and abs(parts[zone.geo] - zone.cells) > max(1, SLIVER * zone.cells)
         else zone
         for zone in zones
     ]
@@ -238,7 +238,7 @@ def describe_parts(zones: Iterable[Zone], cell_area_m2: int) -> str:
     ).format(told, more)
 
 
-def _difference(zone: Zone) -> int:
+def _difference(zone: Zone) -> float:
     return zone.cells - (zone.parts_cells or 0)
 
 

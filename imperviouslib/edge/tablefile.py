@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imperviouslib.core import revisions, tablecheck, workbook
+from imperviouslib.core.borders import is_shared
 from imperviouslib.core.errors import InputError, TableError, _
 from imperviouslib.core.table import Row, Table
 from imperviouslib.core.tableschema import CONTRACT, SCHEMA, TRANSITIONS, VALUES
@@ -167,7 +168,7 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
         table = {name: pq.read_table(file).to_pylist() for name, file in files.items()}
         if contract == 1:
             _fill_reasons(table)
-        tablecheck.check_table(table, cell_area_m2)
+        tablecheck.check_table(table, cell_area_m2, shared=is_shared(package))
         shapes = json.loads(outlines.read_text(encoding="utf-8"))
     except (
         OSError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from imperviouslib.core.tally import Measure, Strip
+from imperviouslib.core.tally import Measure, Strip, add_cells
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,8 @@ class StripTask:
 
     strip: Strip
     """Its units have the numbers that the whole band has."""
+    shared: tuple[Strip, ...]
+    """The same cells, those on borders cut, as `share_cells` gives them; empty where there are none."""
     measures: tuple[Measure, ...]
     """Empty."""
 
@@ -21,6 +23,5 @@ class StripTask:
 def add_strip(task: StripTask) -> tuple[Measure, ...]:
     """Add up the cells of a strip. Returns: the measures of this strip alone"""
     measures = copy.deepcopy(task.measures)
-    for one in measures:
-        one.add(task.strip)
+    add_cells(measures, task.strip, task.shared)
     return measures

@@ -115,7 +115,7 @@ class Histories(Method):
                 }
                 for year in years
             }
-            return ClassFigures(stocks, {pair: pairs(*pair) for pair in spans})
+            return ClassFigures(stocks, {pair: pairs(*pair) for pair in spans}, work.cell_parts)
 
         return figures
 
@@ -151,10 +151,11 @@ class HistoryCells(Measure):
         histories = history_chances(sealed[0], sealing, unsealing)
         _check_belonging(maps, sealed, self.states.T.astype(np.float64) @ histories)
         shares = others[:, known] / others[:, known].sum(axis=0)
+        weighed = [strip.weigh(share, known) for share in shares]
         units = strip.units[known]
         found = np.empty((len(strip.numbers), len(histories), len(shares)))
         for history, land in np.ndindex(found.shape[1:]):
-            found[:, history, land] = np.bincount(units, histories[history] * shares[land], len(found))
+            found[:, history, land] = np.bincount(units, histories[history] * weighed[land], len(found))
         self._sums.add(found, strip.numbers)
 
     def merge(self, other: Measure, units: np.ndarray) -> None:

@@ -34,7 +34,12 @@ class SampledMethod(Method):
 
 
 class SampledLand(Measure):
-    """What the maps say of the land of the sample, by region and area."""
+    """What the maps say of the land of the sample, by region and area.
+
+    A sample is drawn from whole cells, so a region stands for the cells whose centre it holds.
+    """
+
+    whole = True
 
     def __init__(self, work: Work, survey: Survey) -> None:
         self._stock_map, self._shares = survey.stock_map, isinstance(work.kind, ShareMaps)

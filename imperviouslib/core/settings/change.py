@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -14,6 +15,7 @@ from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, PREDICTED, SHARES, MapKind
 from imperviouslib.core.methods import METHODS, SAMPLE_DEFINITION, Method, known_methods, methods_for
 from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
+from imperviouslib.core.zones import one_line
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,14 @@ class ChangeSettings:
     """Folder of an earlier table, whose rows are kept and compared."""
     write_columns: bool = True
     """Whether to write sums into the table of the zones map."""
+    contact: str = ""
+    """Whom to ask about the table: a name, with or without an e-mail address in <>."""
+    licence: str = ""
+    """Licence of the table, such as CC-BY-4.0."""
+    schedule: str = ""
+    """When figures appear."""
+    share_borders: bool = False
+    """Whether cells on borders count for each region by their share in it; else for the region that holds their centre."""
     nprocs: int = 1
     """Processes that add up the maps."""
     scheduler: str = ""
@@ -163,7 +173,11 @@ class ChangeSettings:
             readings=tuple(Path(name).expanduser() for name in split_words(options["sample"])),
             numbers={kind: Path(options[kind.option]).expanduser() for kind in KINDS if options.get(kind.option)},
             previous=Path(options["previous"]).expanduser() if options["previous"] else None,
+            contact=one_line(options.get("contact", "")),
+            licence=_parse_licence(options.get("licence", "")),
+            schedule=one_line(options.get("schedule", "")),
             write_columns=not flags["n"],
+            share_borders=flags.get("b", False),
             nprocs=max(1, int(options.get("nprocs", 1))),
             scheduler=parse_scheduler(options.get("scheduler", "")),
             format=options["format"],
@@ -186,6 +200,18 @@ def _parse_methods(text: str) -> tuple[Method, ...]:
             then=_("Choose from these."),
         )
     return tuple(method for method in known_methods() if method.code in codes)
+
+
+def _parse_licence(text: str) -> str:
+    """Return the name of a licence; the format of the metadata allows no others."""
+    if text and not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", text):
+        raise InputError(
+            _("Option <licence>"),
+            found=f"'{text[:40]}'",
+            expected=_("the name of a licence in one word, such as CC-BY-4.0"),
+            then=_("Take its name from spdx.org/licenses."),
+        )
+    return text
 
 
 def _parse_vintage(text: str) -> date:

@@ -9,9 +9,12 @@ fails before changes nothing.
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 from imperviouslib.core import change, mapnames, tablecheck
+from imperviouslib.core.borders import is_shared
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.mapkinds import OutputMap
 from imperviouslib.core.methods import methods_for
@@ -61,13 +64,18 @@ def run(settings: ChangeSettings) -> int:
 
         crew = stack.enter_context(open_crew(settings.nprocs, settings.scheduler))
         rasters = {level: scratch.raster("zones", level) for level in sorted({zone.level for zone in source.zones})}
-        chosen, shapes = regions.measure_zones(source, rasters, grid, crew)
+        shared = None
+        if settings.share_borders:
+            folder = tempfile.TemporaryDirectory(prefix="borders", dir=grass.temporary_folder())
+            shared = Path(stack.enter_context(folder))
+        found = regions.measure_zones(source, rasters, grid, crew, shared)
+        chosen = found.zones
 
         grass.message(_("Writing the change maps..."))
         parts = {one: scratch.raster("out", one.layer.name, one.first, one.last) for one in outputs}
         definition = settings.definitions[0]
         last = max(zone.cat for zone in source.zones)
-        work = Computation(series, definition, parts, rasters, grid, scratch, survey, last, crew)
+        work = Computation(series, definition, parts, rasters, grid, scratch, survey, last, crew, found.borders)
         work.write_changes()
         # All that the methods ask for is added up in one pass, when the first of it is used.
         observed, asked = work.observed(), {method.code: method.figures(work) for method in settings.methods}
@@ -77,14 +85,14 @@ def run(settings: ChangeSettings) -> int:
         if settings.write_columns:
             columns = work.columns()
             copy = scratch.vector("zones")
-            values = regions.sum_columns(source, copy, chosen, columns)
+            values = regions.sum_columns(source, copy, found, columns)
 
         this_run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
         made = report.make_table(chosen, observed(), figures, this_run, settings.definitions, work.pairs)
         rows = added.add_to(made)
-        tablecheck.check_table(rows, grid.cell_area_m2)
         package = {**report.describe_package(settings, series, this_run, source, chosen, grid), **added.describe()}
-        outlines = added.add_outlines(regions.outline_collection(chosen, shapes))
+        tablecheck.check_table(rows, grid.cell_area_m2, shared=is_shared(package))
+        outlines = added.add_outlines(regions.outline_collection(chosen, found.shapes))
         documents = {}
         if survey is not None:
             documents["estimates.json"] = describe_estimates(*work.survey()(), work.pairs, grid.cell_area_m2)

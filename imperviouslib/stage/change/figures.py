@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from imperviouslib.core import change, mapnames
+from imperviouslib.core.borders import PARTS
 from imperviouslib.core.figures import Counts, Figures, Sums, YearPair
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import landcover_codes
@@ -18,6 +20,7 @@ from imperviouslib.core.survey import MappedLand, Survey
 from imperviouslib.core.tally import CodeCounts, Measure, ValueSums
 from imperviouslib.edge import grass
 from imperviouslib.edge.schedule import Crew
+from imperviouslib.stage.change.borders import Borders
 from imperviouslib.stage.change.inputs import Series
 from imperviouslib.stage.change.maps import Scratch, import_codes
 from imperviouslib.stage.change.tally import Tally
@@ -52,6 +55,7 @@ class Computation:
         survey: Survey | None = None,
         last_category: int = 0,
         crew: Crew | None = None,
+        borders: Borders | None = None,
     ) -> None:
         self.kind, self.years = series.kind, series.years
         self.pairs, self._mapped = change.resolve_spans(series.years), change.resolve_pairs(series.years)
@@ -69,7 +73,8 @@ class Computation:
         self._made: set[str] = set()
         self._observed: Later[Figures] | None = None
         self._counted: dict[tuple[str, ...], Later[Counts]] = {}
-        self._tally = Tally(zone_maps, grid, crew)
+        self.cell_parts = PARTS if borders else 1
+        self._tally, self._crew = Tally(zone_maps, grid, crew, borders=borders), crew
 
     def observed(self) -> Later[Figures]:
         """Ask for the figures of the yearly maps as they were given."""
@@ -99,22 +104,15 @@ class Computation:
         """Run expressions in one call of r.mapcalc."""
         grass.mapcalc(expressions, self.grid)
 
-    def blocks(self, codes: Sequence[str], values: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the cells of integer and of floating-point maps in strips, as `Work` says.
-
-        Memory is bounded by `_BLOCK_CELLS`, or by one row of all maps.
-        """
-        rows = max(1, _BLOCK_CELLS // (self.grid.width * (len(codes) + len(values))))
-        return grass.read_strips(codes, values, self.grid, rows)
-
     def apply(self, rule: Callable[[np.ndarray], np.ndarray], outs: Sequence[str]) -> None:
-        """Compute class maps of all years with a NumPy rule, strip by strip."""
+        """Compute class maps of all years with a NumPy rule, in strips of at most `_BLOCK_CELLS` cells, or of one row."""
+        rows = max(1, _BLOCK_CELLS // (self.grid.width * len(self.maps)))
         folder = grass.temporary_folder()
         files = [folder / f"{out}.bin" for out in outs]
         for file in files:
             file.unlink(missing_ok=True)
         try:
-            for block, _ in self.blocks(list(self.maps.values())):
+            for block, _ in grass.read_strips(list(self.maps.values()), (), self.grid, rows):
                 for file, cells in zip(files, rule(block), strict=True):
                     with file.open("ab") as handle:
                         handle.write(cells.astype("uint8").tobytes())
@@ -190,12 +188,22 @@ class Computation:
                 stock_maps[year] = out
                 expressions[out] = expression
         self.mapcalc(expressions)
-        columns = [Column(mapnames.column("imp", y, y), name, self._stock_of(y)) for y, name in stock_maps.items()]
+        whole = self._of_whole_cells()
+        columns = [Column(mapnames.column("imp", y, y), name, whole._stock_of(y)) for y, name in stock_maps.items()]
         made = self.compare(["gain", "loss"], self.maps, self._mapped)
         for pair in self._mapped:
-            columns.append(Column(mapnames.column("new", *pair), made["gain", pair], self._flow_of(pair, "gain")))
-            columns.append(Column(mapnames.column("lost", *pair), made["loss", pair], self._flow_of(pair, "loss")))
+            columns.append(Column(mapnames.column("new", *pair), made["gain", pair], whole._flow_of(pair, "gain")))
+            columns.append(Column(mapnames.column("lost", *pair), made["loss", pair], whole._flow_of(pair, "loss")))
         return columns
+
+    def _of_whole_cells(self) -> Computation:
+        """Return work on the same maps in which cells are whole, as they are to v.rast.stats."""
+        if self.cell_parts == 1:
+            return self
+        whole = copy.copy(self)
+        whole.cell_parts, whole._tally = 1, Tally(self.zone_maps, self.grid, self._crew)
+        whole._counted, whole._observed, whole._land = {}, None, None
+        return whole
 
     def _stock_of(self, year: int) -> Callable[[int], float]:
         return lambda cat: self.observed()().stock(cat, self._definition, year).cover["IMP"]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imperviouslib.core import mapnames
+from imperviouslib.core.borders import rank_zones
 from imperviouslib.core.errors import InputError, TableError, _
 from imperviouslib.core.figures import YearPair
 from imperviouslib.core.grid import EPSG, Grid
-from imperviouslib.core.outline import count_cells
+from imperviouslib.core.outline import count_cells, measure_area
 from imperviouslib.core.tableschema import COVERAGE_MIN
 from imperviouslib.core.tally import CellCounts
 from imperviouslib.core.zones import SLIVER, Zone, cells_inside, compare_parts, describe_parts, resolve_parents
 from imperviouslib.edge import grass, zones
 from imperviouslib.edge.schedule import Crew
 from imperviouslib.edge.zones import Polygons, ZonesMap
+from imperviouslib.stage.change.borders import Borders, find_borders, hosts_of, regions_met
 from imperviouslib.stage.change.figures import Column
 from imperviouslib.stage.change.tally import Tally
 
@@ -42,25 +45,52 @@ def is_coarse(source: ZonesMap) -> bool:
     return bool(source.scale and source.scale > FINE_SCALE)
 
 
+@dataclass(frozen=True)
+class Regions:
+    """The regions of a run."""
+
+    zones: list[Zone]
+    """Those with a cell in the computational region, with their parents and the cells of their outlines."""
+    shapes: dict[int, Polygons]
+    """Category to outline."""
+    centred: frozenset[int]
+    """Categories of those that hold the centre of a cell."""
+    borders: Borders | None = None
+    """The cells that they share; None where cells are whole."""
+
+
 def measure_zones(
-    source: ZonesMap, rasters: Mapping[int, str], grid: Grid, crew: Crew | None = None
-) -> tuple[list[Zone], dict[int, Polygons]]:  # fmt: skip
-    """Write the zones' rasters, and return the zones with a cell in the region, with their parents and the cells of their outlines.
+    source: ZonesMap, rasters: Mapping[int, str], grid: Grid, crew: Crew | None = None, shared: Path | None = None
+) -> Regions:
+    """Write the zones' rasters, and measure the zones with a cell in the region, or with a part of one where cells on borders are shared.
 
     Cells in the region are counted in the rasters, so that coverage cannot exceed 1; cells beyond it are counted from the outline.
 
     rasters : level to the name of its raster
     crew : who counts; None = this process
-    Returns: zones; category to outline
+    shared : folder for the cells on borders, if they are shared; None: cells are whole
     """
     for level, raster in rasters.items():
         zones.rasterise(source, level, raster, grid)
     # A cell that a mask hides belongs to the region all the same; it counts as not seen.
-    tally, counts = Tally(rasters, grid, crew, masked=False), CellCounts()
-    tally.measures.append(counts)
-    tally.run()
-    inside = {cat: int(counts.cells[units].sum()) for cat, units in tally.members.items()}
+    units, cells, inside = _count_inside(rasters, grid, crew)
+    overlaps = [pair for pair in zones.read_overlaps(source) if any(zone.cat in inside for zone in pair)]
     chosen = [zone for zone in source.zones if zone.cat in inside]
+    wanted = source.zones if shared else {*chosen, *itertools.chain(*overlaps)}
+    shapes = zones.outlines(source, list(wanted), grass.temporary_folder())
+    _check_disjoint(source, overlaps, shapes, inside, grid)
+    centred, borders = frozenset(inside), None
+    if shared:
+        borders, chosen = _find_borders(source, rasters, shapes, centred, grid, shared, crew)
+        if small := {zone.cat for zone in chosen} - centred:
+            rows, parts = hosts_of(borders, grid, small)
+            units, cells = np.concatenate([units, rows]), np.concatenate([cells, parts])
+    parents = resolve_parents(chosen, cells_inside(chosen, units, cells))
+    chosen = [replace(zone, parent=parents[zone.geo]) for zone in chosen]
+    if borders:
+        borders = replace(borders, ranks=rank_zones(chosen))
+        inside = _count_inside(rasters, grid, crew, borders)[2]
+        chosen = [zone for zone in chosen if inside.get(zone.cat)]
     if not chosen:
         raise InputError(
             _("Zones map <{}> has no region with a cell in the current region").format(source.name),
@@ -73,14 +103,9 @@ def measure_zones(
         grass.message(
             _("{} of {} regions have no cell in the current region and are left out.").format(left, len(source.zones))
         )
-    parents = resolve_parents(chosen, cells_inside(chosen, tally.units.table, counts.cells))
-    overlaps = [pair for pair in zones.read_overlaps(source) if any(zone.cat in inside for zone in pair)]
-    shapes = zones.outlines(source, list({*chosen, *itertools.chain(*overlaps)}), grass.temporary_folder())
-    _check_disjoint(source, overlaps, shapes, inside, grid)
-    measured = []
-    for zone in chosen:
-        beyond = count_cells(shapes[zone.cat]) - count_cells(shapes[zone.cat], grid)
-        measured.append(replace(zone, parent=parents[zone.geo], cells=inside[zone.cat] + beyond))
+    measured = [
+        replace(zone, cells=_cells_of(shapes[zone.cat], inside[zone.cat], grid, shared=bool(shared))) for zone in chosen
+    ]
     # Where most of a parent lies outside of the region, its values for the whole are blank.
     measured = [
         zone if inside[zone.cat] >= COVERAGE_MIN * zone.cells else replace(zone, parts_cells=None)
@@ -88,14 +113,58 @@ def measure_zones(
     ]
     if told := describe_parts(measured, grid.cell_area_m2):
         grass.warning(told)
-    return measured, shapes
+    return Regions(measured, shapes, centred, borders)
+
+
+def _count_inside(
+    rasters: Mapping[int, str], grid: Grid, crew: Crew | None, borders: Borders | None = None
+) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
+    """Count the cells of regions within the computational region. Returns: units, as `Units.table`; their cells; category to cells."""
+    tally, counts = Tally(rasters, grid, crew, masked=False, borders=borders), CellCounts()
+    tally.measures.append(counts)
+    tally.run()
+    inside = {cat: counts.cells[units].sum().item() for cat, units in tally.members.items()}
+    return tally.units.table, counts.cells, inside
+
+
+def _find_borders(
+    source: ZonesMap,
+    rasters: Mapping[int, str],
+    shapes: Mapping[int, Polygons],
+    centred: frozenset[int],
+    grid: Grid,
+    folder: Path,
+    crew: Crew | None,
+) -> tuple[Borders, list[Zone]]:
+    """Find the cells on borders, and the zones with a cell or a part of one in the computational region."""
+    outlines = {
+        category: [[np.array(ring, float)[:, :2] for ring in rings] for rings in polygons]
+        for category, polygons in shapes.items()
+    }
+    mapset, places = grass.mapset_folder().name, {level: place for place, level in enumerate(rasters)}
+    levels = {zone.cat: places[zone.level] for zone in source.zones}
+    maps = [f"{name}@{mapset}" for name in rasters.values()]
+    borders = find_borders(outlines, levels, maps, grid, folder, crew)
+    met = regions_met(borders, grid) | centred
+    return borders, [zone for zone in source.zones if zone.cat in met]
+
+
+def _cells_of(shape: Polygons, inside: float, grid: Grid, *, shared: bool) -> float:
+    """Return the cells of a region's whole outline. inside : those within the computational region"""
+    if not shared:
+        return inside + count_cells(shape) - count_cells(shape, grid)
+    corners = np.concatenate([np.array(ring, float)[:, :2] for rings in shape for ring in rings])
+    (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0)
+    if grid.west <= west and grid.south <= south and east <= grid.east and north <= grid.north:
+        return inside
+    return max(inside, measure_area(shape) / grid.cell_area_m2)
 
 
 def _check_disjoint(
     source: ZonesMap,
     overlaps: Sequence[tuple[Zone, Zone]],
     shapes: Mapping[int, Polygons],
-    inside: Mapping[int, int],
+    inside: Mapping[int, float],
     grid: Grid,
 ) -> None:
     """Raise InputError where one region takes more than a sliver of another one's cells: a level counts each cell once."""
@@ -158,17 +227,17 @@ def check_free_columns(source: ZonesMap, prefix: str, names: Sequence[str]) -> N
 
 
 def sum_columns(
-    source: ZonesMap, copy: str, chosen: Sequence[Zone], columns: Sequence[Column]
+    source: ZonesMap, copy: str, regions: Regions, columns: Sequence[Column]
 ) -> dict[int, dict[str, float | None]]:
     """Write sums into a copy of the zones map with v.rast.stats; return them by category and name of column.
 
-    Raises TableError where a sum differs from what was counted.
+    They are sums of whole cells. Raises TableError where a sum differs from what was counted.
     """
     zones.copy(source, copy)
-    levels = sorted({zone.level for zone in chosen})
+    levels = sorted({zone.level for zone in regions.zones if zone.cat in regions.centred})
     zones.upload_sums(source, copy, levels, {column.name: column.raster for column in columns})
     values = zones.read_columns(copy, source.key, [f"{column.name}_sum" for column in columns])
-    for zone in chosen:
+    for zone in regions.zones:
         for column in columns:
             # v.rast.stats leaves a zone without a value empty. Sums of shares differ by the order of addition.
             found, expected = values[zone.cat][f"{column.name}_sum"] or 0, column.counted(zone.cat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core import table
+from imperviouslib.core.borders import BY_AREA, BY_CENTRE, NOTE
 from imperviouslib.core.errors import _
 from imperviouslib.core.figures import Figures, YearPair
 from imperviouslib.core.grid import EPSG, Grid
@@ -97,8 +99,13 @@ def describe_package(
         "created": f"{run.vintage}T00:00:00Z",
         "status": "experimental",
         "description": "Stocks, gains, losses and transitions of impervious, green and other land per region and year.",
+        **_describe_publisher(settings),
         "citation": f"Impervious land per region, {run.years[0]}-{run.years[-1]}, vintage {run.vintage}. Made with r.impervious {__version__}.",
-        "method": [*method_notes(methods), *([parts] if (parts := describe_parts(chosen, grid.cell_area_m2)) else [])],
+        "method": [
+            *method_notes(methods),
+            *([NOTE] if settings.share_borders else []),
+            *([parts] if (parts := describe_parts(chosen, grid.cell_area_m2)) else []),
+        ],
         "flags": (
             "A value without a reference sample has flag u. So has, with one, change of fewer than three years where less than "
             f"{RARE_SHARE:.0%} of the cells counted were gained and lost: take the spans of three years and of the whole time."
@@ -120,6 +127,7 @@ def describe_package(
             "definition": list(settings.definitions),
             "method": [method.code for method in methods],
             "coverage_min": COVERAGE_MIN,
+            "border_cells": BY_AREA if settings.share_borders else BY_CENTRE,
         },
         "software": {
             "r.impervious": __version__, "GRASS": grass.read("g.version").split()[1], "Python": platform.python_version(),
@@ -141,6 +149,18 @@ def _describe_histories(series: Series) -> dict[str, Any]:
         return {}
     found = {f"{a}-{b}": _describe_source(grass.find_map(name)) for (a, b), name in series.histories.sealing.items()}
     return {"provenance_between_years": found}
+
+
+def _describe_publisher(settings: ChangeSettings) -> dict[str, Any]:
+    """Return whom to ask, under which licence and when the figures appear, what of these was given."""
+    name, email = re.fullmatch(r"(.*?)\s*(?:<([^<>\s]+@[^<>\s]+)>)?", settings.contact).groups()
+    person = {key: text for key, text in (("title", name or email), ("email", email)) if text}
+    found = {
+        "contact": [person] if person else [],
+        "licenses": [{"name": settings.licence}] if settings.licence else [],
+        "schedule": settings.schedule,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _given(settings: ChangeSettings) -> dict[str, str]:
