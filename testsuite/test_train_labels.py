@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imperviouslib.core.ground import TEST, TRAIN, VALIDATION, Ground
+from imperviouslib.core.ground import TEST, TRAIN, Ground
 from imperviouslib.stage.train.labels import believed, mean_probability
 from testsuite.unet_ground import grid_at
 
@@ -36,7 +36,3 @@ def test_the_mean_is_that_of_the_periods_in_which_a_training_cell_was_seen():
     mean = mean_probability(probability_of, ground, (0, 1), size=8, halo=0)
     assert np.isnan(mean[:, 16:]).all() and np.isnan(mean[11, 11])
     assert np.isclose(mean[10, 10], 0.3) and np.isclose(mean[0, 0], 0.6)
-    roles[:8] = VALIDATION
-    assert np.isnan(mean_probability(probability_of, ground, (0, 1), size=8, halo=0)[:8]).all()
-    both = mean_probability(probability_of, ground, (0, 1), size=8, halo=0, roles=(TRAIN, VALIDATION))
-    assert np.isclose(both[:8], 0.6).all() and np.isclose(both[10, 10], 0.3) and np.isclose(both[9, 9], 0.6)

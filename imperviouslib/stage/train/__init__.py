@@ -41,8 +41,8 @@ _CALIBRATION_CELLS = 400_000
 """Most validation cells to which the temperature is fitted: one number needs no more."""
 _EXAMPLE_SIDE = 128
 """Cells a side of the patch by which engines are compared."""
-_PIXEL_HALO = 1
-"""Cells that the pixel net sees around a cell."""
+_PIXEL_EPOCHS, _LEAST_EPOCHS = 4, 5
+"""Epochs of the U-Net for each epoch of the pixel net, and the least number of these."""
 Net = Callable[[np.ndarray], np.ndarray]
 """Array (patch, row, col, feature) uint16 -> (patch, row, col, class) float32."""
 
@@ -101,7 +101,7 @@ def run(settings: TrainSettings) -> int:
     validation = list(_windows(data.ground, VALIDATION, settings, periods=range(len(data.periods))))
     checkpoints = Checkpoints.beside(settings.output, _fit_key(data, split, settings, unet.versions()))
     fitted = fit(data, sample, validation, settings, checkpoints)
-    pixel, kept = fit_pixel_net(data, sample, settings, checkpoints)
+    pixel, kept = fit_pixel_net(data, sample, validation, settings, checkpoints)
     net = unet.average_nets([fitted.net, pixel])
     temperature, error_before = calibrate(unet.run_net(net), validation)
     calibrated = unet.with_probabilities(net, temperature)
@@ -176,14 +176,13 @@ def fit(
     unet.seed_everything(settings.seed)
     net = unet.build_unet(_net_spec(data, sample, settings))
     grass.message(_("Fitting the U-Net, at most {} epochs...").format(settings.epochs))
-    return _fit(net, data, sample, validation, settings, checkpoints.of("unet"))
+    return _fit(net, data, sample, validation, settings, checkpoints.of("unet"), epochs=settings.epochs)
 
 
-def fit_pixel_net(data: Data, sample: Sample, settings: TrainSettings, checkpoints: Checkpoints) -> tuple[Any, float]:
+def fit_pixel_net(
+    data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, checkpoints: Checkpoints
+) -> tuple[Any, float]:
     """Build the pixel net and fit it twice: the second time without the labels that the first one contradicts.
-
-    The best epoch of the second fit is chosen without these labels too: by all labels, the first epoch is the best, because a net that learns
-    what is right of them contradicts the rest ever more surely.
 
     Returns: the net, and the share of labels that the second fit used
     """
@@ -192,17 +191,15 @@ def fit_pixel_net(data: Data, sample: Sample, settings: TrainSettings, checkpoin
     def fitted(data: Data, name: str) -> Any:
         unet.seed_everything(settings.seed)
         net = unet.build_pixel_net(_net_spec(data, sample, settings))
-        windows = patches.role_batches(data.ground, VALIDATION, size=settings.window, halo=_PIXEL_HALO, periods=periods)
-        return _fit(net, data, sample, list(windows), settings, checkpoints.of(name)).net
+        epochs = max(_LEAST_EPOCHS, settings.epochs // _PIXEL_EPOCHS)
+        return _fit(net, data, sample, validation, settings, checkpoints.of(name), epochs=epochs).net
 
-    periods = range(len(data.periods))
     grass.message(_("Fitting the net of single cells, twice..."))
 
     def check_labels() -> dict[str, Any]:
         probability_of = unet.run_net(unet.with_probabilities(first, 1.0))
-        mean = mean_probability(
-            probability_of, data.ground, periods, size=settings.window, halo=_PIXEL_HALO, roles=(TRAIN, VALIDATION)
-        )
+        periods = range(len(data.periods))
+        mean = mean_probability(probability_of, data.ground, periods, size=settings.window, halo=settings.halo)
         label, kept = believed(data.ground.label, mean)
         return {"label": label, "kept": kept}
 
@@ -225,13 +222,15 @@ def _fit(
     validation: Sequence[Batch],
     settings: TrainSettings,
     checkpoint: Checkpoint,
+    *,
+    epochs: int,
 ) -> Fitted:
     from imperviouslib.edge import unet
 
     ground = data.ground
     cells = sum(ground.cells(TRAIN, index) for index in range(len(data.periods)))
     steps = training.resolve_steps(cells, periods=len(data.periods), patch=settings.patch, batch=settings.batch)
-    plan = FitPlan(settings.epochs, steps, settings.seed)
+    plan = FitPlan(epochs, steps, settings.seed)
 
     def draw(rng: np.random.Generator) -> Batch:
         return patches.cut_batch(ground, sample.draw, rng, batch=settings.batch, patch=settings.patch)

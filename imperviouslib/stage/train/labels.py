@@ -19,15 +19,9 @@ _BATCH = 4
 
 
 def mean_probability(
-    probability_of: Callable[[np.ndarray], np.ndarray],
-    ground: Ground,
-    periods: Sequence[int],
-    *,
-    size: int,
-    halo: int,
-    roles: Sequence[int] = (TRAIN,),
+    probability_of: Callable[[np.ndarray], np.ndarray], ground: Ground, periods: Sequence[int], *, size: int, halo: int
 ) -> np.ndarray:
-    """Return the mean over periods of the probability that a cell is artificial: array (row, col), float32, NaN on ground of other roles.
+    """Return the mean over periods of the probability that a cell is artificial: array (row, col), float32, NaN outside training ground.
 
     probability_of : array (window, row, col, feature) uint16 to (window, row, col, class)
     periods : indices of the ground's features
@@ -35,7 +29,7 @@ def mean_probability(
     """
     total = np.zeros(ground.label.shape, np.float32)
     number = np.zeros(ground.label.shape, np.uint8)
-    corners = sorted({at for role in roles for at in patches.role_windows(ground, role, size=size, halo=halo)})
+    corners = patches.role_windows(ground, TRAIN, size=size, halo=halo)
     for period in periods:
         for start in range(0, len(corners), _BATCH):
             some = corners[start : start + _BATCH]
@@ -47,11 +41,11 @@ def mean_probability(
                 total[core] += np.where(known, plane, 0)
                 number[core] += known
     mean = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-    return np.where(np.isin(ground.roles, roles), mean, np.nan)
+    return np.where(ground.roles == TRAIN, mean, np.nan)
 
 
 def believed(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, float]:
-    """Leave out the labels that the mean contradicts: errors of the map, and land that has changed since.
+    """Leave out the labels of training ground that the mean contradicts: errors of the map, and land that has changed since.
 
     label : array (row, col), uint8, class 1-4, 0 = no data
     mean : as `mean_probability` gives it; cells of NaN keep their label
