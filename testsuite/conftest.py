@@ -21,7 +21,7 @@ from testsuite import TOOLS, TOP
 _number = itertools.count(1)
 LONG = (
     "test_change.py", "test_bad_input.py", "test_histories.py", "test_chain.py", "test_unet_tools.py", "test_install.py", "test_ard.py",
-    "test_yearly.py", "test_workers.py", "test_cluster.py", "test_border_regions.py", "test_browser.py", "test_tasks.py", "test_docs.py", "test_sample.py", "test_secrets.py", "test_maps.py",
+    "test_yearly.py", "test_workers.py", "test_cluster.py", "test_border_regions.py", "test_unet_resume.py", "test_browser.py", "test_tasks.py", "test_docs.py", "test_sample.py", "test_secrets.py", "test_maps.py",
 )  # fmt: skip
 """Files with the longest tests, the longest first."""
 

@@ -403,6 +403,39 @@ def test_a_net_whose_loss_is_not_a_number_is_refused(ground, monkeypatch):
         seriesnet.fit(ground, seed=1, steps=4, patches=1)
 
 
+class KilledError(Exception):
+    """A fit that ends in the middle."""
+
+
+def test_a_fit_that_was_killed_continues_to_the_same_net(ground, tmp_path, monkeypatch):
+    """Ended after the state was saved twice: the fit goes on from there; one that was finished is not run again."""
+    from imperviouslib.edge import seriesnet
+    from imperviouslib.edge.checkpoint import Checkpoint
+
+    monkeypatch.setattr(seriesnet, "_SAVED", 4)
+
+    def run(last=None, saved=None):
+        steps = []
+
+        def progress(done, _total):
+            if done == last:
+                raise KilledError
+            steps.append(done)
+
+        net, shares = seriesnet.fit(ground, seed=1, steps=14, patches=1, progress=progress, checkpoint=saved)
+        return [*net.get_weights(), shares], steps
+
+    saved = Checkpoint(tmp_path / "series.npz", "key")
+    with pytest.raises(KilledError):
+        run(last=11, saved=saved)
+    expected, whole = run()
+    assert whole == [*range(1, 15)]
+    for left in ([*range(9, 15)], []):
+        found, steps = run(saved=saved)
+        assert steps == left
+        assert all((one == two).all() for one, two in zip(found, expected, strict=True))
+
+
 def test_equal_generators_draw_equal_examples(ground):
     one, two = (splice.draw_examples(ground, np.random.default_rng(9)) for _again in range(2))
     assert (one.history == two.history).all() and np.array_equal(one.features, two.features)

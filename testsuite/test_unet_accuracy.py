@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imperviouslib.core.accuracy import Tally, confusion_table
+from imperviouslib.core.accuracy import Tally, confusion_table, unmapped
 from imperviouslib.core.probability import encode_prediction, resolve_temperature, softmax
 
 
@@ -85,3 +85,11 @@ def test_no_data_is_no_class_and_no_probability():
     assert scaled[:, 0].tolist() == [[7000, 0], [1000, 0], [2000, 0], [1, 0]]
     sure = np.array([1.0, 0, 0, 0]).reshape(4, 1, 1)
     assert encode_prediction(sure, np.array([[True]]))[1].ravel().tolist() == [9999, 1, 1, 1]
+
+
+def test_classes_of_the_ground_that_are_never_mapped_are_named():
+    """Class 2 is mapped nowhere, class 4 in one of the years, and class 3 is not on the ground."""
+    first = tally([(1, 0, 0.9), (2, 0, 0.9), (4, 0, 0.9)]).accuracy()
+    second = tally([(1, 0, 0.9), (2, 0, 0.9), (4, 3, 0.9)]).accuracy()
+    assert unmapped({"2017": first, "2018": second}) == ["natural"]
+    assert unmapped({}) == []

@@ -99,6 +99,22 @@ def test_a_fit_that_was_killed_continues_to_the_same_weights(tmp_path):
     assert steps == [1] and history == expected and same_weights(again, whole)
 
 
+def test_what_was_computed_once_is_not_computed_again(tmp_path):
+    states = Checkpoints.beside(tmp_path / "model", "key")
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"label": np.arange(4, dtype=np.uint8), "kept": 0.1 + 0.2}
+
+    for _again in range(2):
+        found = states.of("labels").once(compute)
+        assert found["label"].tolist() == [0, 1, 2, 3] and float(found["kept"]) == 0.1 + 0.2
+    assert len(calls) == 1
+    Checkpoints.beside(tmp_path / "model", "another").of("labels").once(compute)
+    assert len(calls) == 2
+
+
 def test_a_state_of_another_fit_or_a_damaged_one_is_not_read(tmp_path):
     states = Checkpoints.beside(tmp_path / "model", "key")
     one = states.of("unet")

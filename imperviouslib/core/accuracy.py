@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +46,16 @@ class Accuracy:
     """Expected calibration error, 0-1."""
     classes: dict[str, ClassAccuracy]
     """Class key to its figures."""
+
+
+def unmapped(tests: Mapping[str, Accuracy]) -> list[str]:
+    """Return the classes that test ground has, in all periods together, and that the model does not map once on it."""
+    right: dict[str, list[float]] = {}
+    for accuracy in tests.values():
+        for key, row in accuracy.classes.items():
+            if row.reference_cells:
+                right.setdefault(key, []).append(row.producers_accuracy or 0.0)
+    return [key for key, shares in right.items() if not any(shares)]
 
 
 @dataclass

@@ -1,12 +1,13 @@
-"""The state of a fit that is under way, so that a run that was killed continues where it was, and ends with the same weights.
+"""The state of a training that is under way, so that a run that was killed continues where it was, and ends with the same model.
 
-The states of a run lie in a folder beside its output. Each is one file, written whole; it is read only by a fit of the same key.
+The states of a run lie in a folder beside its output, one for each fit and for each long computation between two fits. Each is one file,
+written whole; it is read only by a run of the same key.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +20,14 @@ _KEY = "key"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of one fit."""
+    """The state of one part of the training."""
 
     path: Path
     key: str
-    """What determines the fit: settings, data, versions, threads."""
+    """What determines the part: settings, data, versions, threads."""
 
     def load(self) -> dict[str, np.ndarray] | None:
-        """Return the arrays that were saved last; None where there are none, or of another fit."""
+        """Return the arrays that were saved last; None where there are none, or of another run."""
         try:
             # Given a path, np.load leaves a damaged file open.
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
@@ -39,6 +40,14 @@ class Checkpoint:
         """Replace the state; raises OSError on a full disk."""
         with atomic_write(self.path) as part, part.open("wb") as file:
             np.savez(file, **{_KEY: np.array(self.key)}, **arrays)
+
+    def once(self, compute: Callable[[], Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+        """Return what was saved, or else compute and save it."""
+        arrays = self.load()
+        if arrays is None:
+            arrays = {name: np.asarray(one) for name, one in compute().items()}
+            self.save(arrays)
+        return arrays
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Checkpoints:
         return cls(output.with_name(f"{output.name}.unfinished"), key)
 
     def of(self, name: str) -> Checkpoint:
-        """Return the state of one of the run's fits."""
+        """Return the state of one of the run's parts."""
         return Checkpoint(self.folder / f"{name}.npz", f"{self.key} {name}")
 
     def remove(self) -> None:

@@ -7,7 +7,7 @@ each history of core/series.py, and training compares all histories of a cell at
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from imperviouslib.core import splice
 from imperviouslib.core.splice import LabelledSeries
 from imperviouslib.core.training import check_loss
+from imperviouslib.edge.checkpoint import Checkpoint
 from imperviouslib.edge.unet import import_keras, interruptible, seed_everything
 
 OUTPUTS = 4
@@ -22,6 +23,8 @@ WIDTHS = (64, 64, 32)
 """Units of the hidden layers."""
 RATE = 2e-3
 """Learning rate at the start; it falls to a hundredth of it along a cosine."""
+_SAVED = 20
+"""Steps after which the state is saved: a few seconds of work."""
 
 
 def build_net(planes: int) -> Any:
@@ -42,11 +45,13 @@ def fit(
     steps: int,
     patches: int = 8,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Any, np.ndarray]:
     """Fit a net to spliced series.
 
     steps, patches : number of batches, and of patches that each is drawn from
     progress : called after each batch with the number of batches done and their total
+    checkpoint : where the state is saved from time to time, and from where a fit that was killed continues
     Returns: the net; and the shares in the training data, array (4,), in the order of its outputs
     Raises TrainingError if the loss is not a number in the end.
     """
@@ -55,11 +60,17 @@ def fit(
 
     seed_everything(seed)
     pairs = len(series.features) - 1
-    net = build_net(splice.planes(len(series.mean)))
+    planes = splice.planes(len(series.mean))
+    net = build_net(planes)
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps, alpha=0.01))
-    counts, loss = np.zeros(2 + 2 * pairs), float("nan")
+    optimizer.build(net.trainable_variables)
+    counts, loss, first = np.zeros(2 + 2 * pairs), float("nan"), 0
+    if checkpoint and (saved := checkpoint.load()):
+        _restore([*net.variables, *optimizer.variables], saved)
+        counts, loss, first = saved["counts"], float(saved["loss"]), int(saved["step"])
 
-    @tf.function(reduce_retracing=True)
+    # One graph for batches of all sizes: those of a fit that continues come in another order, and must be computed alike.
+    @tf.function(input_signature=[tf.TensorSpec((pairs, None, planes), tf.float32), tf.TensorSpec((None,), tf.int64)])
     def learn(seen: Any, history: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = tf.reshape(net(tf.reshape(seen, (-1, seen.shape[-1])), training=True), (pairs, -1, OUTPUTS))
@@ -71,7 +82,7 @@ def fit(
         return loss
 
     with interruptible() as raise_if_interrupted:
-        for step in range(steps):
+        for step in range(first, steps):
             rng = np.random.default_rng([seed, step])
             drawn = [splice.draw_examples(series, rng) for _patch in range(patches)]
             history = np.concatenate([one.history for one in drawn])
@@ -80,10 +91,21 @@ def fit(
                 seen = np.concatenate([one.features for one in drawn], axis=1)
                 loss = float(learn(tf.constant(seen), tf.constant(history)))
             progress(step + 1, steps)
+            if checkpoint and ((step + 1) % _SAVED == 0 or step + 1 == steps):
+                state = {
+                    f"variable{n}": np.asarray(one) for n, one in enumerate([*net.variables, *optimizer.variables])
+                }
+                checkpoint.save(state | {"counts": counts, "loss": np.array(loss), "step": np.array(step + 1)})
             raise_if_interrupted()
     check_loss(loss)
     shares = counts / counts.sum()
     return net, np.array([shares[0], shares[1], shares[2 : 2 + pairs].mean(), shares[2 + pairs :].mean()])
+
+
+def _restore(variables: list[Any], saved: Mapping[str, np.ndarray]) -> None:
+    """Give a net and its optimizer the values that were saved."""
+    for number, variable in enumerate(variables):
+        variable.assign(saved[f"variable{number}"])
 
 
 def pair_logits(compute: Callable[[np.ndarray], np.ndarray], seen: np.ndarray) -> np.ndarray:

@@ -61,6 +61,8 @@ def export(net: Any, folder: Path, name: str) -> None:
         finally:
             logger.setLevel(level)
         model = ov.convert_model(saved)
+    # OpenVINO notes where it read the net: the temporary folder, another one in each run.
+    model.set_rt_info(name, ["conversion_parameters", "input_model"])
     ov.save_model(model, folder / files(name)[0], compress_to_fp16=False)
 
 

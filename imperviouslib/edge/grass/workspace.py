@@ -46,7 +46,8 @@ def _abandoned(names: Iterable[str], stem: str) -> list[str]:
 
 
 def remove_abandoned(stem: str) -> None:
-    """Remove the temporary maps under `stem` that killed runs left: those whose process no longer runs on this machine."""
+    """Remove the temporary maps under `stem`, and the temporary folders, that killed runs left: their process no longer runs on this machine."""
+    _remove_abandoned_folders()
     for element in ("raster", "vector"):
         listed = gs.list_grouped(element, pattern=f"{stem}*").get(mapset_folder().name, [])
         gone = _abandoned(listed, stem)
@@ -55,6 +56,14 @@ def remove_abandoned(stem: str) -> None:
             if element == "vector" and not (_vector_folder(name) / "head").is_file():
                 remove_folder(_vector_folder(name))
         remove(gone, element)
+
+
+def _remove_abandoned_folders() -> None:
+    """Remove the temporary folders of killed runs. GRASS removes files there, but no folders, and one may hold as much as all maps of a run."""
+    for folder in shared_folder().iterdir():
+        process = re.fullmatch(r"(\d+)\.\d+", folder.name)
+        if process and folder.is_dir() and not Path("/proc", process[1]).exists():
+            remove_folder(folder)
 
 
 def _vector_folder(name: str) -> Path:

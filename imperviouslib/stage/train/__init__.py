@@ -1,8 +1,8 @@
 """r.unet.train: train a U-Net to classify the land cover of the label year from analysis-ready data.
 
-The recipe: read the ground into memory, split it into blocks, fit on random patches, calibrate on validation ground, measure the accuracy
-on test ground, fit the series model if there are two years or more, write the model folder. All checks of the input run before TensorFlow is
-imported.
+The recipe: read the ground into memory, split it into blocks, fit on random patches, calibrate on validation ground, fit the series model
+if there are two years or more, measure the accuracy on test ground, write the model folder. All checks of the input run before TensorFlow is
+imported. Of a run that was killed, the next one repeats nothing but what was under way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from imperviouslib import __version__
 from imperviouslib.core import ground as grounds
 from imperviouslib.core import patches, training
-from imperviouslib.core.accuracy import Accuracy, Tally, confusion_table
+from imperviouslib.core.accuracy import Accuracy, Tally, confusion_table, unmapped
 from imperviouslib.core.card import Calibration, Card, Metrics, Scaling, Split, TrainingRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import ROLES, TEST, TRAIN, VALIDATION, Ground
@@ -106,11 +106,12 @@ def run(settings: TrainSettings) -> int:
     temperature, error_before = calibrate(unet.run_net(net), validation)
     calibrated = unet.with_probabilities(net, temperature)
     probability_of = unet.run_net(calibrated)
+    series = fit_series(probability_of, data.ground, data.periods, sample.scaling, settings, checkpoints)
+    # After the last fit: a run that was killed there has nothing else to repeat.
     evaluation = evaluate(probability_of, data, settings)
     calibration = Calibration(
         temperature, error_before, error_after=evaluation.metrics.validation[data.periods[0]].calibration_error
     )
-    series = fit_series(probability_of, data.ground, data.periods, sample.scaling, settings)
     facts = {"pixel_kept": round(kept, 6), **unet.versions()}
     card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, facts)
     card = replace(card, series=series.record if series else None)
@@ -194,11 +195,19 @@ def fit_pixel_net(
         return _fit(net, data, sample, validation, settings, checkpoints.of(name), epochs=epochs).net
 
     grass.message(_("Fitting the net of single cells, twice..."))
-    probability_of = unet.run_net(unet.with_probabilities(fitted(data, "pixel1"), 1.0))
-    periods = range(len(data.periods))
-    mean = mean_probability(probability_of, data.ground, periods, size=settings.window, halo=settings.halo)
-    label, kept = believed(data.ground.label, mean)
-    return fitted(replace(data, ground=replace(data.ground, label=label)), "pixel2"), kept
+
+    def check_labels() -> dict[str, Any]:
+        probability_of = unet.run_net(unet.with_probabilities(first, 1.0))
+        periods = range(len(data.periods))
+        mean = mean_probability(probability_of, data.ground, periods, size=settings.window, halo=settings.halo)
+        label, kept = believed(data.ground.label, mean)
+        return {"label": label, "kept": kept}
+
+    # Built also where the labels are known: Keras numbers the parts of nets in the order of building, and a model's files hold the numbers.
+    first = fitted(data, "pixel1")
+    found = checkpoints.of("pixel_labels").once(check_labels)
+    ground = replace(data.ground, label=found["label"])
+    return fitted(replace(data, ground=ground), "pixel2"), float(found["kept"])
 
 
 def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
@@ -300,6 +309,13 @@ def make_card(
 def _report(card: Card, settings: TrainSettings) -> None:
     """Print the accuracy on test ground."""
     folder, tests = str(settings.output), card.metrics.test
+    if missing := unmapped(tests):
+        grass.warning(
+            _(
+                "The model found no cell of these classes on the test ground, which has some: {}. Maps will hold hardly any. Train for more "
+                "epochs=, or on more ground that has them."
+            ).format(", ".join(missing))
+        )
     if settings.format == "json":
         figures = {period: asdict(accuracy) for period, accuracy in tests.items()}
         print(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -16,6 +16,7 @@ from imperviouslib.core.ground import TRAIN, Ground
 from imperviouslib.core.legend import ARTIFICIAL, NATURAL
 from imperviouslib.core.settings.train import TrainSettings
 from imperviouslib.edge import grass
+from imperviouslib.edge.checkpoint import Checkpoints
 from imperviouslib.stage.train.labels import believed, mean_probability
 
 _STEPS = 20
@@ -43,25 +44,20 @@ def fit_series(
     periods: tuple[str, ...],
     scaling: Scaling,
     settings: TrainSettings,
+    checkpoints: Checkpoints,
 ) -> FittedSeries | None:
     """Fit the series net; None where there are not two years or more, or no training ground of both kinds.
 
     probability_of : the calibrated network, array (window, row, col, feature) uint16 to (window, row, col, class)
+    checkpoints : where the state is saved, and from where a run that was killed continues
     """
     from imperviouslib.edge import seriesnet
 
     years = [index for index, period in enumerate(periods) if period.isdigit()]
     if len(years) < 2:
         return None
-    yearly = np.stack(
-        [mean_probability(probability_of, ground, [year], size=settings.window, halo=settings.halo) for year in years]
-    )
-    label = ground.training_label()
-    begun = series.likely_sealings(_log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
-    begun[(label == 0) | (label == ARTIFICIAL)] = 0
-    seen = ~np.isnan(yearly)
-    mean = np.where(seen.any(axis=0), np.nansum(yearly, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
-    label, kept = believed(label, mean.astype(np.float32))
+    taught = checkpoints.of("series_labels").once(lambda: _label_series(probability_of, ground, years, settings))
+    label, kept = taught["label"], float(taught["kept"])
     examples = splice.LabelledSeries(
         tuple(ground.features[index] for index in years),
         np.where(label > 0, label == ARTIFICIAL, splice.UNKNOWN).astype(np.int8),
@@ -69,7 +65,7 @@ def fit_series(
         np.array(scaling.mean),
         np.array(scaling.deviation),
         bare=label == NATURAL,
-        begun=begun,
+        begun=taught["begun"],
     )
     if not all(len(cells) for cells in examples.sources):
         grass.warning(_("The training ground has no sealed cells, or only sealed ones: the model maps no histories."))
@@ -77,8 +73,9 @@ def fit_series(
     grass.message(_("Fitting the series model to spliced series of {} years...").format(len(years)))
     steps = _STEPS * settings.epochs
     net, shares = seriesnet.fit(
-        examples, seed=settings.seed, steps=steps, patches=settings.batch, progress=grass.percent
-    )
+        examples, seed=settings.seed, steps=steps, patches=settings.batch, progress=grass.percent,
+        checkpoint=checkpoints.of("series"),
+    )  # fmt: skip
     record = SeriesRecord(
         sha256="",
         years=tuple(int(periods[index]) for index in years),
@@ -94,6 +91,26 @@ def _example(examples: splice.LabelledSeries, seed: int) -> np.ndarray:
     drawn = (splice.draw_examples(examples, np.random.default_rng([seed, number])).features for number in count())
     found = next(one for one in drawn if one.size)
     return found.reshape(-1, found.shape[-1])[:_EXAMPLES]
+
+
+def _label_series(
+    probability_of: Callable[[np.ndarray], np.ndarray], ground: Ground, years: Sequence[int], settings: TrainSettings
+) -> Mapping[str, np.ndarray]:
+    """Look at the yearly maps of the training ground for what its labels do not say.
+
+    years : indices of the ground's features
+    Returns: `label`, the labels that the maps do not contradict; `kept`, their share; `begun`, the sites that began, as LabelledSeries.begun
+    """
+    yearly = np.stack(
+        [mean_probability(probability_of, ground, [year], size=settings.window, halo=settings.halo) for year in years]
+    )
+    label = ground.training_label()
+    begun = series.likely_sealings(_log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
+    begun[(label == 0) | (label == ARTIFICIAL)] = 0
+    seen = ~np.isnan(yearly)
+    mean = np.where(seen.any(axis=0), np.nansum(yearly, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
+    label, kept = believed(label, mean.astype(np.float32))
+    return {"label": label, "kept": np.array(kept), "begun": begun}
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:
