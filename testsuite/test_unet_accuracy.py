@@ -88,8 +88,8 @@ def test_no_data_is_no_class_and_no_probability():
 
 
 def test_classes_of_the_ground_that_are_never_mapped_are_named():
-    """Class 2 is mapped nowhere, class 4 in one of the years, and class 3 is not on the ground."""
-    first = tally([(1, 0, 0.9), (2, 0, 0.9), (4, 0, 0.9)]).accuracy()
-    second = tally([(1, 0, 0.9), (2, 0, 0.9), (4, 3, 0.9)]).accuracy()
+    """Natural land is mapped nowhere, other land in one of the years, and green land is not on the ground."""
+    first = tally([(0, 0, 0.9), (1, 0, 0.9), (3, 0, 0.9)]).accuracy()
+    second = tally([(0, 0, 0.9), (1, 0, 0.9), (3, 3, 0.9)]).accuracy()
     assert unmapped({"2017": first, "2018": second}) == ["natural"]
     assert unmapped({}) == []
