@@ -27,6 +27,7 @@ from imperviouslib.edge.archivefile import Task, fetch_scene, missing_bands
 from imperviouslib.edge.objects import PartsError, Remote
 from imperviouslib.edge.pixels import get_pixels
 from imperviouslib.edge.rasterobject import decode_object, tiff_blocks
+from imperviouslib.edge.schedule import Alone
 from testsuite.world.faults import Fault
 from testsuite.world.products import multihash, write_jp2
 from testsuite.world.serve import serve
@@ -495,6 +496,6 @@ def test_verbose_mode_says_what_was_read_and_the_bytes(folder, s3, tmp_path, mon
         monkeypatch.setattr(fetch.grass, name, lambda *_: None)
     area = Grid(4456000, 3332000, 4460000, 3336000)
     task = Task(scene_of(folder, "jp2"), ("B12",), tmp_path, area, "cubic", "test", QUICK)
-    assert fetch._fetch([task], 1) == {}
+    assert fetch._fetch_by([task], Alone(), 1) == {}
     read_mb = s3.counts()["bytes"] / 1e6
     assert f"Scene scene, B12: window, {read_mb:.1f} of 1.1 MB." in said

@@ -1,6 +1,8 @@
 """Zones in GRASS: the sums that v.rast.stats writes are the counts that feed the table, slivers between outlines included."""
 
 import os
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,6 +163,16 @@ def test_cells_are_read_back_as_written(mapset):
     gs.run_command("g.region", n=60, s=0, w=0, e=60, res=20, quiet=True)
     gs.mapcalc("numbers = if(row() == 2 && col() == 2, null(), 10 * row() + col())", quiet=True)
     assert np.array_equal(grass.read_cells("numbers", Grid(0, 0, 60, 60)), [[11, 12, 13], [21, 0, 23], [31, 32, 33]])
+
+
+def test_a_process_that_ended_unnoticed_is_gone_too():
+    from imperviouslib.edge.grass import workspace
+
+    with subprocess.Popen(["true"]) as ended:
+        # Waited for without taking notice of it: it stays in /proc.
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert Path("/proc", str(ended.pid)).exists() and not workspace._runs(str(ended.pid))
+    assert workspace._runs(str(os.getpid())) and not workspace._runs(str(2**22 + 1))
 
 
 def test_maps_of_processes_that_are_gone_are_removed_vectors_too(mapset, square_with_a_sliver):

@@ -34,6 +34,14 @@ def temporary_name(stem: str) -> str:
     return gs.append_node_pid(stem)
 
 
+def _runs(process: str) -> bool:
+    """Tell whether a process of this machine still runs. One that has ended, and that its parent has not noticed yet, does not."""
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
 def _abandoned(names: Iterable[str], stem: str) -> list[str]:
     """Return the temporary names under `stem` whose process no longer runs on this machine.
 
@@ -42,7 +50,7 @@ def _abandoned(names: Iterable[str], stem: str) -> list[str]:
     ending = temporary_name("").removesuffix(str(os.getpid()))
     pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)(?:_\d+\.\d+)?")
     found = (pattern.fullmatch(name) for name in names)
-    return [match[0] for match in found if match and not Path("/proc", match[1]).exists()]
+    return [match[0] for match in found if match and not _runs(match[1])]
 
 
 def remove_abandoned(stem: str) -> None:
@@ -62,7 +70,7 @@ def _remove_abandoned_folders() -> None:
     """Remove the temporary folders of killed runs. GRASS removes files there, but no folders, and one may hold as much as all maps of a run."""
     for folder in shared_folder().iterdir():
         process = re.fullmatch(r"(\d+)\.\d+", folder.name)
-        if process and folder.is_dir() and not Path("/proc", process[1]).exists():
+        if process and folder.is_dir() and not _runs(process[1]):
             remove_folder(folder)
 
 
