@@ -41,20 +41,20 @@ def country() -> Iterator[tuple[Any, Any, dict[int, str]]]:
         yield source, grid, maps
 
 
-def count_all(grid: Any, maps: dict[int, str], nprocs: int = 1) -> tuple[int, dict[tuple[str, ...], Any]]:
-    """Count the classes of all years and the class pairs of all neighbours, of two methods. Returns: number of counts; maps to counts by region."""
+def count_all(grid: Any, maps: dict[int, str]) -> dict[tuple[str, ...], Any]:
+    """Count the classes of all years and the class pairs of all neighbours, of two methods. Returns: maps to counts by region."""
     from itertools import pairwise
 
     from imperviouslib.core.tally import CodeCounts
     from imperviouslib.stage.change.tally import Tally
 
-    tally = Tally({0: "zones"}, grid, nprocs)
+    tally = Tally({0: "zones"}, grid)
     # The second method has maps of its own, which here are the same in reverse order.
     years = [list(maps.values()), list(maps.values())[::-1]]
     asked = [CodeCounts(*names) for of_one in years for names in [*((name,) for name in of_one), *pairwise(of_one)]]
     tally.measures += asked
     tally.run()
-    return len(asked), {one.codes: one.counts(tally.members) for one in asked}
+    return {one.codes: one.counts(tally.members) for one in asked}
 
 
 @case(
@@ -72,7 +72,7 @@ def region_counts() -> tuple[float, float]:
         found: dict[tuple[str, ...], Any] = {}
 
         def ours() -> None:
-            found.update(count_all(grid, maps)[1])
+            found.update(count_all(grid, maps))
 
         (first, second), classes = list(maps.values())[:2], range(1, 5)
         gs.mapcalc(f"one = {first} == 1", quiet=True)
