@@ -475,6 +475,18 @@ def test_a_model_without_cells_to_compare_engines_by_is_refused(model, tmp_path)
         open_unet(resolve_engine("openvino", FILES), folder, 1)
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor only")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_openvino_leaves_the_choice_of_the_processor_to_the_system(model, threads):
+    """It would bind its threads to the first processors, those of another job on the machine to the same ones, and leave the rest idle."""
+    free = os.sched_getaffinity(0)
+    infer, _agreement = open_unet(resolve_engine("openvino", FILES), model, threads)
+    infer(np.moveaxis(toy(5)[0][0], -1, 0))
+    assert {frozenset(os.sched_getaffinity(int(thread.name))) for thread in Path("/proc/self/task").iterdir()} == {
+        frozenset(free)
+    }
+
+
 def test_fast_numbers_agree_nearly_and_are_openvinos(model):
     engine = resolve_engine("openvino", FILES)
     try:

@@ -31,8 +31,9 @@ def load(folder: Path, net: str, threads: int, fast: bool) -> Compute:
     core = ov.Core()
     if fast and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise InputError(_("Flag -f: this processor has no bf16"), then=_("Leave out -f."))
-    # By itself, OpenVINO computes in bf16 where the processor can, which changes classes.
-    settings = {"INFERENCE_PRECISION_HINT": "bf16" if fast else "f32", "NUM_STREAMS": 1}
+    # By itself, OpenVINO computes in bf16 where the processor can, which changes classes; and it binds its threads to the first processors,
+    # so that two jobs or workers on one machine wait for the same ones.
+    settings = {"INFERENCE_PRECISION_HINT": "bf16" if fast else "f32", "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
     if threads > 0:
         settings["INFERENCE_NUM_THREADS"] = threads
     path = folder / files(net)[0]
