@@ -54,7 +54,10 @@ def epochs() -> tuple[float, float]:
 
     unet.seed_everything(1)
     net = unet.build_unet(spec)
-    net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    # Both tell the accuracy of each epoch, as curves of a training need it.
+    net.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"], jit_compile=False,
+    )  # fmt: skip
     net.fit(
         x, y, sample_weight=weight, batch_size=BATCH, epochs=EPOCHS + 1, verbose=0, callbacks=[Clock()],
         validation_data=validation[0],
