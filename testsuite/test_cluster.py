@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -211,6 +212,26 @@ def test_an_address_without_a_scheduler_is_one_line(monkeypatch):
         open_crew(scheduler=free),
     ):
         pass
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"x"])
+def test_another_program_at_the_address_is_one_line(monkeypatch, greeting):
+    """Silent as an HTTP server, or with a greeting of its own: Dask's client would wait for minutes."""
+    monkeypatch.setattr("imperviouslib.edge.cluster._CONNECT_S", 1)
+    held = []
+
+    def greet(server):
+        held.append(server.accept()[0])
+        held[0].sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=greet, args=(server,))
+        thread.start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=r"does not answer"), open_crew(scheduler=address):
+            pass
+        thread.join()
+    held[0].close()
 
 
 def test_workers_on_other_networks_make_the_same_composite(location, grass_env, tmp_path):

@@ -103,7 +103,7 @@ def parse_scheduler(text: str) -> str:
         raise InputError(
             _("Option <scheduler>"),
             found=f"'{without_secrets(address)}'",
-            expected=_("the address of a Dask scheduler such as tcp://10.0.0.1:8786"),
+            expected=_("the address of a Dask scheduler such as tcp://10.0.0.1:8786, without a user name or password"),
             then=_("Correct it, or leave it out to work on this machine."),
         )
     return address

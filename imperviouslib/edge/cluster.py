@@ -12,6 +12,7 @@ import hashlib
 import io
 import logging
 import pickle
+import socket
 import time
 import uuid
 import warnings
@@ -33,6 +34,8 @@ from imperviouslib.edge.worker import Demand, demand
 
 _CONNECT_S = 10
 """How long the scheduler may take to answer."""
+_MOST_GREETING = 2**20
+"""Bytes of the first message of any version of Dask, at most."""
 _COUNT_S, _WAIT_S = 5.0, 30.0
 """How often workers are counted, and after how long without a result the user is told that there are none."""
 _MOST_BYTES = 2**30
@@ -157,6 +160,7 @@ def open_cluster(address: str, shared: Sequence[Path], packages: Sequence[str]) 
         # A task holds the cells of a strip at most.
         stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}))
         try:
+            _check_is_dask(address)
             client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False, name="r.impervious")
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as err:
             raise ClusterError(
@@ -168,6 +172,18 @@ def open_cluster(address: str, shared: Sequence[Path], packages: Sequence[str]) 
         crew = Cluster(client, address, name, demand(uuid.uuid4().hex, shared, packages))
         crew.welcome(_plugin(name, content))
         yield crew
+
+
+def _check_is_dask(address: str) -> None:
+    """Raise OSError where a port without TLS is not one of Dask: its client would wait for minutes for another program's greeting."""
+    if not address.startswith("tcp://"):
+        return
+    host, port = distributed.comm.get_address_host_port(address)
+    with socket.create_connection((host, port), timeout=_CONNECT_S) as probe:
+        # Dask speaks first, and begins with the length of what follows.
+        greeting = probe.recv(8, socket.MSG_WAITALL)
+    if len(greeting) < 8 or not 0 < int.from_bytes(greeting, "little") < _MOST_GREETING:
+        raise ConnectionError
 
 
 def _close(client: distributed.Client) -> None:
