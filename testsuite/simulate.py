@@ -121,7 +121,7 @@ def windows_of_all() -> dict[str, float]:
 
     grid = Grid(0, 0, WIDTH * 20, HEIGHT * 20)
     began = time.process_time()
-    cores = [core.width * core.height for core, _window in windows(grid, halo=48, size=window_size(grid))]
+    cores = [core.width * core.height for core, _window in windows(grid, file=grid, halo=48, size=window_size(grid))]
     if sum(cores) != WIDTH * HEIGHT:
         raise AssertionError("windows do not cover the extent")
     return {"windows": len(cores), "cpu_s": time.process_time() - began}

@@ -323,7 +323,7 @@ def test_tiled_equals_whole(odd_ard, infer, tmp_path):
         assert len(np.unique(whole.argmax(axis=0))) > 1, "a map of one class could hide a shift"
         for size in (16, 40, 64):
             pieces = np.zeros_like(whole)
-            for core, window in windows(grid, halo=48, size=size):
+            for core, window in windows(grid, file=grid, halo=48, size=size):
                 part = infer(ard.read("2017", window))[(slice(None), *core.slices_in(window))]
                 pieces[(slice(None), *core.slices_in(grid))] = part
             assert np.abs(pieces - whole).max() <= 1e-6
@@ -344,7 +344,7 @@ def test_a_narrower_halo_would_show(odd_ard, infer):
     with ArdFile.open(path) as ard:
         around = grid.snapped_out(8).grown(48)
         whole = infer(ard.read("2017", around))[(slice(None), *grid.slices_in(around))]
-        core, window = next(iter(windows(grid, halo=8, size=16)))
+        core, window = next(iter(windows(grid, file=grid, halo=8, size=16)))
         part = infer(ard.read("2017", window))[(slice(None), *core.slices_in(window))]
         assert np.abs(part - whole[(slice(None), *core.slices_in(grid))]).max() > 1e-4
 

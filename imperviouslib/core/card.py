@@ -17,7 +17,7 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.network import net_anchor, net_halo
 
 CONTRACT = 1
-_DEPTHS = range(1, 11)
+_DEPTHS = range(1, 6)
 """Depths that a net can have; work grows with them, so a card of others is not computed with."""
 _TRAIN_AGAIN = "Train it again with r.unet.train."
 _Record = TypeVar("_Record")

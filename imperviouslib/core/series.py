@@ -33,6 +33,8 @@ LEAST_GAIN, LEAST_LOSS, MOST_CHANGE = 1e-6, 1e-7, 0.03
 """Yearly rates beyond these, as shares of all land, are not believed."""
 _CELLS = 500_000
 """Cells whose evidence `likely_sealings` holds in memory at once; about as many the rates are estimated from."""
+_BATCH = 2**16
+"""Cells that `fit_rates` adds up in single precision."""
 _LEAST_SHARE = 1e-6
 """Shares below this are taken as this, so that logarithms are finite."""
 
@@ -217,11 +219,11 @@ def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) 
 
     evidence : array (history, cell)
     """
-    likelihood = np.exp(evidence - evidence.max(axis=0)).astype(np.float64)
+    likelihood = np.subtract(evidence, evidence.max(axis=0), dtype=np.float32)
+    np.exp(likelihood, out=likelihood)
     rates = _default_rates(0.1)
     for _round in range(rounds):
-        weight = likelihood * rates.shares(histories)[:, np.newaxis]
-        found = (weight / weight.sum(axis=0)).mean(axis=1)
+        found = _mean_posterior(likelihood, rates.shares(histories))
         last = rates
         gain, loss = (float(found[part].mean()) for part in (histories.gains, histories.losses))
         rates = Rates(float(found[ALWAYS]), gain, loss)
@@ -232,6 +234,15 @@ def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) 
     odd = tuple(key for key in least if not least[key] <= getattr(rates, key) <= MOST_CHANGE)
     believed = {key: getattr(default if key in odd else rates, key) for key in least}
     return Rates(rates.always, **believed, defaults=odd)
+
+
+def _mean_posterior(likelihood: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the mean probability of each history over all cells: array (history,), without an array of the probabilities of all cells."""
+    total, cells = np.zeros(len(shares)), likelihood.shape[1]
+    for start in range(0, cells, _BATCH):
+        part = likelihood[:, start : start + _BATCH]
+        total += part @ (1 / (shares.astype(np.float32) @ part))
+    return shares * total / cells
 
 
 def likely_sealings(logit: np.ndarray, prior: float) -> np.ndarray:

@@ -142,13 +142,19 @@ def surroundings(values: np.ndarray) -> np.ndarray:
 
     seen = ~np.isnan(values[..., :1])
     known, share = np.where(seen, values, np.float32(0)), seen.astype(np.float32)
-    parts = [values]
-    for side in CONTEXT:
-        size = (1, side, side, 1)
-        near = uniform_filter(known, size, mode="constant")
-        near /= np.maximum(uniform_filter(share, size, mode="constant"), np.float32(1e-6))
-        parts.append(np.where(seen, near, np.nan))
-    return np.concatenate(parts, axis=-1)
+    count = values.shape[-1]
+    result = np.empty((*values.shape[:-1], count * (1 + len(CONTEXT))), np.float32)
+    result[..., :count] = values
+    for number, side in enumerate(CONTEXT):
+        size, near = (1, side, side, 1), result[..., count * (1 + number) : count * (2 + number)]
+        np.divide(
+            uniform_filter(known, size, mode="constant"),
+            np.maximum(uniform_filter(share, size, mode="constant"), np.float32(1e-6)),
+            out=near,
+        )
+        if not seen.all():
+            np.copyto(near, np.float32(np.nan), where=~seen)
+    return result
 
 
 def pair_features(values: np.ndarray) -> np.ndarray:
@@ -159,16 +165,28 @@ def pair_features(values: np.ndarray) -> np.ndarray:
     after, and the numbers of years seen before and after (as shares of the years); 0 where nothing was seen
     """
     seen = ~np.isnan(values[..., :1])
-    known = np.where(seen, values, np.float32(0))
-    number, total = np.cumsum(seen, axis=0, dtype=np.float32), np.cumsum(known, axis=0)
-    last, following = known.copy(), known.copy()
-    for year in range(1, len(values)):
-        np.copyto(last[year], last[year - 1], where=~seen[year])
-        np.copyto(following[-1 - year], following[-year], where=~seen[-1 - year])
-    before, after = number[:-1], number[-1] - number[:-1]
-    low, high = total[:-1] / np.maximum(before, 1), (total[-1] - total[:-1]) / np.maximum(after, 1)
-    years = np.float32(len(values))
-    return np.concatenate([low, high, last[:-1], following[1:], before / years, after / years], axis=-1)
+    number = np.cumsum(seen, axis=0, dtype=np.float32)
+    if seen.all():
+        known = last = following = values
+    else:
+        known = np.where(seen, values, np.float32(0))
+        last, following = known.copy(), known.copy()
+        for year in range(1, len(values)):
+            np.copyto(last[year], last[year - 1], where=~seen[year])
+            np.copyto(following[-1 - year], following[-year], where=~seen[-1 - year])
+    count, years = values.shape[-1], np.float32(len(values))
+    result = np.empty((len(values) - 1, *values.shape[1:-1], 4 * count + 2), np.float32)
+    low, high, nearest, next_ = (result[..., part * count : (part + 1) * count] for part in range(4))
+    total, so_far = known.sum(axis=0), np.zeros_like(known[0])
+    for pair in range(len(result)):
+        so_far += known[pair]
+        before, after = number[pair], number[-1] - number[pair]
+        np.divide(so_far, np.maximum(before, 1), out=low[pair])
+        np.subtract(total, so_far, out=high[pair])
+        high[pair] /= np.maximum(after, 1)
+        nearest[pair], next_[pair] = last[pair], following[pair + 1]
+        result[pair, ..., -2:-1], result[pair, ..., -1:] = before / years, after / years
+    return result
 
 
 def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:

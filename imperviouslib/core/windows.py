@@ -11,13 +11,14 @@ from imperviouslib.core.grid import Grid
 
 WINDOW, WIDE_WINDOW = 512, 1024
 """Cells a side of a prediction window, without halo, and that of large files."""
+_EDGE = 64
+"""Windows at the edges of a file end at absolute multiples of so many cells: a multiple of the anchor of every net."""
 
 
 def window_size(grid: Grid) -> int:
     """Return the size of all windows of a file, so that every cell of every run is computed by the same arithmetic, bit for bit.
 
-    A halo of 48 cells costs 41 % more work with windows of 512 cells and 20 % with those of 1024, which would waste work at the edges of a small
-    place and need some 700 MB.
+    A halo of 48 cells costs 41 % more work with windows of 512 cells and 20 % with those of 1024, which need some 700 MB.
 
     >>> window_size(Grid(0, 0, 20_000, 90_000)), window_size(Grid(0, 0, 50_000, 50_000))
     (512, 1024)
@@ -25,16 +26,23 @@ def window_size(grid: Grid) -> int:
     return WIDE_WINDOW if min(grid.shape) >= 2 * WIDE_WINDOW else WINDOW
 
 
-def windows(part: Grid, *, halo: int, size: int) -> Iterator[tuple[Grid, Grid]]:
+def windows(part: Grid, *, file: Grid, halo: int, size: int) -> Iterator[tuple[Grid, Grid]]:
     """Cut `part` at absolute multiples of `size` cells; yield each core with the window that computes it.
 
-    The window is the whole square of `size` cells, grown by the halo, also where the core is only a part of the square.
+    The window is what the square of `size` cells and the file have in common, grown by the halo, also where the core is only a part of that.
+    So the window of a cell depends on the file alone, and not on the region.
 
-    >>> [(core.shape, window.shape) for core, window in windows(Grid(0, 0, 200, 80), halo=8, size=8)]
-    [((4, 8), (24, 24)), ((4, 2), (24, 24))]
+    part : cells to compute, which lie in `file`
+
+    >>> file = Grid(0, 0, 3000, 2560)
+    >>> [(core.shape, window.shape) for core, window in windows(Grid(0, 0, 2600, 80), file=file, halo=8, size=128)]
+    [((4, 128), (144, 144)), ((4, 2), (144, 80))]
     """
+    covered = file.snapped_out(_EDGE)
     for core in part.blocks(size):
-        yield core, core.snapped_out(size).grown(halo)
+        window = core.snapped_out(size).intersection(covered)
+        assert window is not None  # The core lies in both.
+        yield core, window.grown(halo)
 
 
 def window_corners(outer: Grid, *, size: int, stride: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,9 +112,17 @@ def open_unet(engine: Engine, folder: Path, threads: int, *, fast: bool = False)
 
 
 def open_series(engine: Engine, folder: Path, threads: int) -> Compute:
-    """Load the series net of a model folder: (cell, plane) float32 to (cell, 4) logits. Raises ModelError as `open_unet` does."""
-    compute = engine.load(folder, SERIES, threads, False)
-    _compare(compute, engine, folder, SERIES, fast=False)
+    """Load the series net of a model folder: (cell, plane) float32 to (cell, 4) logits; several threads may call it.
+
+    Raises ModelError as `open_unet` does.
+    """
+    net, lock = engine.load(folder, SERIES, threads, False), threading.Lock()
+    _compare(net, engine, folder, SERIES, fast=False)
+
+    def compute(seen: np.ndarray) -> np.ndarray:
+        with lock:
+            return net(seen)
+
     return compute
 
 

@@ -1,13 +1,24 @@
-"""Reading, computing and writing side by side: the next item is read and the last one is written by threads while the caller computes."""
+"""Reading, computing and writing side by side, by threads: the next item is read and the last one is written while the caller computes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
+
+def do_each(work: Callable[[Item], object], items: Iterable[Item], threads: int = 0) -> None:
+    """Do something with each item, several at a time; raise the first error, and then begin no other item.
+
+    threads : how many at a time; 0 = as many as this process may use processors
+    """
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        for _done in pool.map(work, items):
+            pass
 
 
 def read_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:

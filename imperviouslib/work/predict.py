@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,14 @@ from imperviouslib.core.probability import encode_prediction
 from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.engine import Compute, Infer, open_series, open_unet, resolve_engine
-from imperviouslib.edge.overlap import read_ahead
+from imperviouslib.edge.overlap import do_each, read_ahead
 from imperviouslib.edge.seriesnet import pair_logits
 
 _lock = threading.Lock()
 """A net, and HDF5, serve one thread at a time."""
 
+_BLOCK, _NET_CELLS = 128, 1024
+"""Cells a side of the blocks, and cells of the batches, in which evidence is computed."""
 Planes = tuple[np.ndarray, np.ndarray]
 """Classes (row, col) uint8 and probabilities x 10000 (class, row, col) uint16; 0 = no data."""
 
@@ -86,7 +88,7 @@ def window_tasks(
     source: Source, model: Model, ard: ArdFile, period: str, halo: int, part: Grid
 ) -> Iterator[WindowTask]:
     """Yield the windows of a period. halo : cells read around a window"""
-    for core, window in windows(part, halo=halo, size=window_size(ard.grid)):
+    for core, window in windows(part, file=ard.grid, halo=halo, size=window_size(ard.grid)):
         yield WindowTask(source, model, period, core, window)
 
 
@@ -113,7 +115,7 @@ def predict_here(
     """
     reading = (
         (core, window, ard.read(period, window))
-        for core, window in windows(part, halo=halo, size=size or window_size(ard.grid))
+        for core, window in windows(part, file=ard.grid, halo=halo, size=size or window_size(ard.grid))
     )
     with closing(read_ahead(reading)) as read:
         for core, window, stored in read:
@@ -131,16 +133,43 @@ def map_window(stored: np.ndarray, core: Grid, window: Grid, infer: Infer) -> Pl
 
 
 def find_evidence(task: EvidenceTask) -> tuple[np.ndarray, np.ndarray]:
-    """Return the evidence of the series net: array (history, row, col); and which years were seen: array (year, row, col), bool."""
+    """Return the evidence of the series net: array (history, row, col); and which years were seen: array (year, row, col), bool.
+
+    The window is computed in blocks that fit into the processor's cache, several at a time.
+    """
     with _lock:
         ard, net = _file(task.source), _series(task.model)
         around = task.window.grown(splice.HALO)
-        planes = [np.moveaxis(ard.read(str(year), around), 0, -1) for year in task.years]
-        values = splice.scaled(planes, np.array(task.scaling.mean), np.array(task.scaling.deviation))
-        inner = (slice(None), *task.window.slices_in(around))
-        seen = ~np.isnan(values[inner][..., 0])
-        logits = pair_logits(net, splice.pair_features(splice.surroundings(values)[inner]))
-        return series.pair_evidence(logits, np.array(task.shares), seen), seen
+        stored = [ard.read(str(year), around) for year in task.years]
+        seen = np.empty((len(task.years), *task.window.shape), bool)
+        evidence = np.empty((len(series.Histories(task.years)), *task.window.shape), np.float32)
+
+        def compute(block: Grid) -> None:
+            place = (slice(None), *block.slices_in(task.window))
+            evidence[place], seen[place] = _block_evidence(task, net, stored, around, block)
+
+        do_each(compute, task.window.parts(_BLOCK, _BLOCK), task.model.threads)
+        return evidence, seen
+
+
+def _block_evidence(
+    task: EvidenceTask, net: Compute, stored: Sequence[np.ndarray], around: Grid, block: Grid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `find_evidence` returns, for a block of the window.
+
+    stored : features of each year on `around`
+    """
+    near = block.grown(splice.HALO)
+    planes = [np.moveaxis(plane[(slice(None), *near.slices_in(around))], 0, -1) for plane in stored]
+    values = splice.scaled(planes, np.array(task.scaling.mean), np.array(task.scaling.deviation))
+    inner = (slice(None), *block.slices_in(near))
+    seen = ~np.isnan(values[inner][..., 0])
+    values = splice.surroundings(values)[inner]
+    rows = max(1, _NET_CELLS // block.width)
+    logits = [
+        pair_logits(net, splice.pair_features(values[:, top : top + rows])) for top in range(0, block.height, rows)
+    ]
+    return series.pair_evidence(np.concatenate(logits, axis=2), np.array(task.shares), seen), seen
 
 
 @functools.lru_cache(maxsize=1)

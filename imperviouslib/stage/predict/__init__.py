@@ -51,7 +51,7 @@ def run(settings: PredictSettings) -> int:
         crew = functools.cache(lambda: stack.enter_context(_open_crew(settings, engine)))
         source, model = _describe_work(ard, card, settings, engine)
         if todo:
-            each = sum(1 for _window in windows(part, halo=card.halo, size=window_size(ard.grid)))
+            each = sum(1 for _window in windows(part, file=ard.grid, halo=card.halo, size=window_size(ard.grid)))
             step = progress(len(todo) * each)
             compute = _by_workers(crew(), source, model) if settings.scheduler else _here(engine, settings)
             for prediction in todo:

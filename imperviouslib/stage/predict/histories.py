@@ -8,6 +8,7 @@ was stopped leaves none, and the next run begins with the histories again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,12 +28,13 @@ from imperviouslib.core.series import Histories, Rates
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
+from imperviouslib.edge.overlap import do_each
 from imperviouslib.edge.rasterfile import TILE, TiffWriter
 from imperviouslib.edge.schedule import Crew
 from imperviouslib.work.predict import EvidenceTask, Model, Source, find_evidence
 
-_STRIP_CELLS, _PAIR_CELLS = 2**20, 2**18
-"""Cells of a strip of all maps, and pairs of years times cells whose features are in memory at once (600 bytes each with 12 features)."""
+_WIDTH, _VALUES = 16 * TILE, 2**25
+"""Columns of a strip, and features of all years that are in memory at once (2 bytes each), at most."""
 _SAMPLE = 2_000_000
 """About how many cells the rates are estimated from."""
 _OTHERS = tuple(c for c in CLASSES if c.code != ARTIFICIAL)
@@ -90,9 +92,24 @@ class Task:
         )
 
     @property
-    def rows(self) -> int:
-        """Rows of a strip: those of a tile of the GeoTIFFs, fewer where the region is very wide."""
-        return max(1, min(TILE, _STRIP_CELLS // self.part.width))
+    def strips(self) -> list[Grid]:
+        """The region in strips as high as the tiles of the GeoTIFFs, one band of columns after the other."""
+        return [strip for band in self._bands for strip in band.parts(TILE)]
+
+    @property
+    def _bands(self) -> Iterator[Grid]:
+        return self.part.parts(self.part.height, _WIDTH)
+
+    def read_strips(self, maps: Sequence[str]) -> Iterator[np.ndarray]:
+        """Yield integer maps on each strip: array (map, row, col), int32, 0 = NULL."""
+        for band in self._bands:
+            for codes, _none in grass.read_strips(maps, [], band, TILE):
+                yield codes
+
+    @property
+    def columns(self) -> int:
+        """Columns of a window in which evidence is computed."""
+        return max(TILE, _VALUES // (TILE * len(self.histories.years) * len(self.ard.features)))
 
     @property
     def provenance(self) -> SeriesProvenance:
@@ -140,15 +157,13 @@ def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) 
                 return ()
             _write(task, evidence, rates, files)
         provenance = replace(task.provenance, rates=asdict(rates))
-        for layer, name in temporary.items():
-            grass.import_tiff(files[layer], name, link=settings.link)
+        do_each(lambda layer: grass.import_tiff(files[layer], temporary[layer], link=settings.link), task.layers)
         for kind, colour in _COLOURS.items():
             grass.colour(
                 [name for layer, name in temporary.items() if layer.kind == kind], f"0 255:255:255\n1 {colour}\n"
             )
         grass.style_classes(*(name for layer, name in temporary.items() if layer.kind == mapnames.SERIES))
-        for layer, name in temporary.items():
-            _describe(name, layer, provenance, ard)
+        do_each(lambda layer: _describe(temporary[layer], layer, provenance, ard), task.layers)
         grass.remove([*names, *outdated])
         grass.rename({temporary[layer]: layer.name for layer in task.layers})
         finished = True
@@ -204,20 +219,18 @@ def _scratch(histories: int, shape: tuple[int, int], mark: str) -> Iterator[np.n
 
 def _gather(task: Task, evidence: np.ndarray, source: Source, model: Model, crew: Crew) -> None:
     """Compute the evidence of all cells."""
-    prior = task.card.prior[CLASSES[0].key]
-    strips = list(task.part.parts(task.rows))
-    columns = max(1, _PAIR_CELLS // (task.rows * task.histories.changes))
+    prior, strips = task.card.prior[CLASSES[0].key], task.strips
     tasks = (
         EvidenceTask(source, model, task.histories.years, task.card.scaling, task.record.shares, window)
         for strip in strips
-        for window in strip.parts(task.rows, columns)
+        for window in strip.parts(TILE, task.columns)
     )
-    maps = grass.read_strips(task.yearly(CLASSES[0].key), [], task.part, task.rows)
+    maps = task.read_strips(task.yearly(CLASSES[0].key))
     with contextlib.closing(crew.in_order(find_evidence, tasks)) as results:
-        for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
+        for number, (strip, scaled) in enumerate(zip(strips, maps, strict=True)):
             with np.errstate(divide="ignore", invalid="ignore"):
                 logit = np.where(scaled > 0, np.log(scaled / (10_000 - scaled)), np.nan)
-            for window in strip.parts(task.rows, columns):
+            for window in strip.parts(TILE, task.columns):
                 rows, cols = window.slices_in(strip)
                 _task, (near, seen) = next(results)
                 both = series.combine(near, series.step_evidence(logit[:, rows, cols], prior), seen)
@@ -248,7 +261,7 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
     """Compute all maps strip by strip and write them to GeoTIFFs on the region."""
     histories = task.histories
     others = [name for land in _OTHERS for name in task.yearly(land.key)]
-    strips = list(task.part.parts(task.rows))
+    strips = task.strips
     with contextlib.ExitStack() as stack:
         out = {
             layer: stack.enter_context(
@@ -258,26 +271,32 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
             )
             for layer, path in files.items()
         }
-        maps = grass.read_strips(others, [], task.part, task.rows)
-        for number, (strip, (scaled, _none)) in enumerate(zip(strips, maps, strict=True)):
+        for number, (strip, scaled) in enumerate(zip(strips, task.read_strips(others), strict=True)):
             where = strip.slices_in(task.part)
             found = series.posterior(np.asarray(evidence[(slice(None), *where)], np.float32), rates, histories)
             total = scaled.reshape(len(_OTHERS), len(histories.years), *strip.shape).sum(axis=1)
             other = np.array([land.code for land in _OTHERS], np.uint8)[total.argmax(axis=0)]
             # The sum of probabilities may exceed 1 by the floating-point error.
             stocks = np.minimum(histories.stocks(found), np.float32(1))
-            change = {mapnames.SEALING: found[histories.gains], mapnames.UNSEALING: found[histories.losses]}
-            for layer, writer in out.items():
-                first, last = histories.years.index(layer.first), histories.years.index(layer.last)
-                if layer.kind == mapnames.SEALED:
-                    plane = stocks[first]
-                elif layer.kind == mapnames.SERIES:
-                    classes = np.where(stocks[first] >= 0.5, np.uint8(ARTIFICIAL), other)
-                    plane = np.where(np.isnan(stocks[first]), np.uint8(0), classes)
-                else:
-                    plane = np.minimum(change[layer.kind][first:last].sum(axis=0), np.float32(1))
-                writer.write(plane, strip)
+            do_each(functools.partial(_write_layer, histories, out, strip, found, stocks, other), task.layers)
             grass.percent(len(strips) + number + 1, 2 * len(strips))
+
+
+def _write_layer(
+    histories: Histories, out: Mapping[Layer, TiffWriter], strip: Grid, found: np.ndarray, stocks: np.ndarray,
+    other: np.ndarray, layer: Layer,
+) -> None:  # fmt: skip
+    """Write a strip of a map. found : array (history, row, col); stocks : array (year, row, col); other : array (row, col), class of unsealed land"""
+    first, last = histories.years.index(layer.first), histories.years.index(layer.last)
+    if layer.kind == mapnames.SEALED:
+        plane = stocks[first]
+    elif layer.kind == mapnames.SERIES:
+        classes = np.where(stocks[first] >= 0.5, np.uint8(ARTIFICIAL), other)
+        plane = np.where(np.isnan(stocks[first]), np.uint8(0), classes)
+    else:
+        change = found[histories.gains if layer.kind == mapnames.SEALING else histories.losses]
+        plane = np.minimum(change[first:last].sum(axis=0), np.float32(1))
+    out[layer].write(plane, strip)
 
 
 _COLOURS = {mapnames.SEALED: "178:24:43", mapnames.SEALING: "178:24:43", mapnames.UNSEALING: "33:102:172"}

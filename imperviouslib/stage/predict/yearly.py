@@ -25,7 +25,7 @@ from imperviouslib.core.provenance import PredictionProvenance, SceneRecord, par
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.overlap import Behind
+from imperviouslib.edge.overlap import Behind, do_each
 from imperviouslib.edge.rasterfile import TiffWriter
 from imperviouslib.work.predict import Planes
 
@@ -120,9 +120,12 @@ def predict(
     finished = False
     try:
         write_period(planes, part, files, step)
-        for layer, name in temporary.items():
-            grass.import_tiff(files[layer], name, link=link)
-            _describe(name, layer, prediction, ard)
+
+        def bring(layer: str) -> None:
+            grass.import_tiff(files[layer], temporary[layer], link=link)
+            _describe(temporary[layer], layer, prediction, ard)
+
+        do_each(bring, temporary)
         grass.remove(prediction.names.values())
         grass.rename({temporary[layer]: name for layer, name in prediction.names.items()})
         finished = True
