@@ -382,10 +382,20 @@ def test_neighbours_are_read_checked_and_part_of_the_digest(own_folder):
 
 
 @pytest.mark.parametrize("name", ["datapackage.json", "outlines.geojson"])
-@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 990 + "1" + "}" * 990, "9" * 5001])
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000 + "1" + "}" * 200_000, "9" * 5001])
 def test_nested_or_huge_json_gives_one_line(own_folder, name, text):
     (own_folder / name).write_text(text)
     assert_refused(own_folder, name)
+
+
+def test_a_package_of_many_levels_is_read_or_refused(own_folder):
+    """Python 3.11 cannot write it again; Python 3.13 can."""
+    text = '{"a":' * 990 + "1" + "}" * 990
+    (own_folder / "datapackage.json").write_text(text)
+    if sys.version_info < (3, 12):
+        assert_refused(own_folder, "datapackage.json' has too many levels")
+    else:
+        assert "".join(read_table(own_folder).package_text.decode().split()) == text
 
 
 def test_package_of_text_that_is_no_unicode_gives_one_line(own_folder):

@@ -110,8 +110,8 @@ def _run(command: Sequence[str], *, stdin: str = "", more_s: float = 0.0) -> Non
     On a busy machine one call in some hundreds does its work and then never ends: a watcher thread of GRASS restarts the database
     process while Python waits for it to end. Every call made here can be repeated safely.
     """
-    # The first call in a mapset creates the temporal database and warns that there was none.
-    env = {**os.environ, "GRASS_VERBOSE": "-1"}
+    # What it says is shown only if it fails. At the level -1, GRASS 8.4 would not even say why.
+    env = {**os.environ, "GRASS_VERBOSE": "0"}
     # The program and its helper processes get a session of their own, so that all can be killed together.
     process = subprocess.Popen(
         command,
