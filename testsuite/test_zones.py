@@ -1,5 +1,6 @@
 """Zones in GRASS: the sums that v.rast.stats writes are the counts that feed the table, slivers between outlines included."""
 
+import dataclasses
 import os
 import subprocess
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_the_centroid_of_a_sliver_takes_no_cell_from_its_neighbour(square_with_a
     assert counts.counts(tally({0: "zones"}, grid, counts).members) == {1: {1: 5 * 5}}
     zones.upload_sums(source, "regions", [0], {"one": "ones"})
     assert zones.read_columns("regions", source.key, ["one_sum"])[1]["one_sum"] == 5 * 5
+
+
+def test_a_tool_that_fails_says_why(square_with_a_sliver, capfd):
+    """Its warnings are hidden, and not its error."""
+    from grass.exceptions import CalledModuleError
+
+    from imperviouslib.core.grid import Grid
+    from imperviouslib.edge import zones
+
+    source = dataclasses.replace(zones.read_zones(square_with_a_sliver, "NUTS_ID"), name="absent")
+    with pytest.raises(CalledModuleError):
+        zones.rasterise(source, 0, "out", Grid(0, 0, 100, 100))
+    assert "absent" in capfd.readouterr().err
 
 
 def test_attribute_tables_of_any_content_are_read_or_refused(square_with_a_sliver):

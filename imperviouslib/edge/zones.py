@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import grass.script as gs
+from grass.exceptions import CalledModuleError
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import EPSG, Grid
@@ -140,10 +143,13 @@ def where_level(source: ZonesMap, level: int) -> str | None:
 
 
 def _run_silently(tool: str, *, grid: Grid | None = None, **options: Any) -> None:
-    """Run a tool without its warnings about categories of other levels and centroids of joined parts."""
-    # Set in the environment, because run_command of GRASS 8.2 ignores its own superquiet.
-    env = {**(grass.environment(grid) if grid else os.environ), "GRASS_VERBOSE": "-1"}
-    gs.run_command(tool, env=env, **options)
+    """Run a tool without its warnings about categories of other levels and centroids of joined parts; show what it says if it fails."""
+    env = grass.environment(grid) if grid else os.environ.copy()
+    process = gs.start_command(tool, env=env, stderr=subprocess.PIPE, quiet=True, **options)
+    said = process.communicate()[1].decode(errors="replace")
+    if process.returncode:
+        sys.stderr.write(said)
+        raise CalledModuleError(tool, "", process.returncode, said)
 
 
 def rasterise(source: ZonesMap, level: int, out: str, grid: Grid) -> None:
