@@ -195,8 +195,8 @@ def change_year_expression(out: str, chances: Sequence[str], years: Sequence[int
 
 
 def sum_expression(out: str, names: Sequence[str]) -> str:
-    """Write the sum of maps for r.mapcalc."""
-    return f"{quoted(out)} = {' + '.join(map(quoted, names))}"
+    """Write the sum of maps of probabilities for r.mapcalc; it does not pass 1 by the floating-point error."""
+    return f"{quoted(out)} = min({' + '.join(map(quoted, names))}, 1)"
 
 
 def quoted(name: str) -> str:
