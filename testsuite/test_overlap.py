@@ -1,10 +1,11 @@
 """Reading ahead and writing behind: same order, errors where they belong, and work side by side."""
 
 import threading
+import time
 
 import pytest
 
-from imperviouslib.edge.overlap import Behind, read_ahead
+from imperviouslib.edge.overlap import Behind, do_each, read_ahead
 
 
 def test_items_come_in_their_order():
@@ -77,3 +78,23 @@ def test_an_error_of_the_caller_is_not_hidden():
     with pytest.raises(ValueError, match="mine"), Behind() as writer:
         writer.do(lambda: 1 / 0)
         raise ValueError("mine")
+
+
+def test_several_items_are_done_at_a_time():
+    together = threading.Barrier(3, timeout=10)
+    do_each(lambda _item: together.wait(), range(6), threads=3)
+
+
+def test_after_an_error_no_other_item_is_begun():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        if item == 0:
+            raise OSError("disk full")
+        time.sleep(0.01)
+
+    with pytest.raises(OSError, match="disk full"):
+        do_each(work, range(1000), threads=1)
+    # The thread begins a few more until the error is seen.
+    assert len(begun) < 500
