@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from imperviouslib.core.network import net_halo
+from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge.modelfile import read_model
 from testsuite import TOP
-from testsuite.cluster_ground import cluster
+from testsuite.cluster_ground import cluster, has_stopped, losing_cluster, meanwhile
 from testsuite.grass_session import Session
 from testsuite.unet_ground import grid_at, make_classes, scene_of, write_ard
 
@@ -302,17 +303,49 @@ def test_a_cluster_maps_the_same_cells(session, ard, trained, mapped, tmp_path):
         done = session(*words, "output=far")
         assert "far_2018_class>, and the probability of each class" in done.said, done.stderr
         assert session(*words[:-1], "scheduler=tcp://127.0.0.1:9", "output=far").returncode == 0, "all maps exist"
-    names = [name.removeprefix("far_") for name in session.maps() if name.startswith("far_")]
+    check_same(session, "far")
+
+
+def check_same(session, prefix):
+    """Check that the maps of a prefix, which are removed then, have the cells of <lc>."""
+    names = [name.removeprefix(f"{prefix}_") for name in session.maps() if name.startswith(f"{prefix}_")]
     assert {"2017_class", "2018_p_other", "2017_2018_p_gain", "2018_p_sealed"} <= set(names)
-    for name in names:
-        session(
-            "r.mapcalc",
-            f"expression=differs = if(isnull(far_{name}) != isnull(lc_{name}) || far_{name} != lc_{name}, 1, 0)",
-            "--o",
-        )
-        info = session("r.univar", "-g", "map=differs").stdout
-        assert "max=0" in info, name
-    session("g.remove", "type=raster", "pattern=far_*,differs", "-f")
+    # NULL is a value of its own here.
+    differs = [f"if(isnull({prefix}_{n}), -1, {prefix}_{n}) != if(isnull(lc_{n}), -1, lc_{n})" for n in names]
+    session("r.mapcalc", f"expression=differs = {' || '.join(differs)}", "--o")
+    info = session("r.univar", "-g", "map=differs").stdout
+    assert "max=0" in info and f"n={GRID.height * GRID.width}" in info
+    session("g.remove", "type=raster", f"pattern={prefix}_*,differs", "-f")
+
+
+@pytest.mark.parametrize("work", ["predict_window", pytest.param("find_evidence", marks=pytest.mark.soak)])
+def test_a_cluster_that_loses_a_worker_maps_the_same_cells(session, ard, trained, mapped, tmp_path, work):
+    """Killed in the second window, or in the histories."""
+    with losing_cluster(tmp_path / "c", work, int(work == "predict_window")) as found:
+        session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=cut", f"scheduler={found.address}")
+    check_same(session, "cut")
+
+
+def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ard, trained, mapped, tmp_path):
+    """Lost in the second year, while a worker has a task of it."""
+    before = set(session.maps())
+    of_a_year = sum(1 for _ in windows(GRID, halo=read_model(trained[0]).halo, size=window_size(GRID)))
+    with cluster(tmp_path / "c", workers=0) as found:
+        words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=cut", f"scheduler={found.address}")
+        worker = found.start_halting_worker("predict_window", of_a_year)
+        killer = meanwhile(found.scheduler.kill, lambda: has_stopped(worker))
+        done = session(*words, ok=False)
+        killer.join()
+        assert f"ERROR: The connection to scheduler '{found.address}' was lost. Finished work is kept." in done.said
+        assert done.stderr.count("ERROR") == 1 and "Traceback" not in done.stderr
+        # The first year is whole, and there is nothing of the second.
+        assert set(session.maps()) - before == {f"cut_2017_{key}" for key in KEYS}
+        assert not list(session.mapset.glob(".tmp/**/*.tif"))
+        worker.kill()
+        found.start_scheduler()
+        found.start_worker()
+        assert "Period 2017 exists already" in session(*words).said
+    check_same(session, "cut")
 
 
 def test_maps_that_another_run_writes_are_not_touched(session, ard, trained):

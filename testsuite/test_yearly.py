@@ -25,7 +25,7 @@ from imperviouslib.edge.rasterfile import OpenRasters
 from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks, resolve_years, tiles_by_year
 from imperviouslib.work.compose import compose_block
 from testsuite.archive_ground import BANDS, even_scene, smooth_ground, write_scene
-from testsuite.cluster_ground import cluster
+from testsuite.cluster_ground import cluster, losing_cluster
 
 GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 60 * 20, 3_282_000 + 50 * 20)
 WEST, EAST = (
@@ -585,7 +585,7 @@ def test_the_check_finds_a_year_that_is_shifted(grass, tmp_path):
 
 
 def test_processes_and_a_cluster_write_the_same_files(grass, tmp_path):
-    """Two blocks, of two years; the second run with the cluster needs no worker."""
+    """Two blocks, of two years; the second run with the cluster needs no worker. The last one loses a worker in its second block."""
     from imperviouslib.edge import grass as database
 
     _two_years(tmp_path / "archive")
@@ -597,11 +597,13 @@ def test_processes_and_a_cluster_write_the_same_files(grass, tmp_path):
         grass(*words, "output=far", f"scheduler={found.address}")
     done = grass(*words, "output=far", f"scheduler={found.address}")
     assert "Composite of 2018 already exists." in done.said
-    digests = {prefix: {} for prefix in ("one", "two", "far")}
+    with losing_cluster(tmp_path / "d", "compose") as found:
+        grass(*words, "output=cut", f"scheduler={found.address}")
+    digests = {prefix: {} for prefix in ("one", "two", "far", "cut")}
     for path in database.linked_folder().iterdir():
         prefix, _, layer = path.name.partition("_")
         digests[prefix][layer.partition(".")[0]] = sha256_file(path)
-    assert len(digests["one"]) == 8 and digests["one"] == digests["two"] == digests["far"]
+    assert len(digests["one"]) == 8 and digests["one"] == digests["two"] == digests["far"] == digests["cut"]
 
 
 def test_periods_and_archive_agree_on_days(tmp_path):

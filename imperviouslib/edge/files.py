@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import fcntl
 import glob
 import hashlib
@@ -25,7 +26,10 @@ def temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; on success sync it and rename it to `path`, on failure remove it."""
+    """Yield a temporary path to write to; on success sync it and rename it to `path`, on failure remove it.
+
+    The error of a full disk names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_path(path)
     try:
@@ -33,8 +37,26 @@ def atomic_write(path: Path) -> Iterator[Path]:
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
         part.replace(path)
+    except OSError as err:
+        # Those of writing and syncing know no name.
+        if err.errno in _NO_ROOM and err.filename is None:
+            err.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make a file of zeros that has its room on the disk; raises OSError, with its name, where there is not so much. size : bytes"""
+    with path.open("wb") as handle:
+        try:
+            os.posix_fallocate(handle.fileno(), 0, size)
+        except OSError as err:
+            err.filename = str(path)
+            raise
 
 
 @contextlib.contextmanager
