@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -42,23 +41,6 @@ def meanwhile(work: Callable[[], object], when: Callable[[], object]) -> threadi
 def has_stopped(process: subprocess.Popen) -> bool:
     """Tell whether a process is held by SIGSTOP."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-def missing_mounts() -> str:
-    """Return why no small disk can be mounted here for one process; empty where it can."""
-    if not shutil.which("unshare"):
-        return "there is no unshare"
-    tried = subprocess.run([*_ALONE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True)
-    return tried.stderr.strip()
-
-
-def on_small_disk(folder: Path, size: str) -> tuple[str, ...]:
-    """Return the words before a command line that let it see a disk of its own, and of some size, at a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return (*_ALONE, "sh", "-c", 'mount -t tmpfs -o "size=$1" tmpfs "$0" && shift && exec "$@"', str(folder), size)
-
-
-_ALONE = ("unshare", "--map-root-user", "--mount")
 
 
 class Cluster:

@@ -13,7 +13,7 @@ import pytest
 from imperviouslib.core.network import net_halo
 from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge.modelfile import read_model
-from testsuite import TOP
+from testsuite import TOP, mounts
 from testsuite.cluster_ground import cluster, has_stopped, losing_cluster, meanwhile
 from testsuite.grass_session import Session
 from testsuite.unet_ground import grid_at, make_classes, scene_of, write_ard
@@ -304,18 +304,22 @@ def test_a_cluster_maps_the_same_cells(session, ard, trained, mapped, tmp_path):
         assert "far_2018_class>, and the probability of each class" in done.said, done.stderr
         assert session(*words[:-1], "scheduler=tcp://127.0.0.1:9", "output=far").returncode == 0, "all maps exist"
     check_same(session, "far")
+    session("g.remove", "type=raster", "pattern=far_*", "-f")
 
 
-def check_same(session, prefix):
-    """Check that the maps of a prefix, which are removed then, have the cells of <lc>."""
-    names = [name.removeprefix(f"{prefix}_") for name in session.maps() if name.startswith(f"{prefix}_")]
+def check_same(session, prefix, mapset="."):
+    """Check that the maps of a prefix in a mapset have the cells of <lc> in the mapset of the session."""
+    there = mapset if mapset != "." else session.mapset.name
+    listed = session("g.list", "type=raster", f"mapset={mapset}", f"pattern={prefix}_*").stdout.split()
+    names = [name.removeprefix(f"{prefix}_") for name in listed]
     assert {"2017_class", "2018_p_other", "2017_2018_p_gain", "2018_p_sealed"} <= set(names)
     # NULL is a value of its own here.
-    differs = [f"if(isnull({prefix}_{n}), -1, {prefix}_{n}) != if(isnull(lc_{n}), -1, lc_{n})" for n in names]
+    pairs = [(f"{prefix}_{name}@{there}", f"lc_{name}@{session.mapset.name}") for name in names]
+    differs = [" != ".join(f"if(isnull({name}), -1, {name})" for name in pair) for pair in pairs]
     session("r.mapcalc", f"expression=differs = {' || '.join(differs)}", "--o")
     info = session("r.univar", "-g", "map=differs").stdout
     assert "max=0" in info and f"n={GRID.height * GRID.width}" in info
-    session("g.remove", "type=raster", f"pattern={prefix}_*,differs", "-f")
+    session("g.remove", "type=raster", "name=differs", "-f")
 
 
 @pytest.mark.parametrize("work", ["predict_window", pytest.param("find_evidence", marks=pytest.mark.soak)])
@@ -324,6 +328,7 @@ def test_a_cluster_that_loses_a_worker_maps_the_same_cells(session, ard, trained
     with losing_cluster(tmp_path / "c", work, int(work == "predict_window")) as found:
         session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=cut", f"scheduler={found.address}")
     check_same(session, "cut")
+    session("g.remove", "type=raster", "pattern=cut_*", "-f")
 
 
 def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ard, trained, mapped, tmp_path):
@@ -346,6 +351,31 @@ def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ar
         found.start_worker()
         assert "Period 2017 exists already" in session(*words).said
     check_same(session, "cut")
+    session("g.remove", "type=raster", "pattern=cut_*", "-f")
+
+
+@pytest.mark.parametrize(("finished", "room"), [(0, "100K"), (2, "100K")])
+def test_a_full_disk_leaves_nothing_half_written_and_the_same_command_continues(
+    session, ard, trained, mapped, tmp_path, finished, room
+):
+    """Full in the first year, where the session writes what a worker sent; or before the histories, whose evidence needs 224 KB."""
+    if reason := mounts.missing():
+        pytest.skip(f"this system gives no disk to fill: {reason}")
+    before = Session(session.mapset.with_name(f"before_{finished}"), session.env)
+    before.region(GRID)
+    if finished:
+        shutil.copytree(session.mapset, before.mapset, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+        yearly = {f"lc_{year}_{key}" for year in (2017, 2018) for key in KEYS}
+        before("g.remove", "type=raster", f"name={','.join({*before.maps()} - yearly)}", "-f")
+    full = session.mapset.with_name(f"full_{finished}")
+    words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc")
+    with cluster(tmp_path / "c", workers=1) as found:
+        place = (full, before.mapset, tmp_path / "out", room)
+        tried = mounts.try_full_disk(*place, *words, f"scheduler={found.address}", env=session.env)
+    mounts.check_tried(tried)
+    assert ("evidence" in tried.said) == bool(finished)
+    assert sum(name.startswith("./cell/") for name in tried.left) == len(KEYS) * finished
+    check_same(session, "lc", full.name)
 
 
 def test_maps_that_another_run_writes_are_not_touched(session, ard, trained):

@@ -24,6 +24,7 @@ from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.rasterfile import OpenRasters
 from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks, resolve_years, tiles_by_year
 from imperviouslib.work.compose import compose_block
+from testsuite import mounts
 from testsuite.archive_ground import BANDS, even_scene, smooth_ground, write_scene
 from testsuite.cluster_ground import cluster, losing_cluster
 
@@ -604,6 +605,26 @@ def test_processes_and_a_cluster_write_the_same_files(grass, tmp_path):
         prefix, _, layer = path.name.partition("_")
         digests[prefix][layer.partition(".")[0]] = sha256_file(path)
     assert len(digests["one"]) == 8 and digests["one"] == digests["two"] == digests["far"] == digests["cut"]
+
+
+@pytest.mark.parametrize("room", ["12K", pytest.param("64K", marks=pytest.mark.soak)])
+def test_a_full_disk_leaves_nothing_and_the_same_command_continues(grass, grass_env, mapset, tmp_path, room):
+    """Full where the session writes what a worker sent, or where it imports that."""
+    if reason := mounts.missing():
+        pytest.skip(f"this system gives no disk to fill: {reason}")
+    words = ("r.s2.yearly", f"input={_two_years(tmp_path / 'archive')}", "output=s2", "years=2018", "tiles=all")
+    grass(*words)
+    (tmp_path / "new").mkdir()
+    shutil.copy(mapset / "WIND", tmp_path / "new")
+    full = mapset.with_name(f"{mapset.name}_full")
+    with cluster(tmp_path / "c", workers=1) as found:
+        place = (full, tmp_path / "new", tmp_path / "out", room)
+        tried = mounts.try_full_disk(*place, *words, f"scheduler={found.address}", env=grass_env)
+    mounts.check_tried(tried)
+    assert not [name for name in tried.left if "s2_2018" in name]
+    assert ("cannot be written" in tried.said) == (room == "12K")
+    for layer in ("B12_p50", "B11_p50", "B04_p50", "count"):
+        assert np.array_equal(_cells(f"s2_2018_{layer}@{full.name}"), _cells(f"s2_2018_{layer}@{mapset.name}"))
 
 
 def test_periods_and_archive_agree_on_days(tmp_path):

@@ -26,37 +26,34 @@ def temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; on success sync it and rename it to `path`, on failure remove it.
-
-    The error of a full disk names `path`.
-    """
+    """Yield a temporary path to write to; on success sync it and rename it to `path`, on failure remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_path(path)
     try:
-        yield part
-        with part.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        part.replace(path)
-    except OSError as err:
-        # Those of writing and syncing know no name.
-        if err.errno in _NO_ROOM and err.filename is None:
-            err.filename = str(path)
-        raise
+        with naming(path):
+            yield part
+            with part.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let the error of a full disk name the file that is written: Python knows no name when it writes or syncs."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and err.filename is None:
+            err.filename = str(path)
+        raise
 
 
 def reserve(path: Path, size: int) -> None:
-    """Make a file of zeros that has its room on the disk; raises OSError, with its name, where there is not so much. size : bytes"""
-    with path.open("wb") as handle:
-        try:
-            os.posix_fallocate(handle.fileno(), 0, size)
-        except OSError as err:
-            err.filename = str(path)
-            raise
+    """Make a file of zeros that has its room on the disk; raises OSError where there is not so much. size : bytes"""
+    with naming(path), path.open("wb") as handle:
+        os.posix_fallocate(handle.fileno(), 0, size)
 
 
 @contextlib.contextmanager
