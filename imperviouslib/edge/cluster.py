@@ -41,6 +41,7 @@ _COUNT_S, _WAIT_S = 5.0, 30.0
 """How often workers are counted, and after how long without a result the user is told that there are none."""
 _MOST_BYTES = 2**30
 """Bytes of all tasks that wait or are done, where there is more than one: this process and the scheduler hold them."""
+_LOGGERS = ("distributed", "tornado", "asyncio")
 _NO_LIBRARY = "no library"
 """Names the error that a worker without the library returns; it knows no class of ours."""
 _SUFFIXES = (".py", ".json", ".html", ".css", ".js")
@@ -151,8 +152,8 @@ class Cluster(Team):
 @contextlib.contextmanager
 def open_cluster(address: str, shared: Sequence[Path], packages: Sequence[str]) -> Iterator[Cluster]:
     """Connect to a scheduler, and give its workers the library. Raises ClusterError if it does not answer or a worker does not fit."""
-    # Dask tells of retries and lost connections in many lines, and sets the level of each of its loggers.
-    for logger in [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+    # Dask and its event loop tell of retries and lost connections in many lines; Dask sets the level of each of its loggers.
+    for logger in [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] in _LOGGERS]:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     name, content = _pack_library()
     with contextlib.ExitStack() as stack:
