@@ -364,7 +364,9 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_same_command_continues(
     before = Session(session.mapset.with_name(f"before_{finished}"), session.env)
     before.region(GRID)
     if finished:
-        shutil.copytree(session.mapset, before.mapset, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+        shutil.copytree(
+            session.mapset, before.mapset, ignore=shutil.ignore_patterns(".*", "linked"), dirs_exist_ok=True
+        )
         yearly = {f"lc_{year}_{key}" for year in (2017, 2018) for key in KEYS}
         before("g.remove", "type=raster", f"name={','.join({*before.maps()} - yearly)}", "-f")
     full = session.mapset.with_name(f"full_{finished}")
