@@ -326,9 +326,9 @@ def check_same(session, prefix, mapset="."):
 def test_a_cluster_that_loses_a_worker_maps_the_same_cells(session, ard, trained, mapped, tmp_path, work):
     """Killed in the second window, or in the histories."""
     with losing_cluster(tmp_path / "c", work, int(work == "predict_window")) as found:
-        session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=cut", f"scheduler={found.address}")
-    check_same(session, "cut")
-    session("g.remove", "type=raster", "pattern=cut_*", "-f")
+        session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=left", f"scheduler={found.address}")
+    check_same(session, "left")
+    session("g.remove", "type=raster", "pattern=left_*", "-f")
 
 
 def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ard, trained, mapped, tmp_path):
@@ -336,7 +336,7 @@ def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ar
     before = set(session.maps())
     of_a_year = sum(1 for _ in windows(GRID, halo=read_model(trained[0]).halo, size=window_size(GRID)))
     with cluster(tmp_path / "c", workers=0) as found:
-        words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=cut", f"scheduler={found.address}")
+        words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=left", f"scheduler={found.address}")
         worker = found.start_halting_worker("predict_window", of_a_year)
         killer = meanwhile(found.scheduler.kill, lambda: has_stopped(worker))
         done = session(*words, ok=False)
@@ -344,14 +344,14 @@ def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ar
         assert f"ERROR: The connection to scheduler '{found.address}' was lost. Finished work is kept." in done.said
         assert done.stderr.count("ERROR") == 1 and "Traceback" not in done.stderr
         # The first year is whole, and there is nothing of the second.
-        assert set(session.maps()) - before == {f"cut_2017_{key}" for key in KEYS}
+        assert set(session.maps()) - before == {f"left_2017_{key}" for key in KEYS}
         assert not list(session.mapset.glob(".tmp/**/*.tif"))
         worker.kill()
         found.start_scheduler()
         found.start_worker()
         assert "Period 2017 exists already" in session(*words).said
-    check_same(session, "cut")
-    session("g.remove", "type=raster", "pattern=cut_*", "-f")
+    check_same(session, "left")
+    session("g.remove", "type=raster", "pattern=left_*", "-f")
 
 
 @pytest.mark.parametrize(("finished", "room"), [(0, "100K"), (2, "100K")])
