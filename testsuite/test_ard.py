@@ -18,7 +18,7 @@ from imperviouslib.core.settings.ard import ArdSettings, LabelSettings
 from imperviouslib.edge.ardcheck import check_ard
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite.archive_ground import even_scene, write_scene
-from testsuite.cluster_ground import cluster
+from testsuite.cluster_ground import cluster, losing_cluster
 
 GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 40 * 20, 3_282_000 + 30 * 20)
 
@@ -105,6 +105,7 @@ def test_settings_name_an_output_or_a_file_to_check():
 
 
 def test_a_cluster_compresses_to_the_same_chunks(grass, tmp_path):
+    """The last one loses a worker on the way."""
     _composites(grass)
     found = {}
     for flag in ("-f", ""):
@@ -113,7 +114,10 @@ def test_a_cluster_compresses_to_the_same_chunks(grass, tmp_path):
         for flag in ("-f", ""):
             more = (f"output={tmp_path / f'far{flag}.h5'}", f"scheduler={dask.address}")
             grass("r.s2.ard", *filter(None, [flag]), "input=s2", *more)
-    for name in ("here", "here-f", "far", "far-f"):
+    # Lost in the second year.
+    with losing_cluster(tmp_path / "d", "compress", 5) as dask:
+        grass("r.s2.ard", "input=s2", f"output={tmp_path / 'cut.h5'}", f"scheduler={dask.address}")
+    for name in ("here", "here-f", "far", "far-f", "cut"):
         path = tmp_path / f"{name}.h5"
         assert check_ard(path, GRID)["findings"] == []
         with h5py.File(path) as file:
@@ -121,7 +125,8 @@ def test_a_cluster_compresses_to_the_same_chunks(grass, tmp_path):
             found[name] = stored, file.attrs["metadata_digest"], file["time"].attrs["digests"]
         found[name] += (path.stat().st_size,)
     # Two files written at two times differ in the times that HDF5 itself keeps.
-    assert found["here"] == found["far"] and found["here-f"] == found["far-f"] and len(found["far"][0]) == 4
+    assert found["here"] == found["far"] == found["cut"] and found["here-f"] == found["far-f"]
+    assert len(found["far"][0]) == 4
 
 
 def test_maps_and_labels_into_one_file(grass, tmp_path):

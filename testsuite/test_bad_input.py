@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from imperviouslib.core.grid import Grid
-from testsuite import TOP
+from testsuite import TOP, mounts
 from testsuite.refusal import joined, parse_refusal
 from testsuite.unet_ground import make_classes, write_ard
 from testsuite.world.faults import Fault
@@ -718,8 +718,8 @@ def test_one_year_gives_stocks_without_an_error(place):
 
 def in_namespace(place, mount, tool, changes, env=None):
     """Run a tool in a mount namespace of its own, where `mount` has changed a folder; list the files of that folder on stdout."""
-    if not namespaces():
-        pytest.skip("this system gives no mount namespace to try full and read-only disks in")
+    if reason := mounts.missing():
+        pytest.skip(f"this system gives no mount namespace to try full and read-only disks in: {reason}")
     folder = place.work / "disk"
     folder.mkdir(exist_ok=True)
     words = place.command(tool, {**GOOD[tool], **changes})
@@ -728,14 +728,6 @@ def in_namespace(place, mount, tool, changes, env=None):
         ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *words],
         env=place.environment(env), cwd=place.work, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=170,
     )  # fmt: skip
-
-
-def namespaces():
-    """Tell whether a user may mount in a namespace of his own."""
-    if not shutil.which("unshare"):
-        return False
-    words = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 FULL = "mount -t tmpfs -o size={} tmpfs disk"

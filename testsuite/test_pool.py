@@ -17,8 +17,8 @@ def _write_slowly(path: Path) -> Path:
     """Hold a file half-written for a minute, but for the first one."""
     if path.name == "0":
         return path
-    path.touch()
     try:
+        path.touch()
         time.sleep(60)
     finally:
         path.unlink()

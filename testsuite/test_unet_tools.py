@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from imperviouslib.core.network import net_halo
+from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge.modelfile import read_model
-from testsuite import TOP
-from testsuite.cluster_ground import cluster
+from testsuite import TOP, mounts
+from testsuite.cluster_ground import cluster, has_stopped, losing_cluster, meanwhile
 from testsuite.grass_session import Session
 from testsuite.unet_ground import grid_at, make_classes, scene_of, write_ard
 
@@ -302,17 +303,81 @@ def test_a_cluster_maps_the_same_cells(session, ard, trained, mapped, tmp_path):
         done = session(*words, "output=far")
         assert "far_2018_class>, and the probability of each class" in done.said, done.stderr
         assert session(*words[:-1], "scheduler=tcp://127.0.0.1:9", "output=far").returncode == 0, "all maps exist"
-    names = [name.removeprefix("far_") for name in session.maps() if name.startswith("far_")]
+    check_same(session, "far")
+    session("g.remove", "type=raster", "pattern=far_*", "-f")
+
+
+def check_same(session, prefix, mapset="."):
+    """Check that the maps of a prefix in a mapset have the cells of <lc> in the mapset of the session."""
+    there = mapset if mapset != "." else session.mapset.name
+    listed = session("g.list", "type=raster", f"mapset={mapset}", f"pattern={prefix}_*").stdout.split()
+    names = [name.removeprefix(f"{prefix}_") for name in listed]
     assert {"2017_class", "2018_p_other", "2017_2018_p_gain", "2018_p_sealed"} <= set(names)
-    for name in names:
-        session(
-            "r.mapcalc",
-            f"expression=differs = if(isnull(far_{name}) != isnull(lc_{name}) || far_{name} != lc_{name}, 1, 0)",
-            "--o",
+    # NULL is a value of its own here.
+    pairs = [(f"{prefix}_{name}@{there}", f"lc_{name}@{session.mapset.name}") for name in names]
+    differs = [" != ".join(f"if(isnull({name}), -1, {name})" for name in pair) for pair in pairs]
+    session("r.mapcalc", f"expression=differs = {' || '.join(differs)}", "--o")
+    info = session("r.univar", "-g", "map=differs").stdout
+    assert "max=0" in info and f"n={GRID.height * GRID.width}" in info
+    session("g.remove", "type=raster", "name=differs", "-f")
+
+
+@pytest.mark.parametrize("work", ["predict_window", pytest.param("find_evidence", marks=pytest.mark.soak)])
+def test_a_cluster_that_loses_a_worker_maps_the_same_cells(session, ard, trained, mapped, tmp_path, work):
+    """Killed in the second window, or in the histories."""
+    with losing_cluster(tmp_path / "c", work, int(work == "predict_window")) as found:
+        session("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=left", f"scheduler={found.address}")
+    check_same(session, "left")
+    session("g.remove", "type=raster", "pattern=left_*", "-f")
+
+
+def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ard, trained, mapped, tmp_path):
+    """Lost in the second year, while a worker has a task of it."""
+    before = set(session.maps())
+    of_a_year = sum(1 for _ in windows(GRID, halo=read_model(trained[0]).halo, size=window_size(GRID)))
+    with cluster(tmp_path / "c", workers=0) as found:
+        words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=left", f"scheduler={found.address}")
+        worker = found.start_halting_worker("predict_window", of_a_year)
+        killer = meanwhile(found.scheduler.kill, lambda: has_stopped(worker))
+        done = session(*words, ok=False)
+        killer.join()
+        assert f"ERROR: The connection to scheduler '{found.address}' was lost. Finished work is kept." in done.said
+        assert done.stderr.count("ERROR") == 1 and "Traceback" not in done.stderr
+        # The first year is whole, and there is nothing of the second.
+        assert set(session.maps()) - before == {f"left_2017_{key}" for key in KEYS}
+        assert not list(session.mapset.glob(".tmp/**/*.tif"))
+        worker.kill()
+        found.start_scheduler()
+        found.start_worker()
+        assert "Period 2017 exists already" in session(*words).said
+    check_same(session, "left")
+    session("g.remove", "type=raster", "pattern=left_*", "-f")
+
+
+@pytest.mark.parametrize(("finished", "room"), [(0, "100K"), (2, "100K")])
+def test_a_full_disk_leaves_nothing_half_written_and_the_same_command_continues(
+    session, ard, trained, mapped, tmp_path, finished, room
+):
+    """Full in the first year, where the session writes what a worker sent; or before the histories, whose evidence needs 224 KB."""
+    if reason := mounts.missing():
+        pytest.skip(f"this system gives no disk to fill: {reason}")
+    before = Session(session.mapset.with_name(f"before_{finished}"), session.env)
+    before.region(GRID)
+    if finished:
+        shutil.copytree(
+            session.mapset, before.mapset, ignore=shutil.ignore_patterns(".*", "linked"), dirs_exist_ok=True
         )
-        info = session("r.univar", "-g", "map=differs").stdout
-        assert "max=0" in info, name
-    session("g.remove", "type=raster", "pattern=far_*,differs", "-f")
+        yearly = {f"lc_{year}_{key}" for year in (2017, 2018) for key in KEYS}
+        before("g.remove", "type=raster", f"name={','.join({*before.maps()} - yearly)}", "-f")
+    full = session.mapset.with_name(f"full_{finished}")
+    words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=lc")
+    with cluster(tmp_path / "c", workers=1) as found:
+        place = (full, before.mapset, tmp_path / "out", room)
+        tried = mounts.try_full_disk(*place, *words, f"scheduler={found.address}", env=session.env)
+    mounts.check_tried(tried)
+    assert ("evidence" in tried.said) == bool(finished)
+    assert sum(name.startswith("./cell/") for name in tried.left) == len(KEYS) * finished
+    check_same(session, "lc", full.name)
 
 
 def test_maps_that_another_run_writes_are_not_touched(session, ard, trained):

@@ -24,8 +24,9 @@ from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.rasterfile import OpenRasters
 from imperviouslib.stage.yearly.scenes import read_scenes, resolve_tasks, resolve_years, tiles_by_year
 from imperviouslib.work.compose import compose_block
+from testsuite import mounts
 from testsuite.archive_ground import BANDS, even_scene, smooth_ground, write_scene
-from testsuite.cluster_ground import cluster
+from testsuite.cluster_ground import cluster, losing_cluster
 
 GRID = Grid(4_450_800, 3_282_000, 4_450_800 + 60 * 20, 3_282_000 + 50 * 20)
 WEST, EAST = (
@@ -585,7 +586,7 @@ def test_the_check_finds_a_year_that_is_shifted(grass, tmp_path):
 
 
 def test_processes_and_a_cluster_write_the_same_files(grass, tmp_path):
-    """Two blocks, of two years; the second run with the cluster needs no worker."""
+    """Two blocks, of two years; the second run with the cluster needs no worker. The last one loses a worker in its second block."""
     from imperviouslib.edge import grass as database
 
     _two_years(tmp_path / "archive")
@@ -597,11 +598,33 @@ def test_processes_and_a_cluster_write_the_same_files(grass, tmp_path):
         grass(*words, "output=far", f"scheduler={found.address}")
     done = grass(*words, "output=far", f"scheduler={found.address}")
     assert "Composite of 2018 already exists." in done.said
-    digests = {prefix: {} for prefix in ("one", "two", "far")}
+    with losing_cluster(tmp_path / "d", "compose") as found:
+        grass(*words, "output=cut", f"scheduler={found.address}")
+    digests = {prefix: {} for prefix in ("one", "two", "far", "cut")}
     for path in database.linked_folder().iterdir():
         prefix, _, layer = path.name.partition("_")
         digests[prefix][layer.partition(".")[0]] = sha256_file(path)
-    assert len(digests["one"]) == 8 and digests["one"] == digests["two"] == digests["far"]
+    assert len(digests["one"]) == 8 and digests["one"] == digests["two"] == digests["far"] == digests["cut"]
+
+
+@pytest.mark.parametrize("room", ["12K", pytest.param("64K", marks=pytest.mark.soak)])
+def test_a_full_disk_leaves_nothing_and_the_same_command_continues(grass, grass_env, mapset, tmp_path, room):
+    """Full where the session writes what a worker sent, or where it imports that."""
+    if reason := mounts.missing():
+        pytest.skip(f"this system gives no disk to fill: {reason}")
+    words = ("r.s2.yearly", f"input={_two_years(tmp_path / 'archive')}", "output=s2", "years=2018", "tiles=all")
+    grass(*words)
+    (tmp_path / "new").mkdir()
+    shutil.copy(mapset / "WIND", tmp_path / "new")
+    full = mapset.with_name(f"{mapset.name}_full")
+    with cluster(tmp_path / "c", workers=1) as found:
+        place = (full, tmp_path / "new", tmp_path / "out", room)
+        tried = mounts.try_full_disk(*place, *words, f"scheduler={found.address}", env=grass_env)
+    mounts.check_tried(tried)
+    assert not [name for name in tried.left if "s2_2018" in name]
+    assert ("cannot be written" in tried.said) == (room == "12K")
+    for layer in ("B12_p50", "B11_p50", "B04_p50", "count"):
+        assert np.array_equal(_cells(f"s2_2018_{layer}@{full.name}"), _cells(f"s2_2018_{layer}@{mapset.name}"))
 
 
 def test_periods_and_archive_agree_on_days(tmp_path):

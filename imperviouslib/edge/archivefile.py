@@ -44,7 +44,6 @@ from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import (
     AccessError,
     FetchError,
-    GridError,
     ImperviousError,
     InputError,
     _,
@@ -75,7 +74,7 @@ from imperviouslib.edge import warp
 from imperviouslib.edge.files import exclusive_lock, sha256_file, temporary_path, write_json
 from imperviouslib.edge.objects import get_object
 from imperviouslib.edge.pixels import Pixels, decode, get_pixels
-from imperviouslib.edge.rasterfile import TILE, TiffWriter, open_on_grid, read_part
+from imperviouslib.edge.rasterfile import TiffWriter
 from imperviouslib.edge.rasterobject import decode_object, describe_object
 
 _GROWTHS = 5
@@ -335,7 +334,6 @@ def _make_band(task: Task, band: str, objects: dict[str, bytes], lowest_dn: int 
     path = task.path(band)
     with _temporary_path(path) as written:
         valid_cells = _write_cells(written, target, warper, is_classes=band == SCL)
-        _verify(written, target, valid_cells)
         sidecar = _describe(task, band, read, offset, target, valid_cells, invalid, written)
         is_placed = _put_in_place(written, sidecar, lambda: resolve_target(task.area, extent, _kept_cells(task, band)))
     return replace(result, valid_cells=valid_cells), is_placed
@@ -465,23 +463,6 @@ def _write_cells(path: Path, target: Grid, warper: warp.Warper, *, is_classes: b
             valid_cells += int(np.count_nonzero(values))
             out.write(values, part)
     return valid_cells
-
-
-def _verify(path: Path, target: Grid, valid_cells: int) -> None:
-    """Read the written file in full, so that no sidecar is written if the disk lost bytes. Raises FetchError if cells are missing."""
-    found, same = 0, False
-    # GDAL does not report a late write that failed, so a full disk is only detected here.
-    with contextlib.suppress(InputError, GridError), open_on_grid(path, target.res_m) as (dataset, grid):
-        same = grid == target
-        for strip in target.parts(TILE):
-            found += int(np.count_nonzero(read_part(dataset, grid, strip)))
-    if not same or found != valid_cells:
-        raise FetchError(
-            _("File in '{}'").format(path.parent),
-            found=_("{} valid cells after writing").format(found),
-            expected=_("the {} that were written").format(valid_cells),
-            then=_("Make room on the disk and run the same command again."),
-        )
 
 
 def _describe(

@@ -13,6 +13,7 @@ import io
 import logging
 import pickle
 import socket
+import ssl
 import time
 import uuid
 import warnings
@@ -41,6 +42,8 @@ _COUNT_S, _WAIT_S = 5.0, 30.0
 _MOST_BYTES = 2**30
 """Bytes of all tasks that wait or are done, where there is more than one: this process and the scheduler hold them."""
 _LOGGERS = ("distributed", "tornado", "asyncio")
+_NO_LIBRARY = "no library"
+"""Names the error that a worker without the library returns; it knows no class of ours."""
 _SUFFIXES = (".py", ".json", ".html", ".css", ".js")
 """Files of the library."""
 
@@ -89,8 +92,7 @@ class Cluster(Team):
                 result = future.result()
         except distributed.KilledWorker:
             return WorkerDiedError()
-        if isinstance(result, ClusterError):
-            raise result
+        _check_answer(result)
         return result
 
     def await_worker(self) -> None:
@@ -107,9 +109,8 @@ class Cluster(Team):
             self._check_versions()
             self._client.register_plugin(plugin, name=self._library)
             answers = self._client.run(_job("fits", self._library), pickle.dumps(self._asked))
-        for error in answers.values():
-            if error is not None:
-                raise error
+        for answer in answers.values():
+            _check_answer(answer)
         self._count()
 
     def _check_versions(self) -> None:
@@ -151,7 +152,7 @@ class Cluster(Team):
 @contextlib.contextmanager
 def open_cluster(address: str, shared: Sequence[Path], packages: Sequence[str]) -> Iterator[Cluster]:
     """Connect to a scheduler, and give its workers the library. Raises ClusterError if it does not answer or a worker does not fit."""
-    # Dask and what it stands on tell of retries and lost connections in many lines, and set the level of each of their loggers.
+    # Dask and its event loop tell of retries and lost connections in many lines; Dask sets the level of each of its loggers.
     for logger in [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] in _LOGGERS]:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     name, content = _pack_library()
@@ -175,16 +176,56 @@ def open_cluster(address: str, shared: Sequence[Path], packages: Sequence[str]) 
         yield crew
 
 
+def _check_answer(answer: Any) -> None:
+    """Raise ClusterError where this is the answer of a worker that does not fit the run."""
+    if isinstance(answer, ClusterError):
+        raise answer
+    if isinstance(answer, ImportError) and answer.name == _NO_LIBRARY:
+        raise ClusterError(
+            _("Worker '{}' cannot unpack the library in '{}' ({})").format(*answer.args),
+            then=_("Make room there, or start the worker with another --local-directory."),
+        )
+
+
 def _check_is_dask(address: str) -> None:
-    """Raise OSError where a port without TLS is not one of Dask: its client would wait for minutes for another program's greeting."""
-    if not address.startswith("tcp://"):
+    """Raise OSError where a port is not one of Dask: its client would wait for minutes for another program's greeting."""
+    scheme, mark, _rest = address.partition("://")
+    if scheme not in ("tcp", "tls") or not mark:
         return
     host, port = distributed.comm.get_address_host_port(address)
-    with socket.create_connection((host, port), timeout=_CONNECT_S) as probe:
+    until = time.monotonic() + _CONNECT_S
+    with contextlib.ExitStack() as stack:
+        probe = stack.enter_context(socket.create_connection((host, port), timeout=_CONNECT_S))
+        if scheme == "tls":
+            probe = stack.enter_context(_tls_context(address).wrap_socket(probe, server_hostname=host))
         # Dask speaks first, and begins with the length of what follows.
-        greeting = probe.recv(8, socket.MSG_WAITALL)
-    if len(greeting) < 8 or not 0 < int.from_bytes(greeting, "little") < _MOST_GREETING:
+        greeting = b""
+        while len(greeting) < 8:
+            probe.settimeout(max(0.001, until - time.monotonic()))
+            if not (more := probe.recv(8 - len(greeting))):
+                raise ConnectionError
+            greeting += more
+    if not 0 < int.from_bytes(greeting, "little") < _MOST_GREETING:
         raise ConnectionError
+
+
+def _tls_context(address: str) -> ssl.SSLContext:
+    """Return what Dask connects with; raise ClusterError where its configuration names no files for that."""
+    why = _("they are not set")
+    try:
+        if context := distributed.Security().get_connection_args("client")["ssl_context"]:
+            return context
+    except (OSError, ValueError) as err:
+        why = str(err)
+    raise ClusterError(
+        _("Option <scheduler>: '{}' needs the session's files for TLS ({})").format(address, why),
+        then=_("Set {} to their paths.").format(
+            ", ".join(f"DASK_DISTRIBUTED__COMM__TLS__{name}" for name in _TLS_FILES)
+        ),
+    )
+
+
+_TLS_FILES = ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
 
 
 def _close(client: distributed.Client) -> None:
@@ -210,17 +251,28 @@ def _plugin(name: str, content: bytes) -> distributed.WorkerPlugin:
 
     class Library(distributed.WorkerPlugin):
         def __init__(self, name: str, content: bytes) -> None:
-            self.name, self.content = name, content
+            self.name, self.content, self.failure = name, content, ()
 
         def setup(self, worker: Any) -> None:
             import importlib
             import io
+            import shutil
             import sys
             import zipfile
             from pathlib import Path
 
             folder = Path(worker.local_directory) / self.name
-            zipfile.ZipFile(io.BytesIO(self.content)).extractall(folder)
+            part = folder.with_suffix(".part")
+            try:
+                # Tasks of another run may be reading it.
+                if not folder.exists():
+                    zipfile.ZipFile(io.BytesIO(self.content)).extractall(part)
+                    part.rename(folder)
+            except OSError as err:
+                # Kept for the first task: Dask does not tell the session of what fails on a worker that comes later.
+                self.failure = worker.local_directory, str(err.strerror)
+                shutil.rmtree(part, ignore_errors=True)
+                return
             sys.path.insert(0, str(folder))
             importlib.invalidate_caches()
 
@@ -232,17 +284,20 @@ def _job(function: str, library: str) -> Callable[[bytes], Any]:
 
     A worker that has loaded another library keeps it until it ends, and must not be used.
     """
+    no_library = _NO_LIBRARY
 
     def job(packed: bytes, dask_worker: Any = None) -> Any:
         import distributed
 
+        # Dask fills the argument of this name, except in tasks.
+        me = dask_worker or distributed.get_worker()
+        name = me.name if isinstance(me.name, str) and me.name != me.address else me.address
+        if failure := getattr(me.plugins.get(library), "failure", ()):
+            return ImportError(name, *failure, name=no_library)
         import imperviouslib
         from imperviouslib.core.errors import ClusterError, _
         from imperviouslib.edge import worker
 
-        # Dask fills the argument of this name, except in tasks.
-        me = dask_worker or distributed.get_worker()
-        name = me.name if isinstance(me.name, str) and me.name != me.address else me.address
         if library not in str(imperviouslib.__file__):
             return ClusterError(
                 _("Worker '{}'").format(name),

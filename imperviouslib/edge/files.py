@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import fcntl
 import glob
 import hashlib
@@ -29,12 +30,30 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_path(path)
     try:
-        yield part
-        with part.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        part.replace(path)
+        with naming(path):
+            yield part
+            with part.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let the error of a full disk name the file that is written: Python knows no name when it writes or syncs."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and err.filename is None:
+            err.filename = str(path)
+        raise
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make a file of zeros that has its room on the disk; raises OSError where there is not so much. size : bytes"""
+    with naming(path), path.open("wb") as handle:
+        os.posix_fallocate(handle.fileno(), 0, size)
 
 
 @contextlib.contextmanager

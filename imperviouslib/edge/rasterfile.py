@@ -41,6 +41,8 @@ def _profile(grid: Grid, dtype: str, nodata: float | None) -> dict:
 class TiffWriter:
     """Write a GeoTIFF of one band part by part; it gets its name if the `with` block succeeds, and is removed if it fails.
 
+    Each cell is written once at most. A file that cannot be written is an InputError: at the begin, with a part, or at the end, when it is read.
+
     Parts that line up with absolute multiples of `TILE` cells of `grid`'s own corner are written once each; other parts are
     rewritten by GDAL's cache, which is correct and slower.
     """
@@ -49,12 +51,15 @@ class TiffWriter:
         self.path, self.grid = Path(path), grid
         self._profile = _profile(grid, dtype, nodata)
         self._stack = contextlib.ExitStack()
+        self._cells = 0
 
     def __enter__(self) -> TiffWriter:
         with contextlib.ExitStack() as stack:
             part = stack.enter_context(atomic_write(self.path))
             stack.enter_context(rasterio.Env(**READ_SETTINGS))
-            self._dataset = stack.enter_context(rasterio.open(part, "w", **self._profile))
+            stack.enter_context(self._verified(part))
+            with self._writing():
+                self._dataset = stack.enter_context(rasterio.open(part, "w", **self._profile))
             self._stack = stack.pop_all()
         return self
 
@@ -64,13 +69,45 @@ class TiffWriter:
 
     def write(self, array: np.ndarray, part: Grid) -> None:
         """Write one part; array is (row, col) of the file's type. Raises InputError if it cannot be written to the disk."""
-        try:
+        with self._writing():
             self._dataset.write(array, 1, window=Window.from_slices(*part.slices_in(self.grid)))
+        self._cells += self._count(array)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn the errors of a full disk into one that names the file."""
+        try:
+            yield
         except rasterio.errors.RasterioIOError as err:
-            raise InputError(
-                _("File in '{}' cannot be written ({})").format(self.path.parent, err.__cause__ or err),
-                then=_("Make room on the disk and run the same command again."),
-            ) from err
+            raise self._unwritable(str(err.__cause__ or err)) from err
+
+    @contextlib.contextmanager
+    def _verified(self, part: Path) -> Iterator[None]:
+        """Read the file when it was closed, and raise InputError where it has lost cells.
+
+        GDAL writes the last parts of a file when it is closed, and rasterio raises no error where that fails.
+        """
+        yield
+        found = 0
+        try:
+            with open_on_grid(part, self.grid.res_m) as (dataset, grid):
+                for strip in self.grid.parts(TILE):
+                    found += self._count(read_part(dataset, grid, strip))
+        except (InputError, GridError) as err:
+            raise self._unwritable(_("what was written cannot be read")) from err
+        if found != self._cells:
+            raise self._unwritable(_("{} of {} valid cells can be read").format(found, self._cells))
+
+    def _count(self, cells: np.ndarray) -> int:
+        """Count the cells with data."""
+        nodata = self._profile["nodata"]
+        return np.count_nonzero(cells != nodata if nodata == nodata else ~np.isnan(cells))
+
+    def _unwritable(self, why: str) -> InputError:
+        return InputError(
+            _("File '{}' cannot be written ({})").format(self.path, why),
+            then=_("Make room on the disk and run the same command again."),
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -112,8 +112,9 @@ def test_a_write_that_fails_leaves_no_file(world, tmp_path):
     assert "B12" in missing_bands(task)
 
 
-def test_a_disk_that_fills_in_the_middle_of_a_file_is_reported_as_well(tmp_path):
-    """Whole tiles go to the disk at once, and fail there."""
+@pytest.mark.parametrize(("cells", "room"), [(512, 20_000), (100, 2_000), (100, 0)])
+def test_a_disk_that_fills_in_the_middle_of_a_file_is_reported_as_well(tmp_path, cells, room):
+    """Whole tiles go to the disk at once, and fail there; a small file goes there when it is closed, and rasterio says nothing if that fails."""
     script = (
         "import resource, sys\n"
         "from pathlib import Path\n"
@@ -121,14 +122,16 @@ def test_a_disk_that_fills_in_the_middle_of_a_file_is_reported_as_well(tmp_path)
         "from imperviouslib.core.errors import InputError\n"
         "from imperviouslib.core.grid import Grid\n"
         "from imperviouslib.edge.rasterfile import TiffWriter\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "cells = np.random.default_rng(1).integers(1, 9999, (512, 512), np.uint16)\n"
-        "grid = Grid(0, 0, 10240, 10240)\n"
+        "side, room = map(int, sys.argv[2:])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))\n"
+        "cells = np.random.default_rng(1).integers(1, 9999, (side, side), np.uint16)\n"
+        "grid = Grid(0, 0, 20 * side, 20 * side)\n"
         "try:\n    with TiffWriter(Path(sys.argv[1]), grid, 'uint16') as out:\n        out.write(cells, grid)\n"
         "except InputError as err:\n    print(err)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "cells.tif"], capture_output=True, text=True, cwd=TOP
-    )
-    assert f"File in '{tmp_path}'" in done.stdout and "Make room on the disk" in done.stdout, done
+        [sys.executable, "-c", script, tmp_path / "cells.tif", str(cells), str(room)],
+        capture_output=True, text=True, cwd=TOP,
+    )  # fmt: skip
+    assert f"File '{tmp_path}/cells.tif'" in done.stdout and "Make room on the disk" in done.stdout, done
     assert list(tmp_path.iterdir()) == []

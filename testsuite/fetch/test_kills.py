@@ -23,16 +23,17 @@ from testsuite.world.faults import Fault
 
 def meanwhile(monkeypatch, work):
     """Call `work(number)` each time that a file is written but not yet renamed, as another run might."""
-    verify, done, busy = archivefile._verify, [], []
+    write, done, busy = archivefile._write_cells, [], []
 
-    def verified(*arguments):
-        verify(*arguments)
+    def written(*arguments, **more):
+        cells = write(*arguments, **more)
         if not busy:
             busy.append(True)
             done.append(work(len(done)))
             busy.clear()
+        return cells
 
-    monkeypatch.setattr(archivefile, "_verify", verified)
+    monkeypatch.setattr(archivefile, "_write_cells", written)
     return done
 
 

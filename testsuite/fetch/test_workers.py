@@ -1,11 +1,10 @@
 """r.s2.fetch by the workers of a Dask scheduler: the same files, few connections, lost workers and schedulers, and no key outside of workers."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from testsuite.cluster_ground import cluster, wait_until
+from testsuite.cluster_ground import cluster, meanwhile
 from testsuite.fetch_ground import digests
 from testsuite.world.faults import Fault
 
@@ -28,18 +27,6 @@ def workers(keys, tmp_path):
 @pytest.fixture
 def options(keys, tmp_path):
     return {"stac": keys.stac_url, "output": tmp_path / "a", "clouds": 100, "years": "2021", "timeout": 20}
-
-
-def meanwhile(work, when):
-    """Do something in a thread once something is true."""
-
-    def run():
-        wait_until(when)
-        work()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def test_a_cluster_fetches_the_same_files_although_a_worker_is_killed(tool, keys, workers, options, expected, tmp_path):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grass.script as gs
+from grass.exceptions import CalledModuleError
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
@@ -42,13 +46,37 @@ def _region(grid: Grid, session: str) -> str:
 
 
 def run(tool: str, *, grid: Grid | None = None, stdin: str | None = None, **parameters: Any) -> None:
-    """Run a GRASS tool quietly on `grid` (else the current region); raise CalledModuleError where it fails."""
+    """Run a GRASS tool quietly on `grid` (else the current region).
+
+    Raises CalledModuleError where it fails, InputError where the disk is full then.
+    """
     env = environment(grid) if grid else os.environ.copy()
     parameters.setdefault("quiet", True)
-    if stdin is None:
-        gs.run_command(tool, env=env, **parameters)
-    else:
-        gs.write_command(tool, stdin=stdin, env=env, **parameters)
+    with telling_of_room(tool):
+        if stdin is None:
+            gs.run_command(tool, env=env, **parameters)
+        else:
+            gs.write_command(tool, stdin=stdin, env=env, **parameters)
+
+
+@contextlib.contextmanager
+def telling_of_room(tool: str) -> Iterator[None]:
+    """Raise InputError where a GRASS tool fails and the disk of the mapset is full: the tools fail in many ways then, and few say why."""
+    try:
+        yield
+    except CalledModuleError as err:
+        session = gs.gisenv()
+        mapset = Path(session["GISDBASE"], session["LOCATION_NAME"], session["MAPSET"])
+        if (free := shutil.disk_usage(mapset).free) >= _LEAST_ROOM:
+            raise
+        raise InputError(
+            _("GRASS tool <{}> failed, and the disk of mapset '{}' has {} kB left").format(tool, mapset, free // 1000),
+            then=_("Make room and run the same command again."),
+        ) from err
+
+
+_LEAST_ROOM = 2**22
+"""Bytes free on a disk with which it counts as full: what a tool wrote before it failed may be gone already."""
 
 
 def read(tool: str, *, grid: Grid | None = None, masked: bool = True, **parameters: Any) -> str:

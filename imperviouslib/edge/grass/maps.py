@@ -18,6 +18,7 @@ from imperviouslib.core.errors import GridError, InputError, _, command_without_
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.provenance import Provenance, parse_provenance
+from imperviouslib.edge.files import naming
 from imperviouslib.edge.grass.calls import environment, overwrite, read, read_bytes, run, unreadable
 from imperviouslib.edge.grass.region import check_projection, has_mask, unmasked
 from imperviouslib.edge.grass.workspace import (
@@ -322,7 +323,6 @@ def describe(
     text = temporary_folder() / f"history_{os.getpid()}_{name}.txt"
     parts = [f"{history} (r.impervious {__version__})", command_line()]
     lines = [line for part in parts for line in textwrap.wrap(part, 76)]
-    text.write_text("\n".join(lines) + "\n", encoding="utf-8")
     parameters: dict[str, Any] = {"map": name, "title": title, "loadhistory": str(text)}
     if units:
         parameters["units"] = units
@@ -331,13 +331,16 @@ def describe(
     if sources:
         parameters["source1"] = " ".join(sources)[:200]
     try:
+        with naming(text):
+            text.write_text("\n".join(lines) + "\n", encoding="utf-8")
         run("r.support", **parameters)
     finally:
-        text.unlink()
+        text.unlink(missing_ok=True)
     if provenance is not None:
         path = mapset_folder() / "cell_misc" / name / _PROVENANCE
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(provenance.to_json(), indent=1, sort_keys=True), encoding="utf-8")
+        with naming(path):
+            path.write_text(json.dumps(provenance.to_json(), indent=1, sort_keys=True), encoding="utf-8")
 
 
 def read_provenance(name: str) -> Provenance | None:

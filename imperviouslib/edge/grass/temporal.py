@@ -16,7 +16,7 @@ from grass.exceptions import CalledModuleError
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.edge.files import exclusive_lock
-from imperviouslib.edge.grass.calls import warning
+from imperviouslib.edge.grass.calls import telling_of_room, warning
 from imperviouslib.edge.grass.workspace import mapset_folder, shared_folder, temporary_folder
 
 _JOB = Path(__file__).with_name("temporal_job.py")
@@ -130,4 +130,5 @@ def _run(command: Sequence[str], *, stdin: str = "", more_s: float = 0.0) -> Non
         raise
     if process.returncode:
         sys.stderr.write(err.decode(errors="replace"))
-        raise CalledModuleError("t.register", " ".join(command), process.returncode, err.decode(errors="replace"))
+        with telling_of_room("t.register"):
+            raise CalledModuleError("t.register", " ".join(command), process.returncode, err.decode(errors="replace"))

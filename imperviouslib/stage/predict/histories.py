@@ -28,6 +28,7 @@ from imperviouslib.core.series import Histories, Rates
 from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
+from imperviouslib.edge.files import reserve
 from imperviouslib.edge.overlap import do_each
 from imperviouslib.edge.rasterfile import TILE, TiffWriter
 from imperviouslib.edge.schedule import Crew
@@ -209,10 +210,12 @@ def _check_existing(task: Task) -> list[str] | None:
 
 @contextlib.contextmanager
 def _scratch(histories: int, shape: tuple[int, int], mark: str) -> Iterator[np.ndarray]:
-    """Give room on the disk for the evidence: array (history, row, col), float16, NaN = never seen."""
+    """Give room on the disk for the evidence: array (history, row, col), float16, NaN = never seen. Raises OSError on a full disk."""
     path = grass.temporary_folder() / f"evidence.{mark}.bin"
     try:
-        yield np.memmap(path, np.float16, "w+", shape=(histories, *shape))
+        # Where a page cannot be written later, the system ends the process at once.
+        reserve(path, histories * shape[0] * shape[1] * np.dtype(np.float16).itemsize)
+        yield np.memmap(path, np.float16, "r+", shape=(histories, *shape))
     finally:
         path.unlink(missing_ok=True)
 

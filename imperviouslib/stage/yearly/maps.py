@@ -38,18 +38,28 @@ def compose(task: PeriodTask, prefix: str, crew: Callable[[], Crew], *, link: bo
     # A new file name for each run, because the file of an existing linked map must not change.
     mark = uuid.uuid4().hex[:8]
     paths = {layer: folder / f"{name}.{mark}.tif" for layer, name in names.items()}
-    write_planes(paths, task, crew())
     settings = " ".join(f"{key}={value}" for key, value in task.recipe.settings.items())
     history = f"r.s2.yearly {settings}, {len(task.scenes)} scenes: {_ids(task.scenes)}"
-    # Maps get their names at the end: a map with its name is complete, and a killed run leaves nothing that looks finished.
-    for layer in task.recipe.layers:
-        part = _part(names[layer.name])
-        grass.import_tiff(paths[layer.name], part, link=link, replace=True)
-        if not link:
-            paths[layer.name].unlink()
-        _describe(part, layer, history, provenance[layer.name])
-        grass.run("r.colors", map=part, color=layer.color)
-    grass.rename({_part(name): name for name in names.values()})
+    try:
+        write_planes(paths, task, crew())
+        # Maps get their names at the end: a map with its name is complete, and a killed run leaves nothing that looks finished.
+        for layer in task.recipe.layers:
+            part = _part(names[layer.name])
+            grass.import_tiff(paths[layer.name], part, link=link, replace=True)
+            if not link:
+                paths[layer.name].unlink()
+            _describe(part, layer, history, provenance[layer.name])
+            grass.run("r.colors", map=part, color=layer.color)
+        grass.rename({_part(name): name for name in names.values()})
+    except BaseException:
+        # These may be what fills the disk.
+        grass.remove(_part(name) for name in names.values())
+        if link:
+            grass.remove_superseded(names.values())
+        else:
+            for path in paths.values():
+                path.unlink(missing_ok=True)
+        raise
     _finish(task, prefix, names)
     return names
 
