@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ from imperviouslib.edge.seriesnet import pair_logits
 _lock = threading.Lock()
 """A net, and HDF5, serve one thread at a time."""
 
+Evidence = tuple[np.ndarray, np.ndarray]
+"""Evidence of each history, array (history, row, col), float32; and which years were seen, array (year, row, col), bool."""
 _BLOCK, _NET_CELLS = 128, 1024
 """Cells a side of the blocks, and cells of the batches, in which evidence is computed."""
 Planes = tuple[np.ndarray, np.ndarray]
@@ -95,9 +97,9 @@ def window_tasks(
 def predict_window(task: WindowTask) -> Planes | None:
     """Compute the cells of a window; None where no cell has all features."""
     with _lock:
-        return map_window(
-            _file(task.source).read(task.period, task.window), task.core, task.window, _unet(task.model)[0]
-        )
+        stored = _file(task.source).read(task.period, task.window)
+        probability = _compute(stored, task.core, task.window, _unet(task.model)[0])
+        return _encode(stored, task.core, task.window, probability)
 
 
 def find_agreement(model: Model) -> float:
@@ -109,7 +111,9 @@ def find_agreement(model: Model) -> float:
 def predict_here(
     infer: Infer, ard: ArdFile, period: str, halo: int, part: Grid, *, size: int = 0
 ) -> Generator[tuple[Grid, Planes | None], None, None]:
-    """Compute the windows of a period in this process, while the next one is read. Yields: cells, and what `predict_window` gives for them
+    """Compute the windows of a period in this process; meanwhile the next one is read, and the last one encoded.
+
+    Yields: cells, and what `predict_window` gives for them
 
     size : cells a side of a window without its halo; 0 = by the file
     """
@@ -118,48 +122,66 @@ def predict_here(
         for core, window in windows(part, file=ard.grid, halo=halo, size=size or window_size(ard.grid))
     )
     with closing(read_ahead(reading)) as read:
-        for core, window, stored in read:
-            yield core, map_window(stored, core, window, infer)
+        computed = ((core, window, stored, _compute(stored, core, window, infer)) for core, window, stored in read)
+        with closing(read_ahead(computed)) as found:
+            for core, window, stored, probability in found:
+                yield core, _encode(stored, core, window, probability)
 
 
-def map_window(stored: np.ndarray, core: Grid, window: Grid, infer: Infer) -> Planes | None:
-    """Compute the cells `core` of a window from its features; None where no cell has all of them.
+def _compute(stored: np.ndarray, core: Grid, window: Grid, infer: Infer) -> np.ndarray | None:
+    """Compute the cells `core` of a window from its features: array (class, row, col), float32; None where no cell has all features.
 
     stored : array (feature, row, col), uint16, 0 = no data
     """
     rows, cols = core.slices_in(window)
-    known = (stored[:, rows, cols] > 0).all(axis=0)
-    return encode_prediction(infer(stored)[:, rows, cols], known) if known.any() else None
+    return infer(stored)[:, rows, cols] if _known(stored, core, window).any() else None
 
 
-def find_evidence(task: EvidenceTask) -> tuple[np.ndarray, np.ndarray]:
-    """Return the evidence of the series net: array (history, row, col); and which years were seen: array (year, row, col), bool.
+def _encode(stored: np.ndarray, core: Grid, window: Grid, probability: np.ndarray | None) -> Planes | None:
+    """Turn what `_compute` returns into the values of the maps."""
+    return None if probability is None else encode_prediction(probability, _known(stored, core, window))
 
-    The window is computed in blocks that fit into the processor's cache, several at a time.
-    """
+
+def _known(stored: np.ndarray, core: Grid, window: Grid) -> np.ndarray:
+    rows, cols = core.slices_in(window)
+    return (stored[:, rows, cols] > 0).all(axis=0)
+
+
+def find_evidence(task: EvidenceTask) -> Evidence:
+    """Return the evidence of the series net in a window."""
     with _lock:
-        ard, net = _file(task.source), _series(task.model)
-        around = task.window.grown(splice.HALO)
-        stored = [ard.read(str(year), around) for year in task.years]
-        seen = np.empty((len(task.years), *task.window.shape), bool)
-        evidence = np.empty((len(series.Histories(task.years)), *task.window.shape), np.float32)
-
-        def compute(block: Grid) -> None:
-            place = (slice(None), *block.slices_in(task.window))
-            evidence[place], seen[place] = _block_evidence(task, net, stored, around, block)
-
-        do_each(compute, task.window.parts(_BLOCK, _BLOCK), task.model.threads)
-        return evidence, seen
+        return _evidence(task, _read_years(task))
 
 
-def _block_evidence(
-    task: EvidenceTask, net: Compute, stored: Sequence[np.ndarray], around: Grid, block: Grid
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `find_evidence` returns, for a block of the window.
+def evidence_here(tasks: Iterable[EvidenceTask]) -> Generator[tuple[EvidenceTask, Evidence], None, None]:
+    """Yield each task with what `find_evidence` gives for it, computed in this process; meanwhile the next window is read."""
+    with closing(read_ahead((task, _read_years(task)) for task in tasks)) as read:
+        yield from read_ahead((task, _evidence(task, stored)) for task, stored in read)
 
-    stored : features of each year on `around`
-    """
-    near = block.grown(splice.HALO)
+
+def _read_years(task: EvidenceTask) -> list[np.ndarray]:
+    """Read the features of each year around a window: array (feature, row, col), uint16."""
+    ard, around = _file(task.source), task.window.grown(splice.HALO)
+    return [ard.read(str(year), around) for year in task.years]
+
+
+def _evidence(task: EvidenceTask, stored: Sequence[np.ndarray]) -> Evidence:
+    """Compute the evidence in blocks that fit into the processor's cache, several at a time."""
+    net = _series(task.model)
+    seen = np.empty((len(task.years), *task.window.shape), bool)
+    evidence = np.empty((len(series.Histories(task.years)), *task.window.shape), np.float32)
+
+    def compute(block: Grid) -> None:
+        place = (slice(None), *block.slices_in(task.window))
+        evidence[place], seen[place] = _block_evidence(task, net, stored, block)
+
+    do_each(compute, task.window.parts(_BLOCK, _BLOCK), task.model.threads)
+    return evidence, seen
+
+
+def _block_evidence(task: EvidenceTask, net: Compute, stored: Sequence[np.ndarray], block: Grid) -> Evidence:
+    """Return the evidence of a block of the window. stored : as `_read_years` gives it"""
+    near, around = block.grown(splice.HALO), task.window.grown(splice.HALO)
     planes = [np.moveaxis(plane[(slice(None), *near.slices_in(around))], 0, -1) for plane in stored]
     values = splice.scaled(planes, np.array(task.scaling.mean), np.array(task.scaling.deviation))
     inner = (slice(None), *block.slices_in(near))

@@ -32,7 +32,7 @@ from imperviouslib.edge.files import reserve
 from imperviouslib.edge.overlap import do_each
 from imperviouslib.edge.rasterfile import TILE, TiffWriter
 from imperviouslib.edge.schedule import Crew
-from imperviouslib.work.predict import EvidenceTask, Model, Source, find_evidence
+from imperviouslib.work.predict import EvidenceTask, Model, Source, evidence_here, find_evidence
 
 _WIDTH, _VALUES = 16 * TILE, 2**25
 """Columns of a strip, and features of all years that are in memory at once (2 bytes each), at most."""
@@ -229,7 +229,8 @@ def _gather(task: Task, evidence: np.ndarray, source: Source, model: Model, crew
         for window in strip.parts(TILE, task.columns)
     )
     maps = task.read_strips(task.yearly(CLASSES[0].key))
-    with contextlib.closing(crew.in_order(find_evidence, tasks)) as results:
+    computed = crew.in_order(find_evidence, tasks) if crew.is_remote else evidence_here(tasks)
+    with contextlib.closing(computed) as results:
         for number, (strip, scaled) in enumerate(zip(strips, maps, strict=True)):
             with np.errstate(divide="ignore", invalid="ignore"):
                 logit = np.where(scaled > 0, np.log(scaled / (10_000 - scaled)), np.nan)
