@@ -61,7 +61,7 @@ def predictions() -> tuple[float, float]:
     from imperviouslib.work.predict import Model, Source, predict_window, window_tasks
 
     path, grid, _net, folder = bench_predict.place()
-    model = Model(folder, "0", "openvino", 1, False)
+    model = Model(folder, "0", "openvino", 1, False, net_halo(3))
     with ArdFile.open(path) as ard:
         tasks = list(window_tasks(Source(path, ard.digest), model, ard, "2017", net_halo(3), grid))
     whole = sorted(tasks, key=lambda task: -task.core.width * task.core.height)[:4]

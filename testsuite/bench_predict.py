@@ -48,7 +48,7 @@ def by_us(engine: str = "openvino", *, fast: bool = False) -> dict[str, Path]:
     path, grid, _net, folder = place()
     files = {key: folder / f"{key}.tif" for key in KEYS}
     names = [file.name for file in folder.iterdir()]
-    infer, _agreement = open_unet(resolve_engine(engine, names), folder, 0, fast=fast)
+    infer, _agreement = open_unet(resolve_engine(engine, names), folder, 0, fast=fast, halo=net_halo(3))
     with ArdFile.open(path) as ard:
         write_period(predict_here(infer, ard, "2017", net_halo(3), grid), grid, files)
     return files

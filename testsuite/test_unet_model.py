@@ -314,7 +314,13 @@ def infer(request, model):
     return open_unet(resolve_engine(request.param, FILES), model, 0)[0]
 
 
-def test_tiled_equals_whole(odd_ard, infer, tmp_path):
+@pytest.fixture(params=["openvino", "tensorflow"])
+def infer_inner(request, model):
+    """The same, for windows whose halo is not asked for."""
+    return open_unet(resolve_engine(request.param, FILES), model, 0, halo=48)[0]
+
+
+def test_tiled_equals_whole(odd_ard, infer, infer_inner, tmp_path):
     """Probabilities to a millionth and classes exactly, for the whole at once and for two ways of cutting it."""
     path, grid = odd_ard
     with ArdFile.open(path) as ard:
@@ -331,7 +337,7 @@ def test_tiled_equals_whole(odd_ard, infer, tmp_path):
         maps = {}
         for size in (16, 64):
             files = {key: tmp_path / f"{key}{size}.tif" for key in KEYS}
-            write_period(predict_here(infer, ard, "2017", 48, grid, size=size), grid, files)
+            write_period(predict_here(infer_inner, ard, "2017", 48, grid, size=size), grid, files)
             maps[size] = read_all(files)
     assert (maps[16]["class"] == maps[64]["class"]).all()
     for key in KEYS[:4]:
@@ -349,7 +355,7 @@ def test_a_narrower_halo_would_show(odd_ard, infer):
         assert np.abs(part - whole[(slice(None), *core.slices_in(grid))]).max() > 1e-4
 
 
-def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer, tmp_path):
+def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer_inner, tmp_path):
     """The halo comes from the file where the region cuts it, and windows have one size, so the maps are equal bit for bit."""
     path, grid = odd_ard
     part = grid_at(grid.first_row + 13, grid.first_col + 21, 37, 44)
@@ -357,18 +363,18 @@ def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer, tmp
     with ArdFile.open(path) as ard:
         for name, area in (("whole", grid), ("part", part)):
             files = {key: tmp_path / f"{name}_{key}.tif" for key in KEYS}
-            write_period(predict_here(infer, ard, "2017", 48, area, size=64), area, files)
+            write_period(predict_here(infer_inner, ard, "2017", 48, area, size=64), area, files)
             found[name] = read_all(files)
     for key in KEYS:
         assert (found["part"][key] == found["whole"][key][part.slices_in(grid)]).all()
 
 
-def test_no_data_stays_no_data_and_data_stays_data(odd_ard, infer, tmp_path):
+def test_no_data_stays_no_data_and_data_stays_data(odd_ard, infer_inner, tmp_path):
     path, grid = odd_ard
     files = {key: tmp_path / f"{key}.tif" for key in KEYS}
     with ArdFile.open(path) as ard:
         known = (ard.read("2017", grid) > 0).all(axis=0)
-        write_period(predict_here(infer, ard, "2017", 48, grid, size=64), grid, files)
+        write_period(predict_here(infer_inner, ard, "2017", 48, grid, size=64), grid, files)
     found = read_all(files)
     for key in KEYS:
         assert ((found[key] > 0) == known).all()
@@ -447,10 +453,36 @@ def test_a_model_without_the_files_of_an_engine_is_refused():
 def test_engines_give_the_same_probabilities(model):
     """Also for several windows at once, and for one without data."""
     seen = np.concatenate([toy(5)[0], np.zeros((1, 32, 32, 3), np.uint16)])
-    one, two = (resolve_engine(name, FILES).load(model, UNET, 0, False)(seen) for name in ("openvino", "tensorflow"))
+    one, two = (resolve_engine(name, FILES).load(model, UNET, 0, False, 0)(seen) for name in ("openvino", "tensorflow"))
     assert one.shape == two.shape == (5, 32, 32, 4)
     assert np.abs(one - two).max() < 1e-5
     assert len(np.unique(one.argmax(axis=-1))) > 1
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ["openvino", "tensorflow"])
+def test_a_net_without_the_halo_gives_the_inner_probabilities(tmp_path, name, depth):
+    halo, pixel = net_halo(depth), unet.build_pixel_net(small_spec(depth, 4))
+    net = unet.with_probabilities(unet.average_nets([scrambled(depth), pixel]), 0.7)
+    unet.save_net(net, tmp_path / "unet.keras")
+    export_nets({UNET: (net, unet.run_net(net), toy(9)[0])}, tmp_path)
+    engine = resolve_engine(name, FILES)
+    whole, inner = (open_unet(engine, tmp_path, 0, halo=cells)[0] for cells in (0, halo))
+    seen = np.random.default_rng(depth).integers(0, 5000, (3, 2 * halo + 32, 2 * halo + 64)).astype(np.uint16)
+    found, expected = inner(seen), whole(seen)[:, halo:-halo, halo:-halo]
+    assert found.shape == expected.shape == (4, 32, 64)
+    assert np.abs(found - expected).max() < 1e-5
+    assert np.ptp(expected) > 0.1, "an even map could hide a shift"
+
+
+def test_a_net_whose_halo_cannot_be_left_out_is_refused(model, monkeypatch):
+    engine = resolve_engine("openvino", FILES)
+    faulty = replace(
+        engine, load=lambda *asked: lambda seen: np.roll(engine.load(*asked)(seen), bool(asked[-1]), axis=1)
+    )
+    open_unet(faulty, model, 1)
+    with pytest.raises(ModelError, match="outputs that differ"):
+        open_unet(faulty, model, 1, halo=48)
 
 
 @pytest.mark.parametrize("name", ["openvino", "tensorflow"])

@@ -28,9 +28,11 @@ CHECK = "check.npz"
 Compute = Callable[[np.ndarray], np.ndarray]
 """A net: its input, first axis batch, to its output, float32."""
 Infer = Callable[[np.ndarray], np.ndarray]
-"""Array (feature, row, col) uint16, 0 = no data, sides multiples of the anchor -> (class, row, col) float32, sums 1."""
+"""Array (feature, row, col) uint16, 0 = no data, sides multiples of the anchor -> (class, row, col) float32, sums 1; of the window without its halo."""
 TOLERANCE = {UNET: 1e-4, SERIES: 1e-2}
 """How far an engine's output may lie from TensorFlow's: probabilities, and log-odds. What is rounding stays below 1e-6 and 1e-4."""
+_FAST_TOLERANCE = 0.05
+"""How far probabilities in bf16 may lie apart that are computed in another order."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Engine:
     """Order of preference with engine=auto; the lowest is tried first."""
     files: Callable[[str], tuple[str, ...]]
     """Name of a net to its files in a model folder."""
-    load: Callable[[Path, str, int, bool], Compute]
-    """From a model folder, the name of a net, a number of threads (0 = all cores), and whether to use bf16, to the net ready for use.
-    Imports the package. Raises InputError where the processor has no bf16."""
+    load: Callable[[Path, str, int, bool, int], Compute]
+    """From a model folder, the name of a net, a number of threads (0 = all cores), whether to use bf16, and a number of rows and columns to leave
+    out at each side of the output, to the net ready for use. Imports the package. Raises InputError where the processor has no bf16."""
     export: Callable[[Any, Path, str], None] | None = None
     """Write a Keras model as these files; None where r.unet.train writes them anyway."""
 
@@ -100,15 +102,35 @@ def _has_files(engine: Engine, files: Collection[str], nets: Collection[str]) ->
     return all(file in files for net in nets for file in engine.files(net))
 
 
-def open_unet(engine: Engine, folder: Path, threads: int, *, fast: bool = False) -> tuple[Infer, float]:
+def open_unet(
+    engine: Engine, folder: Path, threads: int, *, fast: bool = False, halo: int = 0
+) -> tuple[Infer, float]:  # fmt: skip
     """Load the U-Net of a model folder for one window at a time.
 
+    halo : width in cells of the margin of a window that only its other cells need
     Returns: the net; and the share of the cells of the model's fixed patch that get the class that TensorFlow gave them, 0-1
     Raises ModelError where the probabilities are not TensorFlow's, unless they are `fast`.
     """
-    compute = engine.load(folder, UNET, threads, fast)
+    compute = engine.load(folder, UNET, threads, fast, 0)
     agreement = _compare(compute, engine, folder, UNET, fast=fast)
+    if halo:
+        whole, compute = compute, engine.load(folder, UNET, threads, fast, halo)
+        _compare_inner(compute, whole, engine, folder, halo, fast=fast)
     return lambda stored: np.moveaxis(compute(np.moveaxis(stored, 0, -1)[np.newaxis])[0], -1, 0), agreement
+
+
+def _compare_inner(compute: Compute, whole: Compute, engine: Engine, folder: Path, halo: int, *, fast: bool) -> None:
+    """Raise ModelError where a net that leaves out the halo gives other probabilities than the whole net."""
+    if not (folder / CHECK).is_file():
+        return
+    with np.load(folder / CHECK, allow_pickle=False) as stored:
+        seen = stored[f"{UNET}_input"]
+    times = 2 * halo // min(seen.shape[1:3]) + 1
+    seen = np.tile(seen, (1, times, times, 1))
+    found, expected = compute(seen), whole(seen)[:, halo:-halo, halo:-halo]
+    apart = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    if not apart <= (_FAST_TOLERANCE if fast else TOLERANCE[UNET]):
+        raise _deviates(engine, folder, apart, _FAST_TOLERANCE if fast else TOLERANCE[UNET])
 
 
 def open_series(engine: Engine, folder: Path, threads: int) -> Compute:
@@ -116,7 +138,7 @@ def open_series(engine: Engine, folder: Path, threads: int) -> Compute:
 
     Raises ModelError as `open_unet` does.
     """
-    net, lock = engine.load(folder, SERIES, threads, False), threading.Lock()
+    net, lock = engine.load(folder, SERIES, threads, False, 0), threading.Lock()
     _compare(net, engine, folder, SERIES, fast=False)
 
     def compute(seen: np.ndarray) -> np.ndarray:
@@ -142,13 +164,17 @@ def _compare(compute: Compute, engine: Engine, folder: Path, net: str, *, fast: 
     found = compute(seen)
     apart = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
     if not fast and not apart <= TOLERANCE[net]:
-        raise ModelError(
-            _("Model '{}', engine {}").format(folder, engine.name),
-            found=_("outputs that differ from those of the training by up to {:.2g}").format(apart),
-            expected=_("at most {:.0e}").format(TOLERANCE[net]),
-            then=_("Use another engine=, or train again with the versions installed here."),
-        )
+        raise _deviates(engine, folder, apart, TOLERANCE[net])
     return float((found.argmax(axis=-1) == expected.argmax(axis=-1)).mean())
+
+
+def _deviates(engine: Engine, folder: Path, apart: float, most: float) -> ModelError:
+    return ModelError(
+        _("Model '{}', engine {}").format(folder, engine.name),
+        found=_("outputs that differ from those of the training by up to {:.2g}").format(apart),
+        expected=_("at most {:.0e}").format(most),
+        then=_("Use another engine=, or train again with the versions installed here."),
+    )
 
 
 def export_nets(nets: Mapping[str, tuple[Any, Compute, np.ndarray]], folder: Path) -> list[str]:

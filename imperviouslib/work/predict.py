@@ -49,6 +49,8 @@ class Model:
     """Threads of the engine; 0 = all cores."""
     fast: bool
     """Compute the U-Net in bf16."""
+    halo: int
+    """Cells read around a window."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,11 @@ def _compute(stored: np.ndarray, core: Grid, window: Grid, infer: Infer) -> np.n
 
     stored : array (feature, row, col), uint16, 0 = no data
     """
-    rows, cols = core.slices_in(window)
-    return infer(stored)[:, rows, cols] if _known(stored, core, window).any() else None
+    if not _known(stored, core, window).any():
+        return None
+    probability = infer(stored)
+    inner = window.grown((probability.shape[1] - window.height) // 2)
+    return probability[(slice(None), *core.slices_in(inner))]
 
 
 def _encode(stored: np.ndarray, core: Grid, window: Grid, probability: np.ndarray | None) -> Planes | None:
@@ -213,7 +218,7 @@ def _file(source: Source) -> ArdFile:
 
 @functools.lru_cache(maxsize=1)
 def _unet(model: Model) -> tuple[Infer, float]:
-    return open_unet(_engine(model), model.folder, model.threads, fast=model.fast)
+    return open_unet(_engine(model), model.folder, model.threads, fast=model.fast, halo=model.halo)
 
 
 @functools.lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ def _import() -> Any:
     return openvino
 
 
-def load(folder: Path, net: str, threads: int, fast: bool) -> Compute:
+def load(folder: Path, net: str, threads: int, fast: bool, margin: int) -> Compute:
     """Load a net of a model folder."""
     ov = _import()
     core = ov.Core()
@@ -38,7 +38,9 @@ def load(folder: Path, net: str, threads: int, fast: bool) -> Compute:
         settings["INFERENCE_NUM_THREADS"] = threads
     path = folder / files(net)[0]
     try:
-        compiled = core.compile_model(path, "CPU", settings)
+        model = core.read_model(path)
+        rest = _leave_out(model, margin)
+        compiled = core.compile_model(model, "CPU", settings)
     except RuntimeError as err:
         reason = " ".join(str(err).split())[:80]
         raise ModelError(
@@ -46,7 +48,82 @@ def load(folder: Path, net: str, threads: int, fast: bool) -> Compute:
             then=_("Use engine=tensorflow, or train again with the OpenVINO that is installed here."),
         ) from err
     request = compiled.create_infer_request()
-    return lambda seen: request.infer(seen, share_inputs=True)[0]
+    inner = (slice(None), slice(rest, -rest), slice(rest, -rest)) if rest else ...
+    return lambda seen: request.infer(seen, share_inputs=True)[0][inner]
+
+
+def _leave_out(model: Any, margin: int) -> int:
+    """Let a U-Net compute its output without `margin` rows and columns at each side: its decoder then computes fewer cells.
+
+    Returns: how many rows and columns at each side are still to be cut off; all of them if this is another net than `r.unet.train` builds
+    """
+    from openvino import opset13 as ops
+
+    softmax = model.get_result().input_value(0).get_node()
+    transpose = softmax.input_value(0).get_node()
+    if not margin or [node.get_type_name() for node in (softmax, transpose)] != ["Softmax", "Transpose"]:
+        return margin
+    inner = ops.softmax(_inner(transpose.input_value(0), margin), 1)
+    output = ops.transpose(inner, transpose.input_value(1)).output(0)
+    for user in softmax.output(0).get_target_inputs():
+        user.replace_source_output(output)
+    model.validate_nodes_and_infer_types()
+    return 0
+
+
+def _inner(value: Any, margin: int) -> Any:
+    """Return a value of the graph, (batch, channel, row, col), without `margin` rows and columns at each side.
+
+    The margin is left out as early as it can be: of the input of an operation, less the cells that this needs around a cell. What others
+    use too, such as the encoder, is computed as a whole.
+    """
+    from openvino import opset13 as ops
+
+    node = value.get_node()
+    kind, inputs = node.get_type_name(), [node.input_value(number) for number in range(node.get_input_size())]
+    # The size of a layer's output is asked for by the next one, which is made again here.
+    users = [user for user in value.get_target_inputs() if user.get_node().get_type_name() != "ShapeOf"]
+    if margin <= 0 or len(users) > 1:
+        return _cut(value, margin)
+    if kind == "Relu":
+        return ops.relu(_inner(inputs[0], margin)).output(0)
+    if kind in ("Add", "Multiply"):
+        parts = [part if part.get_node().get_type_name() == "Constant" else _inner(part, margin) for part in inputs]
+        return {"Add": ops.add, "Multiply": ops.multiply}[kind](*parts).output(0)
+    if kind == "Convolution":
+        return _inner_convolution(node, inputs, margin)
+    if kind == "ConvolutionBackpropData" and list(node.get_attributes()["strides"]) == [2, 2]:
+        source, kernel = inputs[0], inputs[1]
+        rise = ops.convolution_backprop_data(_inner(source, margin // 2), kernel, [2, 2])
+        return _cut(rise.output(0), margin % 2)
+    return _cut(value, margin)
+
+
+def _inner_convolution(node: Any, inputs: Any, margin: int) -> Any:
+    """Return the output of a convolution without its margin. That of joined values is the sum of theirs: so they need not be joined in memory."""
+    from openvino import opset13 as ops
+
+    source, kernel = inputs
+    side = kernel.get_partial_shape()[2].get_length()
+    joined = source.get_node()
+    parts = [source]
+    if joined.get_type_name() == "Concat" and side > 1:
+        parts = [joined.input_value(number) for number in range(joined.get_input_size())]
+    first, total = 0, None
+    for part in parts:
+        channels = part.get_partial_shape()[1].get_length()
+        own = ops.slice(kernel, [first], [first + channels], [1], [1]) if len(parts) > 1 else kernel
+        found = ops.convolution(_inner(part, margin - side // 2), own, [1, 1], [0, 0], [0, 0], [1, 1]).output(0)
+        first, total = first + channels, found if total is None else ops.add(total, found).output(0)
+    return total
+
+
+def _cut(value: Any, margin: int) -> Any:
+    from openvino import opset13 as ops
+
+    if not margin:
+        return value
+    return ops.slice(value, [margin, margin], [-margin, -margin], [1, 1], [2, 3]).output(0)
 
 
 def export(net: Any, folder: Path, name: str) -> None:

@@ -13,7 +13,7 @@ def files(net: str) -> tuple[str, ...]:
     return (f"{net}.keras",)
 
 
-def load(folder: Path, net: str, threads: int, fast: bool) -> Compute:
+def load(folder: Path, net: str, threads: int, fast: bool, margin: int) -> Compute:
     """Load a net of a model folder."""
     from imperviouslib.edge.unet import load_net, run_net
 
@@ -21,7 +21,8 @@ def load(folder: Path, net: str, threads: int, fast: bool) -> Compute:
         raise InputError(
             _("Flag -f: engine tensorflow computes in float32 only"), then=_("Use engine=openvino, or leave out -f.")
         )
-    return run_net(load_net(folder / files(net)[0], threads=threads))
+    compute = run_net(load_net(folder / files(net)[0], threads=threads))
+    return (lambda seen: compute(seen)[:, margin:-margin, margin:-margin]) if margin else compute
 
 
 ENGINE = Engine(name="tensorflow", package="tensorflow", rank=20, files=files, load=load)

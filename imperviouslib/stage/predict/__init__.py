@@ -53,7 +53,7 @@ def run(settings: PredictSettings) -> int:
         if todo:
             each = sum(1 for _window in windows(part, file=ard.grid, halo=card.halo, size=window_size(ard.grid)))
             step = progress(len(todo) * each)
-            compute = _by_workers(crew(), source, model) if settings.scheduler else _here(engine, settings)
+            compute = _by_workers(crew(), source, model) if settings.scheduler else _here(engine, settings, card.halo)
             for prediction in todo:
                 planes = compute(ard, prediction.period, card.halo, part)
                 yearly.predict(ard, prediction, part, planes, link=settings.link, step=step)
@@ -85,13 +85,13 @@ def _open_crew(settings: PredictSettings, engine: Engine) -> contextlib.Abstract
 def _describe_work(ard: ArdFile, card: Card, settings: PredictSettings, engine: Engine) -> tuple[Source, Model]:
     """Return file and model as tasks name them."""
     folder = settings.model.absolute()
-    model = Model(folder, card.model_sha256, engine.name, settings.threads, settings.fast)
+    model = Model(folder, card.model_sha256, engine.name, settings.threads, settings.fast, card.halo)
     return Source(ard.path.expanduser().absolute(), ard.digest), model
 
 
-def _here(engine: Engine, settings: PredictSettings) -> Compute:
+def _here(engine: Engine, settings: PredictSettings, halo: int) -> Compute:
     """Load the U-Net, and return what computes windows in this process."""
-    infer, agreement = open_unet(engine, settings.model, settings.threads, fast=settings.fast)
+    infer, agreement = open_unet(engine, settings.model, settings.threads, fast=settings.fast, halo=halo)
     if settings.fast:
         _tell_agreement(agreement)
     return functools.partial(predict_here, infer)
