@@ -31,7 +31,7 @@ _lock = threading.Lock()
 
 Evidence = tuple[np.ndarray, np.ndarray]
 """Evidence of each history, array (history, row, col), float32; and which years were seen, array (year, row, col), bool."""
-_BLOCK, _NET_CELLS = 128, 1024
+_BLOCK, _NET_CELLS = 64, 2048
 """Cells a side of the blocks, and cells of the batches, in which evidence is computed."""
 Planes = tuple[np.ndarray, np.ndarray]
 """Classes (row, col) uint8 and probabilities x 10000 (class, row, col) uint16; 0 = no data."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.files import reserve
-from imperviouslib.edge.overlap import do_each
+from imperviouslib.edge.overlap import do_each, read_ahead
 from imperviouslib.edge.rasterfile import TILE, TiffWriter
 from imperviouslib.edge.schedule import Crew
 from imperviouslib.work.predict import EvidenceTask, Model, Source, evidence_here, find_evidence
@@ -101,7 +101,7 @@ class Task:
     def _bands(self) -> Iterator[Grid]:
         return self.part.parts(self.part.height, _WIDTH)
 
-    def read_strips(self, maps: Sequence[str]) -> Iterator[np.ndarray]:
+    def read_strips(self, maps: Sequence[str]) -> Generator[np.ndarray, None, None]:
         """Yield integer maps on each strip: array (map, row, col), int32, 0 = NULL."""
         for band in self._bands:
             for codes, _none in grass.read_strips(maps, [], band, TILE):
@@ -275,7 +275,9 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
             )
             for layer, path in files.items()
         }
-        for number, (strip, scaled) in enumerate(zip(strips, task.read_strips(others), strict=True)):
+        maps = stack.enter_context(contextlib.closing(task.read_strips(others)))
+        read = stack.enter_context(contextlib.closing(read_ahead(maps)))
+        for number, (strip, scaled) in enumerate(zip(strips, read, strict=True)):
             where = strip.slices_in(task.part)
             found = series.posterior(np.asarray(evidence[(slice(None), *where)], np.float32), rates, histories)
             total = scaled.reshape(len(_OTHERS), len(histories.years), *strip.shape).sum(axis=1)
