@@ -334,7 +334,7 @@ def test_a_cluster_that_loses_a_worker_maps_the_same_cells(session, ard, trained
 def test_a_lost_scheduler_is_one_line_and_the_same_command_continues(session, ard, trained, mapped, tmp_path):
     """Lost in the second year, while a worker has a task of it."""
     before = set(session.maps())
-    of_a_year = sum(1 for _ in windows(GRID, halo=read_model(trained[0]).halo, size=window_size(GRID)))
+    of_a_year = sum(1 for _ in windows(GRID, file=GRID, halo=read_model(trained[0]).halo, size=window_size(GRID)))
     with cluster(tmp_path / "c", workers=0) as found:
         words = ("r.unet.predict", f"input={ard}", f"model={trained[0]}", "output=left", f"scheduler={found.address}")
         worker = found.start_halting_worker("predict_window", of_a_year)
