@@ -56,9 +56,8 @@ class TiffWriter:
     def __enter__(self) -> TiffWriter:
         with contextlib.ExitStack() as stack:
             part = stack.enter_context(atomic_write(self.path))
-            stack.enter_context(rasterio.Env(**READ_SETTINGS))
             stack.enter_context(self._verified(part))
-            with self._writing():
+            with self._writing(), rasterio.Env(**READ_SETTINGS):
                 self._dataset = stack.enter_context(rasterio.open(part, "w", **self._profile))
             self._stack = stack.pop_all()
         return self
@@ -72,6 +71,10 @@ class TiffWriter:
         with self._writing():
             self._dataset.write(array, 1, window=Window.from_slices(*part.slices_in(self.grid)))
         self._cells += self._count(array)
+
+    def finish(self) -> None:
+        """Close the file and give it its name now, before the `with` block ends; several files may be finished by threads."""
+        self._stack.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

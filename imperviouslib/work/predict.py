@@ -100,8 +100,8 @@ def predict_window(task: WindowTask) -> Planes | None:
     """Compute the cells of a window; None where no cell has all features."""
     with _lock:
         stored = _file(task.source).read(task.period, task.window)
-        probability = _compute(stored, task.core, task.window, _unet(task.model)[0])
-        return _encode(stored, task.core, task.window, probability)
+        planes = _compute(stored, task.core, task.window, _unet(task.model)[0])
+        return planes and encode_prediction(*planes)
 
 
 def find_agreement(model: Model) -> float:
@@ -124,32 +124,25 @@ def predict_here(
         for core, window in windows(part, file=ard.grid, halo=halo, size=size or window_size(ard.grid))
     )
     with closing(read_ahead(reading)) as read:
-        computed = ((core, window, stored, _compute(stored, core, window, infer)) for core, window, stored in read)
+        computed = ((core, _compute(stored, core, window, infer)) for core, window, stored in read)
         with closing(read_ahead(computed)) as found:
-            for core, window, stored, probability in found:
-                yield core, _encode(stored, core, window, probability)
+            for core, planes in found:
+                yield core, planes and encode_prediction(*planes)
 
 
-def _compute(stored: np.ndarray, core: Grid, window: Grid, infer: Infer) -> np.ndarray | None:
-    """Compute the cells `core` of a window from its features: array (class, row, col), float32; None where no cell has all features.
+def _compute(stored: np.ndarray, core: Grid, window: Grid, infer: Infer) -> tuple[np.ndarray, np.ndarray] | None:
+    """Compute the cells `core` of a window from its features; None where no cell has all features.
 
     stored : array (feature, row, col), uint16, 0 = no data
+    Returns: what `encode_prediction` takes
     """
-    if not _known(stored, core, window).any():
+    rows, cols = core.slices_in(window)
+    known = (stored[:, rows, cols] > 0).all(axis=0)
+    if not known.any():
         return None
     probability = infer(stored)
     inner = window.grown((probability.shape[1] - window.height) // 2)
-    return probability[(slice(None), *core.slices_in(inner))]
-
-
-def _encode(stored: np.ndarray, core: Grid, window: Grid, probability: np.ndarray | None) -> Planes | None:
-    """Turn what `_compute` returns into the values of the maps."""
-    return None if probability is None else encode_prediction(probability, _known(stored, core, window))
-
-
-def _known(stored: np.ndarray, core: Grid, window: Grid) -> np.ndarray:
-    rows, cols = core.slices_in(window)
-    return (stored[:, rows, cols] > 0).all(axis=0)
+    return probability[(slice(None), *core.slices_in(inner))], known
 
 
 def find_evidence(task: EvidenceTask) -> Evidence:

@@ -286,6 +286,7 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
             stocks = np.minimum(histories.stocks(found), np.float32(1))
             do_each(functools.partial(_write_layer, histories, out, strip, found, stocks, other), task.layers)
             grass.percent(len(strips) + number + 1, 2 * len(strips))
+        do_each(TiffWriter.finish, out.values())
 
 
 def _write_layer(

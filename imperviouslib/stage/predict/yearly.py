@@ -162,13 +162,13 @@ def write_period(
             for land, plane in zip(CLASSES, scaled, strict=True):
                 out[mapnames.probability_layer(land.key)].write(plane, core)
 
-        # The files are closed after the last write: the stack outlives the writer.
-        writer = stack.enter_context(Behind())
-        for core, found in stack.enter_context(contextlib.closing(planes)):
-            # Cells that are not written are no data in the file.
-            if found:
-                writer.do(write, core, *found)
-            step()
+        with Behind() as writer, contextlib.closing(planes) as computed:
+            for core, found in computed:
+                # Cells that are not written are no data in the file.
+                if found:
+                    writer.do(write, core, *found)
+                step()
+        do_each(TiffWriter.finish, out.values())
 
 
 def _describe(name: str, layer: str, prediction: Prediction, ard: ArdFile) -> None:
