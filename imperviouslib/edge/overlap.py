@@ -9,14 +9,16 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+_MOST = 8
+"""Things done at a time where the user does not say how many: each takes memory, and Python itself serves one at a time."""
 
 
-def do_each(work: Callable[[Item], object], items: Iterable[Item], threads: int = 0) -> None:
+def do_each(work: Callable[[Item], object], items: Iterable[Item], threads: int) -> None:
     """Do something with each item, several at a time; raise the first error, and then begin no other item.
 
-    threads : how many at a time; 0 = as many as this process may use processors
+    threads : how many at a time; 0 = as many as this process may use processors, at most `_MOST`
     """
-    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads or min(_MOST, len(os.sched_getaffinity(0)))) as pool:
         for _done in pool.map(work, items):
             pass
 

@@ -216,7 +216,8 @@ def _unet(model: Model) -> tuple[Infer, float]:
 
 @functools.lru_cache(maxsize=1)
 def _series(model: Model) -> Compute:
-    return open_series(_engine(model), model.folder, model.threads)
+    # Several blocks are computed at a time, and each waits for its own numbers alone.
+    return open_series(_engine(model), model.folder, 1)
 
 
 def _engine(model: Model) -> Any:

@@ -56,7 +56,7 @@ def run(settings: PredictSettings) -> int:
             compute = _by_workers(crew(), source, model) if settings.scheduler else _here(engine, settings, card.halo)
             for prediction in todo:
                 planes = compute(ard, prediction.period, card.halo, part)
-                yearly.predict(ard, prediction, part, planes, link=settings.link, step=step)
+                yearly.predict(ard, prediction, part, planes, link=settings.link, threads=settings.threads, step=step)
             written = ", ".join(f"<{prediction.names[mapnames.CLASS]}>" for prediction in todo)
             grass.message(_("Mapped {}, and the probability of each class.").format(written))
         if card.series and len(periods) > 1 and all(period.isdigit() for period in periods):

@@ -158,13 +158,15 @@ def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) 
                 return ()
             _write(task, evidence, rates, files)
         provenance = replace(task.provenance, rates=asdict(rates))
-        do_each(lambda layer: grass.import_tiff(files[layer], temporary[layer], link=settings.link), task.layers)
+        do_each(
+            lambda layer: grass.import_tiff(files[layer], temporary[layer], link=settings.link), task.layers, settings.threads,
+        )  # fmt: skip
         for kind, colour in _COLOURS.items():
             grass.colour(
                 [name for layer, name in temporary.items() if layer.kind == kind], f"0 255:255:255\n1 {colour}\n"
             )
         grass.style_classes(*(name for layer, name in temporary.items() if layer.kind == mapnames.SERIES))
-        do_each(lambda layer: _describe(temporary[layer], layer, provenance, ard), task.layers)
+        do_each(lambda layer: _describe(temporary[layer], layer, provenance, ard), task.layers, settings.threads)
         grass.remove([*names, *outdated])
         grass.rename({temporary[layer]: layer.name for layer in task.layers})
         finished = True
@@ -284,9 +286,10 @@ def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer,
             other = np.array([land.code for land in _OTHERS], np.uint8)[total.argmax(axis=0)]
             # The sum of probabilities may exceed 1 by the floating-point error.
             stocks = np.minimum(histories.stocks(found), np.float32(1))
-            do_each(functools.partial(_write_layer, histories, out, strip, found, stocks, other), task.layers)
+            write = functools.partial(_write_layer, histories, out, strip, found, stocks, other)
+            do_each(write, task.layers, task.settings.threads)
             grass.percent(len(strips) + number + 1, 2 * len(strips))
-        do_each(TiffWriter.finish, out.values())
+        do_each(TiffWriter.finish, out.values(), task.settings.threads)
 
 
 def _write_layer(

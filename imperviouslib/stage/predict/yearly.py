@@ -110,22 +110,22 @@ def _is_finished(prediction: Prediction) -> bool:
 
 
 def predict(
-    ard: ArdFile, prediction: Prediction, part: Grid, planes: Results, *, link: bool, step: Callable[[], None]
-) -> None:
-    """Put the maps of one period into the mapset; remove all of it on failure. planes : as `write_period` takes them"""
+    ard: ArdFile, prediction: Prediction, part: Grid, planes: Results, *, link: bool, threads: int, step: Callable[[], None],
+) -> None:  # fmt: skip
+    """Put the maps of one period into the mapset; remove all of it on failure. planes, threads : as `write_period` takes them"""
     mark = uuid.uuid4().hex[:8]
     folder = grass.linked_folder() if link else grass.temporary_folder()
     files = {layer: folder / f"{name}.{mark}.tif" for layer, name in prediction.names.items()}
     temporary = {layer: grass.temporary_name(name) for layer, name in prediction.names.items()}
     finished = False
     try:
-        write_period(planes, part, files, step)
+        write_period(planes, part, files, step, threads)
 
         def bring(layer: str) -> None:
             grass.import_tiff(files[layer], temporary[layer], link=link)
             _describe(temporary[layer], layer, prediction, ard)
 
-        do_each(bring, temporary)
+        do_each(bring, temporary, threads)
         grass.remove(prediction.names.values())
         grass.rename({temporary[layer]: name for layer, name in prediction.names.items()})
         finished = True
@@ -138,7 +138,7 @@ def predict(
 
 
 def write_period(
-    planes: Results, part: Grid, files: Mapping[str, Path], step: Callable[[], None] = lambda: None
+    planes: Results, part: Grid, files: Mapping[str, Path], step: Callable[[], None] = lambda: None, threads: int = 0
 ) -> None:
     """Write classes and probabilities of a period to GeoTIFFs on `part`, window by window, while the next ones are computed.
 
@@ -148,6 +148,7 @@ def write_period(
     planes : cells of each window, with their planes, or None where no cell is known
     files : layer to path; 0 = no data
     step : called after each window
+    threads : files that are finished at a time; 0 = by the processors
     """
     with contextlib.ExitStack() as stack:
         out = {
@@ -168,7 +169,7 @@ def write_period(
                 if found:
                     writer.do(write, core, *found)
                 step()
-        do_each(TiffWriter.finish, out.values())
+        do_each(TiffWriter.finish, out.values(), threads)
 
 
 def _describe(name: str, layer: str, prediction: Prediction, ard: ArdFile) -> None:
