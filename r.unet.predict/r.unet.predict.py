@@ -55,7 +55,7 @@
 # %end
 
 # %option G_OPT_M_NPROCS
-# % description: Number of threads of the inference engine; 0 = all cores
+# % description: Number of threads that compute, and of maps that are imported at a time; 0 = all cores
 # %end
 
 # %option

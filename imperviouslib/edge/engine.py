@@ -130,6 +130,7 @@ def _compare_inner(compute: Compute, whole: Compute, engine: Engine, folder: Pat
     found, expected = compute(seen), whole(seen)[:, halo:-halo, halo:-halo]
     apart = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
     if not apart <= (_FAST_TOLERANCE if fast else TOLERANCE[UNET]):
+        # The whole net agrees with the training, so the inner part does not.
         raise _deviates(engine, folder, apart, _FAST_TOLERANCE if fast else TOLERANCE[UNET])
 
 
