@@ -31,7 +31,7 @@ def epochs() -> tuple[float, float]:
     spec = NetSpec(3, (1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0))
 
     def cut(rng: np.random.Generator) -> patches.Batch:
-        return patches.cut_batch(ground, draw, rng, batch=BATCH, patch=PATCH)
+        return patches.cut_batch(ground, draw, rng, batch=BATCH)
 
     validation = [cut(np.random.default_rng(1))]
     ends: list[float] = []

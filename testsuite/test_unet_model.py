@@ -462,8 +462,8 @@ def test_engines_give_the_same_probabilities(model):
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", ["openvino", "tensorflow"])
 def test_a_net_without_the_halo_gives_the_inner_probabilities(tmp_path, name, depth):
-    halo, pixel = net_halo(depth), unet.build_pixel_net(small_spec(depth, 4))
-    net = unet.with_probabilities(unet.average_nets([scrambled(depth), pixel]), 0.7)
+    halo, pixels = net_halo(depth), [unet.build_pixel_net(small_spec(depth, 4)) for _ in range(2)]
+    net = unet.with_probabilities(unet.join_nets(scrambled(depth), *pixels), 0.7)
     unet.save_net(net, tmp_path / "unet.keras")
     export_nets({UNET: (net, unet.run_net(net), toy(9)[0])}, tmp_path)
     engine = resolve_engine(name, FILES)

@@ -137,7 +137,7 @@ def test_a_batch_never_shows_a_label_of_test_ground(seed):
     label[:, 16:], roles[:, 16:] = 4, TEST
     ground = small_ground(roles, label, np.full((32, 32, 1), 9, np.uint16))
     draw = patches.resolve_draw(ground, patch=8, anchor=2)
-    _, y, weight = patches.cut_batch(ground, draw, np.random.default_rng(seed), batch=4, patch=8)
+    _, y, weight = patches.cut_batch(ground, draw, np.random.default_rng(seed), batch=4)
     assert set(np.unique(y[weight > 0])) <= {2}
     assert weight.sum() > 0
 
@@ -147,7 +147,7 @@ def test_a_batch_is_the_same_for_the_same_generator():
     features = np.random.default_rng(1).integers(1, 999, (32, 32, 2)).astype(np.uint16)
     ground = small_ground(np.full((32, 32), TRAIN, np.uint8), label, features)
     draw = patches.resolve_draw(ground, patch=8, anchor=2)
-    one, two = (patches.cut_batch(ground, draw, np.random.default_rng(7), batch=3, patch=8) for _ in range(2))
+    one, two = (patches.cut_batch(ground, draw, np.random.default_rng(7), batch=3) for _ in range(2))
     assert all((a == b).all() for a, b in zip(one, two, strict=True))
 
 
@@ -155,8 +155,8 @@ def test_features_and_labels_turn_together():
     label = make_classes((16, 16))
     features = np.repeat(label[..., np.newaxis].astype(np.uint16), 2, -1)
     ground = small_ground(np.full((16, 16), TRAIN, np.uint8), label, features)
-    draw = Draw(np.array([0]), np.array([0]), np.array([1.0]), np.array([1.0]))
-    x, y, _ = patches.cut_batch(ground, draw, np.random.default_rng(2), batch=16, patch=16)
+    draw = Draw(16, np.array([0]), np.array([0]), np.array([1.0]), np.array([1.0]))
+    x, y, _ = patches.cut_batch(ground, draw, np.random.default_rng(2), batch=16)
     assert (x[..., 0] == y + 1).all()
 
 

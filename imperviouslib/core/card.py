@@ -100,7 +100,7 @@ class TrainingRecord:
     threads: str
     """Number of threads; with seed and versions it determines the weights."""
     pixel_kept: float = 1.0
-    """Share of the training labels that the pixel net of the first fit does not contradict; its second fit used only these."""
+    """Share of the training labels that the first fit of the pixel net does not contradict; the second fit used only these."""
 
 
 @dataclass(frozen=True)

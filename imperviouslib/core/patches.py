@@ -69,6 +69,8 @@ def balance(strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Draw:
     """The windows from which training patches are drawn."""
 
+    patch: int
+    """Cells a side of a patch."""
     rows: np.ndarray
     """Array (window,), first row in the ground's arrays."""
     cols: np.ndarray
@@ -97,7 +99,7 @@ def resolve_draw(ground: Ground, *, patch: int, anchor: int) -> Draw:
             then=_("Use a larger region, a smaller depth= for a narrower gap, or a smaller test=."),
         )
     probability, weight = balance(resolve_strata(counts[keep]))
-    return Draw(rows[keep], cols[keep], probability, weight)
+    return Draw(patch, rows[keep], cols[keep], probability, weight)
 
 
 def flip_rotate(array: np.ndarray, way: int) -> np.ndarray:
@@ -106,17 +108,13 @@ def flip_rotate(array: np.ndarray, way: int) -> np.ndarray:
     return array[:, ::-1] if way >= 4 else array
 
 
-def cut_batch(ground: Ground, draw: Draw, rng: np.random.Generator, *, batch: int, patch: int) -> Batch:
-    """Draw a batch of training patches, each flipped and rotated at random.
-
-    batch : number of patches
-    patch : cells a side
-    """
+def cut_batch(ground: Ground, draw: Draw, rng: np.random.Generator, *, batch: int) -> Batch:
+    """Draw a batch of training patches, each flipped and rotated at random. batch : number of patches"""
     chosen = rng.choice(len(draw.rows), size=batch, p=draw.probability)
     parts = []
     for index in chosen:
         period, way = int(rng.integers(len(ground.features))), int(rng.integers(8))
-        arrays = ground.cut(period, int(draw.rows[index]), int(draw.cols[index]), patch, TRAIN)
+        arrays = ground.cut(period, int(draw.rows[index]), int(draw.cols[index]), draw.patch, TRAIN)
         x, y, counts = (flip_rotate(array, way) for array in arrays)
         parts.append((x, y, counts * np.float32(draw.weight[index])))
     x, y, weight = (np.stack(arrays) for arrays in zip(*parts, strict=True))

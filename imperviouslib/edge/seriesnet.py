@@ -23,8 +23,10 @@ WIDTHS = (64, 64, 32)
 """Units of the hidden layers."""
 RATE = 2e-3
 """Learning rate at the start; it falls to a hundredth of it along a cosine."""
+_PARTS = 16
+"""Steps of each batch: examples of several patches are mixed, and each step takes a part of them. Drawing them takes longer than learning."""
 _SAVED = 20
-"""Steps after which the state is saved: a few seconds of work."""
+"""Batches after which the state is saved: a few seconds of work."""
 
 
 def build_net(planes: int) -> Any:
@@ -62,7 +64,7 @@ def fit(
     pairs = len(series.features) - 1
     planes = splice.planes(len(series.mean))
     net = build_net(planes)
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps, alpha=0.01))
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps * _PARTS, alpha=0.01))
     optimizer.build(net.trainable_variables)
     counts, loss, first = np.zeros(2 + 2 * pairs), float("nan"), 0
     if checkpoint and (saved := checkpoint.load()):
@@ -89,7 +91,8 @@ def fit(
             if len(history):
                 counts += np.bincount(history, minlength=len(counts))
                 seen = np.concatenate([one.features for one in drawn], axis=1)
-                loss = float(learn(tf.constant(seen), tf.constant(history)))
+                for part in np.array_split(rng.permutation(len(history)), min(_PARTS, len(history))):
+                    loss = float(learn(tf.constant(seen[:, part]), tf.constant(history[part])))
             progress(step + 1, steps)
             if checkpoint and ((step + 1) % _SAVED == 0 or step + 1 == steps):
                 state = {

@@ -156,11 +156,18 @@ def _scaled_input(spec: NetSpec) -> tuple[Any, Any, Any]:
     return stored, scaling(ops.cast(stored, "float32")) * known, known
 
 
-def average_nets(nets: Sequence[Any]) -> Any:
-    """Return a network whose logits are the mean of those of several networks of one input."""
+def join_nets(areas: Any, short: Any, long: Any) -> Any:
+    """Return the network of the yearly maps, from the U-Net and two fits of the pixel net: a quarter, a quarter and half of their logits.
+
+    areas : U-Net; short, long : pixel nets, fitted briefly and long
+    """
+    return _average([_average([areas, short], "rough"), long], "joint")
+
+
+def _average(nets: Sequence[Any], name: str) -> Any:
     keras = import_keras()
     stored = keras.Input(nets[0].input.shape[1:], dtype="uint16", name="stored")
-    return keras.Model(stored, keras.layers.Average(name="logits")([net(stored) for net in nets]), name="average")
+    return keras.Model(stored, keras.layers.Average(name="logits")([net(stored) for net in nets]), name=name)
 
 
 def connect_levels(x: Any, filters: int, depth: int) -> Any:

@@ -41,8 +41,10 @@ _CALIBRATION_CELLS = 400_000
 """Most validation cells to which the temperature is fitted: one number needs no more."""
 _EXAMPLE_SIDE = 128
 """Cells a side of the patch by which engines are compared."""
-_PIXEL_EPOCHS, _LEAST_EPOCHS = 4, 5
-"""Epochs of the U-Net for each epoch of the pixel net, and the least number of these."""
+_SHORT, _LEAST_EPOCHS = 4, 5
+"""Epochs of the U-Net for each epoch of the short fits of the pixel net, and the least number of these."""
+_LONG_PATCH, _LONG_BATCH = 8, 64
+"""Cells a side of a patch, and patches per batch, in the long fit of the pixel net: small batches of many places."""
 Net = Callable[[np.ndarray], np.ndarray]
 """Array (patch, row, col, feature) uint16 -> (patch, row, col, class) float32."""
 
@@ -101,8 +103,8 @@ def run(settings: TrainSettings) -> int:
     validation = list(_windows(data.ground, VALIDATION, settings, periods=range(len(data.periods))))
     checkpoints = Checkpoints.beside(settings.output, _fit_key(data, split, settings, unet.versions()))
     fitted = fit(data, sample, validation, settings, checkpoints)
-    pixel, kept = fit_pixel_net(data, sample, validation, settings, checkpoints)
-    net = unet.average_nets([fitted.net, pixel])
+    short, long, kept = fit_pixel_nets(data, sample, validation, settings, checkpoints)
+    net = unet.join_nets(fitted.net, short, long)
     temperature, error_before = calibrate(unet.run_net(net), validation)
     calibrated = unet.with_probabilities(net, temperature)
     probability_of = unet.run_net(calibrated)
@@ -176,25 +178,27 @@ def fit(
     unet.seed_everything(settings.seed)
     net = unet.build_unet(_net_spec(data, sample, settings))
     grass.message(_("Fitting the U-Net, at most {} epochs...").format(settings.epochs))
-    return _fit(net, data, sample, validation, settings, checkpoints.of("unet"), epochs=settings.epochs)
+    return _fit(net, data, sample.draw, validation, settings, checkpoints.of("unet"), epochs=settings.epochs)
 
 
-def fit_pixel_net(
+def fit_pixel_nets(
     data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, checkpoints: Checkpoints
-) -> tuple[Any, float]:
-    """Build the pixel net and fit it twice: the second time without the labels that the first one contradicts.
+) -> tuple[Any, Any, float]:
+    """Build the pixel net and fit it three times.
 
-    Returns: the net, and the share of labels that the second fit used
+    The first fit is short, and only tells which labels it contradicts. The second one is as short, and leaves these out. The third fit is long,
+    in small batches, with all labels.
+    Returns: the nets of the second and of the third fit, and the share of labels that the second one used
     """
     from imperviouslib.edge import unet
 
-    def fitted(data: Data, name: str) -> Any:
+    def fitted(data: Data, name: str, draw: Draw = sample.draw, **how: int) -> Any:
         unet.seed_everything(settings.seed)
         net = unet.build_pixel_net(_net_spec(data, sample, settings))
-        epochs = max(_LEAST_EPOCHS, settings.epochs // _PIXEL_EPOCHS)
-        return _fit(net, data, sample, validation, settings, checkpoints.of(name), epochs=epochs).net
+        return _fit(net, data, draw, validation, settings, checkpoints.of(name), **how).net
 
-    grass.message(_("Fitting the net of single cells, twice..."))
+    grass.message(_("Fitting the net of single cells, three times..."))
+    few = max(_LEAST_EPOCHS, settings.epochs // _SHORT)
 
     def check_labels() -> dict[str, Any]:
         probability_of = unet.run_net(unet.with_probabilities(first, 1.0))
@@ -204,10 +208,13 @@ def fit_pixel_net(
         return {"label": label, "kept": kept}
 
     # Built also where the labels are known: Keras numbers the parts of nets in the order of building, and a model's files hold the numbers.
-    first = fitted(data, "pixel1")
+    first = fitted(data, "pixel1", epochs=few)
     found = checkpoints.of("pixel_labels").once(check_labels)
     ground = replace(data.ground, label=found["label"])
-    return fitted(replace(data, ground=ground), "pixel2"), float(found["kept"])
+    short = fitted(replace(data, ground=ground), "pixel2", epochs=few)
+    small = patches.resolve_draw(data.ground, patch=_LONG_PATCH, anchor=1)
+    long = fitted(data, "pixel3", small, epochs=settings.epochs, batch=_LONG_BATCH)
+    return short, long, float(found["kept"])
 
 
 def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
@@ -218,24 +225,26 @@ def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
 def _fit(
     net: Any,
     data: Data,
-    sample: Sample,
+    draw: Draw,
     validation: Sequence[Batch],
     settings: TrainSettings,
     checkpoint: Checkpoint,
     *,
     epochs: int,
+    batch: int | None = None,
 ) -> Fitted:
+    """Fit a net to patches of a draw. batch : patches per batch; default: that of the settings."""
     from imperviouslib.edge import unet
 
-    ground = data.ground
+    ground, batch = data.ground, batch or settings.batch
     cells = sum(ground.cells(TRAIN, index) for index in range(len(data.periods)))
-    steps = training.resolve_steps(cells, periods=len(data.periods), patch=settings.patch, batch=settings.batch)
+    steps = training.resolve_steps(cells, periods=len(data.periods), patch=draw.patch, batch=batch)
     plan = FitPlan(epochs, steps, settings.seed)
 
-    def draw(rng: np.random.Generator) -> Batch:
-        return patches.cut_batch(ground, sample.draw, rng, batch=settings.batch, patch=settings.patch)
+    def drawn(rng: np.random.Generator) -> Batch:
+        return patches.cut_batch(ground, draw, rng, batch=batch)
 
-    history = unet.fit(net, plan, draw, validation, grass.percent, checkpoint)
+    history = unet.fit(net, plan, drawn, validation, grass.percent, checkpoint)
     return Fitted(net, plan, history, training.best_epoch(history))
 
 
