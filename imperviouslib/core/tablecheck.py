@@ -233,15 +233,14 @@ def _check_net(rows: Rows, regions: Rows) -> None:
     cell = (*_GROUP, "landcover", *_YEARS)
     gain, loss = (_value_beside(net, cell, rows.take(rows["lc_flow"].among(flow))) for flow in ("GAIN", "LOSS"))
     _refuse(net, ~_equal(value, gain - loss, area), "{OBS_VALUE} km2", "gain {} minus loss {}", gain, loss)
+    stocks = rows.take(rows["lc_flow"].among("STK"))
+    of_year = (*_GROUP, "landcover", "TIME_PERIOD")
+    at = [find_rows(net, (*_GROUP, "landcover", year), stocks, of_year) for year in ("TIME_PERIOD", "time_from")]
+    _refuse(net, np.minimum(*at) < 0, "no stock of a year", "those of both years")
+    now, before = (stocks["OBS_VALUE"].values[numbers] for numbers in at)
     # Sampled stocks and flows rest on different units of the sample.
     mapped = ~_is_sampled(net) & _is_whole(net)
-    net, value, area = net.take(mapped), value[mapped], area[mapped]
-    stocks = rows.take(rows["lc_flow"].among("STK"))
-    now, before = (
-        _value_beside(net, (*_GROUP, "landcover", year), stocks, (*_GROUP, "landcover", "TIME_PERIOD"))
-        for year in ("TIME_PERIOD", "time_from")
-    )
-    apart = ~np.isnan(now - before) & ~_equal(value, now - before, area)
+    apart = mapped & ~np.isnan(now - before) & ~_equal(value, now - before, area)
     _refuse(net, apart, "{OBS_VALUE} km2", "stock {} minus stock {}", now, before)
 
 
@@ -296,12 +295,13 @@ def _check_parts(rows: Rows, regions: Rows) -> None:
     _own, first, group = np.unique(own, return_index=True, return_inverse=True)
     areas = regions["area_km2"].values[region[first]]
     under = find_numbers(above[first], own[first])
-    together = (np.bincount(under[under >= 0], minlength=len(first)) > 0) & _equal(
-        _sums(under, areas, len(first)), areas
-    )
+    parts = np.bincount(under[under >= 0], minlength=len(first))
+    together = (parts > 0) & _equal(_sums(under, areas, len(first)), areas)
     own, above = numbers(("vintage", "definition", "method", "lc_flow", "landcover", *_YEARS))
-    total = _sums(find_numbers(above, own), rows["OBS_VALUE"].values, len(rows))
+    at = find_numbers(above, own)
+    total = _sums(at, rows["OBS_VALUE"].values, len(rows))
     apart = ~_equal(total, np.nan_to_num(rows["OBS_VALUE"].values), areas[group])
+    apart |= np.bincount(at[at >= 0], minlength=len(rows)) != parts[group]
     _refuse(rows, together[group] & apart, "{OBS_VALUE} km2", "{} km2, the sum of its parts", total)
 
 
