@@ -388,6 +388,8 @@ def test_a_population_that_is_not_plain_is_refused(text, message):
 def test_each_kind_of_numbers_has_its_column_and_option(kind):
     found = parse_numbers(f"geo,year,{kind.column}\nXX1,2018,2.5\n", "n.csv", kind)
     assert (found.kind, found.values, found.years, found.geos) == (kind, {("XX1", 2018): 2.5}, {2018}, {"XX1"})
+    # Asked for each row of a table, so it is not made anew.
+    assert found.years is found.years
     with pytest.raises(InputError, match=f"Option <{kind.option}>, file 'n.csv': found columns geo, year, persons"):
         parse_numbers("geo,year,persons\nXX1,2018,2.5\n", "n.csv", kind)
 

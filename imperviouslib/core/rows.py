@@ -17,7 +17,7 @@ from imperviouslib.core.errors import TableError, _
 from imperviouslib.core.tableschema import SCHEMA
 
 Row = dict[str, Any]
-BATCH = 2**14
+BATCH = 2**12
 """Rows that are dicts at a time, and rows that are written at a time."""
 _PARTS = 64
 """Parts of a column that are joined to one: many small arrays leave holes in the memory that nobody can use."""
@@ -139,14 +139,10 @@ class Rows:
 
     def _check_types(self, field: Mapping[str, Any], values: Iterable[Any], wanted: Any) -> None:
         # A bool is an int to Python but not to a table.
-        allowed = {
-            kind
-            for kind in set(map(type, values))
-            if (issubclass(kind, wanted) and kind is not bool) or (kind is type(None) and field.get("nullable"))
-        }
-        for value in values:
-            if type(value) not in allowed:
-                raise self._untyped(field, value)
+        fits = {kind for kind in set(map(type, values)) if issubclass(kind, wanted) and kind is not bool}
+        fits |= {type(None)} if field.get("nullable") else set()
+        if not fits.issuperset(map(type, values)):
+            raise self._untyped(field, next(value for value in values if type(value) not in fits))
 
     def _untyped(self, field: Mapping[str, Any], value: object) -> TableError:
         return broken(f"Table {self.name}, column {field['name']}", repr(value), f"a {field['type']}")

@@ -165,10 +165,10 @@ def _check_coverage(rows: Rows) -> None:
     wrong = reason.among(LOW_COVERAGE) & ~(low & whole) | reason.among(NOT_SEEN) & seen
     wrong |= reason.among(ZERO_BASE) & ~rows["unit"].among("PC")
     _refuse(rows, wrong, "reason {MISSING_REASON}", "the reason why the value is empty")
-    flags = rows["OBS_FLAG"]
-    _refuse(rows, low & ~flags.where(lambda word: "u" in word), "coverage {COVERAGE:g} without flag u", "flag u")
+    letters = rows["OBS_FLAG"]
+    _refuse(rows, low & ~letters.where(lambda word: "u" in word), "coverage {COVERAGE:g} without flag u", "flag u")
     _refuse(rows, low & ~blank & whole, "a value at coverage {COVERAGE:g}", f"none below {COVERAGE_MIN}")
-    _refuse(rows, blank & flags.among(""), "no value and no flag", "a flag that says why")
+    _refuse(rows, blank & letters.among(""), "no value and no flag", "a flag that says why")
 
 
 def _check_interval(rows: Rows, possible: np.ndarray, nowhere: str) -> None:

@@ -25,7 +25,7 @@ _UNKNOWN_TO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uff
 """Characters that XML does not know."""
 _ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 """What begins the code of a character to a spreadsheet, in a text that only looks like one."""
-_MOST_CHARACTERS = 32767
+_MOST_CHARACTERS, _MOST_COLUMNS = 32767, 100
 _END = b"</sheetData>"
 _ROWS = 2**12
 """Rows that are compressed at a time."""
@@ -48,7 +48,8 @@ def write_workbook(path: Path, sheets: Iterable[Sheet]) -> None:
             rows = iter(sheet.rows)
             for column, name in enumerate(next(rows)):
                 page.write_string(0, column, str(name), bold)
-            rest[f"xl/worksheets/sheet{number}.xml"] = sheet.height, rows
+            extent = f"A1:{xl_col_to_name(len(sheet.widths) - 1)}{sheet.height}"
+            rest[f"xl/worksheets/sheet{number}.xml"] = extent, rows
     with zipfile.ZipFile(frame) as begun, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
         for name in begun.namelist():
             # The files have the date that a file has by default, so that equal figures give equal bytes.
@@ -57,9 +58,10 @@ def write_workbook(path: Path, sheets: Iterable[Sheet]) -> None:
             with book.open(info, "w", force_zip64=True) as target:
                 content = begun.read(name)
                 if name in rest:
-                    height, rows = rest[name]
+                    extent, rows = rest[name]
                     head, end, content = content.partition(_END)
-                    target.write(re.sub(rb'(<dimension ref="A1:[A-Z]+)1"', rb'\g<1>%d"' % height, head))
+                    # Programs that read row by row trust the extent.
+                    target.write(re.sub(b'(?<=<dimension ref=")[^"]+', extent.encode(), head, count=1))
                     for text in _row_texts(rows):
                         target.write(text.encode())
                     target.write(end)
@@ -68,7 +70,7 @@ def write_workbook(path: Path, sheets: Iterable[Sheet]) -> None:
 
 def _row_texts(rows: Iterator[Sequence[Cell]]) -> Iterator[str]:
     """Yield the XML of all rows but the first, in parts."""
-    texts, letters = _Texts(), [xl_col_to_name(column) for column in range(100)]
+    texts, letters = _Texts(), [xl_col_to_name(column) for column in range(_MOST_COLUMNS)]
     for start in itertools.count(2, _ROWS):
         lines = []
         for number, row in enumerate(itertools.islice(rows, _ROWS), start):
