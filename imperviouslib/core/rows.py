@@ -56,10 +56,9 @@ class Column:
 
     def tolist(self, words: Sequence[Any] | None = None) -> list[Any]:
         """Return the values of all rows, None where there is none. words : what to return for each word, if not the word"""
-        words = words or self.words
+        values, words = self.values.tolist(), words or self.words
         if words is not None:
-            return np.array([*words, None], object)[self.values].tolist()
-        values = self.values.tolist()
+            return [words[number] for number in values]
         gaps = self.values.dtype.kind == "f" and np.isnan(self.values).any()
         return [None if value != value else value for value in values] if gaps else values
 

@@ -9,7 +9,7 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -246,12 +246,14 @@ def _write_csv(folder: Path, rows: Rows) -> None:
     sdmx = _sdmx_head(SCHEMA["tables"][rows.name]) if rows.name in _SDMX else {}
     paths = [folder / f"{rows.name}.csv", *([folder / f"{rows.name}.sdmx.csv"] if sdmx else [])]
     first = _csv_line(sdmx.values())
+    words = {name: rows[name].words or () for name in rows.names}
+    texts = {name: [_csv_line([guard_text(word), ""])[:-1] for word in known] for name, known in words.items()}
     with contextlib.ExitStack() as stack:
         plain, *marked = [stack.enter_context(path.open("w", encoding="utf-8", newline="")) for path in paths]
         for file, head in zip((plain, *marked), ([], [*sdmx]), strict=False):
             file.write(_csv_line([*head, *rows.names]) + "\n")
         for part in rows.batches():
-            cells = {name: _csv_cells(part[name]) for name in rows.names}
+            cells = {name: _csv_cells(part[name], texts[name]) for name in rows.names}
             plain.writelines(f"{','.join(row)}\n" for row in zip(*cells.values(), strict=True))
             for file in marked:
                 cells["OBS_VALUE"] = [cell or _SDMX_GAP for cell in cells["OBS_VALUE"]]
@@ -265,9 +267,10 @@ def _csv_line(cells: Iterable[str]) -> str:
     return line.getvalue()
 
 
-def _csv_cells(column: Column) -> list[str]:
+def _csv_cells(column: Column, texts: Sequence[str]) -> list[str]:
+    """Return the values of a column as CSV has them. texts : what stands for each word"""
     if column.words is not None:
-        return column.tolist([_csv_line([guard_text(word), ""])[:-1] for word in column.words])
+        return column.tolist(texts)
     return ["" if value is None else repr(value) for value in column.tolist()]
 
 
