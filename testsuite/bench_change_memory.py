@@ -1,4 +1,5 @@
-"""Memory of r.impervious.change: regions are rasterised and all maps of all methods added up, on 25 and on 100 million cells.
+"""Memory of r.impervious.change: regions are rasterised and all maps of all methods added up, on 25 and on 100 million cells; and a whole run
+whose table has as many regions.
 
 `python3 -m testsuite.bench_change_memory SIDE` is what is measured: it works in the GRASS session around it.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +21,9 @@ LEVELS = 4
 TOLERANCE = 1.1
 """What the large extent may take of the memory of the small one: buffers of a row grow with its length, the strips do not."""
 MOST_MB = 1000
+NUMBERS = {"population": "persons", "jobs": "jobs", "floor": "floor_m2"}
+TABLE_SIDE = 538
+"""Cells a side of the map whose table is written: regions set the memory of a table, whatever their size."""
 
 
 def grid_of(side: int) -> Any:
@@ -113,6 +118,35 @@ def pass_memory() -> tuple[float, float]:
             raise AssertionError(f"{together:.0f} MB, at most {MOST_MB}")
         found.append(together)
     return found[1], found[0]
+
+
+@case(
+    "change",
+    "peak memory of a whole run, 1,345 regions, 7 years, 3 methods, 2 definitions, all indicators, MB",
+    target=MOST_MB,
+)
+def table_memory() -> tuple[float, None]:
+    """All processes together; four million rows are written."""
+    with grass_session() as mapset:
+        make_maps(TABLE_SIDE)
+        given = [write_numbers(mapset, option, column) for option, column in NUMBERS.items()]
+        # What it prints has a line for each of 300,000 figures.
+        together, alone = peak_of(
+            [
+                "sh", "-c", 'exec "$@" > /dev/null', "sh", "r.impervious.change", "-n", "input=lc", "zones=blocks", "column=NUTS_ID",
+                f"output={mapset / 'table'}", "definition=artificial_natural,artificial", "nprocs=1", *given,
+            ]
+        )  # fmt: skip
+    print(f"    {together:.0f} MB in all processes, {alone:.0f} MB in the tool", flush=True)
+    return together, None
+
+
+def write_numbers(folder: Path, option: str, column: str) -> str:
+    """Write a number for each region and year. Returns: the option that names the file"""
+    path = folder / f"{option}.csv"
+    lines = [f"Z{cat},{year},{100 * cat + year}" for cat in range(1, 1346) for year in YEARS]
+    path.write_text("\n".join([f"geo,year,{column}", *lines, ""]), encoding="utf-8")
+    return f"{option}={path}"
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def make_table(stack, zones, years, definition="artificial_natural"):
                 moves += table.transition_rows(zone, flow, run, definition, method, pair)
     regions = [table.region_row(zone, run) for zone in zones]
     rows = {VALUES: values, TRANSITIONS: moves, REGIONS: regions}
-    return {name: table.sort_rows(part, name) for name, part in rows.items()}
+    return {name: list(table.sort_rows(part, name)) for name, part in rows.items()}
 
 
 def pick(rows, **wanted):
@@ -524,7 +524,10 @@ def test_the_regions_in_view_are_printed_and_not_a_country_that_was_not_seen():
     zones += [Zone("XX11", 4, 2, "", "XX1", 50), Zone("XX21", 5, 2, "", "XX2", 50)]
 
     def shown(*coverages):
-        rows = [{"geo": zone.geo, "COVERAGE": coverage} for zone, coverage in zip(zones, coverages, strict=True)]
+        rows, run = [], Run((2018,), "2024", "2026-01-01", CELL_M2)
+        for zone, coverage in zip(zones, coverages, strict=True):
+            stock = Stock(coverage * zone.cells, zone.cells, {"IMP": 1})
+            rows += table.stock_rows(zone, stock, run, "artificial", RAW, 2018)
         return [zone.geo for zone in table.in_view({VALUES: rows}, zones)]
 
     assert shown(1, 1, 1, 1, 1) == ["XX"]

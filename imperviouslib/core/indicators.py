@@ -33,11 +33,13 @@ import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import RES_M
-from imperviouslib.core.table import ZERO_BASE, Row
-from imperviouslib.core.tableschema import CELLS_SEEN, GROWTH_MIN, method_facts
+from imperviouslib.core.rows import Row, Rows, find_rows
+from imperviouslib.core.table import ZERO_BASE
+from imperviouslib.core.tableschema import CELLS_SEEN, GROWTH_MIN, VALUES, method_facts
 
 PER_HEAD, GREEN_PER_HEAD, PER_JOB = "IMP_HAB", "GRN_HAB", "IMP_JOB"
 LAND_RATE, GROWTH_RATE, RATIO, JOB_RATE, JOB_RATIO = "LCR", "PGR", "LCRPGR", "JGR", "LCRJGR"
@@ -55,6 +57,8 @@ OF_NUMBERS = frozenset({GROWTH_RATE, JOB_RATE})
 NO_INTERVAL = OF_NUMBERS | {GAIN_PER_GREEN}
 """Indicators that never have an interval."""
 NO_GROWTH, PART_SEEN = "NO_GROWTH", "PART_SEEN"
+_BESIDE = ("definition", "method", "geo", "nuts_version", "time_from", "TIME_PERIOD", "vintage")
+"""What the rows of two land covers in one region, method and time share."""
 _CELL_KM2 = RES_M**2 / 1e6
 _LEAST, _MOST = 1e-3, 1e15
 """Numbers that a table may hold, beside 0; others are errors, and dividing by them could exceed what a table can store."""
@@ -93,12 +97,12 @@ class Numbers:
     values: Mapping[tuple[str, int], float]
     """Code of a region and year to the number, 0 or more."""
 
-    @property
+    @cached_property
     def years(self) -> frozenset[int]:
         """The years for which some region has a number."""
         return frozenset(year for _geo, year in self.values)
 
-    @property
+    @cached_property
     def geos(self) -> frozenset[str]:
         """The regions that have a number for some year."""
         return frozenset(geo for geo, _year in self.values)
@@ -147,40 +151,33 @@ def _read_numbers(reader: csv.DictReader[str], name: str, kind: Kind) -> Numbers
     return Numbers(kind, values)
 
 
-def indicator_rows(values: Sequence[Row], given: Iterable[Numbers]) -> Iterator[Row]:
+def indicator_rows(values: Rows | Sequence[Row], given: Iterable[Numbers]) -> Iterator[Row]:
     """Write the indicators of each stock and flow for whose years a table of numbers has some number.
 
     values : rows of stocks and flows
     """
     by_kind = {numbers.kind: numbers for numbers in given}
-    green = {_key(row): row for row in values if _what(row) == ("GAIN", "GRN", "KM2")}
-    for row in values:
+    rows = Rows.of(VALUES, values)
+    green = rows["landcover"].among("GRN") & rows["unit"].among("KM2")
+    gained = rows.take(green & rows["lc_flow"].among("GAIN"))
+    rows = rows.take(rows["landcover"].among("IMP") | green & rows["lc_flow"].among("STK"))
+    for row, beside in zip(rows, find_rows(rows, _BESIDE, gained).tolist(), strict=True):
         people, jobs, floor = (_fitting(by_kind.get(kind), row) for kind in KINDS)
-        match _what(row):
+        match row["lc_flow"], row["landcover"], row["unit"]:
             case "STK", "IMP", "KM2":
                 yield from _of_stock(row, PER_HEAD, people)
                 yield from _of_stock(row, PER_JOB, jobs)
             case "STK", "GRN", "KM2":
                 yield from _of_stock(row, GREEN_PER_HEAD, people)
             case "GAIN", "IMP", "KM2":
-                if people and _key(row) in green:
-                    yield _per_green(row, green[_key(row)])
+                if people and beside >= 0:
+                    yield _per_green(row, gained.row(beside))
                 if floor:
                     yield _per_number(row, GAIN_PER_FLOOR, *_sum_of(floor, row))
                 if jobs:
                     yield _per_number(row, GAIN_PER_JOB, *_increase(jobs, row))
             case "NET", "IMP", "PC":
                 yield from _rates(row, people, jobs)
-
-
-def _what(row: Row) -> tuple[str, str, str]:
-    return row["lc_flow"], row["landcover"], row["unit"]
-
-
-def _key(row: Row) -> tuple[str | int, ...]:
-    """Return what the rows of two land covers in one region, method and time share."""
-    kept = ("definition", "method", "geo", "nuts_version", "time_from", "TIME_PERIOD", "vintage")
-    return tuple(row[column] for column in kept)
 
 
 def _fitting(numbers: Numbers | None, row: Row) -> Numbers | None:

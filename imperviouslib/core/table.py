@@ -1,7 +1,7 @@
 """From figures of regions to the rows of the table.
 
-The columns, types and codes are in the schema (core/tableschema.py). Rows are plain dicts in the order of the schema. Areas come from
-cells of the equal-area grid: km2 = cells * cell area.
+The columns, types and codes are in the schema (core/tableschema.py). Rows are made as plain dicts in the order of the schema, and kept in
+columns (core/rows.py). Areas come from cells of the equal-area grid: km2 = cells * cell area.
 
 How cells become a value depends on what the schema says of the method:
 
@@ -23,17 +23,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 from imperviouslib.core.change import is_single_year, split_pair
 from imperviouslib.core.legend import landcover_codes
-from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, SCHEMA, VALUES, WHOLE_REGION, method_facts
+from imperviouslib.core.rows import Row, Rows
+from imperviouslib.core.tableschema import COVERAGE_MIN, RARE_SHARE, VALUES, WHOLE_REGION, MethodFacts, method_facts
 from imperviouslib.core.zones import Zone, are_nuts
 
 RELIABLE = 0.5
 """Half-width of an interval, as a share of its value, above which the value is of low reliability."""
-Row = dict[str, Any]
-Table = dict[str, list[Row]]
+Table = Mapping[str, Rows | Sequence[Row]]
+"""Rows by name of table."""
 LOW_COVERAGE, NOT_SEEN, NO_SAMPLE, ZERO_BASE = "LOW_COVERAGE", "NOT_SEEN", "NO_SAMPLE", "ZERO_BASE"
 """Why a value is blank; codes of MISSING_REASON."""
 
@@ -178,10 +179,11 @@ def region_row(zone: Zone, run: Run) -> Row:
     }  # fmt: skip
 
 
-def sort_rows(rows: Iterable[Row], table: str) -> list[Row]:
-    """Sort rows by the table's key, so that equal input gives equal files."""
-    key = SCHEMA["tables"][table]["primaryKey"]
-    return sorted(rows, key=lambda row: tuple(row[column] for column in key))
+def sort_rows(rows: Rows | Iterable[Row], table: str) -> Rows:
+    """Keep rows in columns, sorted by the table's key, so that equal input gives equal files."""
+    found = Rows.of(table, rows)
+    found.sort()
+    return found
 
 
 def in_view(rows: Table, chosen: Sequence[Zone]) -> list[Zone]:
@@ -191,8 +193,9 @@ def in_view(rows: Table, chosen: Sequence[Zone]) -> list[Zone]:
     seen at all are left out, unless none was seen.
     """
     seen = dict.fromkeys((zone.geo for zone in chosen), 0.0)
-    for row in rows[VALUES]:
-        seen[row["geo"]] = max(seen[row["geo"]], row["COVERAGE"])
+    values = Rows.of(VALUES, rows[VALUES])
+    for geo, coverage in zip(values["geo"].tolist(), values["COVERAGE"].tolist(), strict=True):
+        seen[geo] = max(seen[geo], coverage)
     best = {level: max(seen[z.geo] for z in chosen if z.level == level) for level in {zone.level for zone in chosen}}
     enough = [level for level, coverage in best.items() if coverage >= COVERAGE_MIN]
     level = min(enough) if enough else min(best, key=lambda level: (-best[level], level))
@@ -212,15 +215,19 @@ class _Scope:
     years: tuple[int, ...]
     missing: str
 
-    @property
+    @cached_property
+    def facts(self) -> MethodFacts:
+        return method_facts(self.method)
+
+    @cached_property
     def coverage(self) -> float:
         return self.seen / self.zone.cells
 
-    @property
+    @cached_property
     def expanded(self) -> bool:
-        return method_facts(self.method).ground == WHOLE_REGION
+        return self.facts.ground == WHOLE_REGION
 
-    @property
+    @cached_property
     def blank(self) -> bool:
         return bool(self.missing) or not self.counted or (self.expanded and self.coverage < COVERAGE_MIN)
 
@@ -256,7 +263,7 @@ class _Scope:
         if self.blank:
             return "u"
         letters: set[str] = set()
-        sampled = method_facts(self.method).interval
+        sampled = self.facts.interval
         if not sampled or _is_unreliable(value, *interval) or self.coverage < COVERAGE_MIN or rare:
             letters.add("u")
         if value is None:

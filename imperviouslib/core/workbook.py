@@ -6,13 +6,15 @@ level of regions.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from imperviouslib.core.indicators import KINDS
-from imperviouslib.core.table import Row, Table
+from imperviouslib.core.rows import Rows, find_rows
+from imperviouslib.core.table import Table
 from imperviouslib.core.tableschema import INDICATORS, REGIONS, REVISIONS, SCHEMA, VALUES, method_facts
 
 MOST_ROWS = 1_048_576
@@ -33,6 +35,8 @@ class Sheet:
     """Width of each column, in characters."""
     rows: Iterable[Sequence[Cell]]
     """Names of the columns, then the rows; None and an empty text are an empty cell."""
+    height: int
+    """Rows, the names of the columns included."""
 
 
 def sheets(table: Table, package: Mapping[str, Any], most_rows: int = MOST_ROWS) -> Iterator[Sheet]:
@@ -40,33 +44,34 @@ def sheets(table: Table, package: Mapping[str, Any], most_rows: int = MOST_ROWS)
 
     package : content of datapackage.json
     """
-    yield Sheet("Notes", _NOTE_WIDTHS, list(notes(table, package)))
-    newest = max((row["vintage"] for row in table[VALUES]), default="")
-    level = {(row["geo"], row["nuts_version"]): row["level"] for row in table[REGIONS]}
-    levels: dict[int, list[Row]] = {number: [] for number in sorted(set(level.values()))}
-    for row in table[VALUES]:
-        if row["vintage"] == newest:
-            levels[level[row["geo"], row["nuts_version"]]].append(row)
-    for number, rows in levels.items():
-        if rows:
-            yield from _split(f"Figures level {number}", VALUES, rows, most_rows)
+    told = list(notes(table, package))
+    yield Sheet("Notes", _NOTE_WIDTHS, told, len(told))
+    values, regions = Rows.of(VALUES, table[VALUES]), Rows.of(REGIONS, table[REGIONS])
+    newest = values["vintage"].distinct()[-1:]
+    level = regions["level"].values[find_rows(values, ("geo", "nuts_version"), regions)]
+    level = np.where(values["vintage"].among(*newest), level, -1)
+    for number in regions["level"].distinct():
+        if (level == number).any():
+            yield from _split(f"Figures level {number}", values, level == number, most_rows)
     for name, title in _SHEETS.items():
-        rows = [row for row in table.get(name, ()) if row.get("vintage", newest) == newest]
         if name in table:
-            yield from _split(title, name, rows, most_rows)
+            rows = Rows.of(name, table[name])
+            kept = rows["vintage"].among(*newest) if "vintage" in rows.names else np.ones(len(rows), bool)
+            yield from _split(title, rows, kept, most_rows)
 
 
 def notes(table: Table, package: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Return the rows of the sheet of notes: topic, code or key, text."""
     yield "Topic", "Key", "Text"
+    values = Rows.of(VALUES, table[VALUES])
     for key in ("title", "description", "status", "citation", "version", "created", "flags", "unit_of_area"):
         if package.get(key):
             yield "Table", key, str(package[key])
-    for vintage in sorted({row["vintage"] for row in table[VALUES]}, reverse=True):
+    for vintage in reversed(values["vintage"].distinct()):
         yield "Table", "vintage", vintage
     for field in SCHEMA["tables"][VALUES]["fields"]:
         yield "Columns", field["name"], field["description"]
-    for code in sorted({row["method"] for row in table[VALUES]}, key=lambda code: method_facts(code).rank):
+    for code in sorted(values["method"].distinct(), key=lambda code: method_facts(code).rank):
         yield "Methods", code, f"{method_facts(code).title}. {SCHEMA['codes']['method'][code]}."
     for note in package.get("method", ()):
         yield "Methods", "", note
@@ -93,12 +98,17 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _split(title: str, table: str, rows: Sequence[Row], most_rows: int) -> Iterator[Sheet]:
-    """Return the sheets of rows of a table: more than one where they do not fit."""
-    columns = [field["name"] for field in SCHEMA["tables"][table]["fields"]]
-    widths = [max(9, len(column) + 2) for column in columns]
-    size = most_rows - 1
-    for number, start in enumerate(range(0, max(len(rows), 1), size), start=1):
+def _split(title: str, rows: Rows, kept: np.ndarray, most_rows: int) -> Iterator[Sheet]:
+    """Return the sheets of those rows of a table that are kept: more than one where they do not fit."""
+    widths = [max(9, len(column) + 2) for column in rows.names]
+    size, which = most_rows - 1, np.flatnonzero(kept)
+    for number, start in enumerate(range(0, max(len(which), 1), size), start=1):
         name = title if number == 1 else f"{title} ({number})"
-        part = rows[start : start + size]
-        yield Sheet(name, widths, itertools.chain([columns], ([row[c] for c in columns] for row in part)))
+        part = which[start : start + size]
+        yield Sheet(name, widths, _cells(rows, part), 1 + len(part))
+
+
+def _cells(rows: Rows, which: np.ndarray) -> Iterator[Sequence[Cell]]:
+    yield rows.names
+    for part in rows.batches(which):
+        yield from zip(*(part[name].tolist() for name in rows.names), strict=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ import pyarrow.parquet as pq
 from imperviouslib.core import revisions, tablecheck, workbook
 from imperviouslib.core.borders import is_shared
 from imperviouslib.core.errors import InputError, TableError, _
-from imperviouslib.core.table import Row, Table
+from imperviouslib.core.rows import BATCH, Column, Rows
+from imperviouslib.core.table import Table
 from imperviouslib.core.tableschema import CONTRACT, SCHEMA, TRANSITIONS, VALUES
 from imperviouslib.edge.files import atomic_folder, sha256_file, write_json
 from imperviouslib.edge.outlinefile import to_lonlat
@@ -51,6 +53,8 @@ _XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters at the start of a text that a spreadsheet reads as a formula."""
+_ROW_GROUP = 2**18
+"""Rows that are Parquet's at a time."""
 VERSION = pa.__version__
 """Version of PyArrow."""
 
@@ -75,8 +79,9 @@ def writing_folder(
         for name, schema in SCHEMA["tables"].items():
             if name not in table:
                 continue
-            _write_parquet(part / f"{name}.parquet", table[name], schema)
-            _write_csv(part / f"{name}.csv", table[name], schema)
+            rows = Rows.of(name, table[name])
+            _write_parquet(part / f"{name}.parquet", rows)
+            _write_csv(part, rows)
             resources += [
                 _resource(part / f"{name}.csv", name, schema, "csv", "text/csv"),
                 _resource(
@@ -84,7 +89,6 @@ def writing_folder(
                 ),
             ]
             if name in _SDMX:
-                _write_csv(part / f"{name}.sdmx.csv", table[name], schema, _sdmx_head(schema), _SDMX_GAP)
                 resources.append(_resource(part / f"{name}.sdmx.csv", f"{name}_sdmx", schema, "sdmx.csv", _SDMX_TYPE))
         write_workbook(part / _WORKBOOK, workbook.sheets(table, package))
         resources.append(
@@ -165,9 +169,10 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
         for file in (*files.values(), outlines):
             if listed.get(file.name) != f"sha256:{sha256_file(file)}":
                 raise ValueError(_("another digest of {} than in {}").format(file.name, _PACKAGE))
-        table = {name: pq.read_table(file).to_pylist() for name, file in files.items()}
-        if contract == 1:
-            _fill_reasons(table)
+        table = {
+            name: _read_rows(file, name, reasons=contract == 1 and name in (VALUES, TRANSITIONS))
+            for name, file in files.items()
+        }
         tablecheck.check_table(table, cell_area_m2, shared=is_shared(package))
         shapes = json.loads(outlines.read_text(encoding="utf-8"))
     except (
@@ -190,13 +195,17 @@ def read_folder(path: Path, cell_area_m2: int) -> TableFolder:
     return TableFolder(table, shapes, package, sha256_file(path / _PACKAGE))
 
 
-def _fill_reasons(table: Table) -> None:
-    """Add the reasons of blank values to a table of contract 1, which had none."""
-    for name in (VALUES, TRANSITIONS):
-        columns = [field["name"] for field in SCHEMA["tables"][name]["fields"]]
-        for row in table[name]:
-            row["MISSING_REASON"] = revisions.missing_reason(row)
-        table[name] = [{column: row[column] for column in columns} for row in table[name]]
+def _read_rows(path: Path, name: str, *, reasons: bool) -> Rows:
+    """Read the rows of a table. reasons : whether to add those of blank values, which contract 1 did not have"""
+    rows, columns = Rows(name), [field["name"] for field in SCHEMA["tables"][name]["fields"]]
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH):
+            part = batch.to_pylist()
+            if reasons:
+                part = [row | {"MISSING_REASON": revisions.missing_reason(row)} for row in part]
+                part = [{column: row[column] for column in columns} for row in part]
+            rows.add(part)
+    return rows
 
 
 def _sdmx_head(schema: Mapping[str, Any]) -> dict[str, str]:
@@ -229,32 +238,61 @@ def _write_outlines(path: Path, outlines: Mapping[str, Any], name: str, system: 
     }  # fmt: skip
 
 
-def _write_csv(
-    path: Path, rows: Iterable[Row], schema: Mapping[str, Any], head: Mapping[str, str] | None = None, gap: str = ""
-) -> None:
+def _write_csv(folder: Path, rows: Rows) -> None:
     """Write UTF-8 with commas, decimal points and LF; numbers in full precision, an empty cell where there is no value.
 
-    head : columns that go before those of the schema, and what they hold in every row
-    gap : what stands for an OBS_VALUE that is missing
+    A table of SDMX is written as SDMX-CSV too: with columns before its own, and with `_SDMX_GAP` where OBS_VALUE is missing.
     """
-    head = head or {}
-    columns = [field["name"] for field in schema["fields"]]
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow([*head, *columns])
-        for row in rows:
-            cells = ((gap if row[c] is None and c == "OBS_VALUE" else row[c]) for c in columns)
-            writer.writerow([*head.values(), *(guard_text(v) if isinstance(v, str) else v for v in cells)])
+    sdmx = _sdmx_head(SCHEMA["tables"][rows.name]) if rows.name in _SDMX else {}
+    paths = [folder / f"{rows.name}.csv", *([folder / f"{rows.name}.sdmx.csv"] if sdmx else [])]
+    first = _csv_line(sdmx.values())
+    words = {name: rows[name].words or () for name in rows.names}
+    texts = {name: [_csv_line([guard_text(word), ""])[:-1] for word in known] for name, known in words.items()}
+    with contextlib.ExitStack() as stack:
+        plain, *marked = [stack.enter_context(path.open("w", encoding="utf-8", newline="")) for path in paths]
+        for file, head in zip((plain, *marked), ([], [*sdmx]), strict=False):
+            file.write(_csv_line([*head, *rows.names]) + "\n")
+        for part in rows.batches():
+            cells = {name: _csv_cells(part[name], texts[name]) for name in rows.names}
+            plain.writelines(f"{','.join(row)}\n" for row in zip(*cells.values(), strict=True))
+            for file in marked:
+                cells["OBS_VALUE"] = [cell or _SDMX_GAP for cell in cells["OBS_VALUE"]]
+                file.writelines(f"{first},{','.join(row)}\n" for row in zip(*cells.values(), strict=True))
 
 
-def _write_parquet(path: Path, rows: Sequence[Row], schema: Mapping[str, Any]) -> None:
+def _csv_line(cells: Iterable[str]) -> str:
+    """Return cells as a line of CSV, with quotes where they are needed."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+def _csv_cells(column: Column, texts: Sequence[str]) -> list[str]:
+    """Return the values of a column as CSV has them. texts : what stands for each word"""
+    if column.words is not None:
+        return column.tolist(texts)
+    return ["" if value is None else repr(value) for value in column.tolist()]
+
+
+def _write_parquet(path: Path, rows: Rows) -> None:
     fields = [
         pa.field(
             f["name"], _TYPES[f["type"]], nullable=bool(f.get("nullable")), metadata={"description": f["description"]}
         )
-        for f in schema["fields"]
+        for f in rows.fields
     ]
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), path, compression="zstd")
+    schema = pa.schema(fields)
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for start in range(0, len(rows), _ROW_GROUP) or [0]:
+            part = rows.take(slice(start, start + _ROW_GROUP))
+            file.write_table(pa.table([_arrow(part[field.name], field.type) for field in schema], schema=schema))
+
+
+def _arrow(column: Column, kind: pa.DataType) -> pa.Array:
+    """Return a column as PyArrow knows it; NaN becomes null."""
+    if column.words is not None:
+        return pa.DictionaryArray.from_arrays(pa.array(column.values), pa.array(column.words, kind)).dictionary_decode()
+    return pa.array(column.values, kind, from_pandas=True)
 
 
 def _resource(path: Path, name: str, schema: Mapping[str, Any], form: str, mediatype: str) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 from imperviouslib.core import indicators, revisions
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.indicators import Kind, Numbers
+from imperviouslib.core.rows import Rows
 from imperviouslib.core.settings.change import ChangeSettings
-from imperviouslib.core.table import Table, sort_rows
+from imperviouslib.core.table import sort_rows
 from imperviouslib.core.tableschema import INDICATORS, REGIONS, REVISIONS, VALUES
 from imperviouslib.edge import grass, tablefile
 from imperviouslib.edge.files import read_text, sha256_file
@@ -26,7 +27,7 @@ class Additions:
     """Name, digest and count of numbers of each file of numbers."""
     previous: TableFolder | None = None
 
-    def add_to(self, table: Table) -> Table:
+    def add_to(self, table: dict[str, Rows]) -> dict[str, Rows]:
         """Return a table with indicators, with the rows of the earlier table, and with revisions."""
         if self.numbers:
             for numbers in self.numbers:
@@ -80,10 +81,10 @@ def read_additions(settings: ChangeSettings, cell_area_m2: int) -> Additions:
     return Additions(tuple(numbers), sources, previous)
 
 
-def _check_numbers(numbers: Numbers, table: Table) -> None:
+def _check_numbers(numbers: Numbers, table: Mapping[str, Rows]) -> None:
     """Raise InputError where no region and year of the table has a number; say how many regions of the file the table lacks."""
-    geos = {row["geo"] for row in table[REGIONS]}
-    years = {row["TIME_PERIOD"] for row in table[VALUES]}
+    geos = set(table[REGIONS]["geo"].distinct())
+    years = table[VALUES]["TIME_PERIOD"].distinct()
     # Floor space is needed for the years between those of the table too.
     between = range(min(years, default=0), max(years, default=0) + 1)
     if not any(geo in geos and year in between for geo, year in numbers.values):

@@ -20,8 +20,9 @@ from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.legend import CLASSES, landcover_codes
 from imperviouslib.core.methods import Method
 from imperviouslib.core.provenance import PredictionProvenance
+from imperviouslib.core.rows import Row, Rows
 from imperviouslib.core.settings.change import ChangeSettings
-from imperviouslib.core.table import Row, Run, Table
+from imperviouslib.core.table import Run, Table
 from imperviouslib.core.tableschema import (
     COVERAGE_MIN,
     RARE_SHARE,
@@ -45,29 +46,32 @@ def make_table(
     run: Run,
     definitions: Sequence[str],
     pairs: Sequence[YearPair],
-) -> Table:
+) -> dict[str, Rows]:
     """Return all rows of the table, sorted.
 
     observed : figures of the maps as they were given; their cells are those seen
     figures : code of a method to its figures
     """
-    values: list[Row] = []
-    transitions: list[Row] = []
+    values, transitions = Rows(VALUES), Rows(TRANSITIONS)
     for zone in chosen:
+        made: list[Row] = []
+        moved: list[Row] = []
         for definition in definitions:
             for method, found in figures.items():
                 for year in run.years:
                     seen = observed.stock(zone.cat, definition, year).seen
                     stock = replace(found.stock(zone.cat, definition, year), seen=seen)
-                    values += table.stock_rows(zone, stock, run, definition, method, year)
+                    made += table.stock_rows(zone, stock, run, definition, method, year)
                 for pair in pairs:
                     seen = observed.flow(zone.cat, definition, pair).seen
                     flow = replace(found.flow(zone.cat, definition, pair), seen=seen)
-                    values += table.flow_rows(zone, flow, run, definition, method, pair)
-                    transitions += table.transition_rows(zone, flow, run, definition, method, pair)
-    regions = [table.region_row(zone, run) for zone in chosen]
-    rows = {VALUES: values, TRANSITIONS: transitions, REGIONS: regions}
-    return {name: table.sort_rows(part, name) for name, part in rows.items()}
+                    made += table.flow_rows(zone, flow, run, definition, method, pair)
+                    moved += table.transition_rows(zone, flow, run, definition, method, pair)
+        # Rows of one region are dicts at a time: a table of Europe would need gigabytes.
+        values.add(made)
+        transitions.add(moved)
+    regions = Rows.of(REGIONS, (table.region_row(zone, run) for zone in chosen))
+    return {rows.name: table.sort_rows(rows, rows.name) for rows in (values, transitions, regions)}
 
 
 def method_notes(methods: Sequence[Method]) -> list[str]:
@@ -206,9 +210,9 @@ def summarise(rows: Table, chosen: Sequence[Zone], methods: Sequence[str]) -> li
     """
     kept = {zone.geo: zone for zone in table.in_view(rows, chosen)}
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in rows[VALUES]:
-        if row["geo"] not in kept or row["landcover"] != "IMP" or row["unit"] != "KM2":
-            continue
+    values = Rows.of(VALUES, rows[VALUES])
+    of_land = values["landcover"].among("IMP") & values["unit"].among("KM2")
+    for row in values.take(of_land & values["geo"].where(kept.__contains__)):
         key = (row["geo"], row["definition"], row["method"])
         if key not in found:
             found[key] = {
