@@ -7,7 +7,16 @@ from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.labels import TIES
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
+from imperviouslib.core.options import (
+    FORMATS,
+    Flags,
+    Options,
+    check_choice,
+    parse_integer,
+    parse_scheduler,
+    parse_years,
+    split_words,
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def _parse_labels(options: Options) -> LabelSettings | None:
     if options["labels"]:
         return LabelSettings(
             map=options["labels"],
-            year=int(options["label_year"]),
+            year=parse_integer(options["label_year"], "label_year"),
             legend=options["legend"],
             ties=options["ties"],
             clean=options["clean"] or None,
