@@ -135,7 +135,9 @@ def test_a_list_writes_nothing(session, tmp_path):
     done = session(
         "r.impervious.sample", "input=lc", f"output={tmp_path / 'none'}", *SIZES, "prefix=dry", "-l", "format=json"
     )
-    assert json.loads(done.stdout)["points"] == 480
+    found = json.loads(done.stdout)
+    assert found["points"] == 480
+    assert found["hours"] == round((found["points"] * 30 + found["windows"] * 150) / 3600, 1)
     assert not (tmp_path / "none").exists() and "dry_stock" not in session.maps()
 
 

@@ -28,7 +28,9 @@ def run(settings: ArdSettings) -> int:
         return check.run(settings)
     area = grass.region_grid()
     output = settings.output.expanduser().absolute()
-    check_place(output, "output")
+    check_place(output, "output", file=True)
+    if settings.labels and settings.labels.rules:
+        check_place(settings.labels.rules, "rules", file=True)
     if settings.plot:
         check_place(settings.plot / "image", "plot")
     sources = resolve_sources(settings)

@@ -29,7 +29,7 @@ def run(settings: YearlySettings) -> int:
     """Read the archive, choose tiles, make a composite of each period, report. Returns: exit status."""
     archive = settings.archive.expanduser().absolute()
     if settings.report:
-        check_place(settings.report, "report")
+        check_place(settings.report, "report", file=True)
     if settings.check_only:
         return check.run(archive, settings.report, settings.format)
     recipe, area = settings.recipe, grass.region_grid()
