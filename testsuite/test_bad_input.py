@@ -479,7 +479,7 @@ TABLE = [
     Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", None, "Leave out -q"),
     Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "already exists", None, "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),
-    Row(YEARLY, "report that is a folder", {"report": "."}, "Option <report>", "a folder", "a file", "Choose"),
+    Row(YEARLY, "report that is a folder", {"report": ".", "flags": "--overwrite"}, "Option <report>", "a folder", "a file", "Choose"),
     Row(YEARLY, "prefix too long for a map", {"output": "x" * 240}, "Option <output>", "240 characters", "150", "shorter"),
     Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "letters, digits, _", "Choose"),
     Row(YEARLY, "statistics of whole observations", {"method": "medoid", "statistics": "min"}, "Option <statistics>", "method=medoid", None, "Leave out statistics="),
@@ -504,8 +504,8 @@ TABLE = [
     Row(ARD, "legend short of codes", {"legend": "few.txt"}, "Map <s2glc", "code", "'few.txt'", "Choose"),
     Row(ARD, "legend in another encoding", {"legend": "latin.txt"}, "latin.txt", "UTF-8", None, "Write"),
     Row(ARD, "output below a file", {"output": "a_file/x.h5"}, "a_file", "a file", "folder", "Choose"),
-    Row(ARD, "output that is a folder", {"output": "."}, "Option <output>", "a folder", "a file", "Choose"),
-    Row(ARD, "rules that are a folder", {"rules": "."}, "Option <rules>", "a folder", "a file", "Choose"),
+    Row(ARD, "output that is a folder", {"output": ".", "flags": "--overwrite"}, "Option <output>", "a folder", "a file", "Choose"),
+    Row(ARD, "rules that are a folder", {"rules": ".", "flags": "--overwrite"}, "Option <rules>", "a folder", "a file", "Choose"),
     # The HDF5 file, in each tool that reads it.
     *(
         Row(tool, f"HDF5 {what}", {**options, "input": f"{name}.h5"}, f"'{name}.h5'", found, expected, then)
