@@ -476,6 +476,8 @@ TABLE = [
     Row(YEARLY, "tile in no form", {"tiles": "COMMON"}, "Option <tiles>", "COMMON", "MGRS tiles", "Correct"),
     Row(YEARLY, "tile unknown", {"tiles": "31TDH"}, "Option <tiles>", "31TDH", "32UPD", "Correct"),
     Row(YEARLY, "period unknown", {"period": "decade"}, "Option <period>", "decade", "season", "Correct"),
+    Row(YEARLY, "period without a scene", {"period": "snow:12-01/02-28"}, "Option <period>", "2017-snow, 2018-snow", None, "Choose"),
+    Row(YEARLY, "vector map that cannot be", {"tilemap": "9"}, "Option <tilemap>", "9", "letters, digits", "Choose"),
     Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", None, "Leave out -q"),
     Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "already exists", None, "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),

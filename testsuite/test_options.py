@@ -43,11 +43,17 @@ def parse(tool, **changes):
     return getattr(module, TOOLS[tool]).parse(options, defaultdict(bool))
 
 
-NUMBERS = [(tool, key, kind) for tool in TOOLS for key, (kind, _) in header(tool).items() if kind != "string"]
+NUMBERS = [
+    (tool, key, kind)
+    for tool in TOOLS
+    for key, (kind, _) in header(tool).items()
+    if kind != "string" and key != "label_year"  # which is parsed like <years>
+]
 
 
 def test_every_tool_has_numbers():
-    assert {tool for tool, _key, _kind in NUMBERS} == set(TOOLS)
+    """r.s2.ard has one alone, the year of the labels, which is parsed like <years>."""
+    assert {tool for tool, _key, _kind in NUMBERS} == set(TOOLS) - {"r.s2.ard"}
 
 
 @pytest.mark.parametrize(("tool", "key", "kind"), NUMBERS)
@@ -93,3 +99,24 @@ def test_nprocs_counts_from_the_processors_in_every_tool(tool):
 def test_the_workers_of_a_scheduler_use_all_their_processors_by_zero():
     assert parse("r.unet.predict", nprocs="0").threads == 0
     assert parse("r.s2.yearly", nprocs="0").nprocs == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("tool", "changes", "said"),
+    [
+        ("r.s2.ard", {"label_year": "1"}, r"<label_year>: found '1', expected years such as"),
+        ("r.s2.ard", {"label_year": "2017-2018"}, r"<label_year>: found '2017-2018', expected one year"),
+        ("r.s2.ard", {"label_year": "2017.9"}, r"<label_year>: found '2017.9', expected years such as"),
+        ("r.s2.yearly", {"tilemap": "9"}, r"<tilemap>: found '9', expected a name of letters, digits and _"),
+        ("r.s2.yearly", {"tilemap": "t.m"}, r"<tilemap>: found 't.m', expected a name of letters, digits and _"),
+        ("r.s2.yearly", {"tiles": "Common"}, r"<tiles>: found 'Common', expected common or all in small letters"),
+        ("r.s2.yearly", {"tiles": "all,31UDS"}, r"<tiles>: found 'all,31UDS', expected common or all in small letters and alone"),
+        (
+            "r.impervious.sample", {"stock_points": "lucas", "stock_columns": "2018=a,2018=b"},
+            r"<stock_columns>: found '2018=b', expected YEAR=COLUMN, such as 2018=sealed_2018, each year once",
+        ),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_meant_is_refused_by_name(tool, changes, said):
+    with pytest.raises(InputError, match=rf"Option {said}"):
+        parse(tool, **changes)

@@ -164,14 +164,14 @@ def _parse_columns(text: str) -> dict[int, str]:
     >>> _parse_columns("2018=lc_2018,2022=lc_2022")
     {2018: 'lc_2018', 2022: 'lc_2022'}
     """
-    found = {}
+    found: dict[int, str] = {}
     for word in split_words(text):
         match = re.fullmatch(r"(\d{4})=([A-Za-z]\w*)", word)
-        if not match:
+        if not match or int(match[1]) in found:
             raise InputError(
                 _("Option <stock_columns>"),
                 found=f"'{word}'",
-                expected=_("YEAR=COLUMN, such as 2018=sealed_2018"),
+                expected=_("YEAR=COLUMN, such as 2018=sealed_2018, each year once"),
                 then=_("Correct it."),
             )
         found[int(match[1])] = match[2]

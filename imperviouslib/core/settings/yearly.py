@@ -56,6 +56,8 @@ class YearlySettings:
     def __post_init__(self) -> None:
         if not self.check_only:
             mapnames.check_prefix(self.output, "output")
+        if self.tilemap:
+            mapnames.check_vector_name(self.tilemap, "tilemap")
         check_choice("format", self.format, FORMATS)
         recipe = self.recipe
         if not recipe.variables or SCL in recipe.variables:
