@@ -283,6 +283,14 @@ def test_points_of_another_survey_serve_as_stock_points(session, place, tmp_path
     session(
         "r.impervious.sample", "input=lc", f"output={tmp_path / 'sample'}", *SIZES[:3], "stock_points=lucas", "stock_columns=2018=sealed", "prefix=lucas",
     )  # fmt: skip
+    refused = session(
+        "r.impervious.sample", "input=lc", f"output={tmp_path / 'none'}", "stock_points=lucas", "stock_columns=2016=sealed", "prefix=none",
+        ok=False,
+    )  # fmt: skip
+    line = (
+        "Option <stock_columns>: found year 2016, expected years of the sample, 2017, 2018, 2020. Leave the others out."
+    )
+    assert line in refused.said
     design = read_design(tmp_path / "sample")
     assert sum(unit.purpose == "stock" for unit in design.units) == len(lines) == 400
     readings = parse_readings((tmp_path / "sample" / "readings_stock.csv").read_text(), design.kinds, design.years)
