@@ -427,6 +427,7 @@ TABLE = [
     Row(FETCH, "band unknown", {"bands": "B12,B99"}, "Option <bands>", "B99", "B11", "Correct"),
     Row(FETCH, "band doubled", {"bands": "B12,B12"}, "Option <bands>", "B12,B12", "once", "Correct"),
     Row(FETCH, "nothing so clear", {"clouds": 0}, "Search in", "none of which passes", "0 % cloud", "Widen"),
+    Row(FETCH, "collection unknown", {"collection": "zz"}, "Search in", "0 items of collection 'zz'", "scenes of 2017", "Widen"),
     Row(FETCH, "nothing in winter", {"window": "01-01/01-05"}, "Search in", "0 items", "01-01/01-05", "Widen"),
     Row(FETCH, "tile in no form", {"tiles": "33UUU,31U"}, "Option <tiles>", "'31U'", "MGRS tiles", "Correct"),
     Row(FETCH, "tile elsewhere", {"tiles": "31TDH"}, "Search in", "none", "31TDH", "<tiles>"),
