@@ -224,7 +224,7 @@ def page(table: Table, request: Request) -> ui.page_html:
 # Made once for all readers who open the same view: a page takes some ten times as long to make as to send.
 @lru_cache(maxsize=128)
 def _page_of(table: Table, state: State, embedded: bool) -> ui.page_html:
-    title = str(table.package.get("title") or _("Impervious land by region"))
+    title = texts.table_title(table)
     body = [
         tags.a(_("Skip to the figures"), href="#figures", class_="skip"),
         tags.header(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,19 @@ def level_name(level: int) -> str:
 def level_short(level: int) -> str:
     """Return the name of a level for a sentence."""
     return f"NUTS {level}" if level in LEVEL_NAMES else _("level {level}").format(level=level)
+
+
+_OWN_TITLE = re.compile(r"Impervious land (?:by|per) region(?P<rest>, \d{4}-\d{4})?")
+
+
+def table_title(table: Table) -> str:
+    """Return the title of the table: that of r.impervious.change in the reader's language, any other as it is."""
+    given = str(table.package.get("title") or "")
+    own = _OWN_TITLE.fullmatch(given)
+    if given and not own:
+        return given
+    years = (own["rest"] or "").replace("-", "–") if own else ""
+    return _("Impervious land by region") + years
 
 
 def title(table: Table, measure: Measure) -> str:

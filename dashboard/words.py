@@ -1,7 +1,7 @@
 """The languages of the page: one catalogue each, in languages/.
 
 A text is written in English in the code, and its English form is its name in the catalogues, as with gettext. Server and browser read the
-same catalogue: the server with `_()`, the modules of www/ with `t()`. What the table itself says (names of regions, title, notes) is shown
+same catalogue: the server with `_()`, the modules of www/ with `t()`. What the table itself says (names of regions, notes, a title of its own) is shown
 as it is.
 """
 

@@ -234,7 +234,7 @@
 # %end
 
 # %option G_OPT_M_NPROCS
-# % description: Number of processes that add up the maps
+# % description: Number of processes that add up the maps; 0 = one for each processor, -1 = one less, and so on
 # %end
 
 # %option

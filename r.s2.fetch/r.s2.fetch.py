@@ -147,6 +147,7 @@
 # % guisection: Network
 # %end
 # %option G_OPT_M_NPROCS
+# % description: Number of workers that download and decode; 0 = one for each processor, -1 = one less, and so on
 # %end
 # %option
 # % key: scheduler

@@ -106,6 +106,7 @@
 # % description: Vector map of the tiles, with the years that each tile has and lacks
 # %end
 # %option G_OPT_M_NPROCS
+# % description: Number of processes that make composites; 0 = one for each processor, -1 = one less, and so on
 # %end
 # %option
 # % key: scheduler

@@ -55,7 +55,7 @@
 # %end
 
 # %option G_OPT_M_NPROCS
-# % description: Number of threads that compute, and of maps that are imported at a time; 0 = all cores
+# % description: Number of threads that compute, and of maps that are imported at a time; 0 = one for each processor, -1 = one less, and so on
 # %end
 
 # %option

@@ -273,6 +273,15 @@ def test_labels_coarser_than_the_grid_and_off_it(grass, tmp_path):
     assert "are not aligned with the cells of the grid" in done.said
 
 
+def test_a_file_is_written_where_a_link_leads(grass, tmp_path):
+    _composites(grass, years=(2017,))
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "a.h5").symlink_to(tmp_path / "disk" / "b.h5")
+    grass("r.s2.ard", "input=s2", f"output={tmp_path / 'a.h5'}")
+    assert (tmp_path / "a.h5").is_symlink()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.h5", "b.h5", "disk"]
+
+
 def test_maps_that_killed_runs_left_are_removed(grass, tmp_path):
     from imperviouslib.edge import grass as database
 

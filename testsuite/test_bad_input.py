@@ -427,6 +427,7 @@ TABLE = [
     Row(FETCH, "band unknown", {"bands": "B12,B99"}, "Option <bands>", "B99", "B11", "Correct"),
     Row(FETCH, "band doubled", {"bands": "B12,B12"}, "Option <bands>", "B12,B12", "once", "Correct"),
     Row(FETCH, "nothing so clear", {"clouds": 0}, "Search in", "none of which passes", "0 % cloud", "Widen"),
+    Row(FETCH, "collection unknown", {"collection": "zz"}, "Search in", "0 items of collection 'zz'", "scenes of 2017", "Widen"),
     Row(FETCH, "nothing in winter", {"window": "01-01/01-05"}, "Search in", "0 items", "01-01/01-05", "Widen"),
     Row(FETCH, "tile in no form", {"tiles": "33UUU,31U"}, "Option <tiles>", "'31U'", "MGRS tiles", "Correct"),
     Row(FETCH, "tile elsewhere", {"tiles": "31TDH"}, "Search in", "none", "31TDH", "<tiles>"),
@@ -476,9 +477,13 @@ TABLE = [
     Row(YEARLY, "tile in no form", {"tiles": "COMMON"}, "Option <tiles>", "COMMON", "MGRS tiles", "Correct"),
     Row(YEARLY, "tile unknown", {"tiles": "31TDH"}, "Option <tiles>", "31TDH", "32UPD", "Correct"),
     Row(YEARLY, "period unknown", {"period": "decade"}, "Option <period>", "decade", "season", "Correct"),
+    Row(YEARLY, "period without a scene", {"period": "snow:12-01/02-28"}, "Option <period>", "2017-snow, 2018-snow", None, "Choose"),
+    Row(YEARLY, "vector map that cannot be", {"tilemap": "9"}, "Option <tilemap>", "9", "letters, digits", "Choose"),
     Row(YEARLY, "quality of one scene", {"method": "largest", "flags": "-q"}, "Flag -q", "largest", None, "Leave out -q"),
     Row(YEARLY, "maps of another make", {"output": "s2", "dilate": 4}, "Map <s2_2017", "already exists", None, "--overwrite"),
     Row(YEARLY, "report below a file", {"report": "a_file/r.json"}, "a_file", "a file", "folder", "Choose"),
+    Row(YEARLY, "report that is a folder", {"report": ".", "flags": "--overwrite"}, "Option <report>", "a folder", "a file", "Choose"),
+    Row(YEARLY, "prefix too long for a map", {"output": "x" * 240}, "Option <output>", "240 characters", "150", "shorter"),
     Row(YEARLY, "name that no map can have", {"output": "9 lives"}, "Option <output>", "9 lives", "letters, digits, _", "Choose"),
     Row(YEARLY, "statistics of whole observations", {"method": "medoid", "statistics": "min"}, "Option <statistics>", "method=medoid", None, "Leave out statistics="),
     Row(YEARLY, "percentile that is the median", {"statistics": "min,p50"}, "Option <statistics>", "p50", "min, max or percentiles", "Correct"),
@@ -502,6 +507,8 @@ TABLE = [
     Row(ARD, "legend short of codes", {"legend": "few.txt"}, "Map <s2glc", "code", "'few.txt'", "Choose"),
     Row(ARD, "legend in another encoding", {"legend": "latin.txt"}, "latin.txt", "UTF-8", None, "Write"),
     Row(ARD, "output below a file", {"output": "a_file/x.h5"}, "a_file", "a file", "folder", "Choose"),
+    Row(ARD, "output that is a folder", {"output": ".", "flags": "--overwrite"}, "Option <output>", "a folder", "a file", "Choose"),
+    Row(ARD, "rules that are a folder", {"rules": ".", "flags": "--overwrite"}, "Option <rules>", "a folder", "a file", "Choose"),
     # The HDF5 file, in each tool that reads it.
     *(
         Row(tool, f"HDF5 {what}", {**options, "input": f"{name}.h5"}, f"'{name}.h5'", found, expected, then)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from imperviouslib.core import cloudmask
 from testsuite import TOOLS, TOP
 from testsuite.doc_commands import commands_of, is_grass
 from tools.docs.build import options_of
@@ -59,6 +60,13 @@ def _loaded(text: str) -> list[str]:
     parser = _Loads()
     parser.feed(text)
     return parser.found
+
+
+def test_the_page_of_yearly_names_the_classes_that_hide_the_ground():
+    page = (TOP / "r.s2.yearly" / "r.s2.yearly.md").read_text()
+    named = re.search(r"shadows \(classes ([\d, ]+)\), snow \((\d+)\), .*?defect \(([\d, ]+)\)", page, re.S)
+    cloudy, snow, defect = (tuple(int(code) for code in part.split(",")) for part in named.groups())
+    assert cloudy == cloudmask.CLOUDY and sorted((*cloudy, *snow, *defect)) == sorted(cloudmask.UNUSABLE)
 
 
 def test_the_search_for_external_files_finds_them():

@@ -682,3 +682,26 @@ def test_a_damaged_folder_is_refused(folder, damage, message):
 def edit(path, **changes):
     file = path / "datapackage.json"
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | changes))
+
+
+@pytest.mark.parametrize("number", ["1.000", "12.345", "999.999"])
+def test_thousands_with_a_point_are_refused_where_the_delimiter_is_no_comma(number):
+    """As a spreadsheet in German writes them; taken as fractions they would be a thousand times too small."""
+    for delimiter in ";\t":
+        text = f"geo{delimiter}year{delimiter}persons\nXX1{delimiter}2017{delimiter}{number}\n"
+        with pytest.raises(
+            InputError, match=rf"line 2, persons '{number}', expected a number without a separator of thousands"
+        ):
+            parse_numbers(text, "p.csv", POPULATION)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("geo;year;persons\nXX1;2017;0.125\n", 0.125),
+        ("geo;year;persons\nXX1;2017;1.0000\n", 1),
+        ("geo,year,persons\nXX1,2017,12.345\n", 12.345),
+    ],
+)
+def test_fractions_stay_fractions(text, value):
+    assert parse_numbers(text, "p.csv", POPULATION).values == {("XX1", 2017): value}

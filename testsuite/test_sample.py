@@ -135,7 +135,9 @@ def test_a_list_writes_nothing(session, tmp_path):
     done = session(
         "r.impervious.sample", "input=lc", f"output={tmp_path / 'none'}", *SIZES, "prefix=dry", "-l", "format=json"
     )
-    assert json.loads(done.stdout)["points"] == 480
+    found = json.loads(done.stdout)
+    assert found["points"] == 480
+    assert found["hours"] == round((found["points"] * 30 + found["windows"] * 150) / 3600, 1)
     assert not (tmp_path / "none").exists() and "dry_stock" not in session.maps()
 
 
@@ -281,6 +283,14 @@ def test_points_of_another_survey_serve_as_stock_points(session, place, tmp_path
     session(
         "r.impervious.sample", "input=lc", f"output={tmp_path / 'sample'}", *SIZES[:3], "stock_points=lucas", "stock_columns=2018=sealed", "prefix=lucas",
     )  # fmt: skip
+    refused = session(
+        "r.impervious.sample", "input=lc", f"output={tmp_path / 'none'}", "stock_points=lucas", "stock_columns=2016=sealed", "prefix=none",
+        ok=False,
+    )  # fmt: skip
+    line = (
+        "Option <stock_columns>: found year 2016, expected years of the sample, 2017, 2018, 2020. Leave the others out."
+    )
+    assert line in refused.said
     design = read_design(tmp_path / "sample")
     assert sum(unit.purpose == "stock" for unit in design.units) == len(lines) == 400
     readings = parse_readings((tmp_path / "sample" / "readings_stock.csv").read_text(), design.kinds, design.years)

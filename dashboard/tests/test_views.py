@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,14 +17,17 @@ from dashboard.page import page
 from dashboard.state import parse_query
 from dashboard.table import Measure, Period
 from dashboard.tests.make_table import HOSTILE, YEARS, make_table, spans
-from dashboard.views.about import method_and_sources
+from dashboard.views.about import DESCRIPTION, method_and_sources
 from dashboard.views.classes import class_limits
 from dashboard.views.downloads import downloads
+from dashboard.views.elements import document
 from dashboard.views.facts import facts_json
 from dashboard.views.plain import plain_table
 from dashboard.views.report import region_report
 from dashboard.views.slices import overall, region_json, slice_json
+from dashboard.words import speaking
 
+TOP = Path(__file__).parents[2]
 VIEWS = (method_and_sources, downloads, plain_table, region_report)
 
 
@@ -319,3 +323,28 @@ def test_contact_of_another_form_is_text(table, contact):
     made = html(method_and_sources(replace(table, package={"contact": contact}), parse_query("", table)))
     assert "javascript:" not in re.findall('href="([^"]*)"', made) and not Elements(made).names & {"img"}
     assert not [one for one in re.findall('href="([^"]*)"', made) if one.startswith(("javascript", "mailto"))]
+
+
+@pytest.mark.parametrize(
+    ("given", "english", "german"),
+    [
+        ("Impervious land per region, 2017-2023", "Impervious land by region, 2017–2023", "Versiegelte Fläche nach Regionen, 2017–2023"),
+        ("", "Impervious land by region", "Versiegelte Fläche nach Regionen"),
+        ("Versiegelung in Berlin", "Versiegelung in Berlin", "Versiegelung in Berlin"),
+    ],
+)  # fmt: skip
+def test_the_title_of_the_tool_is_said_in_the_language_of_the_reader(table, given, english, german):
+    named = replace(table, package={**table.package, "title": given})
+    assert texts.table_title(named) == english
+    with speaking("de"):
+        assert texts.table_title(named) == german
+
+
+def test_the_name_of_the_site_stands_in_the_title_of_a_page_once():
+    assert "<title>Impervious land by region, 2017</title>" in str(document("Impervious land by region, 2017", []))
+    assert "<title>Help · Impervious land by region</title>" in str(document("Help", []))
+
+
+def test_the_description_of_the_tool_is_the_one_that_the_catalogues_know():
+    source = (TOP / "imperviouslib" / "stage" / "change" / "report.py").read_text(encoding="utf-8")
+    assert json.dumps(DESCRIPTION) in source

@@ -83,7 +83,7 @@ def texts_put_together(table: Table) -> Iterator[str]:
         yield meaning.split(":")[0].lower()
     yield from texts.LEVEL_NAMES.values()
     yield from (text for _, text in api._ROUTES)
-    yield from (NO_PAGE, NO_LEVEL, NO_REGION, about.NOT_NAMED, "Experimental")
+    yield from (NO_PAGE, NO_LEVEL, NO_REGION, about.NOT_NAMED, about.DESCRIPTION, "Experimental")
     yield from ("address", "language", "level", "limit", "order", "region", "year", "definition", "method", "unit")
     yield from (column.replace("lc_flow", "measure").replace("landcover", "land cover") for column in PARAMETERS)
 

@@ -17,6 +17,8 @@ from dashboard.table import Period, Table
 from dashboard.words import _, current
 
 NOT_NAMED = "not named in the data package"
+DESCRIPTION = "Stocks, gains, losses and transitions of impervious, green and other land per region and year."
+"""What r.impervious.change says of its table. The catalogues have it; other descriptions are shown as they are."""
 
 
 def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList:
@@ -70,7 +72,7 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
         tags.p(method_in_short(table, state), class_="short"),
         tags.details(
             tags.summary(_("The whole method, sources, flags and revisions")),
-            tags.p(str(package["description"]), class_="note") if package.get("description") else None,
+            tags.p(_(str(package["description"])), class_="note") if package.get("description") else None,
             tags.dl([[tags.dt(name), tags.dd(value)] for name, value in rows if value], class_="about"),
             tags.p(
                 _("All parameters, digests and scene names:"),

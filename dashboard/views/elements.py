@@ -28,11 +28,12 @@ def document(
     base : relative address of the root of the site, empty or ending with a slash
     head : more children of the head
     """
+    site = _("Impervious land by region")
     return tags.html(
         tags.head(
             tags.meta(charset="utf-8"),
             tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
-            tags.title(f"{title} · {_('Impervious land by region')}"),
+            tags.title(title if title.startswith(site) else f"{title} · {site}"),
             tags.link(rel="icon", href=f"{base}static/icon.svg", type="image/svg+xml"),
             *head,
             tags.link(rel="stylesheet", href=f"{base}static/dashboard.css"),

@@ -47,7 +47,7 @@ def facts_json(table: Table, state: State, *, base: str = "") -> dict[str, Any]:
         "unknown": [_(part) for part in state.unknown],
         "language": {"locale": language.locale, "small": language.small, "messages": language.messages},
         "maxRegions": MAX_REGIONS,
-        "title": str(table.package.get("title") or _("Impervious land by region")),
+        "title": texts.table_title(table),
         "vintage": table.vintage,
         "nutsVersion": table.nuts_version,
         "source": _source(table),
@@ -79,7 +79,7 @@ def facts_json(table: Table, state: State, *, base: str = "") -> dict[str, Any]:
 
 def _source(table: Table) -> str:
     """Return the source line of pictures and of the report."""
-    title = str(table.package.get("title") or _("Impervious land by region"))
+    title = texts.table_title(table)
     version = str(table.package.get("version") or "")
     parts = [title, _("version {version}").format(version=version) if version else ""]
     parts.append(_("vintage {vintage}").format(vintage=table.vintage or _("not given")))

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,6 +63,8 @@ _BESIDE = ("definition", "method", "geo", "nuts_version", "time_from", "TIME_PER
 _CELL_KM2 = RES_M**2 / 1e6
 _LEAST, _MOST = 1e-3, 1e15
 """Numbers that a table may hold, beside 0; others are errors, and dividing by them could exceed what a table can store."""
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
+"""A number that is a thousand times as large where the point separates thousands, as in German; with two points it is no number anyway."""
 _IMPOSSIBLE = (ZERO_BASE, NO_GROWTH)
 """Reasons why a value cannot exist; the others say that something is not known."""
 
@@ -119,14 +122,16 @@ def parse_numbers(text: str, name: str, kind: Kind) -> Numbers:
     """
     lines = text.removeprefix("\ufeff").splitlines()
     head = lines[0] if lines else ""
-    reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))
+    delimiter = max(",;\t", key=head.count)
+    reader = csv.DictReader(lines, delimiter=delimiter)
     try:
-        return _read_numbers(reader, name, kind)
+        return _read_numbers(reader, name, kind, grouped=delimiter != ",")
     except csv.Error as err:
         raise _refused(kind, name, str(err), _("CSV")) from err
 
 
-def _read_numbers(reader: csv.DictReader[str], name: str, kind: Kind) -> Numbers:
+def _read_numbers(reader: csv.DictReader[str], name: str, kind: Kind, *, grouped: bool) -> Numbers:
+    """Read the lines. grouped : where the delimiter is no comma, 1.234 may mean a thousand and more, and is refused"""
     wanted = ("geo", "year", kind.column)
     columns = [column.strip() for column in reader.fieldnames or ()]
     reader.fieldnames = columns
@@ -142,6 +147,9 @@ def _read_numbers(reader: csv.DictReader[str], name: str, kind: Kind) -> Numbers
             raise _refused(kind, name, f"{where}, '{geo}' '{year}'", _("a code of a region and a year"))
         if (value := _parse_number(number)) is None:
             expected = _("0, or a number from 0.001 to 1e15, with a decimal point")
+            raise _refused(kind, name, f"{where}, {kind.column} '{number}'", expected)
+        if grouped and _THOUSANDS.fullmatch(number):
+            expected = _("a number without a separator of thousands; if it is a fraction, write {}0").format(number)
             raise _refused(kind, name, f"{where}, {kind.column} '{number}'", expected)
         if (geo, int(year)) in values:
             raise _refused(kind, name, _("{} {} twice").format(geo, year), _("each region and year once"))

@@ -28,6 +28,9 @@ TEMPORARY = "impervious_"
 """How the names of temporary maps of r.impervious.change and r.impervious.sample begin."""
 
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_VECTOR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+LONGEST_PREFIX = 150
+"""Characters. A file of the mapset has the name of its map, and a name has 255 at most; a scene needs 90 of them beside the prefix."""
 _FEATURE = r"[A-Z][A-Z0-9]*_[a-z0-9]+"
 """A band or index in capitals and its statistic: B12_p50."""
 _LAYER = rf"{_FEATURE}|{COUNT}|{SPREAD}|{QUALITY}|{CLASS}|{SERIES}|p_[a-z]+|consistent"
@@ -41,6 +44,24 @@ def check_prefix(prefix: str, option: str) -> None:
             _("Option <{}>").format(option),
             found=f"'{prefix}'",
             expected=_("a name of letters, digits, _ and dots that begins with a letter or _"),
+            then=_("Choose another name."),
+        )
+    if len(prefix) > LONGEST_PREFIX:
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=_("{} characters").format(len(prefix)),
+            expected=_("{} or fewer, because the names of maps begin with them").format(LONGEST_PREFIX),
+            then=_("Choose a shorter name."),
+        )
+
+
+def check_vector_name(name: str, option: str) -> None:
+    """Raise InputError if a vector map cannot have this name. It becomes a table of SQL, so it has no dots and does not begin with a digit."""
+    if not _VECTOR.fullmatch(name):
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=f"'{name}'",
+            expected=_("a name of letters, digits and _ that begins with a letter"),
             then=_("Choose another name."),
         )
 

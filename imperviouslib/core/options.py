@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
 import re
 from collections.abc import Collection, Mapping
 
@@ -39,6 +41,61 @@ def split_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
+def parse_integer(text: str, option: str) -> int:
+    """Parse a whole number; raise InputError otherwise: g.parser takes a text whose beginning is a number, such as 2.5 or 1e3, for one.
+
+    >>> parse_integer(" 20", "epochs")
+    20
+    """
+    text = text.strip()
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=f"'{text}'",
+            expected=_("a whole number such as 8"),
+            then=_("Correct it."),
+        )
+    return int(text)
+
+
+def parse_number(text: str, option: str) -> float:
+    """Parse a finite number; raise InputError otherwise: g.parser takes a text whose beginning is a number, such as 0,2, for one.
+
+    >>> parse_number("0.25", "test")
+    0.25
+    """
+    text = text.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(
+            _("Option <{}>").format(option),
+            found=f"'{text}'",
+            expected=_("a number with a decimal point, such as 0.5"),
+            then=_("Correct it."),
+        )
+    return number
+
+
+def resolve_nprocs(wanted: int, processors: int) -> int:
+    """Return how many processes or threads a number of **nprocs** means, by the rule of GRASS.
+
+    Above 0 it is the number itself; 0 means all processors, -1 all but one, and so on, but at least one.
+    processors : how many there are
+
+    >>> [resolve_nprocs(wanted, 8) for wanted in (3, 0, -1, -20)]
+    [3, 8, 7, 1]
+    """
+    return wanted if wanted > 0 else max(1, processors + wanted)
+
+
+def parse_nprocs(text: str) -> int:
+    """Parse option <nprocs> to a number of at least 1, by the processors that this process may use; raise InputError otherwise."""
+    return resolve_nprocs(parse_integer(text, "nprocs"), len(os.sched_getaffinity(0)))
+
+
 def parse_tile_list(text: str) -> tuple[str, ...]:
     """Parse a list of MGRS tiles, with or without the leading T, each once; raise InputError for what is not the code of a tile.
 
@@ -65,7 +122,7 @@ def parse_years(text: str, option: str = "years") -> tuple[int, ...]:
     """
     years: list[int] = []
     for word in text.split(","):
-        match = re.fullmatch(r"\s*(\d{4})(?:\s*-\s*(\d{4}))?\s*", word)
+        match = re.fullmatch(r"\s*([12][0-9]{3})(?:\s*-\s*([12][0-9]{3}))?\s*", word)
         if not match:
             raise InputError(
                 _("Option <{}>").format(option),

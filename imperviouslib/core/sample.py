@@ -70,15 +70,20 @@ class Sizes:
     """Points for loss in the hot strata of loss; none where there are no windows."""
     stock: int = 300
 
-    @property
-    def hours(self) -> float:
-        """Time of one reading of everything, in hours."""
-        points = self.points + self.stock + (self.loss if self.windows else 0)
-        return (points * POINT_S + self.windows * WINDOW_S) / 3600
-
 
 POINT_S, WINDOW_S = 30, 150
 """Seconds that a point and a window take. The time for a window is an assumption; the labelling sheet records the real one."""
+
+
+def reading_hours(points: int, windows: int) -> float:
+    """Return the hours that one reading of so many units takes.
+
+    >>> reading_hours(600, 240)
+    15.0
+    """
+    return (points * POINT_S + windows * WINDOW_S) / 3600
+
+
 PRECISION = ((0.17, 1000, 300), (0.22, 600, 240), (0.25, 600, 120), (0.33, 320, 60))
 """Half-width of the interval of a gain of six years, as a share of it, that so many points and windows reached on made worlds with a good score."""
 

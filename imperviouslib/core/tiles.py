@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import parse_tile_list
+from imperviouslib.core.options import parse_tile_list, split_words
 
 TileChoice = Literal["common", "all"] | tuple[str, ...]
 """Tiles that all years have, all tiles, or a list of tiles without their leading T."""
@@ -24,6 +24,13 @@ def parse_tiles(text: str) -> TileChoice:
         return "common"
     if text == "all":
         return "all"
+    if "common" in text.lower() or "all" in split_words(text.lower()):
+        raise InputError(
+            _("Option <tiles>"),
+            found=f"'{text}'",
+            expected=_("common or all in small letters and alone, or MGRS tiles such as 31UDS"),
+            then=_("Correct it."),
+        )
     return parse_tile_list(text)
 
 

@@ -26,7 +26,11 @@ def temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; on success sync it and rename it to `path`, on failure remove it."""
+    """Yield a temporary path to write to; on success sync it and rename it to `path`, on failure remove it.
+
+    Where `path` is a symbolic link, the file that it leads to is written, and the link stays.
+    """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_path(path)
     try:
@@ -61,8 +65,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill; on success it replaces `path`, on failure it is removed.
 
     On success the folders that killed runs left are removed too. Not earlier, because one of them may be all that is left of an
-    earlier result.
+    earlier result. Where `path` is a symbolic link, the folder that it leads to is replaced, and the link stays.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = temporary_path(path), temporary_path(path)
     part.mkdir()
@@ -101,12 +106,21 @@ def _remove_abandoned(path: Path) -> None:
             os.close(handle)
 
 
-def check_place(path: Path, option: str) -> None:
+def check_place(path: Path, option: str, *, file: bool = False) -> None:
     """Raise InputError if nothing can be written at `path`, before any work is done.
 
     Parent folders need not exist yet; the nearest one that exists must be a writable folder.
+    file : a file is to be written, so `path` is no folder
     """
-    above = next(p for p in path.expanduser().absolute().parents if p.exists())
+    path = path.expanduser().resolve()
+    if file and path.is_dir():
+        raise InputError(
+            _("Option <{}>, '{}'").format(option, path),
+            found=_("a folder"),
+            expected=_("the name of a file"),
+            then=_("Choose another name."),
+        )
+    above = next(p for p in path.parents if p.exists())
     if not above.is_dir():
         found = "a file"
     elif not os.access(above, os.W_OK | os.X_OK):

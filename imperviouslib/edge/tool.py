@@ -36,6 +36,9 @@ _DISK_ERRORS = {
     errno.EROFS: "a read-only file system",
     errno.ENOTDIR: "a file in its path where a folder is needed",
     errno.EISDIR: "a folder of that name",
+    errno.ENAMETOOLONG: "a name that is too long",
+    errno.ELOOP: "symbolic links in a circle",
+    errno.EIO: "a disk that cannot be read or written",
 }
 
 

@@ -194,9 +194,7 @@ def _find(catalogue: str, collection: str | None, wanted: SceneFilter, grid: Gri
             grass.warning(line)
         raise CatalogueError(
             _("Search in '{}'").format(without_secrets(catalogue)),
-            found=_("{} items, of which {} are scenes of Sentinel-2 L2A, none of which passes the filters").format(
-                items, parsed
-            ),
+            found=_describe_found(items, parsed, collection),
             expected=_describe_filter(wanted),
             then=_("Widen <window>, <clouds>, <years> or <tiles>, or check the region with g.region -l."),
         )
@@ -207,6 +205,15 @@ def _item_name(item: Mapping[str, Any], number: int) -> str:
     """Return the id of an item for messages, or its place where it has none that can be printed."""
     name = str(item.get("id") or "")
     return name[:100] if name.isprintable() and name else _("item {}").format(number)
+
+
+def _describe_found(items: int, parsed: int, collection: str | None) -> str:
+    """Say what a search found of which nothing can be used. A catalogue may answer with nothing for a collection that it does not have."""
+    if not items:
+        return _("0 items of collection '{}'").format(collection) if collection else _("0 items")
+    return _("{} items, of which {} are scenes of Sentinel-2 L2A, none of which passes the filters").format(
+        items, parsed
+    )
 
 
 def _describe_filter(wanted: SceneFilter) -> str:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.labels import TIES
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
+from imperviouslib.core.options import (
+    FORMATS,
+    Flags,
+    Options,
+    check_choice,
+    parse_scheduler,
+    parse_years,
+    split_words,
+)
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,18 @@ class ArdSettings:
         )
 
 
+def _parse_label_year(text: str) -> int:
+    years = parse_years(text.strip(), "label_year")
+    if len(years) > 1:
+        raise InputError(_("Option <label_year>"), found=f"'{text}'", expected=_("one year"), then=_("Correct it."))
+    return years[0]
+
+
 def _parse_labels(options: Options) -> LabelSettings | None:
     if options["labels"]:
         return LabelSettings(
             map=options["labels"],
-            year=int(options["label_year"]),
+            year=_parse_label_year(options["label_year"]),
             legend=options["legend"],
             ties=options["ties"],
             clean=options["clean"] or None,

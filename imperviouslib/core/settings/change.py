@@ -14,7 +14,16 @@ from imperviouslib.core.indicators import KINDS, Kind
 from imperviouslib.core.legend import DEFINITIONS
 from imperviouslib.core.mapkinds import CLASSES, PREDICTED, SHARES, MapKind
 from imperviouslib.core.methods import METHODS, SAMPLE_DEFINITION, Method, known_methods, methods_for
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
+from imperviouslib.core.options import (
+    FORMATS,
+    Flags,
+    Options,
+    check_choice,
+    parse_nprocs,
+    parse_scheduler,
+    parse_years,
+    split_words,
+)
 from imperviouslib.core.zones import one_line
 
 
@@ -178,7 +187,7 @@ class ChangeSettings:
             schedule=one_line(options.get("schedule", "")),
             write_columns=not flags["n"],
             share_borders=flags.get("b", False),
-            nprocs=max(1, int(options.get("nprocs", 1))),
+            nprocs=parse_nprocs(options.get("nprocs", "1")),
             scheduler=parse_scheduler(options.get("scheduler", "")),
             format=options["format"],
         )

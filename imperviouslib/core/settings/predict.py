@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imperviouslib.core import mapnames
-from imperviouslib.core.options import Flags, Options, parse_scheduler, parse_years
+from imperviouslib.core.options import Flags, Options, parse_integer, parse_nprocs, parse_scheduler, parse_years
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PredictSettings:
     engine: str = "auto"
     """Name of the inference engine; auto = the first that is installed."""
     threads: int = 1
-    """Threads of the engine; 0 = all cores."""
+    """Threads of the engine; 0 = all processors of the machine that computes."""
     scheduler: str = ""
     """Address of the Dask scheduler whose workers do the work; empty = this machine."""
     fast: bool = False
@@ -49,7 +49,8 @@ class PredictSettings:
             output=options["output"],
             years=parse_years(options["years"]) if options["years"] else (),
             engine=options["engine"],
-            threads=max(0, int(options["nprocs"])),
+            # 0 stays 0, so that each worker of a scheduler uses all processors of its own machine.
+            threads=parse_integer(options["nprocs"], "nprocs") and parse_nprocs(options["nprocs"]),
             scheduler=parse_scheduler(options["scheduler"]),
             fast=flags["f"],
             link=flags["l"],

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from imperviouslib.core import mapnames
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
+from imperviouslib.core.options import (
+    FORMATS,
+    Flags,
+    Options,
+    check_choice,
+    parse_integer,
+    parse_number,
+    parse_years,
+    split_words,
+)
 from imperviouslib.core.sample import Sizes, sizes_for
 
 _SCORES = ("gain", "loss", "sealed")
@@ -102,6 +111,8 @@ class SampleSettings:
                 raise InputError(
                     _("Option <{}>").format(key), found=str(value), expected=_("{} or more").format(least), then=_("Correct it.")
                 )  # fmt: skip
+        if self.seed < 0:
+            raise InputError(_("Option <seed>"), found=str(self.seed), expected=_("0 or more"), then=_("Correct it."))
         mapnames.check_prefix(self.prefix, "prefix")
         check_choice("format", self.format, FORMATS)
 
@@ -124,10 +135,10 @@ class SampleSettings:
             sizes=_parse_sizes(options),
             zones=options["zones"],
             column=options["column"],
-            level=int(options["level"]),
+            level=parse_integer(options["level"], "level"),
             stock_points=options["stock_points"],
             stock_columns=_parse_columns(options["stock_columns"]),
-            seed=int(options["seed"]),
+            seed=parse_integer(options["seed"], "seed"),
             composites=options["composites"],
             features=split_words(options["features"]),
             rasters=_parse_rasters(options["rasters"]),
@@ -139,10 +150,12 @@ class SampleSettings:
 
 
 def _parse_sizes(options: Options) -> Sizes:
-    points, windows = int(options["points"]), int(options["windows"])
+    points, windows = parse_integer(options["points"], "points"), parse_integer(options["windows"], "windows")
     if options["halfwidth"]:
-        points, windows = sizes_for(float(options["halfwidth"]))
-    return Sizes(points, windows, int(options["loss_points"]), int(options["stock"]))
+        points, windows = sizes_for(parse_number(options["halfwidth"], "halfwidth"))
+    return Sizes(
+        points, windows, parse_integer(options["loss_points"], "loss_points"), parse_integer(options["stock"], "stock")
+    )
 
 
 def _parse_columns(text: str) -> dict[int, str]:
@@ -151,14 +164,14 @@ def _parse_columns(text: str) -> dict[int, str]:
     >>> _parse_columns("2018=lc_2018,2022=lc_2022")
     {2018: 'lc_2018', 2022: 'lc_2022'}
     """
-    found = {}
+    found: dict[int, str] = {}
     for word in split_words(text):
         match = re.fullmatch(r"(\d{4})=([A-Za-z]\w*)", word)
-        if not match:
+        if not match or int(match[1]) in found:
             raise InputError(
                 _("Option <stock_columns>"),
                 found=f"'{word}'",
-                expected=_("YEAR=COLUMN, such as 2018=sealed_2018"),
+                expected=_("YEAR=COLUMN, such as 2018=sealed_2018, each year once"),
                 then=_("Correct it."),
             )
         found[int(match[1])] = match[2]

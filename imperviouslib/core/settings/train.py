@@ -7,7 +7,16 @@ from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.network import net_anchor, net_halo
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_years, split_words
+from imperviouslib.core.options import (
+    FORMATS,
+    Flags,
+    Options,
+    check_choice,
+    parse_integer,
+    parse_number,
+    parse_years,
+    split_words,
+)
 
 _DEPTHS, _PATCHES = (3, 2, 1), (64, 32, 16)
 """Depths and patches to choose from where none is given; all patches have the same window."""
@@ -94,12 +103,12 @@ class TrainSettings:
             output=Path(options["output"]).expanduser(),
             more=tuple(files[1:]),
             years=parse_years(options["years"]) if options["years"] else (),
-            patch=int(options["patch"]),
-            filters=int(options["filters"]),
-            depth=int(options["depth"]),
-            epochs=int(options["epochs"]),
-            batch=int(options["batch"]),
-            test=float(options["test"]),
-            seed=int(options["seed"]),
+            patch=parse_integer(options["patch"], "patch"),
+            filters=parse_integer(options["filters"], "filters"),
+            depth=parse_integer(options["depth"], "depth"),
+            epochs=parse_integer(options["epochs"], "epochs"),
+            batch=parse_integer(options["batch"], "batch"),
+            test=parse_number(options["test"], "test"),
+            seed=parse_integer(options["seed"], "seed"),
             format=options["format"],
         )

@@ -8,7 +8,17 @@ from pathlib import Path
 from imperviouslib.core import mapnames
 from imperviouslib.core.bands import SCL
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.core.options import FORMATS, Flags, Options, check_choice, parse_scheduler, parse_years, split_words
+from imperviouslib.core.options import (
+    FORMATS,
+    Flags,
+    Options,
+    check_choice,
+    parse_integer,
+    parse_nprocs,
+    parse_scheduler,
+    parse_years,
+    split_words,
+)
 from imperviouslib.core.periods import PeriodKind, parse_periods
 from imperviouslib.core.recipe import Recipe
 from imperviouslib.core.tiles import parse_tiles
@@ -46,6 +56,8 @@ class YearlySettings:
     def __post_init__(self) -> None:
         if not self.check_only:
             mapnames.check_prefix(self.output, "output")
+        if self.tilemap:
+            mapnames.check_vector_name(self.tilemap, "tilemap")
         check_choice("format", self.format, FORMATS)
         recipe = self.recipe
         if not recipe.variables or SCL in recipe.variables:
@@ -79,7 +91,7 @@ class YearlySettings:
             recipe=Recipe(
                 method=options["method"],
                 mask=options["mask"],
-                dilate=int(options["dilate"]),
+                dilate=parse_integer(options["dilate"], "dilate"),
                 tiles=parse_tiles(options["tiles"]),
                 variables=split_words(options["bands"].upper()),
                 statistics=split_words(options["statistics"]),
@@ -87,7 +99,7 @@ class YearlySettings:
             ),
             report=Path(options["report"]) if options["report"] else None,
             tilemap=options["tilemap"] or None,
-            nprocs=int(options["nprocs"]),
+            nprocs=parse_nprocs(options["nprocs"]),
             scheduler=parse_scheduler(options["scheduler"]),
             format=options["format"],
             check_only=flags["c"],

@@ -27,8 +27,10 @@ def run(settings: ArdSettings) -> int:
     if settings.output is None:
         return check.run(settings)
     area = grass.region_grid()
-    output = settings.output.expanduser().absolute()
-    check_place(output, "output")
+    output = settings.output.expanduser().resolve()
+    check_place(output, "output", file=True)
+    if settings.labels and settings.labels.rules:
+        check_place(settings.labels.rules, "rules", file=True)
     if settings.plot:
         check_place(settings.plot / "image", "plot")
     sources = resolve_sources(settings)

@@ -16,7 +16,7 @@ from imperviouslib.core import mapnames
 from imperviouslib.core.design import Design, draw
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.options import Flags, Options
-from imperviouslib.core.sample import Frame
+from imperviouslib.core.sample import Frame, reading_hours
 from imperviouslib.core.settings.sample import SampleSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.files import check_place
@@ -94,8 +94,9 @@ def summary(design: Design) -> list[Mapping[str, Any]]:
 
 def print_summary(settings: SampleSettings, design: Design) -> None:
     """Print what was drawn, as plain text or JSON."""
-    lines, hours = summary(design), settings.sizes.hours * len(design.areas)
+    lines = summary(design)
     kinds = [sum(kind == wanted for kind in design.kinds.values()) for wanted in ("point", "window")]
+    hours = reading_hours(*kinds)
     if settings.format == "json":
         content = {
             "output": None if settings.list_only else str(settings.output), "digest": design.digest, "years": list(design.years),

@@ -149,6 +149,14 @@ def read_stock_points(settings: SampleSettings, years: tuple[int, ...], grid: Gr
     if not settings.stock_points:
         return None
     name = grass.find_map(settings.stock_points, option="stock_points", element="vector")
+    foreign = sorted(set(settings.stock_columns) - set(years))
+    if foreign:
+        raise InputError(
+            _("Option <stock_columns>"),
+            found=_("year {}").format(foreign[0]),
+            expected=_("years of the sample, {}").format(", ".join(map(str, years))),
+            then=_("Leave the others out."),
+        )
     columns = [settings.stock_columns[year] for year in years if year in settings.stock_columns]
     states: dict[int, tuple[int | None, ...]] = {}
     for x, y, *words in grass.read_points(name, columns):

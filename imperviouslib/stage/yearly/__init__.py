@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from imperviouslib.core.errors import _
+from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.periods import resolve_periods
 from imperviouslib.core.settings.yearly import YearlySettings
@@ -29,7 +29,7 @@ def run(settings: YearlySettings) -> int:
     """Read the archive, choose tiles, make a composite of each period, report. Returns: exit status."""
     archive = settings.archive.expanduser().absolute()
     if settings.report:
-        check_place(settings.report, "report")
+        check_place(settings.report, "report", file=True)
     if settings.check_only:
         return check.run(archive, settings.report, settings.format)
     recipe, area = settings.recipe, grass.region_grid()
@@ -43,6 +43,11 @@ def run(settings: YearlySettings) -> int:
     tiles = resolve_tiles(recipe.tiles, found)
     used = [scene for scene in scenes if scene.scl.tile in tiles]
     tasks = resolve_tasks(resolve_periods(years, settings.periods), used, recipe, area)
+    if not any(task.scenes for task in tasks):
+        raise InputError(
+            _("Option <period>: no scene of '{}' lies in {}").format(archive, _span(tasks)),
+            then=_("Choose other periods or years, or fetch these with window= of r.s2.fetch."),
+        )
     with contextlib.ExitStack() as stack:
         stack.enter_context(grass.lock_maps(settings.output))
         crew = functools.cache(
@@ -57,6 +62,12 @@ def run(settings: YearlySettings) -> int:
     content = report.describe(tiles, holes, scenes, years, summaries)
     report.write(content, settings.report, settings.format)
     return 0
+
+
+def _span(tasks: Sequence[PeriodTask]) -> str:
+    """Name the periods, or the first and the last of them."""
+    names = [task.period.name for task in tasks]
+    return ", ".join(names) if len(names) <= 3 else _("{} to {}").format(names[0], names[-1])
 
 
 def _make_maps(tasks: Sequence[PeriodTask], settings: YearlySettings, crew: Callable[[], Crew]) -> dict[str, Any]:
