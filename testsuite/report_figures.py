@@ -20,7 +20,8 @@ from scipy import ndimage
 
 from imperviouslib.core.legend import DEFAULT_DEFINITION, DEFINITIONS
 from imperviouslib.core.mapnames import CLASS, PeriodMap, change_map
-from imperviouslib.core.table import COVERAGE_MIN, SCHEMA
+from imperviouslib.core.table import COVERAGE_MIN
+from imperviouslib.core.tableschema import SCHEMA
 from testsuite.world import judge, sealing
 
 CELL_KM2 = 0.0004
