@@ -24,9 +24,19 @@ verbose = gs.verbose
 warning = gs.warning
 
 
+_STEP = 2
+"""Steps in which progress is shown, in per cent."""
+_shown = -1
+
+
 def percent(done: int, total: int) -> None:
-    """Show progress, also at the very end."""
-    gs.percent(done, max(total, 1), 1)
+    """Show progress in steps, also at the very end. Nothing is shown twice, because GRASS starts a process for each line."""
+    global _shown
+    step = 100 * done // max(total, 1) // _STEP
+    if step != _shown and gs.verbosity() > 0:
+        gs.percent(step * _STEP, 100, 1)
+    # The next work starts again.
+    _shown = -1 if done >= total else step
 
 
 def overwrite() -> bool:

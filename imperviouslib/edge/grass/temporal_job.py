@@ -4,6 +4,7 @@ One process does what t.list, t.create, t.rast.list and t.register would do, eac
 `dataset`, `mapset`, `title`, and `lines`, each "map|start" or "map|start|end" with whether the map has a timestamp.
 """
 
+import ctypes.util
 import json
 import os
 import sys
@@ -19,6 +20,8 @@ def time_key(line: str) -> tuple[str, ...]:
 
 def main() -> None:
     """Do the work; say in one line why it could not be done."""
+    # GRASS asks this for each of its 27 libraries before it looks into LD_LIBRARY_PATH, where they are. Each answer takes two compilers' calls.
+    ctypes.util.find_library = lambda _name: None
     from grass.exceptions import FatalError
 
     try:

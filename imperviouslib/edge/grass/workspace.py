@@ -15,13 +15,18 @@ from imperviouslib.edge.files import exclusive_lock, remove_folder
 from imperviouslib.edge.grass.calls import run
 
 _ONE_AT_A_TIME = threading.Lock()
+_folders: dict[tuple[str, int], Path] = {}
+"""The temporary folder of each session and process: GRASS starts a process to make one."""
 
 
 def temporary_folder() -> Path:
     """Return a folder for files of this process within the mapset, removed by GRASS when the session ends."""
+    key = os.environ["GISRC"], os.getpid()
     # GRASS numbers these folders by process only, so two threads must not ask for one at the same time.
     with _ONE_AT_A_TIME:
-        return Path(gs.tempdir())
+        if key not in _folders or not _folders[key].is_dir():
+            _folders[key] = Path(gs.tempdir())
+        return _folders[key]
 
 
 def shared_folder() -> Path:
