@@ -120,6 +120,23 @@ def test_each_share_map_is_judged_and_a_mix_of_scales_is_refused(highest, scale)
         assert change.resolve_share_scale(limits) == scale
 
 
+@pytest.mark.parametrize(
+    ("highest", "whole", "given", "scale"),
+    [
+        ((1, 0), "ab", None, None), ((1, 1), "ab", None, None), ((0, 0), "ab", None, 1), ((1, 0.4), "a", None, 1), ((1, 1), "a", None, 1),
+        ((1, 7), "ab", None, None), ((7, 0), "ab", None, 100),
+        ((1, 0), "ab", 100, 100), ((1, 0), "ab", 1, 1), ((1, 7), "ab", 100, 100), ((0.4, 0), "", 100, 100), ((0.3, 7), "b", 1, None),
+    ],
+)  # fmt: skip
+def test_the_scale_of_whole_numbers_up_to_1_is_not_guessed(highest, whole, given, scale):
+    limits = {name: (0, most) for name, most in zip("ab", highest, strict=True)}
+    if scale is None:
+        with pytest.raises(InputError, match="share_scale"):
+            change.resolve_share_scale(limits, whole=whole, given=given)
+    else:
+        assert change.resolve_share_scale(limits, whole=whole, given=given) == scale
+
+
 def centres_inside(ring, grid):
     """Count cell centres in a ring one by one, by the even-odd rule."""
     inside = 0
@@ -502,6 +519,30 @@ def test_shares_in_per_cent_and_zones_of_another_mapset(location, grass_exec, th
     assert "imp_2012_sum" in gs.vector_columns("sh_zones") and "imp_2012_sum" not in gs.vector_columns(
         f"wholes@{mapset}"
     )
+
+
+def test_shares_of_one_per_cent_are_not_full_ones(three_years):
+    region(Grid(0, 0, 80, 40))
+    for number, shares in enumerate(([[0, 1, 1, 0]] * 2, [[1, 1, 1, 0]] * 2)):
+        write(f"low{number}", np.array(shares), null=-1)
+    import_zones(three_years, "few", [("YY", 0, "All", square(0, 0, 400, 40))])
+    out = three_years / "low"
+    words = ("shares=low0,low1", "years=2018-2019", "zones=few", f"output={out}", "prefix=low", "-n")
+    done = tool(*words)
+    assert done.returncode == 1 and not out.exists()
+    assert "Set share_scale=1 if 1 is a full share, or share_scale=100" in " ".join(done.stderr.split())
+    done = tool(*words, "share_scale=100")
+    assert done.returncode == 0, done.stderr
+    assert "100 is a cell that is sealed as a whole" in " ".join(done.stderr.split())
+    assert cells_of_all(out) == pytest.approx({2018: 4 * 0.01, 2019: 6 * 0.01})
+    assert json.loads((out / "datapackage.json").read_text())["parameters"]["share_scale"] == 100
+    done = tool(*words, "share_scale=1", "--overwrite")
+    assert done.returncode == 0 and cells_of_all(out) == pytest.approx({2018: 4, 2019: 6})
+
+
+def cells_of_all(out):
+    """Return the cells of the stock of each year in a table of the region YY."""
+    return {year: cells(rows_of(out), "YY", "STK", year) for year in (2018, 2019)}
 
 
 def test_other_codes_by_a_legend_and_one_year_only(three_years):

@@ -37,6 +37,8 @@ class Series:
     """Full names of the maps that the user named, one a year."""
     histories: HistoryMaps | None = None
     """The maps of histories, where there are some and a method needs them."""
+    share_scale: int | None = None
+    """Value of a full share in `sources`; None for maps of classes."""
 
     def sources_of(self, one: OutputMap) -> dict[str, str]:
         """Return the maps that an output is made from: year, or pair of years as 2017-2018, to full name."""
@@ -58,8 +60,10 @@ def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Se
     for name in sources:
         # Raises GridError where a map is off the grid.
         grass.map_grid(name)
+    scale = None
     if settings.kind is SHARES:
-        maps = _scale_shares(sources, years, grid, scratch)
+        scale = _share_scale(sources, settings.share_scale, grid)
+        maps = _scale_shares(sources, years, scale, grid, scratch)
     else:
         maps = sources
         if settings.legend:
@@ -70,7 +74,7 @@ def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Se
     histories = _find_histories(settings, years) if settings.input else None
     # Without maps of histories, those of r.unet.predict are class maps as any other.
     kind = mapkinds.CLASSES if settings.input and histories is None else settings.kind
-    return Series(kind, years, maps, sources, histories)
+    return Series(kind, years, maps, sources, histories, scale)
 
 
 def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> Survey | None:
@@ -200,12 +204,22 @@ def _nothing_seen() -> GridError:
     )
 
 
-def _scale_shares(sources: Sequence[str], years: Sequence[int], grid: Grid, scratch: Scratch) -> tuple[str, ...]:
-    """Write shares as fractions 0-1, whether the maps hold fractions or per cents."""
+def _share_scale(sources: Sequence[str], given: int | None, grid: Grid) -> int:
+    """Return the value of a full share in the maps, and say it. given : what the user says of it"""
     limits = {name: zones.limits(name, grid) for name in sources}
     if not any(cells for cells, _low, _high in limits.values()):
         raise _nothing_seen()
-    scale = change.resolve_share_scale({name: (low, high) for name, (_cells, low, high) in limits.items()})
+    whole = [name for name in sources if grass.holds_integers(name)]
+    found = {name: (low, high) for name, (_cells, low, high) in limits.items()}
+    scale = change.resolve_share_scale(found, whole=whole, given=given)
+    grass.message(_("Maps of shares: {} is a cell that is sealed as a whole.").format(scale))
+    return scale
+
+
+def _scale_shares(
+    sources: Sequence[str], years: Sequence[int], scale: int, grid: Grid, scratch: Scratch
+) -> tuple[str, ...]:
+    """Write shares as fractions 0-1. scale : value of a full share"""
     outs = tuple(scratch.raster("share", year) for year in years)
     grass.mapcalc(
         {out: change.scaled_expression(out, name, scale) for out, name in zip(outs, sources, strict=True)}, grid

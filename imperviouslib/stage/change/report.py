@@ -162,6 +162,7 @@ def describe_package(
             "definition": list(settings.definitions),
             "method": [method.code for method in methods],
             "coverage_min": COVERAGE_MIN,
+            **({"share_scale": series.share_scale} if series.share_scale else {}),
             "border_cells": BY_AREA if settings.share_borders else BY_CENTRE,
         },
         "software": {
