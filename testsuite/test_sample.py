@@ -373,6 +373,29 @@ def test_readings_that_disagree_are_refused_by_name(session, place, drawn, tmp_p
     assert "no third one settles them" in done.said and not (tmp_path / "table").exists()
 
 
+@pytest.mark.parametrize("files", [["header"], ["unread"], ["header", "unread"], ["header", "read"]])
+def test_files_in_which_nothing_was_read_are_refused(session, drawn, table, tmp_path, files):
+    """A file that has been read beside one that has not is enough, and a warning names the other."""
+    unread = (drawn / "readings.csv").read_text()
+    text = {"header": unread.splitlines()[0] + "\n", "unread": unread, "read": (table.parent / "read.csv").read_text()}
+    for name in files:
+        (tmp_path / f"{name}.csv").write_text(text[name])
+    given = ",".join(str(tmp_path / f"{name}.csv") for name in files)
+    ok = "read" in files
+    done = session(
+        "r.impervious.change", "input=lc", "zones=nuts", f"output={tmp_path / 'table'}", f"design={drawn / 'design.json'}",
+        f"sample={given}", "method=estimated", "definition=artificial", "prefix=none", "-n", ok=ok,
+    )  # fmt: skip
+    assert (tmp_path / "table").exists() == ok
+    if ok:
+        assert f"{tmp_path / 'header.csv'}' has no unit that was read" in done.said
+    else:
+        assert (
+            f"ERROR: Option <sample>: file '{tmp_path / files[0]}.csv': found no unit that was read, expected readings of the 520 units of the sample."
+            in done.said
+        )
+
+
 def test_another_region_than_that_of_the_sample_is_refused(session, drawn, table, tmp_path):
     west, south, east, north = GRID.bounds
     done = session(

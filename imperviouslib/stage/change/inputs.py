@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from imperviouslib.core import change, mapkinds, mapnames
-from imperviouslib.core.design import parse_design
+from imperviouslib.core.design import Design, parse_design
 from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.interpreters import settle
@@ -15,7 +16,7 @@ from imperviouslib.core.mapkinds import SHARES, HistoryMaps, MapKind, OutputMap,
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.methods import methods_for
 from imperviouslib.core.provenance import PredictionProvenance, SeriesProvenance
-from imperviouslib.core.readings import parse_readings
+from imperviouslib.core.readings import Reading, parse_readings
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.survey import Survey, check_population
 from imperviouslib.edge import grass, zones
@@ -103,11 +104,7 @@ def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> S
     )
     grass.map_grid(stock_map)
     check_population(design, grass.count_codes(stock_map, grid), stock_map)
-    readings = [
-        one
-        for path in settings.readings
-        for one in parse_readings(read_text(path, _("File of readings")), design.kinds, design.years, name=str(path))
-    ]
+    readings = _read_readings(settings.readings, design)
     survey = Survey(design, settle(design, readings), stock_map)
     unread = len(design.units) - survey.settled.agreement.units
     if unread:
@@ -118,6 +115,25 @@ def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> S
             _("{} units of the sample were read once only. The errors of such readings are not known: do not publish these figures.").format(once)
         )  # fmt: skip
     return survey
+
+
+def _read_readings(paths: Sequence[Path], design: Design) -> list[Reading]:
+    """Read files of readings; raise InputError where none of them has a unit that was read, because then nothing can be estimated."""
+    found: list[Reading] = []
+    for path in paths:
+        text = read_text(path, _("File of readings"))
+        readings = parse_readings(text, design.kinds, design.years, name=str(path))
+        if not readings and len(paths) > 1:
+            grass.warning(_("File of readings '{}' has no unit that was read.").format(path))
+        found += readings
+    if not found:
+        raise InputError(
+            _("Option <sample>: file '{}'").format(paths[0]),
+            found=_("no unit that was read"),
+            expected=_("readings of the {} units of the sample").format(len(design.units)),
+            then=_("Give the file that was filled in, or leave out <design> and <sample>."),
+        )
+    return found
 
 
 def _find_histories(settings: ChangeSettings, years: tuple[int, ...]) -> HistoryMaps | None:
