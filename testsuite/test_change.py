@@ -501,6 +501,18 @@ def test_shares_in_per_cent_and_zones_of_another_mapset(location, grass_exec, th
     import_zones(three_years, "unused", [("YY", 0, "All", square(0, 0, 400, 40))])
     done = grass_exec("v.in.ogr", f"input={three_years / 'unused.geojson'}", "output=wholes", mapset=mapset)
     assert done.returncode == 0, done.stderr
+    # A copy of the zones map is a vector map, whose names are fewer than those of rasters.
+    for prefix in ("a.b", "_b"):
+        done = tool(
+            "shares=s1,s2",
+            "years=2012,2014",
+            f"zones=wholes@{mapset}",
+            f"output={three_years / 'none'}",
+            f"prefix={prefix}",
+        )
+        said = " ".join(done.stderr.split())
+        assert done.returncode == 1 and said.count("ERROR") == 1 and "Writing the change maps" not in said
+        assert f"Option <prefix>: found '{prefix}', expected a name of letters, digits and _" in said
     out = three_years / "shares"
     # The span from 2012 to 2015 has no map of its own.
     words = ("shares=s1,s2,s2,s2", "years=2012,2014,2015,2017", f"zones=wholes@{mapset}")
