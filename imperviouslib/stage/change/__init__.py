@@ -126,7 +126,7 @@ def _check_output(settings: ChangeSettings) -> None:
         )
     if output.exists():
         tablefile.check_replaceable(output)
-        if not grass.overwrite():
+        if any(output.iterdir()) and not grass.overwrite():
             raise InputError(
                 _("Folder '{}' already exists").format(output),
                 then=_("Use --overwrite to replace it, or choose another output=."),
