@@ -559,6 +559,23 @@ def cells_of_all(out):
     return {year: cells(rows_of(out), "YY", "STK", year) for year in (2018, 2019)}
 
 
+def test_a_session_without_home_writes_its_table(three_years):
+    """Some batch systems set no HOME; GRASS needs it to copy the attributes of a vector map."""
+    write("bare", world()[0])
+    words = (
+        "classes=bare",
+        "years=2017",
+        "zones=nuts",
+        f"output={three_years / 'homeless'}",
+        "prefix=homeless",
+        "-n",
+    )
+    command = ["env", "-u", "HOME", "r.impervious.change", *words]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0 and "ERROR" not in done.stderr, done.stderr
+    assert rows_of(three_years / "homeless")
+
+
 def test_other_codes_by_a_legend_and_one_year_only(three_years):
     write("glc", np.where(world()[0] == 1, 62, np.where(world()[0] == 3, 82, 255)), null=-1)
     out = three_years / "stock"

@@ -112,7 +112,7 @@ def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> S
     once = survey.settled.agreement.units - survey.settled.agreement.twice
     if once:
         grass.warning(
-            _("{} units of the sample were read once only. The errors of such readings are not known: do not publish these figures.").format(once)
+            _("Units of the sample that were read once only: {}. The errors of such readings are not known: do not publish these figures.").format(once)
         )  # fmt: skip
     return survey
 

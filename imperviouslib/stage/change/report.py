@@ -228,11 +228,19 @@ def print_summary(settings: ChangeSettings, rows: Table, made: Table, chosen: Se
         print(f"{part['geo']}{name}: impervious ({part['definition']}), {part['method']} ({ground}), km2")
         for what in ("stock", "gain", "loss", "net"):
             for period, value in part[what].items():
-                shown = "blank" if value is None else f"{value:+.4f}" if what == "net" else f"{value:.4f}"
-                print(f"  {what:<5} {period:<9} {shown:>14}   coverage {part['coverage'][period]:.3f}")
+                print(f"  {what:<5} {period:<9} {shown(what, value):>14}   coverage {part['coverage'][period]:.3f}")
     if any(None in part[what].values() for part in summary for what in ("stock", "gain", "loss", "net")):
         print(_blank_note(settings.methods))
     print(_("{} rows in '{}'").format(sum(map(len, rows.values())), settings.output))
+
+
+def shown(what: str, value: float | None) -> str:
+    """Write a figure for people; what rounds to nothing has no sign of loss.
+
+    >>> shown("stock", None), shown("net", 0.5), shown("net", -0.00001)
+    ('blank', '+0.5000', '+0.0000')
+    """
+    return "blank" if value is None else f"{value:+z.4f}" if what == "net" else f"{value:z.4f}"
 
 
 def _blank_note(methods: Sequence[Method]) -> str:
