@@ -51,6 +51,16 @@
 # %end
 
 # %option
+# % key: share_scale
+# % type: string
+# % required: no
+# % options: 1,100
+# % label: Value of a cell that is sealed as a whole in the maps of shares
+# % description: Default: as the values of the maps tell; required where they are whole numbers of which none exceeds 1
+# % guisection: Input
+# %end
+
+# %option
 # % key: years
 # % type: string
 # % required: no
@@ -275,6 +285,7 @@
 # % requires: classes,years
 # % requires: shares,years
 # % requires: legend,classes
+# % requires: share_scale,shares
 # %end
 
 import os

@@ -28,9 +28,13 @@
 # % description: HDF5 file of r.s2.ard with labels, or several: places that are trained on together
 # %end
 
-# %option G_OPT_F_OUTPUT
+# %option
+# % key: output
+# % type: string
+# % required: yes
 # % key_desc: folder
-# % label: Name for output model folder
+# % gisprompt: old,dir,dir
+# % label: Name for output model folder; --overwrite replaces a model there
 # % description: Holds the network, its card, the training history and curves, and the confusion matrix
 # %end
 

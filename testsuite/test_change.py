@@ -120,6 +120,23 @@ def test_each_share_map_is_judged_and_a_mix_of_scales_is_refused(highest, scale)
         assert change.resolve_share_scale(limits) == scale
 
 
+@pytest.mark.parametrize(
+    ("highest", "whole", "given", "scale"),
+    [
+        ((1, 0), "ab", None, None), ((1, 1), "ab", None, None), ((0, 0), "ab", None, 1), ((1, 0.4), "a", None, 1), ((1, 1), "a", None, 1),
+        ((1, 7), "ab", None, None), ((7, 0), "ab", None, 100),
+        ((1, 0), "ab", 100, 100), ((1, 0), "ab", 1, 1), ((1, 7), "ab", 100, 100), ((0.4, 0), "", 100, 100), ((0.3, 7), "b", 1, None),
+    ],
+)  # fmt: skip
+def test_the_scale_of_whole_numbers_up_to_1_is_not_guessed(highest, whole, given, scale):
+    limits = {name: (0, most) for name, most in zip("ab", highest, strict=True)}
+    if scale is None:
+        with pytest.raises(InputError, match="share_scale"):
+            change.resolve_share_scale(limits, whole=whole, given=given)
+    else:
+        assert change.resolve_share_scale(limits, whole=whole, given=given) == scale
+
+
 def centres_inside(ring, grid):
     """Count cell centres in a ring one by one, by the even-odd rule."""
     inside = 0
@@ -484,6 +501,18 @@ def test_shares_in_per_cent_and_zones_of_another_mapset(location, grass_exec, th
     import_zones(three_years, "unused", [("YY", 0, "All", square(0, 0, 400, 40))])
     done = grass_exec("v.in.ogr", f"input={three_years / 'unused.geojson'}", "output=wholes", mapset=mapset)
     assert done.returncode == 0, done.stderr
+    # A copy of the zones map is a vector map, whose names are fewer than those of rasters.
+    for prefix in ("a.b", "_b"):
+        done = tool(
+            "shares=s1,s2",
+            "years=2012,2014",
+            f"zones=wholes@{mapset}",
+            f"output={three_years / 'none'}",
+            f"prefix={prefix}",
+        )
+        said = " ".join(done.stderr.split())
+        assert done.returncode == 1 and said.count("ERROR") == 1 and "Writing the change maps" not in said
+        assert f"Option <prefix>: found '{prefix}', expected a name of letters, digits and _" in said
     out = three_years / "shares"
     # The span from 2012 to 2015 has no map of its own.
     words = ("shares=s1,s2,s2,s2", "years=2012,2014,2015,2017", f"zones=wholes@{mapset}")
@@ -502,6 +531,49 @@ def test_shares_in_per_cent_and_zones_of_another_mapset(location, grass_exec, th
     assert "imp_2012_sum" in gs.vector_columns("sh_zones") and "imp_2012_sum" not in gs.vector_columns(
         f"wholes@{mapset}"
     )
+
+
+def test_shares_of_one_per_cent_are_not_full_ones(three_years):
+    region(Grid(0, 0, 80, 40))
+    for number, shares in enumerate(([[0, 1, 1, 0]] * 2, [[1, 1, 1, 0]] * 2)):
+        write(f"low{number}", np.array(shares), null=-1)
+    import_zones(three_years, "few", [("YY", 0, "All", square(0, 0, 400, 40))])
+    out = three_years / "low"
+    words = ("shares=low0,low1", "years=2018-2019", "zones=few", f"output={out}", "prefix=low", "-n")
+    done = tool(*words)
+    assert done.returncode == 1 and not out.exists()
+    assert "Set share_scale=1 if 1 is a full share, or share_scale=100" in " ".join(done.stderr.split())
+    # An empty folder is as good as none.
+    out.mkdir()
+    done = tool(*words, "share_scale=100")
+    assert done.returncode == 0, done.stderr
+    assert "100 is a cell that is sealed as a whole" in " ".join(done.stderr.split())
+    assert cells_of_all(out) == pytest.approx({2018: 4 * 0.01, 2019: 6 * 0.01})
+    assert json.loads((out / "datapackage.json").read_text())["parameters"]["share_scale"] == 100
+    done = tool(*words, "share_scale=1", "--overwrite")
+    assert done.returncode == 0 and cells_of_all(out) == pytest.approx({2018: 4, 2019: 6})
+
+
+def cells_of_all(out):
+    """Return the cells of the stock of each year in a table of the region YY."""
+    return {year: cells(rows_of(out), "YY", "STK", year) for year in (2018, 2019)}
+
+
+def test_a_session_without_home_writes_its_table(three_years):
+    """Some batch systems set no HOME; GRASS needs it to copy the attributes of a vector map."""
+    write("bare", world()[0])
+    words = (
+        "classes=bare",
+        "years=2017",
+        "zones=nuts",
+        f"output={three_years / 'homeless'}",
+        "prefix=homeless",
+        "-n",
+    )
+    command = ["env", "-u", "HOME", "r.impervious.change", *words]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0 and "ERROR" not in done.stderr, done.stderr
+    assert rows_of(three_years / "homeless")
 
 
 def test_other_codes_by_a_legend_and_one_year_only(three_years):

@@ -1,5 +1,7 @@
 """Where files and folders are written: symbolic links, and places that cannot be written."""
 
+from pathlib import Path
+
 import pytest
 
 from imperviouslib.core.errors import InputError
@@ -51,3 +53,11 @@ def test_a_prefix_leaves_room_for_the_rest_of_a_name():
     check_prefix("x" * LONGEST_PREFIX, "prefix")
     with pytest.raises(InputError, match=r"Option <prefix>: found 151 characters, expected 150 or fewer"):
         check_prefix("x" * 151, "prefix")
+
+
+def test_a_place_that_takes_no_files_is_refused_before_any_work(tmp_path):
+    """The superuser may write everywhere, but in /proc no file can be made."""
+    with pytest.raises(InputError, match=r"Option <output>, '/proc': found .*, expected a folder to write in"):
+        check_place(Path("/proc/table"), "output")
+    check_place(tmp_path / "new" / "table", "output")
+    assert not [*tmp_path.iterdir()]

@@ -92,6 +92,7 @@ def test_one_method_can_be_chosen(code):
         ),
         ({"input": "lc", "legend": "s2glc"}, "Option <legend> cannot be used with <input>"),
         ({"classes": ("a",), "years": (2017, 2018)}, "found 2 years for 1 maps, expected one year per map"),
+        ({"input": "lc", "share_scale": 100}, "Option <share_scale> cannot be used with <input>"),
         ({"input": "lc", "prefix": "9x"}, "Option <prefix>"),
         ({"input": "lc", "definitions": ("water",)}, "found 'water', expected one or more of artificial"),
         (
@@ -120,6 +121,7 @@ def test_settings_that_contradict_each_other_are_refused(more, message):
         ("method", "mapped_raw,guess", "found 'guess', expected one or more of mapped_raw, mapped_consistent"),
         ("vintage", "2026-02-30", "found '2026-02-30', expected a date"),
         ("years", "2018,2017", "ascending"),
+        ("share_scale", "255", "found '255', expected one of 1, 100"),
         ("licence", "all rights reserved", "found 'all rights reserved', expected the name of a licence in one word"),
     ],
 )

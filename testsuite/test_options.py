@@ -7,8 +7,9 @@ from collections import defaultdict
 
 import pytest
 
-from imperviouslib.core.errors import InputError
+from imperviouslib.core.errors import InputError, counted
 from imperviouslib.core.options import parse_years, resolve_nprocs
+from imperviouslib.stage.change import report
 from testsuite import TOP
 
 TOOLS = {
@@ -69,6 +70,12 @@ def test_a_text_that_is_no_number_is_refused_by_name(tool, key, kind, text):
 def test_a_fraction_is_no_whole_number(tool, key):
     with pytest.raises(InputError, match=rf"Option <{key}>: found '16.5', expected a whole number"):
         parse(tool, **{key: "16.5"})
+
+
+def test_one_thing_is_no_plural_and_nothing_has_no_sign():
+    assert [counted(number, "{} scene", "{} scenes") for number in (0, 1, 2)] == ["0 scenes", "1 scene", "2 scenes"]
+    assert [report.shown("net", value) for value in (-0.00001, -0.0, -0.0001)] == ["+0.0000", "+0.0000", "-0.0001"]
+    assert report.shown("gain", -0.0) == "0.0000"
 
 
 def test_processes_are_counted_as_grass_does():

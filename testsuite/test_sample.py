@@ -231,6 +231,12 @@ def test_with_shared_borders_estimates_are_shares_of_whole_cells_and_refer_to_ar
             share = float(whole[column]) / area["whole"][geo]
             assert float(shared[column]) / area["shared"][geo] == pytest.approx(share)
         assert shared["N_PIX"] == whole["N_PIX"]
+    # The sample has all land that the maps saw, so all methods saw the same, in cells or in shares of them.
+    for folder in (table, tmp_path / "table"):
+        seen = {}
+        for row in rows_of(folder):
+            seen.setdefault((row["geo"], row["time_from"], row["TIME_PERIOD"]), set()).add(row["COVERAGE"])
+        assert len(seen) == 5 * (3 + 3) and all(len(values) == 1 for values in seen.values())
 
 
 def test_estimates_can_be_traced_and_the_map_is_judged(table, drawn):
@@ -244,6 +250,60 @@ def test_estimates_can_be_traced_and_the_map_is_judged(table, drawn):
     assert 0.5 < area["stock"][0]["accuracy"]["overall"]["share"] <= 1
     package = json.loads((table / "datapackage.json").read_text())
     assert "estimates.json" in [resource["path"] for resource in package["resources"]]
+
+
+@pytest.mark.parametrize("small", ["mask", "region"])
+def test_coverage_of_estimates_is_what_lies_in_the_land_of_the_sample(session, place, tmp_path, small):
+    """The sample was drawn with a mask, or in a smaller region, and the table is made without: the sample has half or less of some regions."""
+    west, _south, east, north = GRID.bounds
+    rows, cols = np.indices(GRID.shape)
+    if small == "mask":
+        inside = cols >= np.where(rows < GRID.height // 2, 60, 110)
+        session("r.mapcalc", f"expression=drawn_from = if(col() > if(row() <= {GRID.height // 2}, 60, 110), 1, null())")
+        session("r.mask", "raster=drawn_from")
+    else:
+        inside = (rows < 170) & (cols >= 60)
+        session("g.region", f"w={west + 60 * 20}", f"s={north - 170 * 20}", f"e={east}", f"n={north}", "res=20")
+    session("r.impervious.sample", "input=lc", f"output={tmp_path / 'part'}", *SIZES, f"prefix=part_{small}")
+    if small == "mask":
+        session("r.mask", "-r")
+    session.region(GRID)
+    design = read_design(tmp_path / "part")
+    assert design.areas[0].cells == inside.sum()
+    readings = list(read_sample(design, place[0], Errors(), np.random.default_rng(1)))
+    (tmp_path / "read.csv").write_text(format_readings(readings, design.years))
+    done = session(
+        "r.impervious.change", "input=lc", "zones=nuts", f"output={tmp_path / 'table'}", f"design={tmp_path / 'part' / 'design.json'}",
+        f"sample={tmp_path / 'read.csv'}", "method=estimated,assisted,mapped_raw", f"prefix=part_{small}", "-n",
+    )  # fmt: skip
+    x, y = GRID.width // 2, GRID.height // 2
+    quarters = {"XX1": inside[:y, :x], "XX2": inside[:y, x:], "XX3": inside[y:, :x], "XX4": inside[y:, x:]}
+    share = {"XX": inside.mean(), **{geo: part.mean() for geo, part in quarters.items()}}
+    low = sorted(geo for geo in share if share[geo] < 0.5)
+    assert low == (["XX3"] if small == "mask" else ["XX3", "XX4"])
+    assert f"in the land of the sample: {len(low)} ({', '.join(low)})" in done.said
+    of_land = {"unit": "KM2", "landcover": "IMP", "definition": "artificial"}
+    for geo in share:
+        method = "estimated" if geo == "XX" else "assisted"
+        for key in (
+            {"lc_flow": "STK", "TIME_PERIOD": 2020},
+            {"lc_flow": "GAIN", "time_from": 2017, "TIME_PERIOD": 2020},
+        ):
+            row = figure(tmp_path / "table", geo=geo, method=method, **key, **of_land)
+            assert float(row["COVERAGE"]) == pytest.approx(share[geo])
+            assert (row["OBS_VALUE"] == "") == (geo in low)
+            if geo in low:
+                assert row["MISSING_REASON"] == "LOW_COVERAGE"
+            else:
+                assert ("e" in row["OBS_FLAG"]) == (share[geo] < 1)
+            raw = figure(tmp_path / "table", geo=geo, method="mapped_raw", **key, **of_land)
+            assert float(raw["COVERAGE"]) == 1 and raw["OBS_VALUE"]
+    # What was estimated for the land of the sample is scaled to the outline.
+    estimates = json.loads((tmp_path / "table" / "estimates.json").read_text())["areas"][0]
+    stock = next(one for one in estimates["stock"] if one["year"] == 2020)
+    row = figure(tmp_path / "table", geo="XX", method="estimated", lc_flow="STK", TIME_PERIOD=2020, **of_land)
+    for column, key in (("OBS_VALUE", "km2"), ("OBS_LCI95", "low"), ("OBS_UCI95", "high")):
+        assert float(row[column]) == pytest.approx(stock[key] / share["XX"])
 
 
 def test_a_region_of_its_own_gets_a_sample_of_its_own(session, place, tmp_path):
@@ -311,6 +371,29 @@ def test_readings_that_disagree_are_refused_by_name(session, place, drawn, tmp_p
         f"sample={tmp_path / 'read.csv'}", "prefix=no", "-n", ok=False,
     )  # fmt: skip
     assert "no third one settles them" in done.said and not (tmp_path / "table").exists()
+
+
+@pytest.mark.parametrize("files", [["header"], ["unread"], ["header", "unread"], ["header", "read"]])
+def test_files_in_which_nothing_was_read_are_refused(session, drawn, table, tmp_path, files):
+    """A file that has been read beside one that has not is enough, and a warning names the other."""
+    unread = (drawn / "readings.csv").read_text()
+    text = {"header": unread.splitlines()[0] + "\n", "unread": unread, "read": (table.parent / "read.csv").read_text()}
+    for name in files:
+        (tmp_path / f"{name}.csv").write_text(text[name])
+    given = ",".join(str(tmp_path / f"{name}.csv") for name in files)
+    ok = "read" in files
+    done = session(
+        "r.impervious.change", "input=lc", "zones=nuts", f"output={tmp_path / 'table'}", f"design={drawn / 'design.json'}",
+        f"sample={given}", "method=estimated", "definition=artificial", "prefix=none", "-n", ok=ok,
+    )  # fmt: skip
+    assert (tmp_path / "table").exists() == ok
+    if ok:
+        assert f"{tmp_path / 'header.csv'}' has no unit that was read" in done.said
+    else:
+        assert (
+            f"ERROR: Option <sample>: file '{tmp_path / files[0]}.csv': found no unit that was read, expected readings of the 520 units of the sample."
+            in done.said
+        )
 
 
 def test_another_region_than_that_of_the_sample_is_refused(session, drawn, table, tmp_path):

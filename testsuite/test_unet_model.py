@@ -481,7 +481,7 @@ def test_a_net_whose_halo_cannot_be_left_out_is_refused(model, monkeypatch):
         engine, load=lambda *asked: lambda seen: np.roll(engine.load(*asked)(seen), bool(asked[-1]), axis=1)
     )
     open_unet(faulty, model, 1)
-    with pytest.raises(ModelError, match="outputs that differ"):
+    with pytest.raises(ModelError, match="without its halo that differ from those of the whole net by up to 0"):
         open_unet(faulty, model, 1, halo=48)
 
 
@@ -685,6 +685,9 @@ def test_a_model_is_replaced_only_on_request(model, tmp_path):
 
 def test_a_folder_that_is_no_model_is_never_replaced(tmp_path):
     (tmp_path / "photos").mkdir()
+    # An empty folder is free, in all tools.
+    check_model_free(tmp_path / "photos", overwrite=False)
+    (tmp_path / "photos" / "a.jpg").touch()
     with pytest.raises(InputError, match="not a model folder"):
         check_model_free(tmp_path / "photos", overwrite=True)
 

@@ -412,6 +412,7 @@ def test_a_folder_of_another_kind_is_refused(session, ard, tmp_path, no_tensorfl
         "r.unet.train", f"input={tmp_path / 'none.h5'}", f"output={tmp_path / 'm'}", ok=False, **no_tensorflow
     )
     assert f"There is no file '{tmp_path / 'none.h5'}'" in done.said
+    (tmp_path / "notes.txt").touch()
     done = session("r.unet.train", f"input={ard}", f"output={tmp_path}", "--overwrite", ok=False, **no_tensorflow)
     assert "is not a model folder" in done.said
 

@@ -6,7 +6,7 @@ arrays of truth (1 true, 0 false) and of class pairs. `name` and `name_expressio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -137,24 +137,37 @@ def kept_share_expression(out: str, share: str, other: str) -> str:
     return f"{quoted(out)} = if(isnull({quoted(other)}), null(), {quoted(share)})"
 
 
-def resolve_share_scale(limits: Mapping[str, tuple[float, float]]) -> int:
+SHARE_SCALES = (1, 100)
+"""Values that a full share can have in a map of shares."""
+
+
+def resolve_share_scale(
+    limits: Mapping[str, tuple[float, float]], *, whole: Collection[str] = (), given: int | None = None
+) -> int:
     """Return the value of a full share, 1 or 100, from the smallest and the largest value of each map.
 
     limits : name of a map to its smallest and largest value
-    Each map is judged by itself; one of zeros fits both. Shares in per cent of which no map exceeds 1 are read as fractions; no rule can
-    distinguish the two. Raises InputError where a map holds no shares, or where some hold fractions and others per cents
+    whole : names of the maps that hold whole numbers
+    given : what the user says; None: the values must tell it
+    Each map is judged by itself; one of zeros fits both. Whole numbers of which none exceeds 1 are full shares or single per cents, and
+    nothing in them tells which. Raises InputError for these, where a map holds no shares, and where some hold fractions and others per cents
 
     >>> resolve_share_scale({"a": (0.0, 0.93), "b": (0.0, 0.0)}), resolve_share_scale({"a": (0.0, 87.5), "b": (0.0, 0.0)})
     (1, 100)
     """
+    highest = given or max(SHARE_SCALES)
     for name, (least, most) in limits.items():
-        if not (least >= 0 and most <= 100):
+        if not (least >= 0 and most <= highest):
             raise InputError(
                 _("Option <shares>, map <{}>").format(name),
                 found=_("values from {:g} to {:g}").format(least, most),
-                expected=_("shares from 0 to 1, or from 0 to 100"),
+                expected=_("shares from 0 to {}, by <share_scale>").format(given)
+                if given
+                else _("shares from 0 to 1, or from 0 to 100"),
                 then=_("Rescale the map with r.mapcalc, and set no data with r.null."),
             )
+    if given:
+        return given
     fractions = next((name for name, (_least, most) in limits.items() if 0 < most <= 1), None)
     per_cents = next((name for name, (_least, most) in limits.items() if most > 1), None)
     if fractions and per_cents:
@@ -164,7 +177,15 @@ def resolve_share_scale(limits: Mapping[str, tuple[float, float]]) -> int:
                 limits[fractions][1], fractions, limits[per_cents][1], per_cents
             ),
             expected=_("one scale in all maps, 0 to 1 or 0 to 100"),
-            then=_("Rescale one of the maps with r.mapcalc."),
+            then=_("Rescale one of the maps with r.mapcalc, or say with share_scale=100 that all are per cents."),
+        )
+    known = any(most > 0 and name not in whole for name, (_least, most) in limits.items())
+    if fractions and not known:
+        raise InputError(
+            _("Option <shares>, map <{}>").format(fractions),
+            found=_("whole numbers up to 1, and no other values in all maps"),
+            expected=_("values that tell shares of 0 to 1 from per cents"),
+            then=_("Set share_scale=1 if 1 is a full share, or share_scale=100 if it is one per cent."),
         )
     return 100 if per_cents else 1
 

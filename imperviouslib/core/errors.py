@@ -26,6 +26,15 @@ def _(text: str) -> str:
     return _translations(os.environ.get("GISBASE")).gettext(text)
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with the word for one or for many things, translated as GRASS does.
+
+    >>> counted(1, "{} scene", "{} scenes"), counted(0, "{} scene", "{} scenes")
+    ('1 scene', '0 scenes')
+    """
+    return _translations(os.environ.get("GISBASE")).ngettext(one, many, number).format(number)
+
+
 def sentence(thing: str, *, found: str = "", expected: str = "", then: str = "") -> str:
     """Join the parts of a message to one line.
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -184,11 +184,17 @@ class MappedLand:
     """Level to id of a stock point to the region there, 0 = none."""
     categories: dict[int, set[int]]
     """Level to the categories of its regions that have land."""
+    observed: Mapping[tuple[int, ...], Mapping[int, float]] = field(default_factory=dict)
+    """Year, as (year,), or pair of years to category of a region to its cells of land that the yearly maps saw; by share on shared borders."""
 
     def area_of(self, cat: int) -> int | None:
         """Return the area that holds all known land of a region; None where there is no such area."""
         land = self.cells[cat].sum(axis=1)
         return int(land.argmax()) if land.sum() and land.max() == land.sum() else None
+
+    def cells_seen(self, cat: int, *years: int) -> float:
+        """Return the cells of land in a region that the yearly maps saw in a year, or in both years of a pair."""
+        return self.observed[years].get(cat, 0)
 
     def is_whole(self, cat: int, area: int) -> bool:
         """Tell whether a region has all land of an area, and no other land."""

@@ -44,7 +44,7 @@ class Stock:
     """The cells of a region in a year."""
 
     seen: float
-    """Cells seen in the year; a fraction where cells on borders are shared."""
+    """Cells seen in the year, of a method with a reference sample those of its land; a fraction where cells on borders are shared."""
     counted: float
     """Cells that `cover` sums; more than `seen` where the method fills unseen cells."""
     cover: Mapping[str, float]
@@ -60,7 +60,7 @@ class Flow:
     """What changed in a region between two years."""
 
     seen: float
-    """Cells seen in both years; a fraction where cells on borders are shared."""
+    """Cells seen in both years, of a method with a reference sample those of its land; a fraction where cells on borders are shared."""
     counted: float
     """Cells that the other fields sum."""
     before: Mapping[str, float]

@@ -130,8 +130,7 @@ def _compare_inner(compute: Compute, whole: Compute, engine: Engine, folder: Pat
     found, expected = compute(seen), whole(seen)[:, halo:-halo, halo:-halo]
     apart = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
     if not apart <= (_FAST_TOLERANCE if fast else TOLERANCE[UNET]):
-        # The whole net agrees with the training, so the inner part does not.
-        raise _deviates(engine, folder, apart, _FAST_TOLERANCE if fast else TOLERANCE[UNET])
+        raise _deviates(engine, folder, apart, _FAST_TOLERANCE if fast else TOLERANCE[UNET], inner=True)
 
 
 def open_series(engine: Engine, folder: Path, threads: int) -> Compute:
@@ -169,10 +168,16 @@ def _compare(compute: Compute, engine: Engine, folder: Path, net: str, *, fast: 
     return float((found.argmax(axis=-1) == expected.argmax(axis=-1)).mean())
 
 
-def _deviates(engine: Engine, folder: Path, apart: float, most: float) -> ModelError:
+def _deviates(engine: Engine, folder: Path, apart: float, most: float, *, inner: bool = False) -> ModelError:
+    """Make the error of outputs that differ. inner : they are those of the net without its halo, held against the whole net by the same engine"""
+    found = (
+        _("outputs of the net without its halo that differ from those of the whole net by up to {:.2g}")
+        if inner
+        else _("outputs that differ from those of the training by up to {:.2g}")
+    )
     return ModelError(
         _("Model '{}', engine {}").format(folder, engine.name),
-        found=_("outputs that differ from those of the training by up to {:.2g}").format(apart),
+        found=found.format(apart),
         expected=_("at most {:.0e}").format(most),
         then=_("Use another engine=, or train again with the versions installed here."),
     )

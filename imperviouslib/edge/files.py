@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,6 +126,8 @@ def check_place(path: Path, option: str, *, file: bool = False) -> None:
         found = "a file"
     elif not os.access(above, os.W_OK | os.X_OK):
         found = "no permission to write"
+    elif not _takes_files(above):
+        found = "a folder in which no file can be made"
     else:
         return
     raise InputError(
@@ -133,6 +136,17 @@ def check_place(path: Path, option: str, *, file: bool = False) -> None:
         expected=_("a folder to write in"),
         then=_("Choose another place."),
     )
+
+
+def _takes_files(folder: Path) -> bool:
+    """Tell whether a folder takes a new file. The superuser has permission everywhere, also where the system alone makes files, as in /proc."""
+    try:
+        # It has no name, or loses it at once.
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as err:
+        # Room may be made meanwhile, and the message of a full disk says what to do.
+        return err.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ NET, SERIES, CARD, HISTORY, CONFUSION, CURVES = (
 
 
 def check_model_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise InputError if the output exists and is not a model, or is a model that must not be replaced."""
-    if not folder.exists():
+    """Raise InputError if the output exists and is not a model, or is a model that must not be replaced; an empty folder is free."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / CARD).is_file():
         raise InputError(

@@ -65,6 +65,17 @@ def use_utf8() -> None:
             return
 
 
+def use_home() -> None:
+    """Set HOME where it is not set, as in some batch jobs, to what the system knows: GRASS cannot copy attributes of a vector map without it."""
+    if os.environ.get("HOME"):
+        return
+    try:
+        os.environ["HOME"] = str(Path.home())
+    except RuntimeError:
+        # A container may run as a user whom it does not know.
+        os.environ["HOME"] = "/"
+
+
 def _stop(message: str) -> NoReturn:
     """End the tool with a message of one line; --debug adds the traceback."""
     if os.environ.get(DEBUG_VARIABLE):
@@ -80,6 +91,7 @@ def run(stage: str, options: dict[str, str], flags: dict[str, bool]) -> int:
     # Batch systems end jobs with SIGTERM. It is treated like Ctrl-C, so that temporary files are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     use_utf8()
+    use_home()
     use_wheel_proj()
     try:
         return int(importlib.import_module(f"imperviouslib.stage.{stage}").main(options, flags) or 0)

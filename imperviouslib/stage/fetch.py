@@ -21,6 +21,7 @@ from imperviouslib.core.errors import (
     FetchError,
     ImperviousError,
     _,
+    counted,
     without_secrets,
 )
 from imperviouslib.core.grid import Grid
@@ -288,7 +289,9 @@ def _fetch_by(due: Sequence[Task], crew: Crew, workers: int) -> dict[tuple[str, 
     errors: dict[tuple[str, str], ImperviousError] = {}
     expected = sum(task.scene.assets[band].size or 0 for task in due for band in task.bands)
     size = _(", at most {:.1f} MB").format(expected / 1e6) if expected else ""
-    grass.message(_("Fetching {} files of {} scenes{}, with {} workers...").format(total, len(due), size, workers))
+    grass.message(
+        _("Fetching {} of {}{}, with {}...").format(_files(total), _scenes(len(due)), size, _workers(workers))
+    )
     done, good, bytes_read, start = 0, 0, 0, time.monotonic()
     refusals: list[AccessError] = []
     with contextlib.closing(
@@ -399,18 +402,30 @@ def _print_plan(plan: Plan, workers: int, form: str) -> None:
         return
     for row in rows:
         print(
-            f"{row['tile']} {row['sensed_utc']} N{row['baseline']} cloud {row['cloud_pct']:5.1f} %, {len(row['bands_to_fetch'])} files to fetch {row['bytes'] / 1e6:8.1f} MB {row['scene']}"
+            f"{row['tile']} {row['sensed_utc']} N{row['baseline']} cloud {row['cloud_pct']:5.1f} %, {_files(len(row['bands_to_fetch']))} to fetch {row['bytes'] / 1e6:8.1f} MB {row['scene']}"
         )
     for c in plan.choices:
-        print(f"tile {c.tile} {c.year}: {len(c.scenes)} scenes, {c.covered_pct:g} % of its part of the area covered")
+        print(f"tile {c.tile} {c.year}: {_scenes(len(c.scenes))}, {c.covered_pct:g} % of its part of the area covered")
     for year, tile in plan.holes:
         print(f"hole: tile {tile} has no usable scene in {year}")
-    more = f" and {unknown} files of unknown size" if unknown else ""
+    more = f" and {_files(unknown)} of unknown size" if unknown else ""
     print(
-        f"{len(rows)} scenes, {plan.files_due} files to fetch, up to {size / 1e6:.1f} MB{more}, {_minutes(seconds)} with {workers} worker{'s' if workers > 1 else ''}"
+        f"{_scenes(len(rows))}, {_files(plan.files_due)} to fetch, up to {size / 1e6:.1f} MB{more}, {_minutes(seconds)} with {_workers(workers)}"
     )
     for line in plan.found.lines:
         print(line)
+
+
+def _scenes(number: int) -> str:
+    return counted(number, "{} scene", "{} scenes")
+
+
+def _files(number: int) -> str:
+    return counted(number, "{} file", "{} files")
+
+
+def _workers(number: int) -> str:
+    return counted(number, "{} worker", "{} workers")
 
 
 def _minutes(seconds: float) -> str:
@@ -442,7 +457,7 @@ def _print_report(plan: Plan, errors: Errors, form: str) -> None:
         print(json.dumps({**counts, "failed": failed, "holes": plan.holes_json, "unusable": unusable, "notes": notes}))
     else:
         print(
-            f"{len(plan.tasks)} scenes, {plan.files} files: {fetched} fetched, {existed} existed before, {len(errors)} failed"
+            f"{_scenes(len(plan.tasks))}, {_files(plan.files)}: {fetched} fetched, {existed} existed before, {len(errors)} failed"
         )
         for line in plan.found.lines:
             print(line)

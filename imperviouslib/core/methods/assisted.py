@@ -19,12 +19,12 @@ from imperviouslib.core.methods.base import register
 from imperviouslib.core.methods.estimated import SampleFigures, stock_of
 from imperviouslib.core.methods.sampled import (
     DEFINITION,
-    NO_FLOW,
-    NO_STOCK,
     OTHER_FLOW,
     OTHER_STOCK,
     SEALED,
     SampledMethod,
+    no_flow,
+    no_stock,
 )  # fmt: skip
 from imperviouslib.core.table import Flow, Stock
 
@@ -42,32 +42,32 @@ class AssistedFigures:
         if definition != DEFINITION:
             return OTHER_STOCK
         land = self.areas.land
-        area = land.area_of(cat)
+        area, seen = land.area_of(cat), land.cells_seen(cat, year)
         if area is None:
-            return NO_STOCK
+            return no_stock(seen)
         if land.is_whole(cat, area):
             return self.areas.stock(cat, definition, year)
         found = self.stocks.get(year, {}).get(cat)
-        return stock_of(found, int(land.cells[cat].sum())) if found else NO_STOCK
+        return stock_of(found, int(land.cells[cat].sum()), seen) if found else no_stock(seen)
 
     def flow(self, cat: int, definition: str, pair: YearPair) -> Flow:
         """Return the flow of a region between two years."""
         if definition != DEFINITION:
             return OTHER_FLOW
         land = self.areas.land
-        area = land.area_of(cat)
+        area, seen = land.area_of(cat), land.cells_seen(cat, *pair)
         found = None if area is None else self.areas.area_change(area, pair)
         if area is None or found is None or pair not in land.gain:
-            return NO_FLOW
+            return no_flow(seen)
         if land.is_whole(cat, area):
             return self.areas.flow(cat, definition, pair)
         cells = int(land.cells[cat].sum())
         gain = self._scaled(found.gain, land.gain[pair], cat, area)
         loss = None if found.loss is None else self._scaled(found.loss, land.loss[pair], cat, area)
         if gain is None:
-            return NO_FLOW
+            return no_flow(seen)
         return Flow(
-            cells, cells, {SEALED: self.stock(cat, definition, pair[0]).cover[SEALED]}, {SEALED: gain},
+            seen, cells, {SEALED: self.stock(cat, definition, pair[0]).cover[SEALED]}, {SEALED: gain},
             {} if loss is None else {SEALED: loss},
         )  # fmt: skip
 

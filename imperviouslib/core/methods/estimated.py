@@ -15,12 +15,12 @@ from imperviouslib.core.mapkinds import Later, Work
 from imperviouslib.core.methods.base import register
 from imperviouslib.core.methods.sampled import (
     DEFINITION,
-    NO_FLOW,
-    NO_STOCK,
     OTHER_FLOW,
     OTHER_STOCK,
     SEALED,
     SampledMethod,
+    no_flow,
+    no_stock,
 )  # fmt: skip
 from imperviouslib.core.survey import Change, MappedLand, Survey
 from imperviouslib.core.table import Flow, Stock
@@ -37,20 +37,20 @@ class SampleFigures:
         """Return the stock of a region in a year."""
         if definition != DEFINITION:
             return OTHER_STOCK
-        area = self._area(cat)
+        area, seen = self._area(cat), self.land.cells_seen(cat, year)
         found = None if area is None else self.area_stock(area, year)
-        return NO_STOCK if area is None or found is None else stock_of(found, self.cells(area))
+        return no_stock(seen) if area is None or found is None else stock_of(found, self.cells(area), seen)
 
     def flow(self, cat: int, definition: str, pair: YearPair) -> Flow:
         """Return the flow of a region between two years."""
         if definition != DEFINITION:
             return OTHER_FLOW
-        area = self._area(cat)
+        area, seen = self._area(cat), self.land.cells_seen(cat, *pair)
         found = None if area is None else self.area_change(area, pair)
         if area is None or found is None:
-            return NO_FLOW
+            return no_flow(seen)
         before = self.area_stock(area, pair[0])
-        return flow_of(found, self.cells(area), before.value * self.cells(area) if before else 0.0)
+        return flow_of(found, self.cells(area), before.value * self.cells(area) if before else 0.0, seen)
 
     def _area(self, cat: int) -> int | None:
         area = self.land.area_of(cat)
@@ -72,18 +72,23 @@ class SampleFigures:
         return self.survey.change(area, pair) if set(pair) <= set(self.survey.design.years) else None
 
 
-def stock_of(found: Estimate, cells: int) -> Stock:
-    """Return an estimated share as a stock."""
+def stock_of(found: Estimate, cells: int, seen: float) -> Stock:
+    """Return an estimated share as a stock. cells : land that it is a share of; seen : as in `Stock`"""
     whole = found.times(cells)
-    return Stock(cells, cells, {SEALED: whole.value}, {SEALED: (whole.low, whole.high)})
+    return Stock(seen, cells, {SEALED: whole.value}, {SEALED: (whole.low, whole.high)})
 
 
-def flow_of(found: Change, cells: int, before: float) -> Flow:
-    """Return an estimated change as a flow. before : cells sealed in the earlier year."""
+def flow_of(found: Change, cells: int, before: float, seen: float) -> Flow:
+    """Return an estimated change as a flow.
+
+    cells : land that it is a share of
+    before : cells sealed in the earlier year
+    seen : as in `Flow`
+    """
     parts = {"GAIN": found.gain, "LOSS": found.loss, "NET": found.net}
     interval = {(name, SEALED): (one.low * cells, one.high * cells) for name, one in parts.items() if one is not None}
     loss = {} if found.loss is None else {SEALED: found.loss.value * cells}
-    return Flow(cells, cells, {SEALED: before}, {SEALED: found.gain.value * cells}, loss, interval=interval)
+    return Flow(seen, cells, {SEALED: before}, {SEALED: found.gain.value * cells}, loss, interval=interval)
 
 
 @register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from imperviouslib.core.tally import Measure, Strip, UnitSums
 DEFINITION = "artificial"
 """What readings tell: whether an artificial surface covers most of a cell."""
 SEALED = "IMP"
-NO_STOCK = Stock(0, 0, {SEALED: 0.0}, missing=NO_SAMPLE)
-NO_FLOW = Flow(0, 0, {SEALED: 0.0}, {SEALED: 0.0}, {SEALED: 0.0}, missing=NO_SAMPLE)
+_NO_STOCK = Stock(0, 0, {SEALED: 0.0}, missing=NO_SAMPLE)
+_NO_FLOW = Flow(0, 0, {SEALED: 0.0}, {SEALED: 0.0}, {SEALED: 0.0}, missing=NO_SAMPLE)
 """Figures of a region about which the sample says nothing; they become blanks."""
 OTHER_STOCK, OTHER_FLOW = Stock(0, 0, {}), Flow(0, 0, {}, {}, {})
 """Figures of another definition, of which there are no rows."""
@@ -160,6 +161,55 @@ class SampledLand(Measure):
             },
             categories={level: with_land & set(table[:, number].tolist()) for number, level in enumerate(self._levels)},
         )
+
+
+class SeenLand(Measure):
+    """The cells of the land of a sample that the yearly maps saw, by region.
+
+    These are what COVERAGE of the methods counts: a sample says nothing of land that it was not drawn from, whatever the maps saw there.
+    """
+
+    def __init__(self, work: Work, survey: Survey) -> None:
+        self._stock_map, self._maps = survey.stock_map, dict(work.maps)
+        self._shares = isinstance(work.kind, ShareMaps)
+        yearly = tuple(self._maps.values())
+        self.codes, self.values = (self._stock_map, *(() if self._shares else yearly)), yearly if self._shares else ()
+        self._sums = {years: UnitSums(np.int64) for years in (*((year,) for year in work.years), *work.pairs)}
+
+    def add(self, strip: Strip) -> None:
+        """Add the cells of a strip."""
+        inside = strip.codes[self._stock_map] > 0
+        seen = {
+            year: inside & (~np.isnan(strip.values[name]) if self._shares else strip.codes[name] > 0)
+            for year, name in self._maps.items()
+        }
+        for years, sums in self._sums.items():
+            both = seen[years[0]] & seen[years[-1]]
+            found = np.bincount(strip.units[both], strip.weigh(where=both), len(strip.numbers))
+            sums.add(found, strip.numbers)
+
+    def merge(self, other: Measure, units: np.ndarray) -> None:
+        """Add what another band has."""
+        assert isinstance(other, SeenLand)
+        for years, sums in other._sums.items():
+            self._sums[years].add(sums.array, units)
+
+    def cells(self, members: Mapping[int, Sequence[int]]) -> dict[tuple[int, ...], dict[int, float]]:
+        """Return the cells of regions: year, as (year,), or pair of years to category to cells."""
+        return {
+            years: {category: sums.of(units).item() for category, units in members.items()}
+            for years, sums in self._sums.items()
+        }
+
+
+def no_stock(seen: float) -> Stock:
+    """Return the stock of a region about which the sample says nothing. seen : as in `Stock`"""
+    return replace(_NO_STOCK, seen=seen)
+
+
+def no_flow(seen: float) -> Flow:
+    """Return the flow of a region about which the sample says nothing. seen : as in `Flow`"""
+    return replace(_NO_FLOW, seen=seen)
 
 
 def _points_by_row(survey: Survey) -> dict[int, list[tuple[str, int]]]:

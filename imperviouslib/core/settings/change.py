@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from imperviouslib.core import mapnames
+from imperviouslib.core.change import SHARE_SCALES
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.indicators import KINDS, Kind
 from imperviouslib.core.legend import DEFINITIONS
@@ -43,6 +44,8 @@ class ChangeSettings:
     """Class maps of another system, one a year."""
     shares: tuple[str, ...] = ()
     """Maps of the share of sealed land, one a year."""
+    share_scale: int | None = None
+    """Value of a full share in the maps of `shares`; None: their values tell it."""
     years: tuple[int, ...] = ()
     """Ascending; with `input` empty for all years found."""
     legend: str = ""
@@ -96,6 +99,11 @@ class ChangeSettings:
             raise InputError(
                 _("Option <legend> cannot be used with <{}>").format(given[0]),
                 then=_("Leave it out, because the codes of these maps are known."),
+            )
+        if self.share_scale is not None and not self.shares:
+            raise InputError(
+                _("Option <share_scale> cannot be used with <{}>").format(given[0]),
+                then=_("Leave it out, because it is the scale of the maps of <shares>."),
             )
         if not self.input and len(self.years) != len(self.maps):
             raise InputError(
@@ -170,6 +178,7 @@ class ChangeSettings:
             input=options["input"],
             classes=_split_maps(options["classes"]),
             shares=_split_maps(options["shares"]),
+            share_scale=_parse_share_scale(options.get("share_scale", "")),
             years=parse_years(options["years"]) if options["years"] else (),
             legend=options["legend"],
             column=options["column"],
@@ -196,6 +205,17 @@ class ChangeSettings:
 def _split_maps(text: str) -> tuple[str, ...]:
     """Split a list of maps; one map may stand for several years."""
     return tuple(text.split(",")) if text else ()
+
+
+def _parse_share_scale(text: str) -> int | None:
+    if text and text not in map(str, SHARE_SCALES):
+        raise InputError(
+            _("Option <share_scale>"),
+            found=f"'{text}'",
+            expected=_("one of {}").format(", ".join(map(str, SHARE_SCALES))),
+            then=_("Choose from these."),
+        )
+    return int(text) if text else None
 
 
 def _parse_methods(text: str) -> tuple[Method, ...]:

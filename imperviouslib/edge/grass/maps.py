@@ -379,12 +379,17 @@ def search_rasters(pattern: str) -> list[str]:
     return sorted({name for names in gs.list_grouped("raster", pattern=pattern).values() for name in names})
 
 
+def holds_integers(name: str) -> bool:
+    """Tell whether a raster is an integer map."""
+    return str(gs.raster_info(name)["datatype"]) == "CELL"
+
+
 def codes(name: str, grid: Grid, *, alternative: str = "") -> list[int]:
     """Return the codes that an integer map has within a grid, ascending; raise InputError if it is not an integer map.
 
     alternative : what else the user can do about such a map, a sentence for the message
     """
-    if gs.raster_info(name)["datatype"] != "CELL":
+    if not holds_integers(name):
         raise InputError(
             _("Map <{}>").format(name),
             found=_("cells of type {}").format(gs.raster_info(name)["datatype"]),

@@ -95,7 +95,9 @@ def run(settings: ChangeSettings) -> int:
         outlines = added.add_outlines(regions.outline_collection(chosen, found.shapes))
         documents = {}
         if survey is not None:
-            documents["estimates.json"] = describe_estimates(*work.survey()(), work.pairs, grid.cell_area_m2)
+            survey, land = work.survey()()
+            documents["estimates.json"] = describe_estimates(survey, land, work.pairs, grid.cell_area_m2)
+            report.warn_of_sample(chosen, observed(), land, series.years)
         with (
             tablefile.writing_folder(settings.output, rows, outlines, package, documents),
             maps.publishing({part: names[one] for one, part in parts.items()}, scratch),
@@ -124,7 +126,7 @@ def _check_output(settings: ChangeSettings) -> None:
         )
     if output.exists():
         tablefile.check_replaceable(output)
-        if not grass.overwrite():
+        if any(output.iterdir()) and not grass.overwrite():
             raise InputError(
                 _("Folder '{}' already exists").format(output),
                 then=_("Use --overwrite to replace it, or choose another output=."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from imperviouslib.core.figures import Counts, Figures, Sums, YearPair
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.legend import landcover_codes
 from imperviouslib.core.mapkinds import Later, OutputMap
-from imperviouslib.core.methods.sampled import SampledLand
+from imperviouslib.core.methods.sampled import SampledLand, SeenLand
 from imperviouslib.core.survey import MappedLand, Survey
 from imperviouslib.core.tally import CodeCounts, Measure, ValueSums
 from imperviouslib.edge import grass
@@ -91,9 +91,14 @@ class Computation:
         survey = self._survey
         assert survey is not None
         if self._land is None:
-            land = SampledLand(self, survey)
-            members = self.measure(land)
-            self._land = functools.cache(lambda: (survey, land.land(members(), self._tally.units.table)))
+            land, seen = SampledLand(self, survey), SeenLand(self, survey)
+            members, members_seen = self.measure(land), self.measure(seen)
+
+            def combine() -> tuple[Survey, MappedLand]:
+                found = land.land(members(), self._tally.units.table)
+                return survey, replace(found, observed=seen.cells(members_seen()))
+
+            self._land = functools.cache(combine)
         return self._land
 
     def output(self, one: OutputMap) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from imperviouslib.core import change, mapkinds, mapnames
-from imperviouslib.core.design import parse_design
+from imperviouslib.core.design import Design, parse_design
 from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.interpreters import settle
@@ -15,7 +16,7 @@ from imperviouslib.core.mapkinds import SHARES, HistoryMaps, MapKind, OutputMap,
 from imperviouslib.core.mapnames import PeriodMap
 from imperviouslib.core.methods import methods_for
 from imperviouslib.core.provenance import PredictionProvenance, SeriesProvenance
-from imperviouslib.core.readings import parse_readings
+from imperviouslib.core.readings import Reading, parse_readings
 from imperviouslib.core.settings.change import ChangeSettings
 from imperviouslib.core.survey import Survey, check_population
 from imperviouslib.edge import grass, zones
@@ -37,6 +38,8 @@ class Series:
     """Full names of the maps that the user named, one a year."""
     histories: HistoryMaps | None = None
     """The maps of histories, where there are some and a method needs them."""
+    share_scale: int | None = None
+    """Value of a full share in `sources`; None for maps of classes."""
 
     def sources_of(self, one: OutputMap) -> dict[str, str]:
         """Return the maps that an output is made from: year, or pair of years as 2017-2018, to full name."""
@@ -58,8 +61,10 @@ def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Se
     for name in sources:
         # Raises GridError where a map is off the grid.
         grass.map_grid(name)
+    scale = None
     if settings.kind is SHARES:
-        maps = _scale_shares(sources, years, grid, scratch)
+        scale = _share_scale(sources, settings.share_scale, grid)
+        maps = _scale_shares(sources, years, scale, grid, scratch)
     else:
         maps = sources
         if settings.legend:
@@ -70,7 +75,7 @@ def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Se
     histories = _find_histories(settings, years) if settings.input else None
     # Without maps of histories, those of r.unet.predict are class maps as any other.
     kind = mapkinds.CLASSES if settings.input and histories is None else settings.kind
-    return Series(kind, years, maps, sources, histories)
+    return Series(kind, years, maps, sources, histories, scale)
 
 
 def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> Survey | None:
@@ -99,11 +104,7 @@ def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> S
     )
     grass.map_grid(stock_map)
     check_population(design, grass.count_codes(stock_map, grid), stock_map)
-    readings = [
-        one
-        for path in settings.readings
-        for one in parse_readings(read_text(path, _("File of readings")), design.kinds, design.years, name=str(path))
-    ]
+    readings = _read_readings(settings.readings, design)
     survey = Survey(design, settle(design, readings), stock_map)
     unread = len(design.units) - survey.settled.agreement.units
     if unread:
@@ -111,9 +112,28 @@ def read_survey(settings: ChangeSettings, years: Sequence[int], grid: Grid) -> S
     once = survey.settled.agreement.units - survey.settled.agreement.twice
     if once:
         grass.warning(
-            _("{} units of the sample were read once only. The errors of such readings are not known: do not publish these figures.").format(once)
+            _("Units of the sample that were read once only: {}. The errors of such readings are not known: do not publish these figures.").format(once)
         )  # fmt: skip
     return survey
+
+
+def _read_readings(paths: Sequence[Path], design: Design) -> list[Reading]:
+    """Read files of readings; raise InputError where none of them has a unit that was read, because then nothing can be estimated."""
+    found: list[Reading] = []
+    for path in paths:
+        text = read_text(path, _("File of readings"))
+        readings = parse_readings(text, design.kinds, design.years, name=str(path))
+        if not readings and len(paths) > 1:
+            grass.warning(_("File of readings '{}' has no unit that was read.").format(path))
+        found += readings
+    if not found:
+        raise InputError(
+            _("Option <sample>: file '{}'").format(paths[0]),
+            found=_("no unit that was read"),
+            expected=_("readings of the {} units of the sample").format(len(design.units)),
+            then=_("Give the file that was filled in, or leave out <design> and <sample>."),
+        )
+    return found
 
 
 def _find_histories(settings: ChangeSettings, years: tuple[int, ...]) -> HistoryMaps | None:
@@ -200,12 +220,22 @@ def _nothing_seen() -> GridError:
     )
 
 
-def _scale_shares(sources: Sequence[str], years: Sequence[int], grid: Grid, scratch: Scratch) -> tuple[str, ...]:
-    """Write shares as fractions 0-1, whether the maps hold fractions or per cents."""
+def _share_scale(sources: Sequence[str], given: int | None, grid: Grid) -> int:
+    """Return the value of a full share in the maps, and say it. given : what the user says of it"""
     limits = {name: zones.limits(name, grid) for name in sources}
     if not any(cells for cells, _low, _high in limits.values()):
         raise _nothing_seen()
-    scale = change.resolve_share_scale({name: (low, high) for name, (_cells, low, high) in limits.items()})
+    whole = [name for name in sources if grass.holds_integers(name)]
+    found = {name: (low, high) for name, (_cells, low, high) in limits.items()}
+    scale = change.resolve_share_scale(found, whole=whole, given=given)
+    grass.message(_("Maps of shares: {} is a cell that is sealed as a whole.").format(scale))
+    return scale
+
+
+def _scale_shares(
+    sources: Sequence[str], years: Sequence[int], scale: int, grid: Grid, scratch: Scratch
+) -> tuple[str, ...]:
+    """Write shares as fractions 0-1. scale : value of a full share"""
     outs = tuple(scratch.raster("share", year) for year in years)
     grass.mapcalc(
         {out: change.scaled_expression(out, name, scale) for out, name in zip(outs, sources, strict=True)}, grid

@@ -212,8 +212,12 @@ def column_names(years: Sequence[int], pairs: Sequence[YearPair]) -> list[str]:
 
 
 def check_free_columns(source: ZonesMap, prefix: str, names: Sequence[str]) -> None:
-    """Raise InputError if columns, or the copy of the zones map that would have them, exist and may not be replaced."""
+    """Raise InputError if columns, or the copy of the zones map that would have them, exist and may not be replaced.
+
+    Or if the copy, which is made of a map of another mapset, cannot have its name.
+    """
     if not zones.is_own(source):
+        mapnames.check_vector_name(prefix, "prefix")
         grass.check_free([mapnames.zones_copy(prefix)], "vector", option="prefix")
         return
     # Read the columns again: the map is locked now, so no other run adds any.

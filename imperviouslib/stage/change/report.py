@@ -18,10 +18,11 @@ from imperviouslib.core.errors import _
 from imperviouslib.core.figures import Figures, YearPair
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.legend import CLASSES, landcover_codes
-from imperviouslib.core.methods import Method
+from imperviouslib.core.methods import METHODS, SAMPLE_DEFINITION, Method
 from imperviouslib.core.provenance import PredictionProvenance
 from imperviouslib.core.rows import Row, Rows
 from imperviouslib.core.settings.change import ChangeSettings
+from imperviouslib.core.survey import MappedLand
 from imperviouslib.core.table import Run, Table
 from imperviouslib.core.tableschema import (
     COVERAGE_MIN,
@@ -38,6 +39,9 @@ from imperviouslib.edge.zones import ZonesMap
 from imperviouslib.stage.change.inputs import Series
 from imperviouslib.stage.change.regions import FINE_SCALE, is_coarse
 
+_NAMED = 10
+"""Regions that a warning names."""
+
 
 def make_table(
     chosen: Sequence[Zone],
@@ -49,7 +53,7 @@ def make_table(
 ) -> dict[str, Rows]:
     """Return all rows of the table, sorted.
 
-    observed : figures of the maps as they were given; their cells are those seen
+    observed : figures of the maps as they were given; their cells are those seen, but for methods with a sample, which has land of its own
     figures : code of a method to its figures
     """
     values, transitions = Rows(VALUES), Rows(TRANSITIONS)
@@ -58,13 +62,16 @@ def make_table(
         moved: list[Row] = []
         for definition in definitions:
             for method, found in figures.items():
+                of_maps = not METHODS[method].needs_sample
                 for year in run.years:
-                    seen = observed.stock(zone.cat, definition, year).seen
-                    stock = replace(found.stock(zone.cat, definition, year), seen=seen)
+                    stock = found.stock(zone.cat, definition, year)
+                    if of_maps:
+                        stock = replace(stock, seen=observed.stock(zone.cat, definition, year).seen)
                     made += table.stock_rows(zone, stock, run, definition, method, year)
                 for pair in pairs:
-                    seen = observed.flow(zone.cat, definition, pair).seen
-                    flow = replace(found.flow(zone.cat, definition, pair), seen=seen)
+                    flow = found.flow(zone.cat, definition, pair)
+                    if of_maps:
+                        flow = replace(flow, seen=observed.flow(zone.cat, definition, pair).seen)
                     made += table.flow_rows(zone, flow, run, definition, method, pair)
                     moved += table.transition_rows(zone, flow, run, definition, method, pair)
         # Rows of one region are dicts at a time: a table of Europe would need gigabytes.
@@ -72,6 +79,25 @@ def make_table(
         transitions.add(moved)
     regions = Rows.of(REGIONS, (table.region_row(zone, run) for zone in chosen))
     return {rows.name: table.sort_rows(rows, rows.name) for rows in (values, transitions, regions)}
+
+
+def warn_of_sample(chosen: Sequence[Zone], observed: Figures, land: MappedLand, years: Sequence[int]) -> None:
+    """Warn of regions that the maps saw well enough for figures, and of which the land of the sample has too little."""
+
+    def is_enough(zone: Zone, seen: float) -> bool:
+        return seen >= COVERAGE_MIN * zone.cells
+
+    def is_left(zone: Zone, year: int) -> bool:
+        # A region without any land of the sample has no figures in any case, and a reason of its own.
+        inside, seen = land.cells_seen(zone.cat, year), observed.stock(zone.cat, SAMPLE_DEFINITION, year).seen
+        return bool(inside) and is_enough(zone, seen) and not is_enough(zone, inside)
+
+    left = [zone.geo for zone in chosen if any(is_left(zone, year) for year in years)]
+    if left:
+        named = ", ".join(left[:_NAMED]) + (", ..." if len(left) > _NAMED else "")
+        grass.warning(
+            _("Regions of which the maps saw half or more, but less than half lies in the land of the sample: {} ({}). Their figures from the sample are blank. Draw the sample from all land of these regions to have them.").format(len(left), named)
+        )  # fmt: skip
 
 
 def method_notes(methods: Sequence[Method]) -> list[str]:
@@ -85,6 +111,11 @@ def method_notes(methods: Sequence[Method]) -> list[str]:
     notes.append(
         "COVERAGE is the share of the cells of the whole outline, lakes and sea within it included, that was really seen."
     )
+    sampled = [method.code for method in methods if method.needs_sample]
+    if sampled:
+        notes.append(
+            f"COVERAGE of {' and '.join(sampled)} counts only those of these cells that lie in the land that the sample was drawn from."
+        )
     return notes
 
 
@@ -131,6 +162,7 @@ def describe_package(
             "definition": list(settings.definitions),
             "method": [method.code for method in methods],
             "coverage_min": COVERAGE_MIN,
+            **({"share_scale": series.share_scale} if series.share_scale else {}),
             "border_cells": BY_AREA if settings.share_borders else BY_CENTRE,
         },
         "software": {
@@ -196,11 +228,27 @@ def print_summary(settings: ChangeSettings, rows: Table, made: Table, chosen: Se
         print(f"{part['geo']}{name}: impervious ({part['definition']}), {part['method']} ({ground}), km2")
         for what in ("stock", "gain", "loss", "net"):
             for period, value in part[what].items():
-                shown = "blank" if value is None else f"{value:+.4f}" if what == "net" else f"{value:.4f}"
-                print(f"  {what:<5} {period:<9} {shown:>14}   coverage {part['coverage'][period]:.3f}")
+                print(f"  {what:<5} {period:<9} {shown(what, value):>14}   coverage {part['coverage'][period]:.3f}")
     if any(None in part[what].values() for part in summary for what in ("stock", "gain", "loss", "net")):
-        print(_("blank: less than half of the region was seen"))
+        print(_blank_note(settings.methods))
     print(_("{} rows in '{}'").format(sum(map(len, rows.values())), settings.output))
+
+
+def shown(what: str, value: float | None) -> str:
+    """Write a figure for people; what rounds to nothing has no sign of loss.
+
+    >>> shown("stock", None), shown("net", 0.5), shown("net", -0.00001)
+    ('blank', '+0.5000', '+0.0000')
+    """
+    return "blank" if value is None else f"{value:+z.4f}" if what == "net" else f"{value:z.4f}"
+
+
+def _blank_note(methods: Sequence[Method]) -> str:
+    if any(method.needs_sample for method in methods):
+        return _(
+            "blank: less than half of the region was seen, or lies in the land of the sample; or the sample has no figure"
+        )
+    return _("blank: less than half of the region was seen")
 
 
 def summarise(rows: Table, chosen: Sequence[Zone], methods: Sequence[str]) -> list[dict[str, Any]]:

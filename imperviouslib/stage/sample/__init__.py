@@ -14,7 +14,7 @@ from typing import Any
 from imperviouslib import __version__
 from imperviouslib.core import mapnames
 from imperviouslib.core.design import Design, draw
-from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.errors import InputError, _, counted
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.sample import Frame, reading_hours
 from imperviouslib.core.settings.sample import SampleSettings
@@ -110,6 +110,10 @@ def print_summary(settings: SampleSettings, design: Design) -> None:
             f"{line['area'] or '-':<8} {line['purpose']:<8} {line['stratum']:<9} {line['land_pct']:>9.3f} {line['units']:>13} {line['drawn']:>6}"
         )
     print(
-        _("{} points and {} windows; one reading takes about {:.0f} hours").format(*kinds, hours)
+        _("{} and {}; one reading takes about {}").format(
+            counted(kinds[0], "{} point", "{} points"),
+            counted(kinds[1], "{} window", "{} windows"),
+            counted(round(hours), "{} hour", "{} hours"),
+        )
         + ("" if settings.list_only else _("; written to '{}'").format(settings.output))
     )

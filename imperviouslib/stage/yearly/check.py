@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from imperviouslib.core.errors import counted
 from imperviouslib.edge import alignment, grass
 from imperviouslib.edge.files import write_json
 from imperviouslib.stage.yearly.scenes import empty_archive
@@ -24,7 +25,7 @@ def run(archive: Path, report: Path | None, form: str) -> int:
     else:
         for line in (*findings, *map(_shift_line, shifts)):
             print(line)
-        print(f"{len(sidecars)} files, {len(findings)} findings")
+        print(f"{counted(len(sidecars), '{} file', '{} files')}, {counted(len(findings), '{} finding', '{} findings')}")
     return 1 if findings else 0
 
 
@@ -34,5 +35,5 @@ def _shift_line(shift: dict[str, Any]) -> str:
         return f"{years}: too little clear ground to measure a shift"
     return (
         f"{years} in {shift['band']}: {shift['rows']:+.2f} rows, {shift['cols']:+.2f} columns "
-        f"({shift['windows']} windows, scatter {shift['scatter']:.2f})"
+        f"({counted(shift['windows'], '{} window', '{} windows')}, scatter {shift['scatter']:.2f})"
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imperviouslib import __version__
+from imperviouslib.core.errors import counted
 from imperviouslib.core.grid import BLOCK
 from imperviouslib.core.mapnames import COUNT
 from imperviouslib.core.tiles import Hole
@@ -64,7 +65,7 @@ def write(report: Mapping[str, Any], path: Path | None, form: str) -> None:
     for hole in report["holes"]:
         print(f"tile {hole['tile']} is missing in {hole['year']}")
     for name, summary in report["periods"].items():
-        scenes = "1 scene" if summary["scenes"] == 1 else f"{summary['scenes']} scenes"
+        scenes = counted(summary["scenes"], "{} scene", "{} scenes")
         print(
             f"{name}: {scenes}, {100 * summary['coverage']:.1f} % of the region seen, "
             f"{summary['mean_count']:.1f} clear observations a cell"

@@ -9,7 +9,7 @@ from pathlib import Path
 from imperviouslib.core.archive import Sidecar
 from imperviouslib.core.bands import SCL
 from imperviouslib.core.baseline import Processing, parse_baseline, resolve_newest
-from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.errors import InputError, _, counted
 from imperviouslib.core.grid import Grid
 from imperviouslib.core.periods import Period
 from imperviouslib.core.recipe import Recipe
@@ -34,14 +34,16 @@ def read_scenes(archive: Path, bands: Sequence[str], area: Grid) -> list[SceneFi
         )
     if incomplete:
         grass.warning(
-            _("{} scenes lack a band and are left out, for example {}. Run r.s2.fetch again to complete them.").format(
-                len(incomplete), incomplete[0]
-            )
+            _(
+                "Scenes that lack a band and are left out: {}, for example {}. Run r.s2.fetch again to complete them."
+            ).format(len(incomplete), incomplete[0])
         )
     meeting = [scene for scene in _newest(complete) if scene.scl.grid.intersection(area)]
     if not meeting:
         raise InputError(
-            _("Archive '{}' has {} complete scenes, none of them in the region").format(archive, len(complete)),
+            _("Archive '{}' has {}, none of them in the region").format(
+                archive, counted(len(complete), "{} complete scene", "{} complete scenes")
+            ),
             then=_("Check the region with g.region -l, and option <bands>."),
         )
     return meeting
