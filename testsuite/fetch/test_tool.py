@@ -98,9 +98,9 @@ def test_expired_keys_stop_the_run_and_keep_its_files(tool, keys, tmp_path):
     ("change", "found"),
     [
         ({"years": "2021,2020"}, "Option <years>"), ({"window": "1-1/2-2"}, "Option <window>"), ({"bands": "B99"}, "Option <bands>"),
-        ({"stac": "missing.json"}, "no file 'missing.json'"), ({"clouds": "0"}, "none of which passes"), ({"years": "2019"}, "none of which passes"),
+        ({"stac": "missing.json"}, "no file 'missing.json'"), ({"clouds": "0"}, "none of which passes"), ({"years": "2019"}, "found 0 items"),
         ({"stac": "http://127.0.0.1:9/"}, "Catalogue 'http://127.0.0.1:9/'"), ({"bbox": "1,2,3"}, "Option <bbox>"),
-        ({"bbox": "0,0,1,1"}, "none of which passes"), ({"area": "nothing"}, "vector map <nothing>"), ({"output": "/dev/null/x"}, "Option <output>, '/dev/null': found a file"),
+        ({"bbox": "0,0,1,1"}, "found 0 items"), ({"area": "nothing"}, "vector map <nothing>"), ({"output": "/dev/null/x"}, "Option <output>, '/dev/null': found a file"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_line(tool, keys, monkeypatch, change, found):
