@@ -43,7 +43,8 @@ def method_and_sources(table: Table, state: State, *, base: str = "") -> TagList
             _("Seen"),
             _(
                 "Share of the region's cells with a clear satellite observation: in the year for a stock, in both years for a "
-                "flow. Below {limit} % a figure is unreliable or left out."
+                "flow; for figures from a sample, only cells of the land that it was drawn from. Below {limit} % a figure is "
+                "unreliable or left out."
             ).format(limit=f"{table.coverage_min * 100:.0f}"),
         ),
         (
