@@ -108,7 +108,7 @@ def check(files: dict[str, Path]) -> None:
     first, second = np.partition(whole, -2, axis=-1)[..., -1], np.partition(whole, -2, axis=-1)[..., -2]
     # Where two classes are equally likely to the last digits, rounding decides.
     clear = first - second > 1e-6
-    if (classes != 1 + whole.argmax(axis=-1))[clear].any() or clear.mean() < 0.9999:
+    if (classes != 1 + whole.argmax(axis=-1))[clear].any() or clear.mean() < 0.999:
         raise AssertionError("classes differ from those of one pass")
 
 
