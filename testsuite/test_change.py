@@ -680,6 +680,8 @@ def test_only_a_table_folder_is_replaced(three_years):
         assert done.returncode == 1 and message in " ".join(done.stderr.split()), done.stderr
         assert [path.read_text() for path in out.iterdir()] == [text]
         file.unlink()
+    # An empty folder is free.
+    assert tool(*words).returncode == 0
     exists = tool(*words)
     assert exists.returncode == 1 and "already exists" in exists.stderr
     assert tool(*words, "--overwrite").returncode == 0
