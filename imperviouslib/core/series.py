@@ -24,7 +24,7 @@ STEP_FREEDOM, STEP_SCATTER = 12.0, 4.0
 """Parameters of the step test: weight of the fit, and scatter of the log-odds that is expected of any cell."""
 STEP_WEIGHT = 0.15
 """Weight of the step test beside the series net: both see the same observations, so their evidence is not independent."""
-SHARPNESS = 1.75
+SHARPNESS = 1.7
 """By how much all evidence is multiplied. Spliced examples vary more than real series, so the net is too cautious; with 1, the sums of
 probabilities were half of the true gain on the made worlds that this was chosen on."""
 DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
