@@ -28,13 +28,9 @@
 # % description: HDF5 file of r.s2.ard with labels, or several: places that are trained on together
 # %end
 
-# %option
-# % key: output
-# % type: string
-# % required: yes
+# %option G_OPT_F_OUTPUT
 # % key_desc: folder
-# % gisprompt: old,dir,dir
-# % label: Name for output model folder; --overwrite replaces a model there
+# % label: Name for output model folder
 # % description: Holds the network, its card, the training history and curves, and the confusion matrix
 # %end
 

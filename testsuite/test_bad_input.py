@@ -543,7 +543,6 @@ TABLE = [
     Row(TRAIN, "too little ground", {"input": "small.h5"}, "Ground with labels", "blocks of 16", "at least", "Use a larger region"),
     Row(TRAIN, "patch no multiple", {"patch": 17}, "Option <patch>", "17", "multiple of 2^depth", "Use 16"),
     Row(TRAIN, "output below a file", {"output": "a_file/model"}, "a_file", "a file", "folder", "Choose"),
-    Row(TRAIN, "output of another kind", {"output": "scenes"}, "Output 'scenes'", "not a model folder", None, "Choose"),
     # The model folder.
     *(
         Row(PREDICT, f"model {what}", {"model": name}, name, found, expected, then)
@@ -685,7 +684,7 @@ def test_debug_shows_the_traceback_behind_the_line(place, tool, options):
     ("tool", "options", "words"),
     [
         (FETCH, {"clouds": 200}, "<clouds>"), (FETCH, {"years": None}, "<years>"), (YEARLY, {"dilate": "wide"}, "<dilate>"),
-        (ARD, {"output": "place.h5"}, "--overwrite"), (TRAIN, {"depth": 9}, "<depth>"), (PREDICT, {"engine": "abacus"}, "<engine>"),
+        (ARD, {"output": "place.h5"}, "--overwrite"), (TRAIN, {"depth": 9}, "<depth>"), (TRAIN, {"output": "scenes"}, "--overwrite"), (PREDICT, {"engine": "abacus"}, "<engine>"),
         (CHANGE, {"legend": "s2glc"}, "<legend>"), (CHANGE, {"zones": None}, "<zones>"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imperviouslib.core import errors, mapnames
+from imperviouslib.core import errors, mapnames, series
 from imperviouslib.core.errors import ImperviousError, InputError
 from imperviouslib.core.grid import Grid, is_grid_projection
 from imperviouslib.core.labels import majority
@@ -21,6 +21,7 @@ from imperviouslib.core.provenance import (
     MaskScenes,
     PredictionProvenance,
     SceneRecord,
+    SeriesProvenance,
     parse_provenance,
 )
 from imperviouslib.core.recipe import Recipe
@@ -190,6 +191,21 @@ def test_the_older_key_of_mask_scenes_is_read():
 def test_scenes_of_another_system_need_only_an_id():
     record = replace(PREDICTION, scenes=(SceneRecord("foreign"),))
     assert record.to_json()["scenes"] == [{"id": "foreign"}] and parse_provenance(record.to_json()) == record
+
+
+def test_histories_of_other_constants_are_neither_the_same_nor_extended():
+    """Nor are those that recorded none."""
+    both = {"2017": "a", "2018": "b"}
+    now = SeriesProvenance((2017, 2018), "s", "m", both, (0, 0, 40, 40), "1", constants=series.CONSTANTS)
+    content = now.to_json()
+    assert parse_provenance(content) == now
+    del content["constants"]
+    before = parse_provenance(content)
+    longer = replace(now, years=(2017, 2018, 2019), data=both | {"2019": "c"})
+    assert longer.extends(now)
+    for other in (before, replace(now, constants=series.CONSTANTS | {"sharpness": 1.0})):
+        assert now.difference(other) == "constants of the evidence"
+        assert not longer.extends(other)
 
 
 def test_two_predictions_differ_by_what_makes_the_cells():

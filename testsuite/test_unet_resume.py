@@ -2,7 +2,6 @@
 
 import glob
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -77,23 +76,6 @@ def test_a_training_that_was_killed_gives_the_same_model(session, ard, model, tm
         seen = {one: found[one] for one in FITS if one in found}
     session(*words)
     assert not states.exists() and [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert contents(folder) == contents(model)
-
-
-def test_states_that_a_finished_training_left_are_removed_by_the_next_run(session, ard, model, tmp_path):
-    """It was killed when its model had its name and its states were still there; those of a run that is to replace the model stay."""
-    folder, states = tmp_path / "model", tmp_path / "model.unfinished"
-    shutil.copytree(model, folder)
-    words = ("r.unet.train", f"input={ard}", f"output={folder}", *SMALL)
-    end = (folder / "card.json").stat().st_mtime
-    for seconds, kept in ((1, True), (-1, False)):
-        states.mkdir(exist_ok=True)
-        for name, age in (("unet.npz", -5), ("series.npz", seconds)):
-            (states / name).touch()
-            os.utime(states / name, (end + age, end + age))
-        done = session(*words, ok=False)
-        assert "already exists" in done.said, (done.returncode, done.stderr, done.stdout)
-        assert states.exists() == kept
     assert contents(folder) == contents(model)
 
 

@@ -7,7 +7,7 @@ A composite records its scenes, a prediction its model and data, a change map th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from imperviouslib.core.grid import Grid
@@ -138,6 +138,8 @@ class SeriesProvenance:
     version: str
     precision: str = "float32"
     """Numbers that the yearly maps were computed with."""
+    constants: Mapping[str, float] = field(default_factory=dict)
+    """Constants of the evidence, `series.CONSTANTS`; empty in maps of before."""
     rates: Mapping[str, Any] | None = None
     """Shares of land that are sealed always, sealed in one year, unsealed in one year, and where these numbers come from."""
 
@@ -149,7 +151,7 @@ class SeriesProvenance:
         """Name the first field that makes two maps of one name different results; None if they are the same."""
         parts = {
             "series": "model", "model": "model", "bounds": "region", "precision": "precision", "years": "years",
-            "data": "features",
+            "data": "features", "constants": "constants of the evidence",
         }  # fmt: skip
         return next((word for key, word in parts.items() if getattr(self, key) != getattr(other, key)), None)
 
@@ -161,7 +163,7 @@ class SeriesProvenance:
     def extends(self, other: SeriesProvenance) -> bool:
         """Return whether this is the same series with more years: histories of the earlier years are then revised."""
         known = {year: digest for year, digest in self.data.items() if int(year) in other.years}
-        keys = ("series", "model", "bounds", "precision")
+        keys = ("series", "model", "bounds", "precision", "constants")
         same = all(getattr(self, key) == getattr(other, key) for key in keys)
         return same and known == other.data and len(self.years) > len(other.years)
 
@@ -221,7 +223,7 @@ def parse_scenes(records: Sequence[Mapping[str, Any]]) -> tuple[SceneRecord, ...
 
 def _known(kind: type, content: Mapping[str, Any]) -> Json:
     """Return the parts that a record has; later versions may write more."""
-    return {field.name: content[field.name] for field in fields(kind) if field.name in content}
+    return {one.name: content[one.name] for one in fields(kind) if one.name in content}
 
 
 def _fields(record: PredictionProvenance | SeriesProvenance | ChangeProvenance) -> Json:

@@ -27,6 +27,8 @@ STEP_WEIGHT = 0.15
 SHARPNESS = 1.7
 """By how much all evidence is multiplied. Spliced examples vary more than real series, so the net is too cautious; with 1, the sums of
 probabilities were half of the true gain on the made worlds that this was chosen on."""
+CONSTANTS = {"freedom": STEP_FREEDOM, "scatter": STEP_SCATTER, "step_weight": STEP_WEIGHT, "sharpness": SHARPNESS}
+"""What the evidence depends on beside net and data. Maps record it, so that those of other constants are not taken for finished ones."""
 DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
 """Default rates: land sealed and unsealed in a year, as shares of the sealed land. Copernicus imperviousness: the EU sealed 0.27 % a year."""
 LEAST_GAIN, LEAST_LOSS, MOST_CHANGE = 1e-6, 1e-7, 0.03

@@ -62,19 +62,6 @@ class Checkpoints:
         """Return the states of the run that writes `output`."""
         return cls(output.with_name(f"{output.name}.unfinished"), key)
 
-    @classmethod
-    def remove_finished(cls, output: Path, finished: Path) -> None:
-        """Remove the states beside `output` that a run left which was killed just after it had given its result its name.
-
-        finished : the last file of that result. States that were written later belong to a run that is to replace it, and stay.
-        """
-        folder = cls.beside(output, "").folder
-        if not finished.is_file() or not folder.is_dir():
-            return
-        end_ns = finished.stat().st_mtime_ns
-        if all(path.stat().st_mtime_ns <= end_ns for path in folder.iterdir()):
-            remove_folder(folder)
-
     def of(self, name: str) -> Checkpoint:
         """Return the state of one of the run's parts."""
         return Checkpoint(self.folder / f"{name}.npz", f"{self.key} {name}")

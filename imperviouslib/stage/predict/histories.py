@@ -119,7 +119,7 @@ class Task:
         return SeriesProvenance(
             years=self.histories.years, series=self.record.sha256, model=self.card.model_sha256,
             data={str(year): digest for year, digest in digests.items()}, bounds=self.part.bounds, version=__version__,
-            precision=self.settings.precision,
+            precision=self.settings.precision, constants=series.CONSTANTS,
         )  # fmt: skip
 
     def yearly(self, class_key: str) -> list[str]:

@@ -32,7 +32,7 @@ from imperviouslib.core.training import Epoch, FitPlan
 from imperviouslib.edge import grass
 from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
 from imperviouslib.edge.files import check_place
-from imperviouslib.edge.modelfile import CARD, check_model_free, write_model
+from imperviouslib.edge.modelfile import check_model_free, write_model
 from imperviouslib.stage.train.labels import believed, mean_probability
 from imperviouslib.stage.train.places import Data, read_places, split_ground
 from imperviouslib.stage.train.series import fit_series
@@ -93,8 +93,6 @@ def main(options: Options, flags: Flags) -> int:
 def run(settings: TrainSettings) -> int:
     """Train and write the model folder; return the exit status."""
     check_place(settings.output, "output")
-    if not grass.overwrite():
-        Checkpoints.remove_finished(settings.output, settings.output / CARD)
     check_model_free(settings.output, overwrite=grass.overwrite())
     settings, data, split = split_ground(read_places(settings), settings)
     sample = sample_ground(data.ground, settings)
