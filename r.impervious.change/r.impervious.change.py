@@ -54,8 +54,7 @@
 # % key: share_scale
 # % type: string
 # % required: no
-# % options: 1,100
-# % label: Value of a cell that is sealed as a whole in the maps of shares
+# % label: Value of a cell that is sealed as a whole in the maps of shares: 1 or 100
 # % description: Default: as the values of the maps tell; required where they are whole numbers of which none exceeds 1
 # % guisection: Input
 # %end

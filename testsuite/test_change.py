@@ -545,6 +545,9 @@ def test_shares_of_one_per_cent_are_not_full_ones(three_years):
     assert "Set share_scale=1 if 1 is a full share, or share_scale=100" in " ".join(done.stderr.split())
     # An empty folder is as good as none.
     out.mkdir()
+    # g.parser would take it for the beginning of 100, if it knew the values.
+    done = tool(*words, "share_scale=10")
+    assert done.returncode == 1 and "found '10', expected one of 1, 100" in " ".join(done.stderr.split())
     done = tool(*words, "share_scale=100")
     assert done.returncode == 0, done.stderr
     assert "100 is a cell that is sealed as a whole" in " ".join(done.stderr.split())
