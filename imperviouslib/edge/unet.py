@@ -156,12 +156,12 @@ def _scaled_input(spec: NetSpec) -> tuple[Any, Any, Any]:
     return stored, scaling(ops.cast(stored, "float32")) * known, known
 
 
-def join_nets(areas: Any, short: Any, long: Any) -> Any:
+def join_nets(large: Any, short: Any, long: Any) -> Any:
     """Return the network of the yearly maps, from the U-Net and two fits of the pixel net: a quarter, a quarter and half of their logits.
 
-    areas : U-Net; short, long : pixel nets, fitted briefly and long
+    large : U-Net; short, long : pixel nets, fitted briefly and long
     """
-    return _average([_average([areas, short], "rough"), long], "joint")
+    return _average([_average([large, short], "rough"), long], "joint")
 
 
 def _average(nets: Sequence[Any], name: str) -> Any:
