@@ -49,7 +49,7 @@
 # % options: 0-1024
 # % answer: 0
 # % label: Side of the training patches in cells, a multiple of 2^depth
-# % description: 0: 64, 32 or 16, the largest that the ground allows
+# % description: 0: 16, or 2^depth where that is more
 # % guisection: Network
 # %end
 
@@ -85,7 +85,7 @@
 # % key: batch
 # % type: integer
 # % options: 1-256
-# % answer: 8
+# % answer: 32
 # % description: Number of patches per batch
 # % guisection: Training
 # %end

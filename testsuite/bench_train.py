@@ -8,11 +8,11 @@ import numpy as np
 
 from testsuite.bench import case
 
-SIDE, PATCH, BATCH, STEPS, EPOCHS = 512, 64, 8, 30, 3
+SIDE, PATCH, BATCH, STEPS, EPOCHS = 512, 16, 32, 120, 3
 
 
 @case(
-    "train", "epochs of 30 batches, patches drawn from the ground, against fit on arrays in memory, seconds", target=1
+    "train", "epochs of 120 batches, patches drawn from the ground, against fit on arrays in memory, seconds", target=1
 )
 def epochs() -> tuple[float, float]:
     """The same net, batch and number of steps. The first epoch of each, which builds the graph, is not counted."""

@@ -230,10 +230,17 @@ def test_the_step_test_alone_tells_where_sites_probably_began(monkeypatch, cells
 
 def test_features_of_a_pair_are_means_and_nearest_years_of_what_was_seen():
     values = np.array([[1.0, 10], [3, 30], [np.nan, np.nan], [8, 80]], np.float32)[:, np.newaxis]
-    first, second, third = splice.pair_features(values)[:, 0]
+    first, second, third = splice.pair_features(values, 2)[:, 0]
     assert first.tolist() == pytest.approx([1, 10, 5.5, 55, 1, 10, 3, 30, 0.25, 0.5])
     assert second.tolist() == pytest.approx([2, 20, 8, 80, 3, 30, 8, 80, 0.5, 0.25])
     assert third.tolist() == pytest.approx([2, 20, 8, 80, 3, 30, 8, 80, 0.5, 0.25])
+
+
+@pytest.mark.parametrize("gap", [[], [1]])
+def test_surroundings_have_no_nearest_years(gap):
+    values = np.random.default_rng(8).normal(size=(4, 3, 6)).astype(np.float32)
+    values[gap] = np.nan
+    assert np.array_equal(splice.pair_features(values, 2), splice.pair_features(values, 6)[..., [*range(14), 18, 19, 24, 25]])
 
 
 def test_surroundings_leave_out_cells_without_data():
@@ -247,7 +254,7 @@ def test_surroundings_leave_out_cells_without_data():
             reach = side // 2
             near = values[0, max(0, row - reach) : row + reach + 1, max(0, col - reach) : col + reach + 1]
             assert np.allclose(found[0, row, col, planes], np.nanmean(near, axis=(0, 1)), atol=1e-5)
-    assert splice.planes(2) == splice.pair_features(found).shape[-1]
+    assert splice.planes(2) == splice.pair_features(found, 2).shape[-1]
 
 
 def test_covers_are_shares_of_pieces_of_every_size():
@@ -291,7 +298,7 @@ def test_spliced_cells_look_like_their_history(ground):
     for examples in drawn:
         # Of the cell itself: the last year before and the first year after, without the years' own share.
         pairs = len(examples.features)
-        before, after = examples.features[..., 6] % 30_000, examples.features[..., 9] % 30_000
+        before, after = examples.features[..., 6] % 30_000, examples.features[..., 7] % 30_000
         before = before - 100 * np.arange(pairs)[:, np.newaxis]
         after = after - 100 * np.arange(1, pairs + 1)[:, np.newaxis]
         count += np.bincount(examples.history, minlength=len(histories))
@@ -337,7 +344,7 @@ def test_bare_ground_before_a_sealing_does_not_date_it(with_quarry):
     bare_before, bare_alone = 0, 0
     for _patch in range(40):
         examples = splice.draw_examples(with_quarry, rng)
-        before, after = examples.features[..., 6], examples.features[..., 9]
+        before, after = examples.features[..., 6], examples.features[..., 7]
         for pair in range(4):
             gained, lost = examples.history == 2 + pair, examples.history == 2 + 4 + pair
             # Never sealed and then bare: a sealing is the end of the bare ground, an unsealing its beginning.
@@ -387,7 +394,7 @@ def test_some_sealings_look_unusual(ground):
     rng, seen = np.random.default_rng(12), []
     for _patch in range(40):
         examples = splice.draw_examples(varied, rng)
-        seen.append(examples.features[0, examples.history == 2, 9])
+        seen.append(examples.features[0, examples.history == 2, 7])
     values = np.concatenate(seen)
     brightest, darkest = SEALED + 1000 + 100, SEALED + 100
     assert 0.05 < (values > brightest + 1).mean() < 0.5 and values.max() <= brightest + 600

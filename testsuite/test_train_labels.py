@@ -1,9 +1,11 @@
 """Labels that are not believed, on ground of a few cells."""
 
 import numpy as np
+import pytest
 
 from imperviouslib.core.ground import TEST, TRAIN, Ground
-from imperviouslib.stage.train.labels import believed, mean_probability
+from imperviouslib.core.probability import resolve_shift
+from imperviouslib.stage.train.labels import believed, find_level, mean_probability
 from testsuite.unet_ground import grid_at
 
 
@@ -36,3 +38,60 @@ def test_the_mean_is_that_of_the_periods_in_which_a_training_cell_was_seen():
     mean = mean_probability(probability_of, ground, (0, 1), size=8, halo=0)
     assert np.isnan(mean[:, 16:]).all() and np.isnan(mean[11, 11])
     assert np.isclose(mean[10, 10], 0.3) and np.isclose(mean[0, 0], 0.6)
+
+
+# The level
+
+
+def a_town(rows, label_share):
+    """Ground of one row of windows; labels call the first columns sealed. Each cell knows its column, 1 to 100. Returns: the ground"""
+    column = np.tile(np.arange(1, 101, dtype=np.uint16), (rows, 1))
+    label = np.where(column <= 100 * label_share, np.uint8(1), np.uint8(3))
+    roles = np.where(column % 10 == 0, np.uint8(TEST), np.uint8(TRAIN))
+    return Ground(grid_at(0, 0, rows, 100), (column[..., np.newaxis],) * 2, label, roles)
+
+
+def sealed_up_to(last, sharpness=1.0):
+    """A net that calls columns up to `last` sealed."""
+
+    def probability_of(stored):
+        p = 1 / (1 + np.exp(sharpness * (stored[..., 0].astype(float) - last - 0.5) / 10))
+        return np.stack([p, 0 * p, 1 - p, 0 * p], axis=-1).astype(np.float32)
+
+    return probability_of
+
+
+@pytest.mark.parametrize("sharpness", [0.3, 1.0])
+def test_maps_get_the_share_of_sealed_land_of_the_brief_fit(sharpness):
+    ground, joint = a_town(100, 0.45), sealed_up_to(50, sharpness)
+    share, shift = find_level(sealed_up_to(30), joint, ground, 2, size=20, halo=0)
+    assert share == pytest.approx(27 / 90)
+    p = mean_probability(joint, ground, (0, 1), size=20, halo=0)
+    shifted = np.log(p / (1 - p)) + shift
+    # Test ground has no part in it.
+    assert np.isnan(shifted[:, 9]).all()
+    assert np.mean(shifted[~np.isnan(shifted)] > 0) == pytest.approx(share, abs=1 / 90)
+
+
+def test_a_brief_fit_that_knows_no_sealed_land_sets_no_level():
+    share, shift = find_level(sealed_up_to(-50), sealed_up_to(50), a_town(40, 0.4), 2, size=20, halo=0)
+    assert share == pytest.approx(36 / 90) and shift == 0
+
+
+def test_a_level_from_a_part_of_the_windows_is_about_that_of_all(monkeypatch):
+    monkeypatch.setattr("imperviouslib.stage.train.labels._LEVEL_CELLS", 5000)
+    calls = []
+
+    def counted(stored):
+        calls.append(len(stored))
+        return sealed_up_to(30)(stored)
+
+    share, _shift = find_level(counted, sealed_up_to(50), a_town(200, 0.45), 2, size=20, halo=0)
+    assert share == pytest.approx(27 / 90, abs=0.1)
+    assert sum(calls) == 2 * 7, "of 50 windows each seventh or eighth is enough"
+
+
+def test_a_shift_is_bounded():
+    assert resolve_shift(np.full(10, 9.0), 0.5) == -2 and resolve_shift(np.full(10, -9.0), 0.5) == 2
+    assert resolve_shift(np.array([]), 0.5) == 0
+    assert resolve_shift(np.linspace(-3, 3, 101), 0.5) == pytest.approx(0)

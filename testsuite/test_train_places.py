@@ -55,7 +55,7 @@ def numbers(ground, label=None):
 @pytest.mark.parametrize(("side", "deepest"), [(96, 1), (160, 2), (300, 3), (1000, 3)])
 def test_the_net_is_as_deep_as_the_ground_allows(side, deepest):
     chosen, data, split = split_ground(places(place(150_003, 200_005, side, side)), WANTED)
-    assert 1 <= chosen.depth <= deepest and chosen.patch in (16, 32, 64)
+    assert 1 <= chosen.depth <= deepest and chosen.patch == 16
     assert split.gap == net_halo(chosen.depth) == chosen.halo
     counts = numbers(data.ground)
     assert {name: int(counts[role].sum()) for name, role in ROLES.items()} == split.cells
@@ -63,7 +63,7 @@ def test_the_net_is_as_deep_as_the_ground_allows(side, deepest):
         assert (counts[[VALIDATION, TEST]] >= ENOUGH_CELLS / 2).all()
     if side == 1000:
         assert grounds.split_shortage(counts, 0.2) < GOOD_SPLIT
-        assert (chosen.depth, chosen.patch) == (3, 64)
+        assert (chosen.depth, chosen.patch) == (3, 16)
 
 
 def test_what_is_given_is_not_changed(said):
@@ -125,7 +125,7 @@ def test_the_split_is_judged_after_the_gaps_are_cut():
 def test_small_places_far_apart_are_blocks_of_their_own():
     far = [place(20 * 1024 * n + 300, 5 * 1024 * n + 77, 50, 50, seed=n) for n in range(1, 21)]
     chosen, _data, split = split_ground(places(*far), WANTED)
-    assert split.block == 1024 and (chosen.depth, chosen.patch) == (3, 64)
+    assert split.block == 1024 and (chosen.depth, chosen.patch) == (3, 16)
     assert {name: sum(split.cells.values()) for name in split.cells} == dict.fromkeys(ROLES, 20 * 2500), (
         "no gap is needed"
     )

@@ -121,7 +121,7 @@ def test_a_state_of_another_fit_or_a_damaged_one_is_not_read(tmp_path):
     assert one.load() is None
     one.save({"a": np.arange(3)})
     assert one.load()["a"].tolist() == [0, 1, 2]
-    assert states.of("pixel1").load() is None
+    assert states.of("pixel").load() is None
     assert Checkpoint(one.path, "other unet").load() is None
     whole = one.path.read_bytes()
     for damaged in (b"", whole[:40], whole[:-30], b"\x80\x04K\x05."):
@@ -250,6 +250,22 @@ def test_save_and_load_give_the_same_answer(tmp_path):
     one, two = unet.run_net(net)(features), unet.run_net(unet.load_net(tmp_path / "a.keras"))(features)
     assert (one == two).all()
     assert one.sum(axis=-1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_shift_moves_the_log_odds_of_sealed_land_alone(tmp_path):
+    net, features = scrambled(), toy(1)[0]
+    unet.save_net(unet.with_probabilities(net, 2.0, shift=-0.7), tmp_path / "a.keras")
+    before, after = unet.run_net(unet.with_probabilities(net, 2.0))(features), unet.run_net(unet.load_net(tmp_path / "a.keras"))(features)
+    odds = [p[..., 0] / (1 - p[..., 0]) for p in (before, after)]
+    assert np.allclose(odds[1], odds[0] * np.exp(-0.7), rtol=1e-3)
+    assert np.allclose(after[..., 1] / after[..., 2], before[..., 1] / before[..., 2], rtol=1e-3)
+
+
+def test_the_mean_of_nets_is_that_of_their_logits():
+    one, two, features = scrambled(), unet.build_pixel_net(small_spec(1, 4)), toy(2)[0]
+    nets = one, two
+    parts = [np.asarray(net(features)) for net in nets]
+    assert np.allclose(np.asarray(unet.join_nets(nets)(features)), (parts[0] + parts[1]) / 2, atol=1e-5)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -462,8 +478,9 @@ def test_engines_give_the_same_probabilities(model):
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", ["openvino", "tensorflow"])
 def test_a_net_without_the_halo_gives_the_inner_probabilities(tmp_path, name, depth):
-    halo, pixels = net_halo(depth), [unet.build_pixel_net(small_spec(depth, 4)) for _ in range(2)]
-    net = unet.with_probabilities(unet.join_nets(scrambled(depth), *pixels), 0.7)
+    halo = net_halo(depth)
+    joint = unet.join_nets([scrambled(depth), unet.build_pixel_net(small_spec(depth, 4))])
+    net = unet.with_probabilities(joint, 0.7, shift=-0.4)
     unet.save_net(net, tmp_path / "unet.keras")
     export_nets({UNET: (net, unet.run_net(net), toy(9)[0])}, tmp_path)
     engine = resolve_engine(name, FILES)
@@ -583,7 +600,7 @@ def test_a_whole_model_is_read(model):
         (lambda folder: (folder / CARD).unlink(), "has no card.json"),
         (lambda folder: (folder / CARD).write_text((folder / CARD).read_text()[:100]), "text that is not JSON"),
         (lambda folder: (folder / CARD).write_text("[]"), "no contract number"),
-        (lambda folder: edit(folder, contract=2), "contract 2, expected contract 1"),
+        (lambda folder: edit(folder, contract=1), "contract 1, expected contract 2"),
         (lambda folder: edit(folder, halo=40), "halo 40 and anchor 8 for depth 3, expected 48 and 8"),
         (lambda folder: edit(folder, anchor=4), "anchor 4"),
         (lambda folder: edit(folder, features=None), "a damaged card"),
@@ -628,10 +645,10 @@ def test_the_card_has_the_keys_of_the_contract():
     }  # fmt: skip
     assert set(content["scaling"]) == {"mean", "deviation", "nodata", "where"}
     assert set(content["split"]) == {"block", "gap", "test", "seed", "blocks", "cells"}
-    assert set(content["calibration"]) == {"temperature", "error_before", "error_after", "ground"}
+    assert set(content["calibration"]) == {"temperature", "error_before", "error_after", "ground", "level", "shift"}
     assert set(content["settings"]) == {
         "periods", "epochs", "epochs_run", "epoch_kept", "batch", "steps", "learning_rate", "absent_classes", "keras", "tensorflow",
-        "pixel_kept", "threads",
+        "threads",
     }  # fmt: skip
     assert set(content["metrics"]) == {"validation", "test"}
     assert set(content["metrics"]["test"]["2017"]) == {

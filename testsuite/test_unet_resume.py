@@ -14,7 +14,7 @@ from testsuite.unet_ground import grid_at, write_ard
 
 GRID = grid_at(150_003, 200_005, 128, 144)
 SMALL = ("patch=16", "depth=1", "filters=4", "epochs=5", "batch=4")
-FITS = ("unet.npz", "pixel1.npz", "pixel_labels.npz", "pixel2.npz", "pixel3.npz", "series_labels.npz", "series.npz")
+FITS = ("unet.npz", "brief.npz", "pixel.npz", "level.npz", "series_labels.npz", "series.npz")
 """The states of a training in the order in which they are written."""
 YEARS = (2017, 2018, 2019)
 
@@ -58,7 +58,7 @@ def kill_when(session, happened, *words):
 
 @pytest.mark.parametrize(
     "killed_at",
-    [("pixel1.npz", "series.npz"), pytest.param((*FITS, ".*.part/unet.keras"), marks=pytest.mark.soak)],
+    [("brief.npz", "series.npz"), pytest.param((*FITS, ".*.part/unet.keras"), marks=pytest.mark.soak)],
 )
 def test_a_training_that_was_killed_gives_the_same_model(session, ard, model, tmp_path, killed_at):
     """Killed once or more; in the last form in each part, and while the model is written."""

@@ -96,7 +96,7 @@ def make_card(depth=3, **changes):
         split=Split(32, net_halo(depth), 0.2, 3, {use: [(number, 0)] for number, use in enumerate(uses)}, dict.fromkeys(uses, 9)),
         seed=3, years=(2017,), label_year=2017, legend="s2glc", ard_digest="cd" * 32,
         metrics=Metrics({"2017": accuracy}, {"2017": accuracy}), prior={"artificial": 0.25, "natural": 0.75},
-        calibration=Calibration(1.5, 0.2, 0.1), settings=TrainingRecord(("2017",), 5, 5, 4, 8, 12, 3e-3, (), "3", "2", "1"),
+        calibration=Calibration(1.5, 0.2, 0.1, level=0.2, shift=-0.3), settings=TrainingRecord(("2017",), 5, 5, 4, 8, 12, 3e-3, (), "3", "2", "1"),
     )  # fmt: skip
     return replace(card, **changes)
 

@@ -16,7 +16,7 @@ from imperviouslib.core.errors import ModelError, _
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.network import net_anchor, net_halo
 
-CONTRACT = 1
+CONTRACT = 2
 _DEPTHS = range(1, 6)
 """Depths that a net can have; work grows with them, so a card of others is not computed with."""
 _TRAIN_AGAIN = "Train it again with r.unet.train."
@@ -69,9 +69,13 @@ class Calibration:
     error_before: float
     """Expected calibration error without it, 0-1."""
     error_after: float | None
-    """The same with the temperature applied, in the first period."""
+    """The same with temperature and shift applied, in the first period."""
+    level: float
+    """Share of the training ground that maps should call sealed: what the mean over all periods of a brief fit calls so."""
+    shift: float
+    """Added to the log-odds of sealed land, so that the maps of the training ground have that share."""
     ground: str = "validation"
-    """The ground it was fitted on."""
+    """The ground that the temperature was fitted on."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,6 @@ class TrainingRecord:
     """Version."""
     threads: str
     """Number of threads; with seed and versions it determines the weights."""
-    pixel_kept: float = 1.0
-    """Share of the training labels that the first fit of the pixel net does not contradict; the second fit used only these."""
 
 
 @dataclass(frozen=True)

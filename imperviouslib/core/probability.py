@@ -15,6 +15,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Return the log-odds of probabilities as maps store them, which are never 0 or 1; NaN stays NaN."""
+    known = np.clip(probability, 1e-4, 1 - 1e-4)
+    return np.log(known / (1 - known))
+
+
 def resolve_temperature(logits: np.ndarray, reference: np.ndarray) -> float:
     """Return the temperature T for which softmax(logits / T) has the least log loss.
 
@@ -34,6 +40,19 @@ def resolve_temperature(logits: np.ndarray, reference: np.ndarray) -> float:
         slope = (softmax(logits * middle) * logits).sum(axis=1).mean() - right
         low, high = (low, middle) if slope > 0 else (middle, high)
     return float(round(1.0 / (low * high) ** 0.5, 6))
+
+
+_MOST_SHIFT = 2.0
+"""A shift beyond this means that one of the nets has not learnt what sealed land is."""
+
+
+def resolve_shift(logit: np.ndarray, share: float) -> float:
+    """Return what to add to log-odds so that this share of them is above 0; at most 2 in either direction.
+
+    >>> round(resolve_shift(np.linspace(-1, 1, 201), 0.25), 2)
+    -0.5
+    """
+    return float(np.clip(-np.quantile(logit, 1 - share), -_MOST_SHIFT, _MOST_SHIFT)) if logit.size else 0.0
 
 
 def encode_prediction(probability: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

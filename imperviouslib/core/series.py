@@ -22,9 +22,9 @@ NEVER, ALWAYS = 0, 1
 """Index of the two histories without a change."""
 STEP_FREEDOM, STEP_SCATTER = 12.0, 4.0
 """Parameters of the step test: weight of the fit, and scatter of the log-odds that is expected of any cell."""
-STEP_WEIGHT = 0.15
+STEP_WEIGHT = 0.3
 """Weight of the step test beside the series net: both see the same observations, so their evidence is not independent."""
-SHARPNESS = 1.7
+SHARPNESS = 1.75
 """By how much all evidence is multiplied. Spliced examples vary more than real series, so the net is too cautious; with 1, the sums of
 probabilities were half of the true gain on the made worlds that this was chosen on."""
 CONSTANTS = {"freedom": STEP_FREEDOM, "scatter": STEP_SCATTER, "step_weight": STEP_WEIGHT, "sharpness": SHARPNESS}

@@ -129,7 +129,7 @@ def scaled(stored_planes: Sequence[np.ndarray], mean: np.ndarray, deviation: np.
 
 def planes(features: int) -> int:
     """Return how many numbers the series net sees of a cell and a pair, for a number of features."""
-    return 4 * features * (1 + len(CONTEXT)) + 2
+    return 2 * features * (1 + len(CONTEXT)) + 2 * features + 2
 
 
 def surroundings(values: np.ndarray) -> np.ndarray:
@@ -157,26 +157,28 @@ def surroundings(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def pair_features(values: np.ndarray) -> np.ndarray:
+def pair_features(values: np.ndarray, own: int) -> np.ndarray:
     """Return what the series net sees of each pair of neighbouring years.
 
-    values : array (year, ..., feature), float32, NaN = no data
-    Returns: array (pair, ..., 4 x feature + 2), float32: the means of the years before and after, the last year seen before, the first seen
-    after, and the numbers of years seen before and after (as shares of the years); 0 where nothing was seen
+    values : array (year, ..., plane), float32, NaN = no data; the features of the cell come first
+    own : number of features
+    Returns: array (pair, ..., 2 x plane + 2 x own + 2), float32: the means of the years before and after; of the features of the cell itself the
+    last year seen before, and the first seen after; and the numbers of years seen before and after (as shares of the years); 0 where nothing
+    was seen
     """
     seen = ~np.isnan(values[..., :1])
     number = np.cumsum(seen, axis=0, dtype=np.float32)
     if seen.all():
-        known = last = following = values
+        known, last, following = values, values[..., :own], values[..., :own]
     else:
         known = np.where(seen, values, np.float32(0))
-        last, following = known.copy(), known.copy()
+        last, following = known[..., :own].copy(), known[..., :own].copy()
         for year in range(1, len(values)):
             np.copyto(last[year], last[year - 1], where=~seen[year])
             np.copyto(following[-1 - year], following[-year], where=~seen[-1 - year])
     count, years = values.shape[-1], np.float32(len(values))
-    result = np.empty((len(values) - 1, *values.shape[1:-1], 4 * count + 2), np.float32)
-    low, high, nearest, next_ = (result[..., part * count : (part + 1) * count] for part in range(4))
+    result = np.empty((len(values) - 1, *values.shape[1:-1], 2 * count + 2 * own + 2), np.float32)
+    low, high, nearest, next_, _numbers = np.split(result, np.cumsum([count, count, own, own]), axis=-1)
     total, so_far = known.sum(axis=0), np.zeros_like(known[0])
     for pair in range(len(result)):
         so_far += known[pair]
@@ -239,7 +241,7 @@ def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:
     stable = rng.permutation(np.flatnonzero(counts & ~changed & ~bare_alone))[:STABLE]
     cells = np.concatenate([np.flatnonzero(counts & changed), stable, np.flatnonzero(counts & bare_alone)])
     around = surroundings(values).reshape(len(values), label.size, -1)[:, cells]
-    return Examples(pair_features(around), history.ravel()[cells])
+    return Examples(pair_features(around, values.shape[-1]), history.ravel()[cells])
 
 
 def _lay(target: np.ndarray, source: np.ndarray, cover: np.ndarray) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from imperviouslib.core.errors import ModelError, _
-from imperviouslib.core.legend import CLASSES
+from imperviouslib.core.legend import ARTIFICIAL, CLASSES
 from imperviouslib.core.network import CONVOLUTIONS, NetSpec
 from imperviouslib.core.patches import Batch
 from imperviouslib.core.training import Epoch, FitPlan
@@ -156,18 +156,11 @@ def _scaled_input(spec: NetSpec) -> tuple[Any, Any, Any]:
     return stored, scaling(ops.cast(stored, "float32")) * known, known
 
 
-def join_nets(large: Any, short: Any, long: Any) -> Any:
-    """Return the network of the yearly maps, from the U-Net and two fits of the pixel net: a quarter, a quarter and half of their logits.
-
-    large : U-Net; short, long : pixel nets, fitted briefly and long
-    """
-    return _average([_average([large, short], "rough"), long], "joint")
-
-
-def _average(nets: Sequence[Any], name: str) -> Any:
+def join_nets(nets: Sequence[Any]) -> Any:
+    """Return the network whose logits are the means of those of some nets with the same input."""
     keras = import_keras()
     stored = keras.Input(nets[0].input.shape[1:], dtype="uint16", name="stored")
-    return keras.Model(stored, keras.layers.Average(name="logits")([net(stored) for net in nets]), name=name)
+    return keras.Model(stored, keras.layers.Average(name="logits")([net(stored) for net in nets]), name="joint")
 
 
 def connect_levels(x: Any, filters: int, depth: int) -> Any:
@@ -196,10 +189,11 @@ def connect_levels(x: Any, filters: int, depth: int) -> Any:
     return x
 
 
-def with_probabilities(net: Any, temperature: float) -> Any:
-    """Return the network with calibrated probabilities as output: softmax(logits / temperature)."""
+def with_probabilities(net: Any, temperature: float, shift: float = 0.0) -> Any:
+    """Return the network with calibrated probabilities as output: softmax(logits / temperature + shift of artificial land)."""
     keras = import_keras()
-    scaled = keras.layers.Rescaling(1.0 / temperature, name="temperature")(net.output)
+    offset = [shift if land.code == ARTIFICIAL else 0.0 for land in CLASSES]
+    scaled = keras.layers.Rescaling(1.0 / temperature, offset, name="temperature")(net.output)
     return keras.Model(net.input, keras.layers.Softmax(name="probability")(scaled), name="unet")
 
 

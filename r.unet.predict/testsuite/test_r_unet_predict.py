@@ -48,7 +48,7 @@ def write_model(folder, features):
     card = Card(
         version="0", features=features, scaling=scaling, res_m=20, patch=32, depth=1, filters=4, halo=8, anchor=2,
         split=Split(32, 8, 0.2, 1, blocks={}, cells={}), seed=1, years=(2017,), label_year=2017, legend="s2glc", ard_digest="",
-        metrics=Metrics({}, {}), prior={}, calibration=Calibration(1.0, 0.1, 0.1),
+        metrics=Metrics({}, {}), prior={}, calibration=Calibration(1.0, 0.1, 0.1, level=0.2, shift=0.0),
         settings=TrainingRecord(("2017",), 1, 1, 1, 8, 12, 3e-3, (), "", "", "1"),
     )  # fmt: skip
     modelfile.write_model(

@@ -18,8 +18,8 @@ from imperviouslib.core.options import (
     split_words,
 )
 
-_DEPTHS, _PATCHES = (3, 2, 1), (64, 32, 16)
-"""Depths and patches to choose from where none is given; all patches have the same window."""
+_DEPTHS, _PATCH = (3, 2, 1), 16
+"""Depths to choose from where none is given, and the patch: small patches from many places teach more than a few large ones."""
 _LEAST_PATCH = 8
 _WINDOW = 256
 """Least cells a side of the windows of validation and test ground, without halo."""
@@ -38,14 +38,14 @@ class TrainSettings:
     years: tuple[int, ...] = ()
     """Years whose features are trained on, ascending; empty = all of the file."""
     patch: int = 0
-    """Side of a training patch in cells; a multiple of 2^depth; 0 = by the ground."""
+    """Side of a training patch in cells; a multiple of 2^depth; 0 = 16, or 2^depth where that is more."""
     filters: int = 16
     """Filters of the first level."""
     depth: int = 0
     """Number of poolings; 0 = by the ground."""
     epochs: int = 20
     """Maximum number of epochs."""
-    batch: int = 8
+    batch: int = 32
     """Patches per batch."""
     test: float = 0.2
     """Share of the ground to test on, 0-1; validation takes half as much."""
@@ -72,11 +72,10 @@ class TrainSettings:
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
-        """The (depth, patch) that the net may have, the most wanted first: those given, or the largest that the ground allows."""
+        """The (depth, patch) that the net may have, the most wanted first: that given, or the deepest that the ground allows."""
         depths = (self.depth,) if self.depth else _DEPTHS
-        patches = (self.patch,) if self.patch else _PATCHES
-        # A smaller patch costs less than a smaller net: it only makes smaller blocks possible.
-        return tuple((depth, patch) for depth in depths for patch in patches if patch % net_anchor(depth) == 0)
+        patches = ((depth, self.patch or max(_PATCH, net_anchor(depth))) for depth in depths)
+        return tuple((depth, patch) for depth, patch in patches if patch % net_anchor(depth) == 0)
 
     @property
     def anchor(self) -> int:

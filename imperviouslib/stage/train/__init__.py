@@ -33,7 +33,7 @@ from imperviouslib.edge import grass
 from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
-from imperviouslib.stage.train.labels import believed, mean_probability
+from imperviouslib.stage.train.labels import find_level
 from imperviouslib.stage.train.places import Data, read_places, split_ground
 from imperviouslib.stage.train.series import fit_series
 
@@ -41,9 +41,9 @@ _CALIBRATION_CELLS = 400_000
 """Most validation cells to which the temperature is fitted: one number needs no more."""
 _EXAMPLE_SIDE = 128
 """Cells a side of the patch by which engines are compared."""
-_SHORT, _LEAST_EPOCHS = 4, 5
-"""Epochs of the U-Net for each epoch of the short fits of the pixel net, and the least number of these."""
-_LONG_PATCH, _LONG_BATCH = 8, 64
+_BRIEF_EPOCHS, _BRIEF_STEPS, _BRIEF_CELLS = 5, 30, 2**15
+"""Epochs of the brief fit of the pixel net, most batches of an epoch, and cells of a batch: it must not depend on the size of the ground."""
+_PIXEL_PATCH, _PIXEL_BATCH = 8, 64
 """Cells a side of a patch, and patches per batch, in the long fit of the pixel net: small batches of many places."""
 Net = Callable[[np.ndarray], np.ndarray]
 """Array (patch, row, col, feature) uint16 -> (patch, row, col, class) float32."""
@@ -103,19 +103,26 @@ def run(settings: TrainSettings) -> int:
     validation = list(_windows(data.ground, VALIDATION, settings, periods=range(len(data.periods))))
     checkpoints = Checkpoints.beside(settings.output, _fit_key(data, split, settings, unet.versions()))
     fitted = fit(data, sample, validation, settings, checkpoints)
-    short, long, kept = fit_pixel_nets(data, sample, validation, settings, checkpoints)
-    net = unet.join_nets(fitted.net, short, long)
+    brief, pixel = fit_pixel_nets(data, sample, validation, settings, checkpoints)
+    net = unet.join_nets([fitted.net, pixel])
     temperature, error_before = calibrate(unet.run_net(net), validation)
-    calibrated = unet.with_probabilities(net, temperature)
+
+    def measure_level() -> dict[str, Any]:
+        brief_of, joint_of = (unet.run_net(unet.with_probabilities(n, t)) for n, t in ((brief, 1.0), (net, temperature)))
+        size, halo = settings.window, settings.halo
+        level, shift = find_level(brief_of, joint_of, data.ground, len(data.periods), size=size, halo=halo)
+        return {"level": level, "shift": shift}
+
+    level, shift = (round(float(one), 6) for one in checkpoints.of("level").once(measure_level).values())
+    calibrated = unet.with_probabilities(net, temperature, shift)
     probability_of = unet.run_net(calibrated)
     series = fit_series(probability_of, data.ground, data.periods, sample.scaling, settings, checkpoints)
     # After the last fit: a run that was killed there has nothing else to repeat.
     evaluation = evaluate(probability_of, data, settings)
     calibration = Calibration(
-        temperature, error_before, error_after=evaluation.metrics.validation[data.periods[0]].calibration_error
+        temperature, error_before, evaluation.metrics.validation[data.periods[0]].calibration_error, level, shift
     )
-    facts = {"pixel_kept": round(kept, 6), **unet.versions()}
-    card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, facts)
+    card = make_card(settings, data, split, sample, fitted, calibration, evaluation.metrics, unet.versions())
     card = replace(card, series=series.record if series else None)
 
     from imperviouslib.edge.engine import SERIES, UNET, export_nets
@@ -183,38 +190,20 @@ def fit(
 
 def fit_pixel_nets(
     data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, checkpoints: Checkpoints
-) -> tuple[Any, Any, float]:
-    """Build the pixel net and fit it three times.
-
-    The first fit is short, and only tells which labels it contradicts. The second one is as short, and leaves these out. The third fit is long,
-    in small batches, with all labels.
-    Returns: the nets of the second and of the third fit, and the share of labels that the second one used
-    """
+) -> tuple[Any, Any]:
+    """Build the pixel net and fit it twice: briefly, which tells how much land is sealed, and as long as the U-Net, in small batches."""
     from imperviouslib.edge import unet
 
-    def fitted(data: Data, name: str, draw: Draw = sample.draw, **how: int) -> Any:
+    def fitted(name: str, draw: Draw, **how: int) -> Any:
         unet.seed_everything(settings.seed)
         net = unet.build_pixel_net(_net_spec(data, sample, settings))
         return _fit(net, data, draw, validation, settings, checkpoints.of(name), **how).net
 
-    grass.message(_("Fitting the net of single cells, three times..."))
-    few = max(_LEAST_EPOCHS, settings.epochs // _SHORT)
-
-    def check_labels() -> dict[str, Any]:
-        probability_of = unet.run_net(unet.with_probabilities(first, 1.0))
-        periods = range(len(data.periods))
-        mean = mean_probability(probability_of, data.ground, periods, size=settings.window, halo=settings.halo)
-        label, kept = believed(data.ground.label, mean)
-        return {"label": label, "kept": kept}
-
-    # Built also where the labels are known: Keras numbers the parts of nets in the order of building, and a model's files hold the numbers.
-    first = fitted(data, "pixel1", epochs=few)
-    found = checkpoints.of("pixel_labels").once(check_labels)
-    ground = replace(data.ground, label=found["label"])
-    short = fitted(replace(data, ground=ground), "pixel2", epochs=few)
-    small = patches.resolve_draw(data.ground, patch=_LONG_PATCH, anchor=1)
-    long = fitted(data, "pixel3", small, epochs=settings.epochs, batch=_LONG_BATCH)
-    return short, long, float(found["kept"])
+    grass.message(_("Fitting the net of single cells, briefly and long..."))
+    batch = max(1, _BRIEF_CELLS // sample.draw.patch**2)
+    brief = fitted("brief", sample.draw, epochs=_BRIEF_EPOCHS, batch=batch, most_steps=_BRIEF_STEPS)
+    small = patches.resolve_draw(data.ground, patch=_PIXEL_PATCH, anchor=1)
+    return brief, fitted("pixel", small, epochs=settings.epochs, batch=_PIXEL_BATCH)
 
 
 def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
@@ -232,14 +221,15 @@ def _fit(
     *,
     epochs: int,
     batch: int | None = None,
+    most_steps: int = 1000,
 ) -> Fitted:
-    """Fit a net to patches of a draw. batch : patches per batch; default: that of the settings."""
+    """Fit a net to patches of a draw. batch : patches per batch; default: that of the settings. most_steps : batches of an epoch"""
     from imperviouslib.edge import unet
 
     ground, batch = data.ground, batch or settings.batch
     cells = sum(ground.cells(TRAIN, index) for index in range(len(data.periods)))
     steps = training.resolve_steps(cells, periods=len(data.periods), patch=draw.patch, batch=batch)
-    plan = FitPlan(epochs, steps, settings.seed)
+    plan = FitPlan(epochs, min(steps, most_steps), settings.seed)
 
     def drawn(rng: np.random.Generator) -> Batch:
         return patches.cut_batch(ground, draw, rng, batch=batch)
@@ -295,11 +285,11 @@ def make_card(
     fitted: Fitted,
     calibration: Calibration,
     metrics: Metrics,
-    facts: Mapping[str, Any],
+    versions: Mapping[str, str],
 ) -> Card:
     """Describe the model; the checksum of its network is added when it is written.
 
-    facts : what `unet.versions` returns, and the share of labels that the pixel net used
+    versions : what `unet.versions` returns
     """
     return Card(
         version=__version__, features=data.features, scaling=sample.scaling, res_m=data.res_m, patch=settings.patch,
@@ -310,7 +300,7 @@ def make_card(
         settings=TrainingRecord(
             periods=data.periods, epochs=settings.epochs, epochs_run=len(fitted.history), epoch_kept=fitted.best.epoch,
             batch=settings.batch, steps=fitted.plan.steps, learning_rate=fitted.plan.rate, absent_classes=sample.absent,
-            **facts,
+            **versions,
         ),
     )  # fmt: skip
 

@@ -1,14 +1,15 @@
-"""Labels that are not believed: those that the mean probability of all periods contradicts."""
+"""What the mean probability of all periods says of the labels: which it contradicts, and how much land is sealed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from imperviouslib.core import patches
 from imperviouslib.core.ground import TRAIN, Ground
 from imperviouslib.core.legend import ARTIFICIAL, NODATA
+from imperviouslib.core.probability import log_odds, resolve_shift
 
 THRESHOLD = 0.5
 """Mean probability from which a label should be artificial."""
@@ -16,32 +17,73 @@ _MOST_WRONG = 0.5
 """Share of the labels of sealed land, or of other land, beyond which the probability is not believed, but the labels."""
 _BATCH = 4
 """Windows that are predicted at once."""
+_LEVEL_CELLS = 4_000_000
+"""Cells of all periods, about, from which the level is measured."""
+Net = Callable[[np.ndarray], np.ndarray]
+"""Array (window, row, col, feature) uint16 -> (window, row, col, class) probabilities."""
 
 
-def mean_probability(
-    probability_of: Callable[[np.ndarray], np.ndarray], ground: Ground, periods: Sequence[int], *, size: int, halo: int
-) -> np.ndarray:
+def mean_probability(probability_of: Net, ground: Ground, periods: Sequence[int], *, size: int, halo: int) -> np.ndarray:
     """Return the mean over periods of the probability that a cell is artificial: array (row, col), float32, NaN outside training ground.
 
-    probability_of : array (window, row, col, feature) uint16 to (window, row, col, class)
     periods : indices of the ground's features
     size, halo : cells a side of a window, and of its margin
     """
-    total = np.zeros(ground.label.shape, np.float32)
-    number = np.zeros(ground.label.shape, np.uint8)
     corners = patches.role_windows(ground, TRAIN, size=size, halo=halo)
+    return _mean(_planes(probability_of, ground, corners, periods, size=size, halo=halo), ground)
+
+
+def find_level(brief: Net, joint: Net, ground: Ground, periods: int, *, size: int, halo: int) -> tuple[float, float]:
+    """Find the share of sealed land that the maps of the training ground should have, and the shift of log-odds that gives them that share.
+
+    Long fits learn the errors of the labels too, and 10 m labels call gardens and edges sealed. A brief fit has learnt what most labels agree
+    on, so the cells that its mean over all periods calls sealed tell the level; the long fits tell better which cells these are.
+
+    brief, joint : the net that was fitted briefly, and that of the maps
+    periods : number of the ground's periods
+    Returns: share and shift. Where the brief fit contradicts most labels, the share is that of the labels, and the shift 0.
+    """
+    corners = patches.role_windows(ground, TRAIN, size=size, halo=halo)
+    corners = corners[:: max(1, round(len(corners) * periods * size**2 / _LEVEL_CELLS))]
+    every = range(periods)
+    mean = _mean(_planes(brief, ground, corners, every, size=size, halo=halo), ground)
+    sealed = mean[~np.isnan(mean)] > THRESHOLD
+    if not sealed.size or _is_contradicted(ground.label, mean):
+        label = ground.training_label()
+        return float((label[label > 0] == ARTIFICIAL).mean()), 0.0
+    share = float(sealed.mean())
+    found = [plane[~np.isnan(plane)] for _core, plane in _planes(joint, ground, corners, every, size=size, halo=halo)]
+    return share, resolve_shift(log_odds(np.concatenate(found)), share)
+
+
+Core = tuple[slice, slice]
+"""Rows and columns of the ground's arrays."""
+
+
+def _planes(
+    probability_of: Net, ground: Ground, corners: Sequence[tuple[int, int]], periods: Sequence[int], *, size: int, halo: int
+) -> Iterator[tuple[Core, np.ndarray]]:
+    """Yield windows of training ground, period by period, with the probability that a cell is artificial, float32; NaN where that is not known."""
     for period in periods:
         for start in range(0, len(corners), _BATCH):
             some = corners[start : start + _BATCH]
             cut = [ground.features[period][r : r + size + 2 * halo, c : c + size + 2 * halo] for r, c in some]
             found = probability_of(np.stack(cut))[:, halo : halo + size, halo : halo + size, ARTIFICIAL - 1]
             for (row, col), stored, plane in zip(some, cut, found, strict=True):
-                known = (stored[halo : halo + size, halo : halo + size] > 0).all(axis=-1)
                 core = slice(row + halo, row + halo + size), slice(col + halo, col + halo + size)
-                total[core] += np.where(known, plane, 0)
-                number[core] += known
-    mean = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-    return np.where(ground.roles == TRAIN, mean, np.nan)
+                known = (stored[halo : halo + size, halo : halo + size] > 0).all(axis=-1) & (ground.roles[core] == TRAIN)
+                yield core, np.where(known, plane, np.float32(np.nan))
+
+
+def _mean(planes: Iterator[tuple[Core, np.ndarray]], ground: Ground) -> np.ndarray:
+    """Return the mean of planes in each cell: array (row, col), float32, NaN where there is none."""
+    total = np.zeros(ground.label.shape, np.float32)
+    number = np.zeros(ground.label.shape, np.uint16)
+    for core, plane in planes:
+        known = ~np.isnan(plane)
+        total[core] += np.where(known, plane, 0)
+        number[core] += known
+    return np.where(number > 0, total / np.maximum(number, 1), np.float32(np.nan))
 
 
 def believed(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, float]:
@@ -52,9 +94,20 @@ def believed(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, float]:
     Returns: the labels, 0 where they are left out; and the share of labels with a mean that is kept. All are kept if the mean contradicts most
     of either kind, as that of a net does which has not learnt a rare class yet.
     """
-    judged = (label != NODATA) & ~np.isnan(mean)
-    sealed = label == ARTIFICIAL
-    wrong = judged & (sealed != (mean > THRESHOLD))
-    if any((wrong & kind).sum() > _MOST_WRONG * (judged & kind).sum() for kind in (sealed, ~sealed)):
+    if _is_contradicted(label, mean):
         return label, 1.0
+    judged, wrong = _compare(label, mean)
     return np.where(wrong, np.uint8(NODATA), label), 1 - float(wrong.sum()) / max(int(judged.sum()), 1)
+
+
+def _compare(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which labels have a mean, and which of these it contradicts: arrays (row, col), bool."""
+    judged = (label != NODATA) & ~np.isnan(mean)
+    return judged, judged & ((label == ARTIFICIAL) != (mean > THRESHOLD))
+
+
+def _is_contradicted(label: np.ndarray, mean: np.ndarray) -> bool:
+    """Tell whether the mean contradicts most labels of sealed land, or of other land: then it has not learnt what sealed land is."""
+    judged, wrong = _compare(label, mean)
+    sealed = label == ARTIFICIAL
+    return any((wrong & kind).sum() > _MOST_WRONG * (judged & kind).sum() for kind in (sealed, ~sealed))

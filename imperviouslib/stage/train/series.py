@@ -14,13 +14,14 @@ from imperviouslib.core.card import Scaling, SeriesRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import TRAIN, Ground
 from imperviouslib.core.legend import ARTIFICIAL, NATURAL
+from imperviouslib.core.probability import log_odds
 from imperviouslib.core.settings.train import TrainSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.checkpoint import Checkpoints
 from imperviouslib.stage.train.labels import believed, mean_probability
 
-_STEPS = 20
-"""Batches of the series net for each epoch of the U-Net."""
+_STEPS, _PATCHES = 20, 8
+"""Batches of the series net for each epoch of the U-Net, and patches that each is drawn from."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def fit_series(
     grass.message(_("Fitting the series model to spliced series of {} years...").format(len(years)))
     steps = _STEPS * settings.epochs
     net, shares = seriesnet.fit(
-        examples, seed=settings.seed, steps=steps, patches=settings.batch, progress=grass.percent,
+        examples, seed=settings.seed, steps=steps, patches=_PATCHES, progress=grass.percent,
         checkpoint=checkpoints.of("series"),
     )  # fmt: skip
     record = SeriesRecord(
@@ -105,15 +106,9 @@ def _label_series(
         [mean_probability(probability_of, ground, [year], size=settings.window, halo=settings.halo) for year in years]
     )
     label = ground.training_label()
-    begun = series.likely_sealings(_log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
+    begun = series.likely_sealings(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
     begun[(label == 0) | (label == ARTIFICIAL)] = 0
     seen = ~np.isnan(yearly)
     mean = np.where(seen.any(axis=0), np.nansum(yearly, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
     label, kept = believed(label, mean.astype(np.float32))
     return {"label": label, "kept": np.array(kept), "begun": begun}
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    """Return the log-odds of probabilities as the yearly maps store them; NaN stays NaN."""
-    known = np.clip(probability, 1e-4, 1 - 1e-4)
-    return np.log(known / (1 - known))
