@@ -240,7 +240,9 @@ def test_features_of_a_pair_are_means_and_nearest_years_of_what_was_seen():
 def test_surroundings_have_no_nearest_years(gap):
     values = np.random.default_rng(8).normal(size=(4, 3, 6)).astype(np.float32)
     values[gap] = np.nan
-    assert np.array_equal(splice.pair_features(values, 2), splice.pair_features(values, 6)[..., [*range(14), 18, 19, 24, 25]])
+    assert np.array_equal(
+        splice.pair_features(values, 2), splice.pair_features(values, 6)[..., [*range(14), 18, 19, 24, 25]]
+    )
 
 
 def test_surroundings_leave_out_cells_without_data():

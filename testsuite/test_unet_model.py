@@ -255,7 +255,10 @@ def test_save_and_load_give_the_same_answer(tmp_path):
 def test_a_shift_moves_the_log_odds_of_sealed_land_alone(tmp_path):
     net, features = scrambled(), toy(1)[0]
     unet.save_net(unet.with_probabilities(net, 2.0, shift=-0.7), tmp_path / "a.keras")
-    before, after = unet.run_net(unet.with_probabilities(net, 2.0))(features), unet.run_net(unet.load_net(tmp_path / "a.keras"))(features)
+    before, after = (
+        unet.run_net(unet.with_probabilities(net, 2.0))(features),
+        unet.run_net(unet.load_net(tmp_path / "a.keras"))(features),
+    )
     odds = [p[..., 0] / (1 - p[..., 0]) for p in (before, after)]
     assert np.allclose(odds[1], odds[0] * np.exp(-0.7), rtol=1e-3)
     assert np.allclose(after[..., 1] / after[..., 2], before[..., 1] / before[..., 2], rtol=1e-3)

@@ -188,8 +188,7 @@ def _block_evidence(task: EvidenceTask, net: Compute, stored: Sequence[np.ndarra
     values = splice.surroundings(values)[inner]
     rows = max(1, _NET_CELLS // block.width)
     logits = [
-        pair_logits(net, splice.pair_features(values[:, top : top + rows], own))
-        for top in range(0, block.height, rows)
+        pair_logits(net, splice.pair_features(values[:, top : top + rows], own)) for top in range(0, block.height, rows)
     ]
     return series.pair_evidence(np.concatenate(logits, axis=2), np.array(task.shares), seen), seen
 

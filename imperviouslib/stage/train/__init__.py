@@ -108,7 +108,9 @@ def run(settings: TrainSettings) -> int:
     temperature, error_before = calibrate(unet.run_net(net), validation)
 
     def measure_level() -> dict[str, Any]:
-        brief_of, joint_of = (unet.run_net(unet.with_probabilities(n, t)) for n, t in ((brief, 1.0), (net, temperature)))
+        brief_of, joint_of = (
+            unet.run_net(unet.with_probabilities(n, t)) for n, t in ((brief, 1.0), (net, temperature))
+        )
         size, halo = settings.window, settings.halo
         level, shift = find_level(brief_of, joint_of, data.ground, len(data.periods), size=size, halo=halo)
         return {"level": level, "shift": shift}

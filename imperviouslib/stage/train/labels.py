@@ -23,7 +23,9 @@ Net = Callable[[np.ndarray], np.ndarray]
 """Array (window, row, col, feature) uint16 -> (window, row, col, class) probabilities."""
 
 
-def mean_probability(probability_of: Net, ground: Ground, periods: Sequence[int], *, size: int, halo: int) -> np.ndarray:
+def mean_probability(
+    probability_of: Net, ground: Ground, periods: Sequence[int], *, size: int, halo: int
+) -> np.ndarray:
     """Return the mean over periods of the probability that a cell is artificial: array (row, col), float32, NaN outside training ground.
 
     periods : indices of the ground's features
@@ -61,7 +63,13 @@ Core = tuple[slice, slice]
 
 
 def _planes(
-    probability_of: Net, ground: Ground, corners: Sequence[tuple[int, int]], periods: Sequence[int], *, size: int, halo: int
+    probability_of: Net,
+    ground: Ground,
+    corners: Sequence[tuple[int, int]],
+    periods: Sequence[int],
+    *,
+    size: int,
+    halo: int,
 ) -> Iterator[tuple[Core, np.ndarray]]:
     """Yield windows of training ground, period by period, with the probability that a cell is artificial, float32; NaN where that is not known."""
     for period in periods:
@@ -71,7 +79,9 @@ def _planes(
             found = probability_of(np.stack(cut))[:, halo : halo + size, halo : halo + size, ARTIFICIAL - 1]
             for (row, col), stored, plane in zip(some, cut, found, strict=True):
                 core = slice(row + halo, row + halo + size), slice(col + halo, col + halo + size)
-                known = (stored[halo : halo + size, halo : halo + size] > 0).all(axis=-1) & (ground.roles[core] == TRAIN)
+                known = (stored[halo : halo + size, halo : halo + size] > 0).all(axis=-1) & (
+                    ground.roles[core] == TRAIN
+                )
                 yield core, np.where(known, plane, np.float32(np.nan))
 
 
