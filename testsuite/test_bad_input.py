@@ -349,7 +349,7 @@ def spoil_models(work):
         if not net:
             (work / name / "unet.keras").unlink()
 
-    variant("m_contract", contract=2)
+    variant("m_contract", contract=3)
     variant("m_features", features=["B12_p50", "B08_p50", "B04_p50"])
     variant("m_order", features=["B04_p50", "B11_p50", "B12_p50"])
     variant("m_classes", classes={"sealed": 1, "open": 2})
@@ -554,7 +554,7 @@ TABLE = [
             ("net cut in half", "m_half", "checksum of unet.keras differs from the one in card.json", None, "Copy the whole folder"),
             ("card cut in half", "m_text", "not JSON", "card", "Train"),
             ("card lacking a field", "m_fields", "damaged card", "all fields", "Train"),
-            ("of a newer contract", "m_contract", "contract 2", "contract 1", "Use the version"),
+            ("of a newer contract", "m_contract", "contract 3", "contract 2", "Use the version"),
             ("of other features", "m_features", "B08_p50", "B11_p50", "Choose"),
             ("of another order", "m_order", "B04_p50,B11_p50,B12_p50", "B12_p50,B11_p50,B04_p50", "Choose"),
             ("of other classes", "m_classes", "1 sealed", "1 artificial", "Choose"),
