@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imperviouslib.core.ground import TEST, TRAIN, Ground
 from imperviouslib.core.probability import resolve_shift
@@ -63,9 +65,9 @@ def sealed_up_to(last, sharpness=1.0):
 
 @pytest.mark.parametrize("sharpness", [0.3, 1.0])
 def test_maps_get_the_share_of_sealed_land_of_the_brief_fit(sharpness):
-    ground, joint = a_town(100, 0.45), sealed_up_to(50, sharpness)
+    ground, joint = a_town(100, 0.45), sealed_up_to(38, sharpness)
     share, shift = find_level(sealed_up_to(30), joint, ground, 2, size=20, halo=0)
-    assert share == pytest.approx(27 / 90)
+    assert share == pytest.approx(27 / 90) and shift < -0.1
     p = mean_probability(joint, ground, (0, 1), size=20, halo=0)
     shifted = np.log(p / (1 - p)) + shift
     # Test ground has no part in it.
@@ -75,7 +77,13 @@ def test_maps_get_the_share_of_sealed_land_of_the_brief_fit(sharpness):
 
 def test_a_brief_fit_that_knows_no_sealed_land_sets_no_level():
     share, shift = find_level(sealed_up_to(-50), sealed_up_to(50), a_town(40, 0.4), 2, size=20, halo=0)
-    assert share == pytest.approx(36 / 90) and shift == 0
+    assert share == pytest.approx(45 / 90) and shift == 0
+
+
+def test_the_level_is_what_the_maps_have_after_a_shift_that_is_not_enough():
+    share, shift = find_level(sealed_up_to(25), sealed_up_to(50), a_town(40, 0.4), 2, size=20, halo=0)
+    # One log-odd less moves the border by ten columns.
+    assert share == pytest.approx(36 / 90) and -1 <= shift < -0.9
 
 
 def test_a_level_from_a_part_of_the_windows_is_about_that_of_all(monkeypatch):
@@ -86,12 +94,26 @@ def test_a_level_from_a_part_of_the_windows_is_about_that_of_all(monkeypatch):
         calls.append(len(stored))
         return sealed_up_to(30)(stored)
 
-    share, _shift = find_level(counted, sealed_up_to(50), a_town(200, 0.45), 2, size=20, halo=0)
+    share, _shift = find_level(counted, sealed_up_to(38), a_town(200, 0.45), 2, size=20, halo=0)
     assert share == pytest.approx(27 / 90, abs=0.1)
     assert sum(calls) == 2 * 7, "of 50 windows each seventh or eighth is enough"
 
 
 def test_a_shift_is_bounded():
-    assert resolve_shift(np.full(10, 9.0), 0.5) == -2 and resolve_shift(np.full(10, -9.0), 0.5) == 2
+    even = np.linspace(-3, 3, 6001, dtype=np.float32)
+    assert resolve_shift(even, 0.05) == pytest.approx(-1, abs=1e-3) and resolve_shift(even, 0.95) == pytest.approx(
+        1, abs=1e-3
+    )
     assert resolve_shift(np.array([]), 0.5) == 0
-    assert resolve_shift(np.linspace(-3, 3, 101), 0.5) == pytest.approx(0)
+    assert resolve_shift(even, 0.5) == pytest.approx(0, abs=1e-3)
+
+
+@given(st.lists(st.integers(-900, 900), min_size=1, max_size=40), st.floats(0, 1))
+def test_a_shift_gives_its_share_and_is_none_where_none_is_needed(hundredths, share):
+    logit = np.array(hundredths) / 100
+    shift = resolve_shift(logit, share)
+    assert abs(shift) <= 1
+    wanted = logit > np.clip(np.quantile(logit, 1 - share), -1, 1)
+    # Rounding must not decide about a value that lies at the cut itself.
+    assert (logit + shift > 1e-9)[wanted].all() and not (logit + shift > 1e-9)[~wanted].any()
+    assert shift == 0 or ((logit > 0) != wanted).any()

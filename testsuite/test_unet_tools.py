@@ -73,6 +73,19 @@ def test_training_learns_the_classes_and_prints_the_accuracy(trained):
     ]  # fmt: skip
 
 
+def test_the_level_is_in_the_card_and_is_told(trained):
+    folder, done = trained
+    calibration = json.loads((folder / "card.json").read_text())["calibration"]
+    assert 0 < calibration["level"] < 1 and abs(calibration["shift"]) <= 1
+    said = re.search(
+        r"by the labels, and ([\d.]+) % in the maps: its log-odds are shifted by ([-+]\d\.\d\d)",
+        " ".join(done.said.split()),
+    )
+    assert said, done.said
+    assert float(said[1]) == pytest.approx(100 * calibration["level"], abs=0.06)
+    assert float(said[2]) == pytest.approx(calibration["shift"], abs=0.006)
+
+
 def test_the_card_says_what_the_model_was_made_from(trained, ard):
     card = read_model(trained[0])
     assert card.features == ("B12_p50", "B11_p50", "B04_p50")

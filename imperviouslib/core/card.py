@@ -71,9 +71,9 @@ class Calibration:
     error_after: float | None
     """The same with temperature and shift applied, in the first period."""
     level: float
-    """Share of the training ground that maps should call sealed: what the mean over all periods of a brief fit calls so."""
+    """Share of the training ground that the maps call sealed: that of a brief fit, as nearly as the shift comes to it."""
     shift: float
-    """Added to the log-odds of sealed land, so that the maps of the training ground have that share."""
+    """Added to the log-odds of sealed land, so that the maps of the training ground have that share; at most 1 in either direction."""
     ground: str = "validation"
     """The ground that the temperature was fitted on."""
 
@@ -153,7 +153,7 @@ class Card:
     """Digest of the HDF5 file."""
     metrics: Metrics
     prior: Mapping[str, float]
-    """Class key to its share of the training ground, which the probabilities assume."""
+    """Class key to its share of the labels of the training ground."""
     calibration: Calibration
     settings: TrainingRecord
     model_sha256: str = ""

@@ -224,7 +224,7 @@ def _scratch(histories: int, shape: tuple[int, int], mark: str) -> Iterator[np.n
 
 def _gather(task: Task, evidence: np.ndarray, source: Source, model: Model, crew: Crew) -> None:
     """Compute the evidence of all cells."""
-    prior, strips = task.card.prior[CLASSES[0].key], task.strips
+    prior, strips = task.card.calibration.level, task.strips
     tasks = (
         EvidenceTask(source, model, task.histories.years, task.card.scaling, task.record.shares, window)
         for strip in strips

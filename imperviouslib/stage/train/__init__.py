@@ -19,10 +19,10 @@ from imperviouslib import __version__
 from imperviouslib.core import ground as grounds
 from imperviouslib.core import patches, training
 from imperviouslib.core.accuracy import Accuracy, Tally, confusion_table, unmapped
-from imperviouslib.core.card import Calibration, Card, Metrics, Scaling, Split, TrainingRecord
+from imperviouslib.core.card import CONTRACT, Calibration, Card, Metrics, Scaling, Split, TrainingRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import ROLES, TEST, TRAIN, VALIDATION, Ground
-from imperviouslib.core.legend import CLASS_KEYS, CLASSES
+from imperviouslib.core.legend import ARTIFICIAL, CLASS_KEYS, CLASSES
 from imperviouslib.core.network import NetSpec
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.patches import Batch, Draw
@@ -107,18 +107,10 @@ def run(settings: TrainSettings) -> int:
     net = unet.join_nets([fitted.net, pixel])
     temperature, error_before = calibrate(unet.run_net(net), validation)
 
-    def measure_level() -> dict[str, Any]:
-        brief_of, joint_of = (
-            unet.run_net(unet.with_probabilities(n, t)) for n, t in ((brief, 1.0), (net, temperature))
-        )
-        size, halo = settings.window, settings.halo
-        level, shift = find_level(brief_of, joint_of, data.ground, len(data.periods), size=size, halo=halo)
-        return {"level": level, "shift": shift}
-
-    level, shift = (round(float(one), 6) for one in checkpoints.of("level").once(measure_level).values())
+    level, shift = resolve_level(brief, net, temperature, data, settings, checkpoints)
     calibrated = unet.with_probabilities(net, temperature, shift)
     probability_of = unet.run_net(calibrated)
-    series = fit_series(probability_of, data.ground, data.periods, sample.scaling, settings, checkpoints)
+    series = fit_series(probability_of, data.ground, data.periods, sample.scaling, level, settings, checkpoints)
     # After the last fit: a run that was killed there has nothing else to repeat.
     evaluation = evaluate(probability_of, data, settings)
     calibration = Calibration(
@@ -149,7 +141,7 @@ def run(settings: TrainSettings) -> int:
 
 def _fit_key(data: Data, split: Split, settings: TrainSettings, versions: Mapping[str, str]) -> str:
     """Return a digest of all that determines the weights."""
-    parts = [__version__, data.digest, data.periods, asdict(split), asdict(settings), versions]
+    parts = [__version__, CONTRACT, data.digest, data.periods, asdict(split), asdict(settings), versions]
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
 
 
@@ -262,6 +254,33 @@ def calibrate(logits_of: Net, validation: Sequence[Batch]) -> tuple[float, float
         reference.append(known[::stride])
     temperature = resolve_temperature(np.concatenate(logits), np.concatenate(reference))
     return temperature, round(before.calibration_error or 0.0, 6)
+
+
+def resolve_level(
+    brief: Any, joint: Any, temperature: float, data: Data, settings: TrainSettings, checkpoints: Checkpoints
+) -> tuple[float, float]:
+    """Return the share of sealed land that the maps of the training ground get, and the shift that gives it; tell the user.
+
+    brief, joint : Keras models of logits: the pixel net that was fitted briefly, and the net of the maps
+    """
+    from imperviouslib.edge import unet
+
+    def measure() -> dict[str, Any]:
+        nets = (unet.run_net(unet.with_probabilities(n, t)) for n, t in ((brief, 1.0), (joint, temperature)))
+        size, halo = settings.window, settings.halo
+        level, shift = find_level(*nets, data.ground, len(data.periods), size=size, halo=halo)
+        return {"level": level, "shift": shift}
+
+    found = checkpoints.of("level").once(measure)
+    level, shift = (round(float(found[key]), 6) for key in ("level", "shift"))
+    label = data.ground.training_label()
+    labelled = float((label[label > 0] == ARTIFICIAL).mean())
+    grass.message(
+        _(
+            "Sealed land is {:.1f} % of the training ground by the labels, and {:.1f} % in the maps: its log-odds are shifted by {:+.2f}."
+        ).format(100 * labelled, 100 * level, shift)
+    )
+    return level, shift
 
 
 def evaluate(probability_of: Net, data: Data, settings: TrainSettings) -> Evaluation:

@@ -36,26 +36,26 @@ def mean_probability(
 
 
 def find_level(brief: Net, joint: Net, ground: Ground, periods: int, *, size: int, halo: int) -> tuple[float, float]:
-    """Find the share of sealed land that the maps of the training ground should have, and the shift of log-odds that gives them that share.
+    """Find the share of sealed land that the maps of the training ground get, and the shift of log-odds that gives it to them.
 
     Long fits learn the errors of the labels too, and 10 m labels call gardens and edges sealed. A brief fit has learnt what most labels agree
     on, so the cells that its mean over all periods calls sealed tell the level; the long fits tell better which cells these are.
 
     brief, joint : the net that was fitted briefly, and that of the maps
     periods : number of the ground's periods
-    Returns: share and shift. Where the brief fit contradicts most labels, the share is that of the labels, and the shift 0.
+    Returns: share and shift. The shift is 0 where the brief fit contradicts most labels. The share is what the maps have after the shift, which
+    is bounded.
     """
     corners = patches.role_windows(ground, TRAIN, size=size, halo=halo)
     corners = corners[:: max(1, round(len(corners) * periods * size**2 / _LEVEL_CELLS))]
     every = range(periods)
     mean = _mean(_planes(brief, ground, corners, every, size=size, halo=halo), ground)
     sealed = mean[~np.isnan(mean)] > THRESHOLD
-    if not sealed.size or _is_contradicted(ground.label, mean):
-        label = ground.training_label()
-        return float((label[label > 0] == ARTIFICIAL).mean()), 0.0
-    share = float(sealed.mean())
+    judged, wrong = _compare(ground.label, mean)
     found = [plane[~np.isnan(plane)] for _core, plane in _planes(joint, ground, corners, every, size=size, halo=halo)]
-    return share, resolve_shift(log_odds(np.concatenate(found)), share)
+    logit = log_odds(np.concatenate(found))
+    shift = 0.0 if _is_mostly(wrong, judged, ground.label) else resolve_shift(logit, float(sealed.mean()))
+    return float((logit + shift > 0).mean()), shift
 
 
 Core = tuple[slice, slice]
@@ -104,9 +104,9 @@ def believed(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, float]:
     Returns: the labels, 0 where they are left out; and the share of labels with a mean that is kept. All are kept if the mean contradicts most
     of either kind, as that of a net does which has not learnt a rare class yet.
     """
-    if _is_contradicted(label, mean):
-        return label, 1.0
     judged, wrong = _compare(label, mean)
+    if _is_mostly(wrong, judged, label):
+        return label, 1.0
     return np.where(wrong, np.uint8(NODATA), label), 1 - float(wrong.sum()) / max(int(judged.sum()), 1)
 
 
@@ -116,8 +116,7 @@ def _compare(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return judged, judged & ((label == ARTIFICIAL) != (mean > THRESHOLD))
 
 
-def _is_contradicted(label: np.ndarray, mean: np.ndarray) -> bool:
-    """Tell whether the mean contradicts most labels of sealed land, or of other land: then it has not learnt what sealed land is."""
-    judged, wrong = _compare(label, mean)
+def _is_mostly(wrong: np.ndarray, judged: np.ndarray, label: np.ndarray) -> bool:
+    """Tell whether most labels of sealed land, or of other land, are contradicted: then the net has not learnt what sealed land is."""
     sealed = label == ARTIFICIAL
     return any((wrong & kind).sum() > _MOST_WRONG * (judged & kind).sum() for kind in (sealed, ~sealed))

@@ -44,12 +44,14 @@ def fit_series(
     ground: Ground,
     periods: tuple[str, ...],
     scaling: Scaling,
+    level: float,
     settings: TrainSettings,
     checkpoints: Checkpoints,
 ) -> FittedSeries | None:
     """Fit the series net; None where there are not two years or more, or no training ground of both kinds.
 
     probability_of : the calibrated network, array (window, row, col, feature) uint16 to (window, row, col, class)
+    level : share of sealed land that its probabilities assume
     checkpoints : where the state is saved, and from where a run that was killed continues
     """
     from imperviouslib.edge import seriesnet
@@ -57,7 +59,7 @@ def fit_series(
     years = [index for index, period in enumerate(periods) if period.isdigit()]
     if len(years) < 2:
         return None
-    taught = checkpoints.of("series_labels").once(lambda: _label_series(probability_of, ground, years, settings))
+    taught = checkpoints.of("series_labels").once(lambda: _label_series(probability_of, ground, years, level, settings))
     label, kept = taught["label"], float(taught["kept"])
     examples = splice.LabelledSeries(
         tuple(ground.features[index] for index in years),
@@ -95,7 +97,11 @@ def _example(examples: splice.LabelledSeries, seed: int) -> np.ndarray:
 
 
 def _label_series(
-    probability_of: Callable[[np.ndarray], np.ndarray], ground: Ground, years: Sequence[int], settings: TrainSettings
+    probability_of: Callable[[np.ndarray], np.ndarray],
+    ground: Ground,
+    years: Sequence[int],
+    level: float,
+    settings: TrainSettings,
 ) -> Mapping[str, np.ndarray]:
     """Look at the yearly maps of the training ground for what its labels do not say.
 
@@ -106,7 +112,7 @@ def _label_series(
         [mean_probability(probability_of, ground, [year], size=settings.window, halo=settings.halo) for year in years]
     )
     label = ground.training_label()
-    begun = series.likely_sealings(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
+    begun = series.likely_sealings(log_odds(yearly), level)
     begun[(label == 0) | (label == ARTIFICIAL)] = 0
     seen = ~np.isnan(yearly)
     mean = np.where(seen.any(axis=0), np.nansum(yearly, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
