@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from imperviouslib.core.card import check_fit, parse_card
+from imperviouslib.core.card import SeriesRecord, check_fit, parse_card
 from imperviouslib.core.errors import InputError, ModelError, TrainingError
 from imperviouslib.core.network import NetSpec, net_halo
 from imperviouslib.core.training import Epoch, FitPlan, best_epoch, resolve_steps
@@ -637,6 +637,31 @@ def test_a_field_of_a_later_version_does_no_harm(model):
 def test_a_card_is_read_as_it_was_written():
     card = make_card()
     assert parse_card(json.dumps(card.to_json()), "card") == card
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "found"),
+    [
+        ("calibration", {"level": "much"}, "level much"),
+        ("calibration", {"level": 7}, "level 7"),
+        ("calibration", {"level": -0.1}, "level -0.1"),
+        ("calibration", {"level": True}, "level True"),
+        ("scaling", {"mean": [None, 1, 1]}, "mean None"),
+        ("scaling", {"mean": [1e999, 1, 1]}, "mean inf"),
+        ("scaling", {"mean": [1, 1]}, "scaling of 2 features"),
+        ("scaling", {"deviation": [1, 1, -1]}, "deviation -1"),
+        ("scaling", {"deviation": [1, "wide", 1]}, "deviation wide"),
+        ("series", {"shares": [0.2, 0.2, 0.2, 1.5]}, "shares 1.5"),
+        ("series", {"shares": [0.2, 0.8]}, "2 shares"),
+    ],
+)
+def test_a_number_of_the_card_that_maps_would_be_computed_with_is_checked(part, changes, found):
+    series = SeriesRecord("5e", (2017, 2018), (0.4, 0.3, 0.2, 0.1), 0.9, 400)
+    values = replace(make_card(), series=series).to_json()
+    assert parse_card(json.dumps(values), "card").series == series
+    values[part] |= changes
+    with pytest.raises(ModelError, match=re.escape(f"a damaged card ({found})")):
+        parse_card(json.dumps(values), "card")
 
 
 def test_the_card_has_the_keys_of_the_contract():

@@ -7,6 +7,7 @@ places that write and read them. edge/modelfile.py stores the text. See doc/desi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ from imperviouslib.core.network import net_anchor, net_halo
 CONTRACT = 2
 _DEPTHS = range(1, 6)
 """Depths that a net can have; work grows with them, so a card of others is not computed with."""
+_OUTPUTS = 4
+"""Outputs of the series net."""
 _TRAIN_AGAIN = "Train it again with r.unet.train."
 _Record = TypeVar("_Record")
 
@@ -197,6 +200,7 @@ def parse_card(text: str, name: str) -> Card:
         card = _card(values)
         if card.depth not in _DEPTHS:
             raise ValueError(_("depth {}").format(str(card.depth)[:20]))
+        _check_numbers(card)
         fits = card.halo >= net_halo(card.depth) and card.anchor == net_anchor(card.depth)
     except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError, IndexError) as err:
         raise ModelError(
@@ -213,6 +217,22 @@ def parse_card(text: str, name: str) -> Card:
             then=_TRAIN_AGAIN,
         )
     return card
+
+
+def _check_numbers(card: Card) -> None:
+    """Raise ValueError where a number that maps are computed with is none, or out of its range."""
+    numbers: list[tuple[str, Any, float, float]] = [("level", card.calibration.level, 0, 1)]
+    numbers += [("mean", one, -math.inf, math.inf) for one in card.scaling.mean]
+    numbers += [("deviation", one, 0, math.inf) for one in card.scaling.deviation]
+    numbers += [("shares", one, 0, 1) for one in (card.series.shares if card.series else ())]
+    for name, value, least, most in numbers:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or not least <= value <= most:
+            raise ValueError(f"{name} {str(value)[:20]}")
+    if card.series and len(card.series.shares) != _OUTPUTS:
+        raise ValueError(_("{} shares").format(len(card.series.shares)))
+    if not len(card.scaling.mean) == len(card.scaling.deviation) == len(card.features):
+        raise ValueError(_("scaling of {} features").format(len(card.scaling.mean)))
 
 
 def _card(values: Mapping[str, Any]) -> Card:
