@@ -160,6 +160,30 @@ def test_features_and_labels_turn_together():
     assert (x[..., 0] == y + 1).all()
 
 
+def test_a_batch_is_made_of_the_patches_that_were_drawn():
+    """Each patch is one of its windows in one period, turned; all windows, periods and ways occur, as often as they should."""
+    rng = np.random.default_rng(4)
+    periods = tuple(rng.integers(1, 60_000, (12, 12, 2)).astype(np.uint16) for _ in range(3))
+    label = make_classes((12, 12))
+    ground = Ground(grid_at(0, 0, 12, 12), periods, label, np.full((12, 12), TRAIN, np.uint8))
+    draw = Draw(4, np.array([0, 2, 8]), np.array([0, 6, 8]), np.array([0.5, 0.3, 0.2]), np.array([0.8, 1.1, 1.4]))
+    expected = {}
+    for index, (row, col) in enumerate(zip(draw.rows, draw.cols, strict=True)):
+        for period in range(3):
+            for way in range(8):
+                arrays = ground.cut(period, row, col, 4, TRAIN)
+                x, y, counts = (patches.flip_rotate(array, way) for array in arrays)
+                expected[x.tobytes()] = index, period, way, y, counts * np.float32(draw.weight[index])
+    found = []
+    for x, y, weight in zip(*patches.cut_batch(ground, draw, rng, batch=4000), strict=True):
+        index, period, way, right, share = expected[x.tobytes()]
+        assert (y == right).all() and np.array_equal(weight, share)
+        found.append((index, period, way))
+    for part, shares in enumerate(([0.5, 0.3, 0.2], [1 / 3] * 3, [1 / 8] * 8)):
+        counted = np.bincount([one[part] for one in found]) / len(found)
+        assert counted == pytest.approx(shares, abs=0.04)
+
+
 @pytest.mark.parametrize("shape", [(32, 32), (63, 900)])
 def test_ground_smaller_than_a_patch_is_refused(shape):
     with pytest.raises(

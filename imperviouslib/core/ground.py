@@ -48,7 +48,10 @@ class Ground:
 
         A cell counts if it has the role, a label and all features.
         """
-        where = slice(row, row + size), slice(col, col + size)
+        return self.look(period, (slice(row, row + size), slice(col, col + size)), role)
+
+    def look(self, period: int, where: tuple[Any, Any], role: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what `cut` gives for rows and columns: two slices, or two arrays of one shape (...), whose shape the results have."""
         x, label = self.features[period][where], self.label[where]
         counts = (self.roles[where] == role) & (label > 0) & (x > 0).all(axis=-1)
         return x, np.where(counts, label - 1, 0).astype(np.uint8), counts.astype(np.float32)

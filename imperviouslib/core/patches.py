@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -79,6 +80,16 @@ class Draw:
     """Array (window,), probability of being drawn; sums to 1."""
     weight: np.ndarray
     """Array (window,), weight in the loss."""
+    _until: np.ndarray = field(init=False, repr=False)
+    """Array (window,), probability that this window or one before it is drawn: large ground has half a million windows, too many to add up for each batch."""
+
+    def __post_init__(self) -> None:
+        total = np.cumsum(self.probability)
+        object.__setattr__(self, "_until", total / total[-1])
+
+    def choose(self, rng: np.random.Generator, number: int) -> np.ndarray:
+        """Draw windows: array (number,), int64."""
+        return self._until.searchsorted(rng.random(number), side="right")
 
 
 def resolve_draw(ground: Ground, *, patch: int, anchor: int) -> Draw:
@@ -110,15 +121,24 @@ def flip_rotate(array: np.ndarray, way: int) -> np.ndarray:
 
 def cut_batch(ground: Ground, draw: Draw, rng: np.random.Generator, *, batch: int) -> Batch:
     """Draw a batch of training patches, each flipped and rotated at random. batch : number of patches"""
-    chosen = rng.choice(len(draw.rows), size=batch, p=draw.probability)
-    parts = []
-    for index in chosen:
-        period, way = int(rng.integers(len(ground.features))), int(rng.integers(8))
-        arrays = ground.cut(period, int(draw.rows[index]), int(draw.cols[index]), draw.patch, TRAIN)
-        x, y, counts = (flip_rotate(array, way) for array in arrays)
-        parts.append((x, y, counts * np.float32(draw.weight[index])))
-    x, y, weight = (np.stack(arrays) for arrays in zip(*parts, strict=True))
-    return x, y, weight
+    chosen = draw.choose(rng, batch)
+    periods, ways = rng.integers(len(ground.features), size=batch), rng.integers(8, size=batch)
+    turned_rows, turned_cols = _turned(draw.patch)
+    rows = draw.rows[chosen][:, np.newaxis, np.newaxis] + turned_rows[ways]
+    cols = draw.cols[chosen][:, np.newaxis, np.newaxis] + turned_cols[ways]
+    x = np.empty((*rows.shape, ground.features[0].shape[-1]), np.uint16)
+    y, weight = np.empty(rows.shape, np.uint8), np.empty(rows.shape, np.float32)
+    for period in np.unique(periods):
+        some = periods == period
+        x[some], y[some], weight[some] = ground.look(int(period), (rows[some], cols[some]), TRAIN)
+    return x, y, weight * draw.weight[chosen].astype(np.float32)[:, np.newaxis, np.newaxis]
+
+
+@functools.cache
+def _turned(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns of the cells of a square, flipped and rotated in all ways: two arrays (way, row, col), int64."""
+    rows, cols = (np.stack([flip_rotate(plane, way) for way in range(8)]) for plane in np.indices((size, size)))
+    return rows, cols
 
 
 def role_windows(ground: Ground, role: int, *, size: int, halo: int) -> list[tuple[int, int]]:
