@@ -176,21 +176,31 @@ def check_writable(archive: Path) -> None:
 
 @contextlib.contextmanager
 def in_use(archive: Path) -> Iterator[None]:
-    """Mark an archive as in use until the block or the process ends. If no other run uses it, unfinished files of killed runs are removed first.
+    """Mark an archive as in use until the block or the process ends.
 
-    On file systems without locks the archive is not marked, and unfinished files stay.
+    If no other run uses it, unfinished files are removed: those of killed runs first, and those of this run if it fails. A worker that is ended
+    while it cleans up after a full disk may leave one. On file systems without locks the archive is not marked, and unfinished files stay.
     """
     handle = os.open(archive, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for unfinished in archive.glob("*/*/*/.*.part.*"):
-                unfinished.unlink(missing_ok=True)
+        _remove_unfinished(archive, handle)
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
+        try:
+            yield
+        except BaseException:
+            _remove_unfinished(archive, handle)
+            raise
     finally:
         os.close(handle)
+
+
+def _remove_unfinished(archive: Path, handle: int) -> None:
+    """Remove unfinished files of an archive, unless another run uses it. handle : of the folder"""
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for unfinished in archive.glob("*/*/*/.*.part.*"):
+            unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

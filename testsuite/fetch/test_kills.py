@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import contextlib
 import json
 import os
 import pickle
@@ -84,6 +85,23 @@ def test_files_of_killed_runs_are_removed_when_no_other_run_is_active(tmp_path):
             assert left[0].exists()
     with in_use(tmp_path):
         assert list(folder.iterdir()) == [whole]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_run_that_fails_removes_what_its_workers_left_unless_another_run_is_active(tmp_path, is_shared):
+    folder = tmp_path / "T33UUU" / "2018" / "scene"
+    folder.mkdir(parents=True)
+    whole, left = folder / "B11.tif", folder / "..B11.0a.part.1b.part.tif"
+
+    def fail():
+        with in_use(tmp_path):
+            whole.write_bytes(b"x")
+            left.write_bytes(b"x")
+            raise OSError(28, "full")
+
+    with in_use(tmp_path) if is_shared else contextlib.nullcontext(), pytest.raises(OSError, match="full"):
+        fail()
+    assert whole.exists() and left.exists() == is_shared
 
 
 FETCH_ALL = """
