@@ -1,8 +1,8 @@
 """Killed runs and simultaneous runs: nothing is lost or fetched twice, and no process remains."""
 
+import contextlib
 import dataclasses
 import hashlib
-import contextlib
 import json
 import os
 import pickle
