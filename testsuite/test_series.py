@@ -247,14 +247,19 @@ def test_surroundings_have_no_nearest_years(gap):
 
 def test_surroundings_leave_out_cells_without_data():
     rng = np.random.default_rng(5)
-    values = rng.normal(size=(2, 12, 11, 2)).astype(np.float32)
-    values[0, 3:6, 4] = np.nan
+    values = rng.normal(size=(2, 20, 19, 2)).astype(np.float32)
+    values[0, 7:10, 8] = np.nan
+    # A cell that sees itself alone.
+    values[1, :, :], values[1, 9, 9] = np.nan, [3, 7]
     found = splice.surroundings(values)
     assert found.shape == (2, 12, 11, 6) and np.isnan(found[0, 3:6, 4]).all()
-    for row, col in ((6, 5), (2, 4), (5, 5)):
+    assert found[1, 5, 5].tolist() == [3, 7, 3, 7, 3, 7]
+    assert np.isnan(found[1]).all(axis=-1).sum() == 12 * 11 - 1
+    for row, col in ((6, 5), (2, 4), (5, 5), (0, 0), (11, 10)):
+        assert np.array_equal(found[0, row, col, :2], values[0, row + 4, col + 4])
         for side, planes in ((3, slice(2, 4)), (9, slice(4, 6))):
             reach = side // 2
-            near = values[0, max(0, row - reach) : row + reach + 1, max(0, col - reach) : col + reach + 1]
+            near = values[0, row + 4 - reach : row + 5 + reach, col + 4 - reach : col + 5 + reach]
             assert np.allclose(found[0, row, col, planes], np.nanmean(near, axis=(0, 1)), atol=1e-5)
     assert splice.planes(2) == splice.pair_features(found, 2).shape[-1]
 

@@ -24,6 +24,7 @@ from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.core.mapnames import TEMPORARY
 from imperviouslib.core.zones import PARENT_COLUMN, Zone, parse_level, parse_zones, resolve_outline_scale
 from imperviouslib.edge import grass
+from imperviouslib.edge.overlap import do_each
 
 Polygons = list[list[list[list[float]]]]
 """Polygons of an outline, each a list of rings, the outer ring first; corners in metres, EPSG:3035."""
@@ -209,29 +210,39 @@ def copy(source: ZonesMap, out: str) -> None:
     grass.run("g.copy", vector=f"{source.name},{out}")
 
 
-def upload_sums(source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str]) -> None:
+_SHARED_DRIVERS = ("sqlite", "pg")
+"""Databases that several processes may write to: each waits for the others. A dBase file is written whole by each."""
+
+
+def upload_sums(
+    source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str], *, threads: int = 1
+) -> None:
     """Write sums of rasters into columns <prefix>_sum of a copy of the zones map with v.rast.stats, in the current region.
 
     levels : levels with a cell in the region
     columns : prefix to raster
+    threads : levels at a time, as `do_each` takes them; one at a time where the database does not let several processes write
     """
     names = [f"{column}_sum" for column in columns]
     present = [name for name in names if name in columns_of(target)]
+    link = gs.vector_db(target)[1]
     # One call for all columns, where v.rast.stats needs one a column. Values of an earlier run are removed first: otherwise they would
     # stay in the rows of regions that this run leaves out.
     if present:
-        table = gs.vector_db(target)[1]["table"]
-        grass.run("db.execute", sql=f"UPDATE {table} SET " + ", ".join(f"{name} = NULL" for name in present))
+        grass.run("db.execute", sql=f"UPDATE {link['table']} SET " + ", ".join(f"{name} = NULL" for name in present))
     if len(present) < len(names):
         types = ",".join(f"{name} double precision" for name in names if name not in present)
         grass.run("v.db.addcolumn", map=target, columns=types)
-    for level in levels:
+
+    def upload(level: int) -> None:
         # Areas only: by default v.rast.stats rasterises centroids too, and the centroid of an area without a cell centre takes a cell
         # from its neighbour.
         _run_silently(
             "v.rast.stats", map=target, type="area", where=where_level(source, level), raster=",".join(columns.values()),
             column_prefix=",".join(columns), method="sum", flags="c",
         )  # fmt: skip
+
+    do_each(upload, levels, threads if link["driver"] in _SHARED_DRIVERS else 1)
 
 
 def write_columns(source: ZonesMap, columns: Sequence[str], values: Mapping[int, Mapping[str, float | None]]) -> None:

@@ -31,7 +31,7 @@ _lock = threading.Lock()
 
 Evidence = tuple[np.ndarray, np.ndarray]
 """Evidence of each history, array (history, row, col), float32; and which years were seen, array (year, row, col), bool."""
-_BLOCK, _NET_CELLS = 64, 2048
+_BLOCK, _NET_CELLS = 64, 1024
 """Cells a side of the blocks, and cells of the batches, in which evidence is computed."""
 Planes = tuple[np.ndarray, np.ndarray]
 """Classes (row, col) uint8 and probabilities x 10000 (class, row, col) uint16; 0 = no data."""
@@ -182,10 +182,9 @@ def _block_evidence(task: EvidenceTask, net: Compute, stored: Sequence[np.ndarra
     near, around = block.grown(splice.HALO), task.window.grown(splice.HALO)
     planes = [np.moveaxis(plane[(slice(None), *near.slices_in(around))], 0, -1) for plane in stored]
     values = splice.scaled(planes, np.array(task.scaling.mean), np.array(task.scaling.deviation))
-    inner = (slice(None), *block.slices_in(near))
-    seen = ~np.isnan(values[inner][..., 0])
     own = values.shape[-1]
-    values = splice.surroundings(values)[inner]
+    values = splice.surroundings(values)
+    seen = ~np.isnan(values[..., 0])
     rows = max(1, _NET_CELLS // block.width)
     logits = [
         pair_logits(net, splice.pair_features(values[:, top : top + rows], own)) for top in range(0, block.height, rows)

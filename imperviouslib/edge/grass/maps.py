@@ -29,6 +29,7 @@ from imperviouslib.edge.grass.workspace import (
     temporary_folder,
     temporary_name,
 )
+from imperviouslib.edge.overlap import do_each
 
 _PROVENANCE = "impervious.json"
 
@@ -355,11 +356,10 @@ def read_title(name: str) -> str:
     return gs.raster_info(name)["title"].strip('"')
 
 
-def style_classes(*names: str) -> None:
-    """Give class maps their categories and colours."""
+def style_classes(names: Sequence[str], threads: int = 1) -> None:
+    """Give class maps their categories and colours. threads : maps at a time, as `do_each` takes them"""
     titles = "".join(f"{c.code}|{c.title}\n" for c in CLASSES)
-    for name in names:
-        run("r.category", map=name, separator="pipe", rules="-", stdin=titles)
+    do_each(lambda name: run("r.category", map=name, separator="pipe", rules="-", stdin=titles), names, threads)
     colour(names, "".join(f"{c.code} {c.colour[0]}:{c.colour[1]}:{c.colour[2]}\n" for c in CLASSES))
 
 

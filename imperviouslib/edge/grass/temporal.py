@@ -39,7 +39,9 @@ def reregister(lines: Sequence[str]) -> None:
     lines : "name|time", as `register` takes them
     """
     path = temporary_folder() / f"renew_{os.getpid()}.txt"
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    # With its mapset, GRASS starts no process to find each map.
+    at = f"@{mapset_folder().name}|"
+    path.write_text("".join(f"{line.replace('|', at, 1)}\n" for line in lines), encoding="utf-8")
     try:
         _with_retries(
             lambda: _run(

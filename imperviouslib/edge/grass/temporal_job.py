@@ -49,8 +49,10 @@ def register(job: dict[str, Any]) -> None:
     if not lines:
         return
     os.environ["GRASS_OVERWRITE"] = "1"
+    at = f"@{job['mapset']}|"
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in lines))
+        # With its mapset, GRASS starts no process to find each map.
+        file.write("".join(f"{line.replace('|', at, 1)}\n" for line in lines))
         file.flush()
         tgis.register_maps_in_space_time_dataset(type="raster", name=name, file=file.name)
 

@@ -85,7 +85,7 @@ def run(settings: ChangeSettings) -> int:
         if settings.write_columns:
             columns = work.columns()
             copy = scratch.vector("zones")
-            values = regions.sum_columns(source, copy, found, columns)
+            values = regions.sum_columns(source, copy, found, columns, settings.nprocs)
 
         this_run = Run(series.years, settings.nuts_version, settings.vintage.isoformat(), grid.cell_area_m2)
         made = report.make_table(chosen, observed(), figures, this_run, settings.definitions, work.pairs)

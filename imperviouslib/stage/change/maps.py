@@ -88,7 +88,7 @@ def describe(names: Mapping[OutputMap, str], series: Series, definition: str) ->
             years = [int(key.rpartition("-")[2]) for key in series.sources_of(one)]
             _write_categories(name, {year: str(year) for year in years})
             colours[year_colours(years, layer.palette)].append(name)
-    grass.style_classes(*classes)
+    grass.style_classes(classes)
     for rules, maps in colours.items():
         grass.colour(maps, rules)
     # After the categories, because r.category removes the title.

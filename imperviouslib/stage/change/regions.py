@@ -231,15 +231,15 @@ def check_free_columns(source: ZonesMap, prefix: str, names: Sequence[str]) -> N
 
 
 def sum_columns(
-    source: ZonesMap, copy: str, regions: Regions, columns: Sequence[Column]
+    source: ZonesMap, copy: str, regions: Regions, columns: Sequence[Column], threads: int = 1
 ) -> dict[int, dict[str, float | None]]:
     """Write sums into a copy of the zones map with v.rast.stats; return them by category and name of column.
 
-    They are sums of whole cells. Raises TableError where a sum differs from what was counted.
+    They are sums of whole cells. threads : levels at a time. Raises TableError where a sum differs from what was counted.
     """
     zones.copy(source, copy)
     levels = sorted({zone.level for zone in regions.zones if zone.cat in regions.centred})
-    zones.upload_sums(source, copy, levels, {column.name: column.raster for column in columns})
+    zones.upload_sums(source, copy, levels, {column.name: column.raster for column in columns}, threads=threads)
     values = zones.read_columns(copy, source.key, [f"{column.name}_sum" for column in columns])
     for zone in regions.zones:
         for column in columns:

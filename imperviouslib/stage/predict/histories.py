@@ -165,7 +165,8 @@ def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) 
             grass.colour(
                 [name for layer, name in temporary.items() if layer.kind == kind], f"0 255:255:255\n1 {colour}\n"
             )
-        grass.style_classes(*(name for layer, name in temporary.items() if layer.kind == mapnames.SERIES))
+        classes = [name for layer, name in temporary.items() if layer.kind == mapnames.SERIES]
+        grass.style_classes(classes, settings.threads)
         do_each(lambda layer: _describe(temporary[layer], layer, provenance, ard), task.layers, settings.threads)
         grass.remove([*names, *outdated])
         grass.rename({temporary[layer]: layer.name for layer in task.layers})

@@ -176,7 +176,7 @@ def _describe(name: str, layer: str, prediction: Prediction, ard: ArdFile) -> No
     """Write colours, categories, title, history and provenance of a map."""
     period, provenance = prediction.period, prediction.provenance
     if layer == mapnames.CLASS:
-        grass.style_classes(name)
+        grass.style_classes([name])
         title, units = f"Land cover class, {period}", None
     else:
         land = next(c for c in CLASSES if mapnames.probability_layer(c.key) == layer)
