@@ -137,7 +137,32 @@ def test_the_net_dates_a_change_and_the_step_test_only_supports_it():
     assert step[YEARS.gains, 0].argmax() == 0 and (net + series.STEP_WEIGHT * step)[YEARS.gains, 0].argmax() == 0
     both = series.combine(net, step, seen)[:, 0]
     assert both[YEARS.gains].argmax() == 2
-    assert both[4] - both[NEVER] > series.SHARPNESS * (net[4, 0] - net[NEVER, 0])
+    assert both[4] - both[NEVER] > (series.SHARPNESS - series.ONCE) * (net[4, 0] - net[NEVER, 0])
+
+
+@pytest.mark.parametrize(("date", "sealed_years"), [(0, 3), (1, 2), (2, 1)])
+def test_the_fewer_years_show_sealed_land_the_less_a_change_is_sharpened(date, sealed_years):
+    """Four years, of which the first is before all changes: a gain at `date` is seen sealed afterwards, a loss before."""
+    seen, step = np.ones((4, 1), bool), np.zeros((8, 1), np.float32)
+    net = np.array([1, -1, 2, 2, 2, 0, 0, 0], np.float32)[:, np.newaxis]
+    net[2 + date] += 3
+    net[5 + 2 - date] += 3
+    found = series.combine(net, step, seen)[:, 0]
+    sharp = series.SHARPNESS * net[:, 0]
+    assert found[:2].tolist() == pytest.approx(sharp[:2].tolist())
+    less = 4 * series.ONCE / sealed_years
+    assert (sharp - found)[2:].tolist() == pytest.approx([less] * 6, abs=1e-5)
+
+
+def test_a_change_that_cannot_be_told_from_none_stays_so_when_evidence_is_sharpened():
+    seen = np.array([[False], [True], [True], [False]])
+    logit = np.where(seen, [[0], [-3], [4], [0]], np.nan)
+    step = series.step_evidence(logit, 0.5)
+    found = series.combine(step, step, seen)[:, 0]
+    for part, before, after in ((YEARS.gains, ALWAYS, NEVER), (YEARS.losses, NEVER, ALWAYS)):
+        assert found[part][0] == found[before] and found[part][2] == found[after]
+    nothing = series.combine(np.zeros((8, 1), np.float32), np.zeros((8, 1), np.float32), np.zeros((4, 1), bool))
+    assert (nothing == 0).all()
 
 
 # Rates and probabilities
