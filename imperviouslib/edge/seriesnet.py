@@ -19,7 +19,7 @@ from imperviouslib.edge.checkpoint import Checkpoint
 from imperviouslib.edge.unet import import_keras, interruptible, seed_everything
 
 OUTPUTS = 4
-WIDTHS = (128, 128, 64)
+WIDTHS = (96, 96, 48)
 """Units of the hidden layers."""
 RATE = 2e-3
 """Learning rate at the start; it falls to a hundredth of it along a cosine."""
