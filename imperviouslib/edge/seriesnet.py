@@ -8,6 +8,7 @@ each history of core/series.py, and training compares all histories of a cell at
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from imperviouslib.core import splice
 from imperviouslib.core.splice import LabelledSeries
 from imperviouslib.core.training import check_loss
 from imperviouslib.edge.checkpoint import Checkpoint
+from imperviouslib.edge.overlap import read_ahead
 from imperviouslib.edge.unet import import_keras, interruptible, seed_everything
 
 OUTPUTS = 4
@@ -83,14 +85,15 @@ def fit(
         optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
         return loss
 
-    with interruptible() as raise_if_interrupted:
-        for step in range(first, steps):
-            rng = np.random.default_rng([seed, step])
-            drawn = [splice.draw_examples(series, rng) for _patch in range(patches)]
-            history = np.concatenate([one.history for one in drawn])
+    def draw(step: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+        rng = np.random.default_rng([seed, step])
+        drawn = [splice.draw_examples(series, rng) for _patch in range(patches)]
+        return np.concatenate([one.features for one in drawn], axis=1), np.concatenate([o.history for o in drawn]), rng
+
+    with interruptible() as raise_if_interrupted, closing(read_ahead(map(draw, range(first, steps)))) as batches:
+        for step, (seen, history, rng) in enumerate(batches, first):
             if len(history):
                 counts += np.bincount(history, minlength=len(counts))
-                seen = np.concatenate([one.features for one in drawn], axis=1)
                 for part in np.array_split(rng.permutation(len(history)), min(_PARTS, len(history))):
                     loss = float(learn(tf.constant(seen[:, part]), tf.constant(history[part])))
             progress(step + 1, steps)
