@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -222,16 +223,49 @@ def print_summary(settings: ChangeSettings, rows: Table, made: Table, chosen: Se
         content = {"output": str(settings.output), "rows": counts, "maps": maps, "summary": summary}
         print(json.dumps(content, ensure_ascii=False))
         return
-    for part in summary:
-        ground = _("whole region") if method_facts(part["method"]).ground == WHOLE_REGION else _("cells seen")
-        name = "" if part["name"] == part["geo"] else f" {part['name']}"
-        print(f"{part['geo']}{name}: impervious ({part['definition']}), {part['method']} ({ground}), km2")
-        for what in ("stock", "gain", "loss", "net"):
-            for period, value in part[what].items():
-                print(f"  {what:<5} {period:<9} {shown(what, value):>14}   coverage {part['coverage'][period]:.3f}")
-    if any(None in part[what].values() for part in summary for what in ("stock", "gain", "loss", "net")):
+    lines = list(summary_lines(summary))
+    for line in lines:
+        print(line)
+    seen = dict.fromkeys(part["method"] for part in summary if method_facts(part["method"]).ground != WHOLE_REGION)
+    if seen:
+        print(_("{}: of the cells that were seen; the others: of the whole region").format(", ".join(seen)))
+    if any(shown("stock", None) in line for line in lines):
         print(_blank_note(settings.methods))
     print(_("{} rows in '{}'").format(sum(map(len, rows.values())), settings.output))
+
+
+def summary_lines(summary: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield one table a region and definition, with the methods side by side. All other figures are in the written table.
+
+    Stock of the first and the last year, gain of each year and of all years, loss and net of all years.
+
+    summary : as `summarise` returns it
+    """
+    for _key, group in groupby(summary, key=lambda part: (part["geo"], part["definition"])):
+        parts = list(group)
+        first = parts[0]
+        name = "" if first["name"] == first["geo"] else f" {first['name']}"
+        yield f"{first['geo']}{name}: impervious ({first['definition']}), km2"
+        widths = [max(10, len(part["method"]) + 1) for part in parts]
+        heads = (f"{part['method']:>{width}}" for part, width in zip(parts, widths, strict=True))
+        yield f"{'':15}{''.join(heads)}  coverage"
+        for what, period in _main_periods(list(first["stock"])):
+            values = (
+                f"{shown(what, part[what].get(period)):>{width}}" for part, width in zip(parts, widths, strict=True)
+            )
+            yield f"{what:<6}{period:<9}{''.join(values)}{first['coverage'][period]:>10.3f}"
+
+
+def _main_periods(years: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what `summary_lines` shows of which periods.
+
+    >>> _main_periods(["2017", "2018"])
+    [('stock', '2017'), ('stock', '2018'), ('gain', '2017-2018'), ('loss', '2017-2018'), ('net', '2017-2018')]
+    """
+    whole = f"{years[0]}-{years[-1]}"
+    gains = dict.fromkeys([*(f"{a}-{b}" for a, b in pairwise(years)), whole])
+    stocks = [("stock", years[0]), ("stock", years[-1])]
+    return [*stocks, *(("gain", period) for period in gains), ("loss", whole), ("net", whole)]
 
 
 def shown(what: str, value: float | None) -> str:
