@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from imperviouslib.core.training import Epoch
 
@@ -38,6 +39,9 @@ def plot_training(path: Path, history: Sequence[Epoch], *, best_epoch: int, titl
         axes.xaxis.get_major_locator().set_params(integer=True)
     # The loss falls by orders of magnitude. The upper middle of its axes is always empty.
     left.set_yscale("log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter(NullFormatter())
     left.legend(loc="upper center", frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
