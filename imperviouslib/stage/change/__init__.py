@@ -81,7 +81,7 @@ def run(settings: ChangeSettings) -> int:
         observed, asked = work.observed(), {method.code: method.figures(work) for method in settings.methods}
         grass.message(_("Adding up the maps by region..."))
         figures = {code: found() for code, found in asked.items()}
-        maps.describe(parts, series, definition)
+        maps.describe(parts, series, definition, settings.nprocs)
         if settings.write_columns:
             columns = work.columns()
             copy = scratch.vector("zones")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +47,16 @@ class Series:
         if not one.layer.source:
             source = dict(zip(self.years, self.sources, strict=True))
             return {str(year): source[year] for year in one.made_from}
+        return self._between[one.layer.source]
+
+    @functools.cached_property
+    def _between(self) -> dict[str, dict[str, str]]:
+        """For each kind of maps between years: pair of years to full name. It is kept, because GRASS starts a process to find a map."""
         assert self.histories is not None
-        between = self.histories.between(one.layer.source)
-        return {f"{a}-{b}": grass.find_map(name) for (a, b), name in between.items()}
+        return {
+            kind: {f"{a}-{b}": grass.find_map(name) for (a, b), name in self.histories.between(kind).items()}
+            for kind in (mapnames.SEALING, mapnames.UNSEALING)
+        }
 
 
 def resolve_series(settings: ChangeSettings, grid: Grid, scratch: Scratch) -> Series:

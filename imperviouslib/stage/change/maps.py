@@ -16,6 +16,7 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.mapkinds import Content, OutputMap
 from imperviouslib.core.provenance import ChangeProvenance
 from imperviouslib.edge import grass
+from imperviouslib.edge.overlap import do_each
 
 if TYPE_CHECKING:
     from imperviouslib.stage.change.inputs import Series
@@ -69,37 +70,38 @@ def publishing(names: Mapping[str, str], scratch: Scratch) -> Iterator[None]:
         raise
 
 
-def describe(names: Mapping[OutputMap, str], series: Series, definition: str) -> None:
-    """Write title, history, provenance, categories and colours of the maps."""
+def describe(names: Mapping[OutputMap, str], series: Series, definition: str, threads: int = 1) -> None:
+    """Write title, history, provenance, categories and colours of the maps. threads : maps at a time, as `do_each` takes them"""
     classes: list[str] = []
     colours: dict[str, list[str]] = defaultdict(list)
+    categories: list[tuple[str, Mapping[int, str]]] = []
     for one, name in names.items():
         layer = one.layer
         if layer.content is Content.CLASSES:
             classes.append(name)
         elif layer.content is Content.PAIRS:
-            _write_categories(name, change.pair_titles())
+            categories.append((name, change.pair_titles()))
         elif layer.content is Content.TRUTH:
-            _write_categories(name, {0: "No", 1: layer.title})
+            categories.append((name, {0: "No", 1: layer.title}))
             colours[f"0 235:235:235\n1 {layer.colour}\n"].append(name)
         elif layer.content is Content.PROBABILITIES:
             colours[f"0 255:255:255\n1 {layer.colour}\n"].append(name)
         elif layer.content is Content.YEARS:
             years = [int(key.rpartition("-")[2]) for key in series.sources_of(one)]
-            _write_categories(name, {year: str(year) for year in years})
+            categories.append((name, {year: str(year) for year in years}))
             colours[year_colours(years, layer.palette)].append(name)
-    grass.style_classes(classes)
+    grass.style_classes(classes, threads)
+    do_each(lambda pair: _write_categories(*pair), categories, threads)
     for rules, maps in colours.items():
         grass.colour(maps, rules)
-    # After the categories, because r.category removes the title.
-    for one, name in names.items():
-        layer = one.layer
-        made_from = series.sources_of(one)
+
+    def write(one: OutputMap) -> None:
+        layer, made_from = one.layer, series.sources_of(one)
         provenance = ChangeProvenance(
             layer.name, one.made_from, made_from, __version__, definition if layer.of_definition else None
         )
         grass.describe(
-            name,
+            names[one],
             title=one.title,
             units="probability" if layer.content is Content.PROBABILITIES else None,
             semantic_label=layer.name,
@@ -107,6 +109,9 @@ def describe(names: Mapping[OutputMap, str], series: Series, definition: str) ->
             provenance=provenance,
             sources=list(made_from.values()),
         )
+
+    # After the categories, because r.category removes the title.
+    do_each(write, names, threads)
 
 
 def year_colours(years: Sequence[int], palette: Sequence[tuple[int, int, int]]) -> str:
