@@ -90,11 +90,12 @@ def check_values(archive: Path, every: dict[int, dict[str, Band]], place: str) -
             good &= json.loads(path.with_suffix(".json").read_text())["offset"]["dn"] == -1000
             with rasterio.open(path) as dataset:
                 mine, bounds = dataset.read(1), dataset.bounds
-            # The pixels have 10 m, whatever the band: r.s2.fetch averages them to 20 m first.
-            whole = replace(bands[name], cells=np.rint(bands[name].cells * 10000))
-            twin = bilinear(halved(whole), bounds, mine.shape) - 1000
+            # The offset is taken off each pixel, of which the darkest become 1. The pixels have 10 m, whatever the band: r.s2.fetch averages
+            # them to 20 m first.
+            whole = replace(bands[name], cells=np.maximum(np.rint(bands[name].cells.astype(float) * 10000) - 1000, 1))
+            twin = bilinear(halved(whole), bounds, mine.shape)
             both = (mine > 0) & ~np.isnan(twin)
-            worst = max(worst, float(np.abs(mine[both] - np.maximum(twin[both], 1)).max()))
+            worst = max(worst, float(np.abs(mine[both] - twin[both]).max()))
             cells += int(both.sum())
     print(f"{place}: {cells} cells of B12 and B11 against the bilinear formula: largest difference {worst:.3f} DN")
     return good and worst <= 1.0 and cells > 0
