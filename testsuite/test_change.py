@@ -996,7 +996,7 @@ def test_series_of_probabilities(predicted):
     words = ("input=lc", "zones=nuts", "vintage=2026-01-01", "definition=artificial_natural,artificial")
     done = tool(*words, f"output={out}", "prefix=ch")
     assert done.returncode == 0, done.stderr
-    assert "Figures of" not in done.stderr and "mapped_series (whole region)" in done.stdout
+    assert "Figures of" not in done.stderr and "mapped_series" in done.stdout
     rows = rows_of(out)
     assert {row["method"] for row in rows} == {"mapped_raw", "mapped_consistent", "mapped_series"}
 

@@ -261,7 +261,11 @@ def _main_periods(years: Sequence[str]) -> list[tuple[str, str]]:
 
     >>> _main_periods(["2017", "2018"])
     [('stock', '2017'), ('stock', '2018'), ('gain', '2017-2018'), ('loss', '2017-2018'), ('net', '2017-2018')]
+    >>> _main_periods(["2017"])
+    [('stock', '2017')]
     """
+    if len(years) == 1:
+        return [("stock", years[0])]
     whole = f"{years[0]}-{years[-1]}"
     gains = dict.fromkeys([*(f"{a}-{b}" for a, b in pairwise(years)), whole])
     stocks = [("stock", years[0]), ("stock", years[-1])]
