@@ -990,14 +990,38 @@ def predicted(three_years):
     return three_years, cells
 
 
+def check_summary(printed, rows):
+    """Compare the printed table of the whole land with the rows of the written one."""
+    lines = printed.splitlines()
+    first = lines.index("XX Land: impervious (artificial), km2")
+    methods = lines[first + 1].split()[:-1]
+    assert methods == ["mapped_raw", "mapped_consistent", "mapped_series"]
+    pairs = [*itertools.pairwise(PREDICTED), (2017, 2020)]
+    shown = [("STK", 2017, None), ("STK", 2020, None), *(("GAIN", b, a) for a, b in pairs)]
+    shown += [("LOSS", 2020, 2017), ("NET", 2020, 2017)]
+    kept = [row for row in rows if row["definition"] == "artificial"]
+    for line, (flow, year, since) in zip(lines[first + 2 :], shown, strict=False):
+        what, period, *numbers = line.split()
+        assert (what, period) == ({"STK": "stock"}.get(flow, flow.lower()), f"{since}-{year}" if since else str(year))
+        for method, number in zip([*methods, "coverage"], numbers, strict=True):
+            of, digits = ({"column": "COVERAGE"}, 3) if method == "coverage" else ({"method": method}, 4)
+            written = float(value(kept, "XX", flow, year, time_from=since, **of))
+            assert float(number) == pytest.approx(written, abs=0.6 * 10**-digits)
+    # The next line begins another region or definition.
+    assert lines[first + 2 + len(shown)].startswith("XX")
+    assert "mapped_raw: of the cells that were seen; the others: of the whole region" in lines
+
+
 def test_series_of_probabilities(predicted):
     folder, cells_ = predicted
     out, more = folder / "table", {"method": "mapped_series"}
     words = ("input=lc", "zones=nuts", "vintage=2026-01-01", "definition=artificial_natural,artificial")
-    done = tool(*words, f"output={out}", "prefix=ch")
+    # With two processes, the columns of both levels are written at the same time.
+    done = tool(*words, f"output={out}", "prefix=ch", "nprocs=2")
     assert done.returncode == 0, done.stderr
-    assert "Figures of" not in done.stderr and "mapped_series" in done.stdout
+    assert "Figures of" not in done.stderr
     rows = rows_of(out)
+    check_summary(done.stdout, rows)
     assert {row["method"] for row in rows} == {"mapped_raw", "mapped_consistent", "mapped_series"}
 
     # Expected cells, of regions of both levels, expanded to the cells never seen; XX3 lies half outside.

@@ -30,6 +30,8 @@ Polygons = list[list[list[list[float]]]]
 """Polygons of an outline, each a list of rings, the outer ring first; corners in metres, EPSG:3035."""
 LEVEL_COLUMN = "LEVL_CODE"
 _NAME_COLUMNS = ("NAME_LATN", "NUTS_NAME", "name")
+_SHARED_DRIVER = "sqlite"
+"""Database that several processes may write to: each waits for the others. Not tried with other servers, and a dBase file is written whole by each."""
 
 
 @dataclass(frozen=True)
@@ -210,10 +212,6 @@ def copy(source: ZonesMap, out: str) -> None:
     grass.run("g.copy", vector=f"{source.name},{out}")
 
 
-_SHARED_DRIVERS = ("sqlite", "pg")
-"""Databases that several processes may write to: each waits for the others. A dBase file is written whole by each."""
-
-
 def upload_sums(
     source: ZonesMap, target: str, levels: Sequence[int], columns: Mapping[str, str], *, threads: int = 1
 ) -> None:
@@ -221,7 +219,7 @@ def upload_sums(
 
     levels : levels with a cell in the region
     columns : prefix to raster
-    threads : levels at a time, as `do_each` takes them; one at a time where the database does not let several processes write
+    threads : levels at a time, as `do_each` takes them; one at a time where the table is not in SQLite
     """
     names = [f"{column}_sum" for column in columns]
     present = [name for name in names if name in columns_of(target)]
@@ -242,7 +240,7 @@ def upload_sums(
             column_prefix=",".join(columns), method="sum", flags="c",
         )  # fmt: skip
 
-    do_each(upload, levels, threads if link["driver"] in _SHARED_DRIVERS else 1)
+    do_each(upload, levels, threads if link["driver"] == _SHARED_DRIVER else 1)
 
 
 def write_columns(source: ZonesMap, columns: Sequence[str], values: Mapping[int, Mapping[str, float | None]]) -> None:
