@@ -722,7 +722,7 @@ def test_interrupted_run_leaves_nothing_and_can_run_again(three_years, mapset, h
 
 def test_a_run_killed_while_it_sums_leaves_the_zones_map_as_it_was(three_years, mapset):
     out = three_years / "table"
-    words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={out}", "prefix=ch"]
+    words = ["r.impervious.change", "input=lc", "zones=nuts", f"output={out}", "prefix=ch", "nprocs=2"]
     before = gs.vector_columns("nuts")
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
