@@ -131,6 +131,18 @@ def test_histories_that_exist_are_kept_and_a_stopped_run_continues(session, ards
     assert "lc_2017_2020_p_gain" in session.maps() and stamp.stat().st_mtime_ns == before
 
 
+def test_a_mask_does_not_cut_the_histories(session, ards, model, mapped, tmp_path):
+    """As it does not cut the yearly maps that they are made from."""
+    session("r.mapcalc", "MASK = if(row() > 60, 1, null())")
+    try:
+        session("r.unet.predict", f"input={ards[4]}", f"model={model}", "output=under")
+    finally:
+        session("g.remove", "-f", "type=raster", "name=MASK", "--q")
+    for layer in ("2018_2019_p_gain", "2020_series", "2018_class"):
+        found, expected = (read(session, f"{prefix}_{layer}", tmp_path / "a.tif") for prefix in ("under", "lc"))
+        assert np.array_equal(found, expected, equal_nan=True)
+
+
 def test_a_new_year_revises_the_histories(session, ards, model, mapped, tmp_path):
     """Maps of three years, then of four: yearly maps stay, histories are made anew, and those of the shorter span go."""
     predict = ("r.unet.predict", f"model={model}", "output=more")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 
 from imperviouslib.core.card import SeriesRecord, check_fit, parse_card
 from imperviouslib.core.errors import InputError, ModelError, TrainingError
@@ -292,12 +291,15 @@ def test_the_halo_is_the_receptive_field_of_the_network(depth):
     assert changes(halo - anchor + 1)
 
 
-def read_all(files):
-    result = {}
-    for key, path in files.items():
-        with rasterio.open(path) as dataset:
-            result[key] = dataset.read(1)
-    return result
+def map_period(ard, infer_inner, area, *, size):
+    """Return layer to array (row, col) of the maps of an area."""
+    found = {key: np.zeros(area.shape, np.uint8 if key == "class" else np.uint16) for key in KEYS}
+
+    def write(layer, cells, part):
+        found[layer][part.slices_in(area)] = cells
+
+    write_period(predict_here(infer_inner, ard, "2017", 48, area, size=size), write)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +341,7 @@ def infer_inner(request, model):
     return open_unet(resolve_engine(request.param, FILES), model, 0, halo=48)[0]
 
 
-def test_tiled_equals_whole(odd_ard, infer, infer_inner, tmp_path):
+def test_tiled_equals_whole(odd_ard, infer, infer_inner):
     """Probabilities to a millionth and classes exactly, for the whole at once and for two ways of cutting it."""
     path, grid = odd_ard
     with ArdFile.open(path) as ard:
@@ -353,11 +355,7 @@ def test_tiled_equals_whole(odd_ard, infer, infer_inner, tmp_path):
                 pieces[(slice(None), *core.slices_in(grid))] = part
             assert np.abs(pieces - whole).max() <= 1e-6
             assert (pieces.argmax(axis=0) == whole.argmax(axis=0)).all()
-        maps = {}
-        for size in (16, 64):
-            files = {key: tmp_path / f"{key}{size}.tif" for key in KEYS}
-            write_period(predict_here(infer_inner, ard, "2017", 48, grid, size=size), grid, files)
-            maps[size] = read_all(files)
+        maps = {size: map_period(ard, infer_inner, grid, size=size) for size in (16, 64)}
     assert (maps[16]["class"] == maps[64]["class"]).all()
     for key in KEYS[:4]:
         assert np.abs(maps[16][key].astype(int) - maps[64][key]).max() <= 1
@@ -374,27 +372,21 @@ def test_a_narrower_halo_would_show(odd_ard, infer):
         assert np.abs(part - whole[(slice(None), *core.slices_in(grid))]).max() > 1e-4
 
 
-def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer_inner, tmp_path):
+def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer_inner):
     """The halo comes from the file where the region cuts it, and windows have one size, so the maps are equal bit for bit."""
     path, grid = odd_ard
     part = grid_at(grid.first_row + 13, grid.first_col + 21, 37, 44)
-    found = {}
     with ArdFile.open(path) as ard:
-        for name, area in (("whole", grid), ("part", part)):
-            files = {key: tmp_path / f"{name}_{key}.tif" for key in KEYS}
-            write_period(predict_here(infer_inner, ard, "2017", 48, area, size=64), area, files)
-            found[name] = read_all(files)
+        whole, cut = (map_period(ard, infer_inner, area, size=64) for area in (grid, part))
     for key in KEYS:
-        assert (found["part"][key] == found["whole"][key][part.slices_in(grid)]).all()
+        assert (cut[key] == whole[key][part.slices_in(grid)]).all()
 
 
-def test_no_data_stays_no_data_and_data_stays_data(odd_ard, infer_inner, tmp_path):
+def test_no_data_stays_no_data_and_data_stays_data(odd_ard, infer_inner):
     path, grid = odd_ard
-    files = {key: tmp_path / f"{key}.tif" for key in KEYS}
     with ArdFile.open(path) as ard:
         known = (ard.read("2017", grid) > 0).all(axis=0)
-        write_period(predict_here(infer_inner, ard, "2017", 48, grid, size=64), grid, files)
-    found = read_all(files)
+        found = map_period(ard, infer_inner, grid, size=64)
     for key in KEYS:
         assert ((found[key] > 0) == known).all()
     assert found["class"].max() <= 4

@@ -24,10 +24,20 @@ def do_each(work: Callable[[Item], object], items: Iterable[Item], threads: int)
 
 
 def read_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
-    """Yield items in their order; a thread makes the next one meanwhile. An error of the source is raised where its item would come."""
+    """Yield items in their order; a thread makes the next one meanwhile, and begins with the first at once.
+
+    An error of the source is raised where its item would come.
+    """
+    reading = _read_ahead(items)
+    next(reading)
+    return reading
+
+
+def _read_ahead(items: Iterable[Any]) -> Generator[Any, None, None]:
     source, end = iter(items), object()
     with ThreadPoolExecutor(1) as thread:
         coming: Future[Any] = thread.submit(next, source, end)
+        yield  # Begun.
         while (item := coming.result()) is not end:
             coming = thread.submit(next, source, end)
             yield item

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +21,7 @@ from rasterio.windows import Window
 from imperviouslib.core.errors import GridError, InputError, _
 from imperviouslib.core.grid import EPSG, Grid
 from imperviouslib.edge.files import atomic_write
+from imperviouslib.edge.overlap import do_each
 
 READ_SETTINGS = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "CPL_LOG_ERRORS": "OFF"}
 """GDAL's settings while a raster is opened and read."""
@@ -111,6 +112,40 @@ class TiffWriter:
             _("File '{}' cannot be written ({})").format(self.path, why),
             then=_("Make room on the disk and run the same command again."),
         )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
+
+
+class TiffWriters:
+    """Write GeoTIFFs of several maps side by side; each gets its name when it is finished, and is removed if the `with` block fails before.
+
+    paths, dtypes : name of the map to its file and to the type of its cells; no data is 0 in whole numbers, NaN in others
+    """
+
+    def __init__(self, paths: Mapping[str, Path], dtypes: Mapping[str, str], grid: Grid) -> None:
+        self._writers = {
+            name: TiffWriter(path, grid, dtypes[name], nodata=float("nan") if dtypes[name].startswith("float") else 0)
+            for name, path in paths.items()
+        }
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> TiffWriters:
+        with contextlib.ExitStack() as stack:
+            for writer in self._writers.values():
+                stack.enter_context(writer)
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, name: str, cells: np.ndarray, part: Grid) -> None:
+        """Write one part of a map, as `TiffWriter.write` does."""
+        self._writers[name].write(cells, part)
+
+    def finish(self, threads: int = 0) -> None:
+        """Finish all files, several at a time, as `do_each` takes them."""
+        do_each(TiffWriter.finish, self._writers.values(), threads)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -153,8 +153,8 @@ def find_evidence(task: EvidenceTask) -> Evidence:
 
 def evidence_here(tasks: Iterable[EvidenceTask]) -> Generator[tuple[EvidenceTask, Evidence], None, None]:
     """Yield each task with what `find_evidence` gives for it, computed in this process; meanwhile the next window is read."""
-    with closing(read_ahead((task, _read_years(task)) for task in tasks)) as read:
-        yield from read_ahead((task, _evidence(task, stored)) for task, stored in read)
+    read = read_ahead((task, _read_years(task)) for task in tasks)
+    return read_ahead((task, _evidence(task, stored)) for task, stored in read)
 
 
 def _read_years(task: EvidenceTask) -> list[np.ndarray]:

@@ -30,6 +30,11 @@ LABEL_VARIABLES = ("label", "purity", *(f"share_{c.key}" for c in CLASSES))
 """Variables of the labels, in the order of their digest."""
 
 
+_CACHE = 2**24
+"""Bytes of decompressed chunks that HDF5 keeps of each variable that is open. A window and its margin reach into the chunks around it, which
+would otherwise be decompressed three times in a place of some 20 km and seven years."""
+
+
 def open_hdf5(path: Path) -> h5py.File:
     """Open a file for reading without a lock: some file systems have none, and a file gets its name only when it is complete.
 
@@ -37,7 +42,7 @@ def open_hdf5(path: Path) -> h5py.File:
     """
     try:
         with path.open("rb"):
-            return h5py.File(path, "r", locking=False)
+            return h5py.File(path, "r", locking=False, rdcc_nbytes=_CACHE)
     except OSError as err:
         if err.errno:
             raise ArdError(

@@ -24,6 +24,7 @@ class ArdFile:
 
     def __init__(self, path: Path, handle: h5py.File) -> None:
         self.path, self._file = path, handle
+        self._features: dict[str, h5py.Dataset] = {}
         attributes = handle.attrs
         described = json.loads(attributes["grid"])
         self.grid = Grid(*described["bounds"], described["res_m"])
@@ -115,21 +116,27 @@ class ArdFile:
         A file with float32 features gives the same numbers, because the steps of float32 are finer.
         """
         t = self._index(period)
-        missing = next((feature for feature in self.features if feature not in self._file), None)
-        if missing:
-            raise ArdError(
-                _("File '{}' has no variable {}").format(self.path, missing),
-                then=_("Write it again with r.s2.ard."),
-            )
         out = np.zeros((len(self.features), *part.shape), dtype=np.uint16)
         for plane, feature in zip(out, self.features, strict=True):
+            variable = self._feature(feature)
             if self.is_float:
                 values = np.full(part.shape, np.nan, dtype=np.float32)
-                self._fill(values, self._file[feature], part, t)
+                self._fill(values, variable, part, t)
                 plane[:] = Feature.parse(feature).variable.stored(values)
             else:
-                self._fill(plane, self._file[feature], part, t)
+                self._fill(plane, variable, part, t)
         return out
+
+    def _feature(self, name: str) -> h5py.Dataset:
+        """Return a feature's variable, which stays open: HDF5 forgets the chunks of one that is closed."""
+        if name not in self._features:
+            if name not in self._file:
+                raise ArdError(
+                    _("File '{}' has no variable {}").format(self.path, name),
+                    then=_("Write it again with r.s2.ard."),
+                )
+            self._features[name] = self._file[name]
+        return self._features[name]
 
     def read_count(self, period: str, part: Grid) -> np.ndarray:
         """Read clear observations: array (row, col), uint8, 255 = outside every scene or the file."""

@@ -43,6 +43,7 @@ from imperviouslib.edge.grass.maps import (
     vector_area,
     write_geopackage,
 )
+from imperviouslib.edge.grass.newmaps import NewMaps, new_maps
 from imperviouslib.edge.grass.region import (
     check_projection,
     has_grid_region,
@@ -79,6 +80,7 @@ from imperviouslib.edge.grass.workspace import (
 )
 
 __all__ = [
+    "NewMaps",
     "SceneMap",
     "cell_size",
     "check_free",
@@ -110,6 +112,7 @@ __all__ = [
     "mask_name",
     "message",
     "mosaic",
+    "new_maps",
     "outdated",
     "overwrite",
     "percent",

@@ -50,10 +50,11 @@ def _runs(process: str) -> bool:
 def _abandoned(names: Iterable[str], stem: str) -> list[str]:
     """Return the temporary names under `stem` whose process no longer runs on this machine.
 
-    v.rast.stats names its temporary raster after the map it reads, followed by `_<process>.<number>`.
+    Some have an ending: `_<number>` are the bands of one file, and v.rast.stats names its temporary raster after the map it reads, followed
+    by `_<process>.<number>`.
     """
     ending = temporary_name("").removesuffix(str(os.getpid()))
-    pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)(?:_\d+\.\d+)?")
+    pattern = re.compile(re.escape(stem) + ".*" + re.escape(ending) + r"(\d+)(?:_\d*(?:\.\d+)?)?")
     found = (pattern.fullmatch(name) for name in names)
     return [match[0] for match in found if match and not _runs(match[1])]
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.files import reserve
 from imperviouslib.edge.overlap import do_each, read_ahead
-from imperviouslib.edge.rasterfile import TILE, TiffWriter
+from imperviouslib.edge.rasterfile import TILE
 from imperviouslib.edge.schedule import Crew
 from imperviouslib.work.predict import EvidenceTask, Model, Source, evidence_here, find_evidence
 
@@ -52,6 +51,11 @@ class Layer:
     first: int
     last: int
     """Years; equal for a map of one year."""
+
+    @property
+    def dtype(self) -> str:
+        """Type of the cells."""
+        return "uint8" if self.kind == mapnames.SERIES else "float32"
 
     @property
     def title(self) -> str:
@@ -102,10 +106,11 @@ class Task:
         return self.part.parts(self.part.height, _WIDTH)
 
     def read_strips(self, maps: Sequence[str]) -> Generator[np.ndarray, None, None]:
-        """Yield integer maps on each strip: array (map, row, col), int32, 0 = NULL."""
+        """Yield integer maps of this mapset on each strip, whatever mask is set: array (map, row, col), int32, 0 = NULL."""
+        wanted = [(f"{name}@{grass.mapset_folder().name}", "i4") for name in maps]
         for band in self._bands:
-            for codes, _none in grass.read_strips(maps, [], band, TILE):
-                yield codes
+            for _strip, found in grass.read_maps(wanted, band, TILE, masked=False):
+                yield np.stack(list(found.values()))
 
     @property
     def columns(self) -> int:
@@ -134,7 +139,7 @@ def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) 
     source, model : what the workers read
     crew : returns those who compute the evidence; called only where there is something to do
     """
-    years, settings, ard = task.histories.years, task.settings, task.ard
+    years, settings = task.histories.years, task.settings
     names = [layer.name for layer in task.layers]
     outdated = _check_existing(task)
     if outdated is None:
@@ -144,39 +149,21 @@ def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) 
         grass.remove_superseded(names)
         return task.layers
     grass.message(_("Computing the histories of cells from {} years...").format(len(years)))
-    mark = uuid.uuid4().hex[:8]
-    folder = grass.linked_folder() if settings.link else grass.temporary_folder()
-    files = {layer: folder / f"{layer.name}.{mark}.tif" for layer in task.layers}
-    temporary = {layer: grass.temporary_name(layer.name) for layer in task.layers}
-    finished = False
-    try:
-        with _scratch(len(task.histories), task.part.shape, mark) as evidence:
-            _gather(task, evidence, source, model, crew())
-            rates = resolve_rates(evidence, task.histories)
-            if rates is None:
-                grass.warning(_("No cell of the region was seen in any of the years: there are no maps of histories."))
-                return ()
-            _write(task, evidence, rates, files)
-        provenance = replace(task.provenance, rates=asdict(rates))
-        do_each(
-            lambda layer: grass.import_tiff(files[layer], temporary[layer], link=settings.link), task.layers, settings.threads,
-        )  # fmt: skip
-        for kind, colour in _COLOURS.items():
-            grass.colour(
-                [name for layer, name in temporary.items() if layer.kind == kind], f"0 255:255:255\n1 {colour}\n"
-            )
-        classes = [name for layer, name in temporary.items() if layer.kind == mapnames.SERIES]
-        grass.style_classes(classes, settings.threads)
-        do_each(lambda layer: _describe(temporary[layer], layer, provenance, ard), task.layers, settings.threads)
-        grass.remove([*names, *outdated])
-        grass.rename({temporary[layer]: layer.name for layer in task.layers})
-        finished = True
-    finally:
-        grass.remove(temporary.values())
-        if not (settings.link and finished):
-            for path in files.values():
-                path.unlink(missing_ok=True)
-        grass.remove_superseded([*names, *outdated])
+    with contextlib.ExitStack() as stack:
+        evidence = stack.enter_context(_scratch(len(task.histories), task.part.shape))
+        # Read from the begin: the tools that read the maps start while the evidence is computed.
+        others = stack.enter_context(contextlib.closing(_read_others(task)))
+        _gather(task, evidence, source, model, crew())
+        rates = resolve_rates(evidence, task.histories)
+        if rates is None:
+            grass.warning(_("No cell of the region was seen in any of the years: there are no maps of histories."))
+            return ()
+        dtypes = {layer.name: layer.dtype for layer in task.layers}
+        threads = settings.threads
+        with grass.new_maps(dtypes, task.part, link=settings.link, threads=threads, replaced=outdated) as maps:
+            _write(task, evidence, others, rates, maps)
+            maps.bring()
+            _describe(task, replace(task.provenance, rates=asdict(rates)), maps.temporary)
     grass.message(
         _("Histories of {}-{}: {:.2f} % of the land is sealed in all years; {:.4f} % is sealed and {:.4f} % unsealed in a year.").format(
             years[0], years[-1], 100 * rates.always, 100 * rates.gain, 100 * rates.loss,
@@ -212,9 +199,9 @@ def _check_existing(task: Task) -> list[str] | None:
 
 
 @contextlib.contextmanager
-def _scratch(histories: int, shape: tuple[int, int], mark: str) -> Iterator[np.ndarray]:
+def _scratch(histories: int, shape: tuple[int, int]) -> Iterator[np.ndarray]:
     """Give room on the disk for the evidence: array (history, row, col), float16, NaN = never seen. Raises OSError on a full disk."""
-    path = grass.temporary_folder() / f"evidence.{mark}.bin"
+    path = grass.temporary_folder() / f"{uuid.uuid4().hex}.bin"
     try:
         # Where a page cannot be written later, the system ends the process at once.
         reserve(path, histories * shape[0] * shape[1] * np.dtype(np.float16).itemsize)
@@ -231,8 +218,8 @@ def _gather(task: Task, evidence: np.ndarray, source: Source, model: Model, crew
         for strip in strips
         for window in strip.parts(TILE, task.columns)
     )
-    maps = task.read_strips(task.yearly(CLASSES[0].key))
     computed = crew.in_order(find_evidence, tasks) if crew.is_remote else evidence_here(tasks)
+    maps = task.read_strips(task.yearly(CLASSES[0].key))
     with contextlib.closing(computed) as results:
         for number, (strip, scaled) in enumerate(zip(strips, maps, strict=True)):
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -264,37 +251,35 @@ def resolve_rates(evidence: np.ndarray, histories: Histories) -> Rates | None:
     return rates
 
 
-def _write(task: Task, evidence: np.ndarray, rates: Rates, files: Mapping[Layer, Path]) -> None:
-    """Compute all maps strip by strip and write them to GeoTIFFs on the region."""
-    histories = task.histories
-    others = [name for land in _OTHERS for name in task.yearly(land.key)]
-    strips = task.strips
-    with contextlib.ExitStack() as stack:
-        out = {
-            layer: stack.enter_context(
-                TiffWriter(path, task.part, "uint8", nodata=0)
-                if layer.kind == mapnames.SERIES
-                else TiffWriter(path, task.part, "float32", nodata=float("nan"))
-            )
-            for layer, path in files.items()
-        }
-        maps = stack.enter_context(contextlib.closing(task.read_strips(others)))
-        read = stack.enter_context(contextlib.closing(read_ahead(maps)))
-        for number, (strip, scaled) in enumerate(zip(strips, read, strict=True)):
-            where = strip.slices_in(task.part)
-            found = series.posterior(np.asarray(evidence[(slice(None), *where)], np.float32), rates, histories)
-            total = scaled.reshape(len(_OTHERS), len(histories.years), *strip.shape).sum(axis=1)
-            other = np.array([land.code for land in _OTHERS], np.uint8)[total.argmax(axis=0)]
+def _read_others(task: Task) -> Generator[np.ndarray, None, None]:
+    """Yield for each strip the class that land has where it is not sealed: array (row, col), uint8."""
+    maps = [name for land in _OTHERS for name in task.yearly(land.key)]
+    codes = np.array([land.code for land in _OTHERS], np.uint8)
+    return read_ahead(
+        codes[scaled.reshape(len(_OTHERS), -1, *scaled.shape[1:]).sum(axis=1).argmax(axis=0)]
+        for scaled in task.read_strips(maps)
+    )
+
+
+def _write(task: Task, evidence: np.ndarray, others: Iterable[np.ndarray], rates: Rates, maps: grass.NewMaps) -> None:
+    """Compute all maps strip by strip, and write them. others : what `_read_others` yields"""
+    histories, strips = task.histories, task.strips
+
+    def compute() -> Iterator[tuple[Grid, np.ndarray, np.ndarray, np.ndarray]]:
+        for strip, other in zip(strips, others, strict=True):
+            known = np.asarray(evidence[(slice(None), *strip.slices_in(task.part))], np.float32)
+            found = series.posterior(known, rates, histories)
             # The sum of probabilities may exceed 1 by the floating-point error.
-            stocks = np.minimum(histories.stocks(found), np.float32(1))
-            write = functools.partial(_write_layer, histories, out, strip, found, stocks, other)
-            do_each(write, task.layers, task.settings.threads)
+            yield strip, found, np.minimum(histories.stocks(found), np.float32(1)), other
+
+    with contextlib.closing(read_ahead(compute())) as computed:
+        for number, planes in enumerate(computed):
+            do_each(functools.partial(_write_layer, histories, maps, *planes), task.layers, task.settings.threads)
             grass.percent(len(strips) + number + 1, 2 * len(strips))
-        do_each(TiffWriter.finish, out.values(), task.settings.threads)
 
 
 def _write_layer(
-    histories: Histories, out: Mapping[Layer, TiffWriter], strip: Grid, found: np.ndarray, stocks: np.ndarray,
+    histories: Histories, maps: grass.NewMaps, strip: Grid, found: np.ndarray, stocks: np.ndarray,
     other: np.ndarray, layer: Layer,
 ) -> None:  # fmt: skip
     """Write a strip of a map. found : array (history, row, col); stocks : array (year, row, col); other : array (row, col), class of unsealed land"""
@@ -307,21 +292,32 @@ def _write_layer(
     else:
         change = found[histories.gains if layer.kind == mapnames.SEALING else histories.losses]
         plane = np.minimum(change[first:last].sum(axis=0), np.float32(1))
-    out[layer].write(plane, strip)
+    maps.write(layer.name, plane, strip)
 
 
 _COLOURS = {mapnames.SEALED: "178:24:43", mapnames.SEALING: "178:24:43", mapnames.UNSEALING: "33:102:172"}
 
 
-def _describe(name: str, layer: Layer, provenance: SeriesProvenance, ard: ArdFile) -> None:
-    """Write title, history and provenance of a map."""
-    years = provenance.years
-    grass.describe(
-        name,
-        title=layer.title,
-        units=None if layer.kind == mapnames.SERIES else "probability",
-        semantic_label=layer.kind,
-        history=f"r.unet.predict: series net {provenance.series[:12]} on {ard.path.name}, {years[0]}-{years[-1]}",
-        provenance=provenance,
-        sources=(str(ard.path),),
-    )
+def _describe(task: Task, provenance: SeriesProvenance, names: Mapping[str, str]) -> None:
+    """Write colours, categories, title, history and provenance of the maps. names : of each map to its present name"""
+    years, threads = provenance.years, task.settings.threads
+    named = {
+        kind: [names[one.name] for one in task.layers if one.kind == kind] for kind in (*_COLOURS, mapnames.SERIES)
+    }
+    rules = {kind: f"0 255:255:255\n1 {colour}\n" for kind, colour in _COLOURS.items()}
+    do_each(
+        lambda kind: grass.colour(named[kind], rules[kind]) if kind in rules else grass.style_classes(named[kind], threads), named, threads,
+    )  # fmt: skip
+
+    def describe(layer: Layer) -> None:
+        grass.describe(
+            names[layer.name],
+            title=layer.title,
+            units=None if layer.kind == mapnames.SERIES else "probability",
+            semantic_label=layer.kind,
+            history=f"r.unet.predict: series net {provenance.series[:12]} on {task.ard.path.name}, {years[0]}-{years[-1]}",
+            provenance=provenance,
+            sources=(str(task.ard.path),),
+        )
+
+    do_each(describe, task.layers, threads)

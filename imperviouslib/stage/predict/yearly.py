@@ -1,16 +1,14 @@
 """The maps of one period: classes, and the probability of each class.
 
-A period is computed window by window into GeoTIFFs; these are imported under temporary names, and the maps are renamed at the end, the class
+A period is computed window by window into files; these are imported under temporary names, and the maps are renamed at the end, the class
 map last. So a period whose class map exists is complete, and a run that was stopped continues with the next period.
 """
 
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +24,6 @@ from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.overlap import Behind, do_each
-from imperviouslib.edge.rasterfile import TiffWriter
 from imperviouslib.work.predict import Planes
 
 _LAYERS = (*(mapnames.probability_layer(c.key) for c in CLASSES), mapnames.CLASS)
@@ -112,64 +109,38 @@ def _is_finished(prediction: Prediction) -> bool:
 def predict(
     ard: ArdFile, prediction: Prediction, part: Grid, planes: Results, *, link: bool, threads: int, step: Callable[[], None],
 ) -> None:  # fmt: skip
-    """Put the maps of one period into the mapset; remove all of it on failure. planes, threads : as `write_period` takes them"""
-    mark = uuid.uuid4().hex[:8]
-    folder = grass.linked_folder() if link else grass.temporary_folder()
-    files = {layer: folder / f"{name}.{mark}.tif" for layer, name in prediction.names.items()}
-    temporary = {layer: grass.temporary_name(name) for layer, name in prediction.names.items()}
-    finished = False
-    try:
-        write_period(planes, part, files, step, threads)
-
-        def bring(layer: str) -> None:
-            grass.import_tiff(files[layer], temporary[layer], link=link)
-            _describe(temporary[layer], layer, prediction, ard)
-
-        do_each(bring, temporary, threads)
-        grass.remove(prediction.names.values())
-        grass.rename({temporary[layer]: name for layer, name in prediction.names.items()})
-        finished = True
-    finally:
-        grass.remove(temporary.values())
-        if not (link and finished):
-            for path in files.values():
-                path.unlink(missing_ok=True)
-        grass.remove_superseded(prediction.names.values())
+    """Put the maps of one period into the mapset, or none of them. planes : as `write_period` takes them; threads : maps at a time"""
+    names = prediction.names
+    dtypes = {name: "uint8" if layer == mapnames.CLASS else "uint16" for layer, name in names.items()}
+    with grass.new_maps(dtypes, part, link=link, threads=threads) as maps:
+        write_period(planes, lambda layer, cells, core: maps.write(names[layer], cells, core), step)
+        maps.bring()
+        do_each(lambda layer: _describe(maps.temporary[names[layer]], layer, prediction, ard), names, threads)
 
 
 def write_period(
-    planes: Results, part: Grid, files: Mapping[str, Path], step: Callable[[], None] = lambda: None, threads: int = 0
+    planes: Results, write: Callable[[str, np.ndarray, Grid], None], step: Callable[[], None] = lambda: None
 ) -> None:
-    """Write classes and probabilities of a period to GeoTIFFs on `part`, window by window, while the next ones are computed.
+    """Write classes and probabilities of a period, window by window, while the next ones are computed.
 
-    The halo is read from the file also where it lies outside `part`, so the result of a cell does not depend on the region. Memory is that
-    of one window: about 200 MB for a network of 16 filters, 700 MB in large files.
+    The halo is read from the file also where it lies outside of the region, so the result of a cell does not depend on the region. Memory is
+    that of one window: about 200 MB for a network of 16 filters, 700 MB in large files.
 
-    planes : cells of each window, with their planes, or None where no cell is known
-    files : layer to path; 0 = no data
+    planes : cells of each window, with their planes, or None where no cell is known: these are not written
+    write : takes layer, array (row, col), uint8 of the classes and uint16 of the probabilities, and its cells
     step : called after each window
-    threads : files that are finished at a time; 0 = by the processors
     """
-    with contextlib.ExitStack() as stack:
-        out = {
-            layer: stack.enter_context(
-                TiffWriter(path, part, "uint8" if layer == mapnames.CLASS else "uint16", nodata=0)
-            )
-            for layer, path in files.items()
-        }
 
-        def write(core: Grid, classes: np.ndarray, scaled: np.ndarray) -> None:
-            out[mapnames.CLASS].write(classes, core)
-            for land, plane in zip(CLASSES, scaled, strict=True):
-                out[mapnames.probability_layer(land.key)].write(plane, core)
+    def write_window(core: Grid, classes: np.ndarray, scaled: np.ndarray) -> None:
+        write(mapnames.CLASS, classes, core)
+        for land, plane in zip(CLASSES, scaled, strict=True):
+            write(mapnames.probability_layer(land.key), plane, core)
 
-        with Behind() as writer, contextlib.closing(planes) as computed:
-            for core, found in computed:
-                # Cells that are not written are no data in the file.
-                if found:
-                    writer.do(write, core, *found)
-                step()
-        do_each(TiffWriter.finish, out.values(), threads)
+    with Behind() as writer, contextlib.closing(planes) as computed:
+        for core, found in computed:
+            if found:
+                writer.do(write_window, core, *found)
+            step()
 
 
 def _describe(name: str, layer: str, prediction: Prediction, ard: ArdFile) -> None:

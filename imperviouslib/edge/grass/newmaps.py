@@ -1,0 +1,152 @@
+"""New maps of the current mapset: written part by part into files, then brought into the mapset together, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imperviouslib.core.errors import InputError, _
+from imperviouslib.core.grid import Grid
+from imperviouslib.edge.files import reserve
+from imperviouslib.edge.grass.calls import run
+from imperviouslib.edge.grass.maps import import_tiff, rename
+from imperviouslib.edge.grass.workspace import (
+    exists,
+    linked_folder,
+    remove,
+    remove_superseded,
+    temporary_folder,
+    temporary_name,
+)
+from imperviouslib.edge.overlap import do_each
+from imperviouslib.edge.rasterfile import TiffWriters
+
+_BANDS = 9
+"""Most maps of a call of r.in.bin, which numbers more than these by two digits."""
+
+
+@dataclass(frozen=True)
+class NewMaps:
+    """Maps that are being made."""
+
+    temporary: Mapping[str, str]
+    """Name to the name under which the map is brought into the mapset, to be described there."""
+    write: Callable[[str, np.ndarray, Grid], None]
+    """Write a part of a map: name, array (row, col), and its cells. 0 is NULL in maps of whole numbers, NaN in others. Threads may write side by side."""
+    bring: Callable[[], None]
+    """Bring all maps into the mapset, when all parts are written. What was not written is NULL."""
+
+
+@contextlib.contextmanager
+def new_maps(
+    dtypes: Mapping[str, str], grid: Grid, *, link: bool, threads: int, replaced: Sequence[str] = ()
+) -> Iterator[NewMaps]:
+    """Make maps: they get their names, in their order, if the block succeeds, and there is none of them if it fails.
+
+    dtypes : name to type of the cells: uint8, uint16 or float32
+    link : make GeoTIFFs that the maps are linked to, instead of maps in GRASS's own format
+    threads : maps at a time, as `do_each` takes them
+    replaced : maps to be removed when the new ones get their names, beside older ones of the same names
+    Raises OSError or InputError where the disk has no room.
+    """
+    older = [*dtypes, *replaced]
+    try:
+        with (_linked if link else _copied)(dtypes, grid, threads) as maps:
+            try:
+                yield maps
+                remove(older)
+                rename({maps.temporary[name]: name for name in dtypes})
+            finally:
+                remove(maps.temporary.values())
+    finally:
+        remove_superseded(older)
+
+
+@contextlib.contextmanager
+def _linked(dtypes: Mapping[str, str], grid: Grid, threads: int) -> Iterator[NewMaps]:
+    """Write GeoTIFFs, and link maps to them."""
+    mark = uuid.uuid4().hex[:8]
+    temporary = {name: temporary_name(name) for name in dtypes}
+    paths = {name: linked_folder() / f"{name}.{mark}.tif" for name in dtypes}
+    try:
+        with TiffWriters(paths, dtypes, grid) as tiffs:
+
+            def bring() -> None:
+                tiffs.finish(threads)
+                do_each(lambda name: import_tiff(paths[name], temporary[name], link=True), paths, threads)
+
+            yield NewMaps(temporary, tiffs.write, bring)
+    except BaseException:
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _copied(dtypes: Mapping[str, str], grid: Grid, threads: int) -> Iterator[NewMaps]:
+    """Write files of bare numbers, each with some maps one after the other: r.in.bin imports these in a third of the time of GeoTIFFs."""
+    planes: dict[str, np.ndarray] = {}
+    temporary: dict[str, str] = {}
+    calls = []
+    with contextlib.ExitStack() as files:
+        for dtype, names in _groups(dtypes):
+            path = temporary_folder() / f"{uuid.uuid4().hex}.bin"
+            files.callback(path.unlink, missing_ok=True)
+            # Where a page cannot be written later, the system ends the process at once.
+            reserve(path, len(names) * grid.height * grid.width * np.dtype(dtype).itemsize)
+            cells = np.memmap(path, dtype, "r+", shape=(len(names), *grid.shape))
+            is_float = cells.dtype.kind == "f"
+            if is_float:
+                cells.fill(np.nan)
+            output = temporary_name(names[0]) + "_"
+            planes.update(zip(names, cells, strict=True))
+            # Of one map alone the name gets no number.
+            temporary.update(
+                {name: f"{output}{number}" for number, name in enumerate(names, 1)}
+                if len(names) > 1
+                else {names[0]: output}
+            )
+            calls.append(
+                {
+                    "input": str(path),
+                    "output": output,
+                    "flags": "f" if is_float else "",
+                    "bytes": cells.itemsize,
+                    "bands": len(names),
+                    "anull": "nan" if is_float else 0,
+                    "overwrite": True,
+                    "north": grid.north,
+                    "south": grid.south,
+                    "east": grid.east,
+                    "west": grid.west,
+                    "rows": grid.height,
+                    "cols": grid.width,
+                }
+            )
+
+        def write(name: str, cells: np.ndarray, part: Grid) -> None:
+            planes[name][part.slices_in(grid)] = cells
+
+        def bring() -> None:
+            do_each(lambda call: run("r.in.bin", **call), calls, threads)
+            missing = [name for name in temporary.values() if not exists(name)]
+            if missing:
+                raise InputError(
+                    _("GRASS tool <r.in.bin> did not make map <{}>").format(missing[0]),
+                    then=_("Read its message above."),
+                )
+
+        yield NewMaps(temporary, write, bring)
+
+
+def _groups(dtypes: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield names of one type, at most _BANDS at a time and about as many each time."""
+    for dtype in sorted(set(dtypes.values())):
+        names = [name for name, one in dtypes.items() if one == dtype]
+        calls = -(-len(names) // _BANDS)
+        for number in range(calls):
+            yield dtype, names[number::calls]
