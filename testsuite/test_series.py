@@ -248,14 +248,21 @@ def test_the_step_test_alone_tells_where_sites_probably_began(monkeypatch, cells
     found = series.likely_sealings(logit, 0.2)[0]
     assert (found[:10] == 2).all() and (found[10:20] == 4).all() and not found[20:].any()
     assert not series.likely_sealings(np.full((3, 2, 2), np.nan), 0.2).any()
+    changed = series.likely_changes(logit, 0.2)[0]
+    assert (
+        changed[:20].all()
+        and changed[1000:1010].all()
+        and not np.delete(changed, [*range(20), *range(1000, 1010)]).any()
+    )
+    assert not series.likely_changes(np.full((3, 2, 2), np.nan), 0.2).any()
 
 
 # What the net sees
 
 
 def test_features_of_a_pair_are_means_and_nearest_years_of_what_was_seen():
-    values = np.array([[1.0, 10], [3, 30], [np.nan, np.nan], [8, 80]], np.float32)[:, np.newaxis]
-    first, second, third = splice.pair_features(values, 2)[:, 0]
+    values = np.array([[1.0, 10], [3, 30], [np.nan, np.nan], [8, 80]], np.float32)[..., np.newaxis]
+    first, second, third = splice.pair_features(values, 2)[..., 0]
     assert first.tolist() == pytest.approx([1, 10, 5.5, 55, 1, 10, 3, 30, 0.25, 0.5])
     assert second.tolist() == pytest.approx([2, 20, 8, 80, 3, 30, 8, 80, 0.5, 0.25])
     assert third.tolist() == pytest.approx([2, 20, 8, 80, 3, 30, 8, 80, 0.5, 0.25])
@@ -263,30 +270,30 @@ def test_features_of_a_pair_are_means_and_nearest_years_of_what_was_seen():
 
 @pytest.mark.parametrize("gap", [[], [1]])
 def test_surroundings_have_no_nearest_years(gap):
-    values = np.random.default_rng(8).normal(size=(4, 3, 6)).astype(np.float32)
+    values = np.random.default_rng(8).normal(size=(4, 6, 3)).astype(np.float32)
     values[gap] = np.nan
     assert np.array_equal(
-        splice.pair_features(values, 2), splice.pair_features(values, 6)[..., [*range(14), 18, 19, 24, 25]]
+        splice.pair_features(values, 2), splice.pair_features(values, 6)[:, [*range(14), 18, 19, 24, 25]]
     )
 
 
 def test_surroundings_leave_out_cells_without_data():
     rng = np.random.default_rng(5)
-    values = rng.normal(size=(2, 20, 19, 2)).astype(np.float32)
-    values[0, 7:10, 8] = np.nan
+    values = rng.normal(size=(2, 2, 20, 19)).astype(np.float32)
+    values[0, :, 7:10, 8] = np.nan
     # A cell that sees itself alone.
-    values[1, :, :], values[1, 9, 9] = np.nan, [3, 7]
+    values[1], values[1, :, 9, 9] = np.nan, [3, 7]
     found = splice.surroundings(values)
-    assert found.shape == (2, 12, 11, 6) and np.isnan(found[0, 3:6, 4]).all()
-    assert found[1, 5, 5].tolist() == [3, 7, 3, 7, 3, 7]
-    assert np.isnan(found[1]).all(axis=-1).sum() == 12 * 11 - 1
+    assert found.shape == (2, 6, 12, 11) and np.isnan(found[0, :, 3:6, 4]).all()
+    assert found[1, :, 5, 5].tolist() == [3, 7, 3, 7, 3, 7]
+    assert np.isnan(found[1]).all(axis=0).sum() == 12 * 11 - 1
     for row, col in ((6, 5), (2, 4), (5, 5), (0, 0), (11, 10)):
-        assert np.array_equal(found[0, row, col, :2], values[0, row + 4, col + 4])
+        assert np.array_equal(found[0, :2, row, col], values[0, :, row + 4, col + 4])
         for side, planes in ((3, slice(2, 4)), (9, slice(4, 6))):
             reach = side // 2
-            near = values[0, row + 4 - reach : row + 5 + reach, col + 4 - reach : col + 5 + reach]
-            assert np.allclose(found[0, row, col, planes], np.nanmean(near, axis=(0, 1)), atol=1e-5)
-    assert splice.planes(2) == splice.pair_features(found, 2).shape[-1]
+            near = values[0, :, row + 4 - reach : row + 5 + reach, col + 4 - reach : col + 5 + reach]
+            assert np.allclose(found[0, planes, row, col], np.nanmean(near, axis=(1, 2)), atol=1e-5)
+    assert splice.planes(2) == splice.pair_features(found, 2).shape[1]
 
 
 def test_covers_are_shares_of_pieces_of_every_size():
@@ -330,7 +337,7 @@ def test_spliced_cells_look_like_their_history(ground):
     for examples in drawn:
         # Of the cell itself: the last year before and the first year after, without the years' own share.
         pairs = len(examples.features)
-        before, after = examples.features[..., 6] % 30_000, examples.features[..., 7] % 30_000
+        before, after = examples.features[:, 6] % 30_000, examples.features[:, 7] % 30_000
         before = before - 100 * np.arange(pairs)[:, np.newaxis]
         after = after - 100 * np.arange(1, pairs + 1)[:, np.newaxis]
         count += np.bincount(examples.history, minlength=len(histories))
@@ -350,7 +357,7 @@ def test_no_example_comes_from_outside_the_ground_or_from_unknown_labels(ground)
     rng = np.random.default_rng(8)
     for _patch in range(40):
         examples = splice.draw_examples(ground, rng)
-        own = examples.features[..., 6]
+        own = examples.features[:, 6]
         assert own.size and own.max() < 20_000
     unknown = LabelledSeries(
         ground.features, np.full_like(ground.label, UNKNOWN), ground.ground, ground.mean, ground.deviation
@@ -376,7 +383,7 @@ def test_bare_ground_before_a_sealing_does_not_date_it(with_quarry):
     bare_before, bare_alone = 0, 0
     for _patch in range(40):
         examples = splice.draw_examples(with_quarry, rng)
-        before, after = examples.features[..., 6], examples.features[..., 7]
+        before, after = examples.features[:, 6], examples.features[:, 7]
         for pair in range(4):
             gained, lost = examples.history == 2 + pair, examples.history == 2 + 4 + pair
             # Never sealed and then bare: a sealing is the end of the bare ground, an unsealing its beginning.
@@ -408,7 +415,7 @@ def test_sites_that_began_in_the_series_are_bare_ground_too(ground):
     for _patch in range(40):
         examples = splice.draw_examples(sites, rng)
         for pair in range(4):
-            before = examples.features[pair, examples.history == 2 + pair, 6]
+            before = examples.features[pair, 6, examples.history == 2 + pair]
             bare[pair] += int((before == BARE).sum())
             assert (before < 30_000).all()
     # Also before sealings of other years than that in which the sites began.
@@ -426,7 +433,7 @@ def test_some_sealings_look_unusual(ground):
     rng, seen = np.random.default_rng(12), []
     for _patch in range(40):
         examples = splice.draw_examples(varied, rng)
-        seen.append(examples.features[0, examples.history == 2, 7])
+        seen.append(examples.features[0, 7, examples.history == 2])
     values = np.concatenate(seen)
     brightest, darkest = SEALED + 1000 + 100, SEALED + 100
     assert 0.05 < (values > brightest + 1).mean() < 0.5 and values.max() <= brightest + 600
@@ -483,13 +490,14 @@ def test_equal_generators_draw_equal_examples(ground):
 def test_the_net_learns_to_find_and_to_date_spliced_change(ground):
     """Easy land: change is found where it is, in its year, and nothing else changes."""
     from imperviouslib.edge import seriesnet
+    from imperviouslib.edge.engine import with_planes_first
     from imperviouslib.edge.unet import run_net
 
     scaled = LabelledSeries(ground.features, ground.label, ground.ground, np.array([5000.0]), np.array([4000.0]))
     net, shares = seriesnet.fit(scaled, seed=1, steps=100)
     assert shares.min() > 0 and shares[:2].sum() + 4 * shares[2:].sum() == pytest.approx(1)
     examples = splice.draw_examples(scaled, np.random.default_rng(10))
-    logits = seriesnet.pair_logits(run_net(net), examples.features[:, :, np.newaxis])[..., 0]
+    logits = with_planes_first(run_net(net))(examples.features)
     seen = np.ones((5, logits.shape[-1]), bool)
     evidence = series.pair_evidence(logits, shares, seen)
     assert (evidence.argmax(axis=0) == examples.history).mean() > 0.95
@@ -498,6 +506,6 @@ def test_the_net_learns_to_find_and_to_date_spliced_change(ground):
 def test_the_cells_that_engines_are_compared_by_come_from_a_patch_with_labels(monkeypatch):
     """The first patches that are drawn may have no label at all."""
     drawn = iter([0, 0, 3])
-    found = lambda *_: SimpleNamespace(features=np.ones((2, next(drawn), 5), np.float32))  # noqa: E731
+    found = lambda *_: SimpleNamespace(features=np.ones((2, 5, next(drawn)), np.float32))  # noqa: E731
     monkeypatch.setattr(train_series.splice, "draw_examples", found)
     assert train_series._example(None, 1).shape == (6, 5)

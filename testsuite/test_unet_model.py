@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,20 @@ from imperviouslib.core.errors import InputError, ModelError, TrainingError
 from imperviouslib.core.network import NetSpec, net_halo
 from imperviouslib.core.training import Epoch, FitPlan, best_epoch, resolve_steps
 from imperviouslib.core.windows import windows
-from imperviouslib.edge import engine, unet
+from imperviouslib.edge import engine, seriesnet, unet
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
-from imperviouslib.edge.engine import CHECK, SERIES, UNET, Engine, engines, export_nets, open_unet, resolve_engine
+from imperviouslib.edge.engine import (
+    CHECK,
+    SERIES,
+    UNET,
+    Engine,
+    engines,
+    export_nets,
+    open_series,
+    open_unet,
+    resolve_engine,
+)
 from imperviouslib.edge.files import sha256_file
 from imperviouslib.edge.modelfile import CARD, NET, check_model_free, read_model, write_model
 from imperviouslib.stage.predict.yearly import write_period
@@ -468,6 +479,27 @@ def test_engines_give_the_same_probabilities(model):
     assert one.shape == two.shape == (5, 32, 32, 4)
     assert np.abs(one - two).max() < 1e-5
     assert len(np.unique(one.argmax(axis=-1))) > 1
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("name", ["openvino", "tensorflow"])
+def test_engines_compute_the_series_net_for_several_callers(tmp_path, name, activation):
+    """Planes first; also a net of other layers than the suite builds, which OpenVINO is not told to compute that way."""
+    unet.seed_everything(1)
+    net, rng = seriesnet.build_net(10), np.random.default_rng(2)
+    net.set_weights([rng.normal(0, 0.3, weights.shape) for weights in net.get_weights()])
+    for layer in net.layers[1:-1]:
+        layer.activation = unet.import_keras().activations.get(activation)
+    export_nets({SERIES: (net, unet.run_net(net), rng.normal(size=(50, 10)).astype(np.float32))}, tmp_path)
+    unet.save_net(net, tmp_path / "series.keras")
+    compute = open_series(resolve_engine(name, [file.name for file in tmp_path.iterdir()], [SERIES]), tmp_path, 2)
+    seen = [rng.normal(size=(3, 10, cells)).astype(np.float32) for cells in (1, 40, 700, 41) * 3]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(compute, seen))
+    for one, logits in zip(seen, found, strict=True):
+        expected = unet.run_net(net)(np.moveaxis(one, 1, 2).reshape(-1, 10)).reshape(3, one.shape[2], 4)
+        assert logits.shape == (3, 4, one.shape[2])
+        assert np.abs(logits - np.moveaxis(expected, 2, 1)).max() < 1e-5
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])

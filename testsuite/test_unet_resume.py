@@ -10,19 +10,25 @@ import numpy as np
 import pytest
 
 from testsuite.grass_session import Session
-from testsuite.unet_ground import grid_at, write_ard
+from testsuite.unet_ground import grid_at, make_classes, write_ard
 
 GRID = grid_at(150_003, 200_005, 128, 144)
 SMALL = ("patch=16", "depth=1", "filters=4", "epochs=5", "batch=4")
-FITS = ("unet.npz", "brief.npz", "pixel.npz", "level.npz", "series_labels.npz", "series.npz")
+FITS = (
+    "brief.npz", "changed.npz", "brief_again.npz", "unet.npz", "pixel.npz", "level.npz", "series_labels.npz", "series.npz",
+)  # fmt: skip
 """The states of a training in the order in which they are written."""
 YEARS = (2017, 2018, 2019)
 
 
 @pytest.fixture(scope="module")
 def ard(tmp_path_factory):
+    """A file of land of which a part is sealed in the second year."""
     path = tmp_path_factory.mktemp("ard") / "ard.h5"
-    write_ard(path, GRID, years=YEARS)
+    classes = {year: make_classes(GRID.shape) for year in YEARS}
+    for year in YEARS:
+        classes[year][20:60, 20:60] = 3 if year == YEARS[0] else 1
+    write_ard(path, GRID, years=YEARS, classes=classes)
     return path
 
 
@@ -58,7 +64,7 @@ def kill_when(session, happened, *words):
 
 @pytest.mark.parametrize(
     "killed_at",
-    [("brief.npz", "series.npz"), pytest.param((*FITS, ".*.part/unet.keras"), marks=pytest.mark.soak)],
+    [("brief_again.npz", "series.npz"), pytest.param((*FITS, ".*.part/unet.keras"), marks=pytest.mark.soak)],
 )
 def test_a_training_that_was_killed_gives_the_same_model(session, ard, model, tmp_path, killed_at):
     """Killed once or more; in the last form in each part, and while the model is written."""

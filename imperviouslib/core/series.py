@@ -13,6 +13,7 @@ Arrays of evidence and of probabilities have the shape (history, ...), in the or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,7 +40,7 @@ DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
 LEAST_GAIN, LEAST_LOSS, MOST_CHANGE = 1e-6, 1e-7, 0.03
 """Yearly rates beyond these, as shares of all land, are not believed."""
 _CELLS = 500_000
-"""Cells whose evidence `likely_sealings` holds in memory at once; about as many the rates are estimated from."""
+"""Cells whose evidence `_judge_steps` holds in memory at once; about as many the rates are estimated from."""
 _BATCH = 2**16
 """Cells that `fit_rates` adds up in single precision."""
 _LEAST_SHARE = 1e-6
@@ -142,8 +143,10 @@ def step_evidence(logit: np.ndarray, prior: float) -> np.ndarray:
         low, high = before / np.maximum(number, 1), after / np.maximum(rest, 1)
         split = np.maximum(constant - number * rest / np.maximum(count, 1) * np.square(high - low), 0)
         fit = STEP_FREEDOM / 2 * np.log((constant + STEP_SCATTER) / (split + STEP_SCATTER)) - 1
-        evidence[2 + k] = fit + _log_probability(-low) + _log_probability(high)
-        evidence[2 + n + k] = fit + _log_probability(low) + _log_probability(-high)
+        was, now = _log_probability(low), _log_probability(high)
+        # The logarithm of 1 - p is that of p less the log-odds.
+        evidence[2 + k] = fit + (was - low) + now
+        evidence[2 + n + k] = fit + was + (now - high)
         _equate(evidence, k, unseen_before=number == 0, unseen_after=rest == 0)
     return evidence
 
@@ -196,6 +199,8 @@ def _seen_around(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _equate(evidence: np.ndarray, k: int, *, unseen_before: np.ndarray, unseen_after: np.ndarray) -> None:
     """Give a change that cannot be told from a stable history the evidence of that."""
+    if not (unseen_before.any() or unseen_after.any()):
+        return
     n = len(evidence) // 2 - 1
     for changed, first, last in ((2 + k, NEVER, ALWAYS), (2 + n + k, ALWAYS, NEVER)):
         evidence[changed] = np.where(
@@ -204,7 +209,8 @@ def _equate(evidence: np.ndarray, k: int, *, unseen_before: np.ndarray, unseen_a
 
 
 def _log_probability(logit: np.ndarray) -> np.ndarray:
-    return -np.logaddexp(0, -logit)
+    """Return the logarithm of a probability from its log-odds. NumPy's logaddexp takes four times as long."""
+    return np.minimum(logit, 0) - np.log(1 + np.exp(-np.abs(logit)))
 
 
 def combine(net: np.ndarray, step: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -270,18 +276,34 @@ def likely_sealings(logit: np.ndarray, prior: float) -> np.ndarray:
     logit, prior : as for `step_evidence`; array (year, row, col)
     Returns: the number of the first year after the step, 1 for the second year; 0 where there is no such step, or nothing was seen
     """
+
+    def judge(found: np.ndarray, histories: Histories) -> np.ndarray:
+        gains = found[histories.gains]
+        return np.where(gains.sum(axis=0) > 0.5, 1 + gains.argmax(axis=0), 0)
+
+    return _judge_steps(logit, prior, judge, np.int8)
+
+
+def likely_changes(logit: np.ndarray, prior: float) -> np.ndarray:
+    """Tell by the step test alone where land was probably sealed or unsealed: array (row, col), bool; arguments as for `likely_sealings`."""
+    return _judge_steps(logit, prior, lambda found, _histories: found[2:].sum(axis=0) > 0.5, bool)
+
+
+def _judge_steps(
+    logit: np.ndarray, prior: float, judge: Callable[[np.ndarray, Histories], np.ndarray], dtype: type
+) -> np.ndarray:
+    """Judge cells by the probability of each history, array (history, cell), that the step test gives: array (row, col), 0 where nothing was seen."""
     histories = Histories(tuple(range(len(logit))))
     seen = ~np.isnan(logit).all(axis=0)
-    result = np.zeros(seen.shape, np.int8)
+    result = np.zeros(seen.shape, dtype)
     if not seen.any():
         return result
     cells = logit[:, seen]
     rates = fit_rates(step_evidence(cells[:, :: max(1, cells.shape[1] // _CELLS)], prior), histories)
-    found = np.zeros(cells.shape[1], np.int8)
+    found: np.ndarray = np.zeros(cells.shape[1], dtype)
     for start in range(0, len(found), _CELLS):
         part = slice(start, start + _CELLS)
-        gains = posterior(step_evidence(cells[:, part], prior), rates, histories)[histories.gains]
-        found[part] = np.where(gains.sum(axis=0) > 0.5, 1 + gains.argmax(axis=0), 0)
+        found[part] = judge(posterior(step_evidence(cells[:, part], prior), rates, histories), histories)
     result[seen] = found
     return result
 

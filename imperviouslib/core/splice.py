@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -114,16 +115,24 @@ class Examples:
     """Cells of one patch whose history is known."""
 
     features: np.ndarray
-    """Array (pair, cell, plane), float32, as `pair_features` gives it."""
+    """Array (pair, plane, cell), float32, as `pair_features` gives it."""
     history: np.ndarray
     """Array (cell,), int, index as in core/series.Histories."""
 
 
-def scaled(stored_planes: Sequence[np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Scale stored features: array (year, row, col, feature), float32, NaN where any feature of the year has no data."""
+def scaled(
+    stored_planes: Sequence[np.ndarray], mean: np.ndarray, deviation: np.ndarray, *, axis: int = -1
+) -> np.ndarray:
+    """Scale stored features: array (year, ...), float32, NaN where any feature of the year has no data.
+
+    stored_planes : for each year array (row, col, feature), uint16; or with the features in another place
+    axis : place of the features in the result
+    """
     stored = np.stack(stored_planes)
-    values = (stored - mean.astype(np.float32)) / deviation.astype(np.float32)
-    values[(stored == 0).any(axis=-1)] = np.nan
+    shape = [1] * stored.ndim
+    shape[axis] = -1
+    values = (stored - mean.astype(np.float32).reshape(shape)) / deviation.astype(np.float32).reshape(shape)
+    np.copyto(values, np.float32(np.nan), where=(stored == 0).any(axis=axis, keepdims=True))
     return values
 
 
@@ -135,19 +144,19 @@ def planes(features: int) -> int:
 def surroundings(values: np.ndarray) -> np.ndarray:
     """Return the features of cells and the means of their surroundings, without cells of no data.
 
-    values : array (year, row, col, feature), float32, NaN = no data, with HALO more cells at each side
-    Returns: array (year, row, col, 3 x feature), float32: the cell, and the means of 3 x 3 and 9 x 9 cells; NaN where the cell has no data
+    values : array (year, feature, row, col), float32, NaN = no data, with HALO more cells at each side
+    Returns: array (year, 3 x feature, row, col), float32: the cell, and the means of 3 x 3 and 9 x 9 cells; NaN where the cell has no data
     """
-    seen = ~np.isnan(values[..., :1])
+    seen = ~np.isnan(values[:, :1])
     total, count = np.where(seen, values, np.float32(0)), seen.astype(np.float32)
-    features, shape = values.shape[-1], tuple(n - 2 * HALO for n in values.shape[1:3])
-    result = np.empty((len(values), *shape, features * (1 + len(CONTEXT))), np.float32)
-    result[..., :features] = values[_middle(values, shape)]
+    features, shape = values.shape[1], tuple(n - 2 * HALO for n in values.shape[2:])
+    result = np.empty((len(values), features * (1 + len(CONTEXT)), *shape), np.float32)
+    result[:, :features] = values[_middle(values, shape)]
     step = 1
     for number, side in enumerate(CONTEXT):
         total, count, step = _sum_near(total, step), _sum_near(count, step), side
         middle = _middle(total, shape)
-        near = result[..., features * (1 + number) : features * (2 + number)]
+        near = result[:, features * (1 + number) : features * (2 + number)]
         np.divide(total[middle], np.maximum(count[middle], 1), out=near)
     if not seen.all():
         np.copyto(result, np.float32(np.nan), where=~seen[_middle(seen, shape)])
@@ -155,55 +164,56 @@ def surroundings(values: np.ndarray) -> np.ndarray:
 
 
 def _sum_near(values: np.ndarray, step: int) -> np.ndarray:
-    """Add up 3 x 3 cells `step` apart: array (year, row, col, ...), without `step` cells at each side.
+    """Add up 3 x 3 cells `step` apart: array (..., row, col), without `step` cells at each side.
 
     The sums of three sums of three are those of nine. SciPy's uniform_filter takes three times as long, and its rounding depends on where
     the array begins.
     """
-    rows = values[:, : -2 * step] + values[:, step:-step]
-    rows += values[:, 2 * step :]
-    result = rows[:, :, : -2 * step] + rows[:, :, step:-step]
-    result += rows[:, :, 2 * step :]
+    rows = values[..., : -2 * step, :] + values[..., step:-step, :]
+    rows += values[..., 2 * step :, :]
+    result = rows[..., : -2 * step] + rows[..., step:-step]
+    result += rows[..., 2 * step :]
     return result
 
 
-def _middle(values: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return the index of the middle rows and columns of an array (year, row, col, ...)."""
-    margins = [(n - size) // 2 for n, size in zip(values.shape[1:3], shape, strict=True)]
-    return slice(None), *(slice(m, m + size) for m, size in zip(margins, shape, strict=True))
+def _middle(values: np.ndarray, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return the index of the middle rows and columns of an array (..., row, col)."""
+    margins = [(n - size) // 2 for n, size in zip(values.shape[-2:], shape, strict=True)]
+    return ..., *(slice(m, m + size) for m, size in zip(margins, shape, strict=True))
 
 
 def pair_features(values: np.ndarray, own: int) -> np.ndarray:
     """Return what the series net sees of each pair of neighbouring years.
 
-    values : array (year, ..., plane), float32, NaN = no data; the features of the cell come first
+    values : array (year, plane, ...), float32, NaN = no data; the features of the cell come first
     own : number of features
-    Returns: array (pair, ..., 2 x plane + 2 x own + 2), float32: the means of the years before and after; of the features of the cell itself the
+    Returns: array (pair, 2 x plane + 2 x own + 2, ...), float32: the means of the years before and after; of the features of the cell itself the
     last year seen before, and the first seen after; and the numbers of years seen before and after (as shares of the years); 0 where nothing
     was seen
     """
-    seen = ~np.isnan(values[..., :1])
-    number = np.cumsum(seen, axis=0, dtype=np.float32)
+    seen = ~np.isnan(values[:, :1])
     if seen.all():
-        known, last, following = values, values[..., :own], values[..., :own]
+        known, last, following = values, values[:, :own], values[:, :own]
     else:
         known = np.where(seen, values, np.float32(0))
-        last, following = known[..., :own].copy(), known[..., :own].copy()
+        last, following = known[:, :own].copy(), known[:, :own].copy()
         for year in range(1, len(values)):
             np.copyto(last[year], last[year - 1], where=~seen[year])
             np.copyto(following[-1 - year], following[-year], where=~seen[-1 - year])
-    count, years = values.shape[-1], np.float32(len(values))
-    result = np.empty((len(values) - 1, *values.shape[1:-1], 2 * count + 2 * own + 2), np.float32)
-    low, high, nearest, next_, _numbers = np.split(result, np.cumsum([count, count, own, own]), axis=-1)
-    total, so_far = known.sum(axis=0), np.zeros_like(known[0])
-    for pair in range(len(result)):
-        so_far += known[pair]
-        before, after = number[pair], number[-1] - number[pair]
-        np.divide(so_far, np.maximum(before, 1), out=low[pair])
-        np.subtract(total, so_far, out=high[pair])
-        high[pair] /= np.maximum(after, 1)
-        nearest[pair], next_[pair] = last[pair], following[pair + 1]
-        result[pair, ..., -2:-1], result[pair, ..., -1:] = before / years, after / years
+    number = np.cumsum(seen, axis=0, dtype=np.float32)
+    before, after = number[:-1], number[-1] - number[:-1]
+    count, years = values.shape[1], np.float32(len(values))
+    result = np.empty((len(values) - 1, 2 * count + 2 * own + 2, *values.shape[2:]), np.float32)
+    low, high, nearest, next_, _numbers = np.split(result, np.cumsum([count, count, own, own]), axis=1)
+    # Sums first. NumPy's cumsum along the first axis takes three times as long.
+    low[0] = known[0]
+    for pair in range(1, len(result)):
+        np.add(low[pair - 1], known[pair], out=low[pair])
+    np.subtract(low[-1] + known[-1], low, out=high)
+    low *= 1 / np.maximum(before, 1)
+    high *= 1 / np.maximum(after, 1)
+    nearest[:], next_[:] = last[:-1], following[1:]
+    result[:, -2:-1], result[:, -1:] = before / years, after / years
     return result
 
 
@@ -257,7 +267,7 @@ def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:
     history, counts, changed, bare_alone = (plane[middle] for plane in (history, counts, changed, bare_alone))
     stable = rng.permutation(np.flatnonzero(counts & ~changed & ~bare_alone))[:STABLE]
     cells = np.concatenate([np.flatnonzero(counts & changed), stable, np.flatnonzero(counts & bare_alone)])
-    around = surroundings(values).reshape(len(values), counts.size, -1)[:, cells]
+    around = surroundings(np.moveaxis(values, -1, 1)).reshape(len(values), -1, counts.size)[..., cells]
     return Examples(pair_features(around, values.shape[-1]), history.ravel()[cells])
 
 

@@ -9,7 +9,6 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
-import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +48,8 @@ class Engine:
     """Name of a net to its files in a model folder."""
     load: Callable[[Path, str, int, bool, int], Compute]
     """From a model folder, the name of a net, a number of threads (0 = all cores), whether to use bf16, and a number of rows and columns to leave
-    out at each side of the output, to the net ready for use. Imports the package. Raises InputError where the processor has no bf16."""
+    out at each side of the output, to the net ready for use; the files of the series net map (cell, plane) to (cell, output), what is loaded maps
+    (pair, plane, cell) to (pair, output, cell). Imports the package. Raises InputError where the processor has no bf16."""
     export: Callable[[Any, Path, str], None] | None = None
     """Write a Keras model as these files; None where r.unet.train writes them anyway."""
 
@@ -134,18 +134,26 @@ def _compare_inner(compute: Compute, whole: Compute, engine: Engine, folder: Pat
 
 
 def open_series(engine: Engine, folder: Path, threads: int) -> Compute:
-    """Load the series net of a model folder: (cell, plane) float32 to (cell, 4) logits; several threads may call it.
+    """Load the series net of a model folder: (pair, plane, cell) float32 to (pair, 4, cell) logits.
 
+    threads : how many call it at a time, 1 or more; each waits for its own numbers alone
     Raises ModelError as `open_unet` does.
     """
-    net, lock = engine.load(folder, SERIES, threads, False, 0), threading.Lock()
-    _compare(net, engine, folder, SERIES, fast=False)
+    net = engine.load(folder, SERIES, threads, False, 0)
+    _compare(lambda cells: net(cells.T[np.newaxis])[0].T, engine, folder, SERIES, fast=False)
 
-    def compute(seen: np.ndarray) -> np.ndarray:
-        with lock:
-            return net(seen)
+    return net
 
-    return compute
+
+def with_planes_first(compute: Compute) -> Compute:
+    """Let a net that maps (cell, plane) to (cell, output) map (pair, plane, cell) to (pair, output, cell)."""
+
+    def of_pairs(seen: np.ndarray) -> np.ndarray:
+        pairs, planes, cells = seen.shape
+        found = compute(np.moveaxis(seen, 1, 2).reshape(-1, planes))
+        return np.moveaxis(found.reshape(pairs, cells, -1), 2, 1)
+
+    return of_pairs
 
 
 def _compare(compute: Compute, engine: Engine, folder: Path, net: str, *, fast: bool) -> float:

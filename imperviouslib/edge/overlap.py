@@ -13,12 +13,17 @@ _MOST = 8
 """Things done at a time where the user does not say how many: each takes memory, and Python itself serves one at a time."""
 
 
+def resolve_threads(threads: int) -> int:
+    """Return how many things are done at a time. threads : as the user says; 0 = as many as this process may use processors, at most `_MOST`"""
+    return threads or min(_MOST, len(os.sched_getaffinity(0)))
+
+
 def do_each(work: Callable[[Item], object], items: Iterable[Item], threads: int) -> None:
     """Do something with each item, several at a time; raise the first error, and then begin no other item.
 
-    threads : how many at a time; 0 = as many as this process may use processors, at most `_MOST`
+    threads : how many at a time, as for `resolve_threads`
     """
-    with ThreadPoolExecutor(threads or min(_MOST, len(os.sched_getaffinity(0)))) as pool:
+    with ThreadPoolExecutor(resolve_threads(threads)) as pool:
         for _done in pool.map(work, items):
             pass
 

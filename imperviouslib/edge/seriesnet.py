@@ -32,7 +32,7 @@ _SAVED = 20
 
 
 def build_net(planes: int) -> Any:
-    """Build the net: (cell, plane) float32, as `splice.pair_features` gives it for one pair, to (cell, 4) logits."""
+    """Build the net: (cell, plane) float32, the planes of `splice.pair_features` for one pair, to (cell, 4) logits."""
     keras = import_keras()
     layers = keras.layers
     seen = keras.Input((planes,), name="pair")
@@ -74,10 +74,11 @@ def fit(
         counts, loss, first = saved["counts"], float(saved["loss"]), int(saved["step"])
 
     # One graph for batches of all sizes: those of a fit that continues come in another order, and must be computed alike.
-    @tf.function(input_signature=[tf.TensorSpec((pairs, None, planes), tf.float32), tf.TensorSpec((None,), tf.int64)])
+    @tf.function(input_signature=[tf.TensorSpec((pairs, planes, None), tf.float32), tf.TensorSpec((None,), tf.int64)])
     def learn(seen: Any, history: Any) -> Any:
         with tf.GradientTape() as tape:
-            logits = tf.reshape(net(tf.reshape(seen, (-1, seen.shape[-1])), training=True), (pairs, -1, OUTPUTS))
+            cells = tf.reshape(tf.transpose(seen, (0, 2, 1)), (-1, planes))
+            logits = tf.reshape(net(cells, training=True), (pairs, -1, OUTPUTS))
             stable = tf.reduce_mean(logits[..., :2], axis=0)
             changed = tf.reshape(tf.transpose(logits[..., 2:], (1, 2, 0)), (-1, 2 * pairs))
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(history, tf.concat([stable, changed], -1))
@@ -88,14 +89,14 @@ def fit(
     def draw(step: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
         rng = np.random.default_rng([seed, step])
         drawn = [splice.draw_examples(series, rng) for _patch in range(patches)]
-        return np.concatenate([one.features for one in drawn], axis=1), np.concatenate([o.history for o in drawn]), rng
+        return np.concatenate([one.features for one in drawn], axis=2), np.concatenate([o.history for o in drawn]), rng
 
     with interruptible() as raise_if_interrupted, closing(read_ahead(map(draw, range(first, steps)))) as batches:
         for step, (seen, history, rng) in enumerate(batches, first):
             if len(history):
                 counts += np.bincount(history, minlength=len(counts))
                 for part in np.array_split(rng.permutation(len(history)), min(_PARTS, len(history))):
-                    loss = float(learn(tf.constant(seen[:, part]), tf.constant(history[part])))
+                    loss = float(learn(tf.constant(seen[..., part]), tf.constant(history[part])))
             progress(step + 1, steps)
             if checkpoint and ((step + 1) % _SAVED == 0 or step + 1 == steps):
                 state = {
@@ -115,10 +116,9 @@ def _restore(variables: list[Any], saved: Mapping[str, np.ndarray]) -> None:
 
 
 def pair_logits(compute: Callable[[np.ndarray], np.ndarray], seen: np.ndarray) -> np.ndarray:
-    """Compute a net for each pair of years: from array (pair, row, col, plane), float32, to logits (pair, 4, row, col), float32.
+    """Compute a net for each pair of years: from array (pair, plane, row, col), float32, to logits (pair, 4, row, col), float32.
 
-    compute : the net, (cell, plane) to (cell, 4)
+    compute : the net as `edge.engine.open_series` loads it
     """
-    pairs, rows, cols, planes = seen.shape
-    found = compute(seen.reshape(-1, planes)).reshape(pairs, rows, cols, OUTPUTS)
-    return np.moveaxis(found, -1, 1)
+    pairs, planes, *shape = seen.shape
+    return compute(seen.reshape(pairs, planes, -1)).reshape(pairs, OUTPUTS, *shape)

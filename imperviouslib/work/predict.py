@@ -23,7 +23,7 @@ from imperviouslib.core.probability import encode_prediction
 from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.engine import Compute, Infer, open_series, open_unet, resolve_engine
-from imperviouslib.edge.overlap import do_each, read_ahead
+from imperviouslib.edge.overlap import do_each, read_ahead, resolve_threads
 from imperviouslib.edge.seriesnet import pair_logits
 
 _lock = threading.Lock()
@@ -180,14 +180,15 @@ def _evidence(task: EvidenceTask, stored: Sequence[np.ndarray]) -> Evidence:
 def _block_evidence(task: EvidenceTask, net: Compute, stored: Sequence[np.ndarray], block: Grid) -> Evidence:
     """Return the evidence of a block of the window. stored : as `_read_years` gives it"""
     near, around = block.grown(splice.HALO), task.window.grown(splice.HALO)
-    planes = [np.moveaxis(plane[(slice(None), *near.slices_in(around))], 0, -1) for plane in stored]
-    values = splice.scaled(planes, np.array(task.scaling.mean), np.array(task.scaling.deviation))
-    own = values.shape[-1]
+    planes = [plane[(slice(None), *near.slices_in(around))] for plane in stored]
+    values = splice.scaled(planes, np.array(task.scaling.mean), np.array(task.scaling.deviation), axis=1)
+    own = values.shape[1]
     values = splice.surroundings(values)
-    seen = ~np.isnan(values[..., 0])
+    seen = ~np.isnan(values[:, 0])
     rows = max(1, _NET_CELLS // block.width)
     logits = [
-        pair_logits(net, splice.pair_features(values[:, top : top + rows], own)) for top in range(0, block.height, rows)
+        pair_logits(net, splice.pair_features(values[:, :, top : top + rows], own))
+        for top in range(0, block.height, rows)
     ]
     return series.pair_evidence(np.concatenate(logits, axis=2), np.array(task.shares), seen), seen
 
@@ -216,8 +217,7 @@ def _unet(model: Model) -> tuple[Infer, float]:
 
 @functools.lru_cache(maxsize=1)
 def _series(model: Model) -> Compute:
-    # Several blocks are computed at a time, and each waits for its own numbers alone.
-    return open_series(_engine(model), model.folder, 1)
+    return open_series(_engine(model), model.folder, resolve_threads(model.threads))
 
 
 def _engine(model: Model) -> Any:

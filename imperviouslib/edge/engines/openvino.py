@@ -6,10 +6,13 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
+
 from imperviouslib.core.errors import InputError, ModelError, _
-from imperviouslib.edge.engine import Compute, Engine
+from imperviouslib.edge.engine import SERIES, Compute, Engine, with_planes_first
 
 
 def files(net: str) -> tuple[str, ...]:
@@ -32,14 +35,18 @@ def load(folder: Path, net: str, threads: int, fast: bool, margin: int) -> Compu
     if fast and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise InputError(_("Flag -f: this processor has no bf16"), then=_("Leave out -f."))
     # By itself, OpenVINO computes in bf16 where the processor can, which changes classes; and it binds its threads to the first processors,
-    # so that two jobs or workers on one machine wait for the same ones.
-    settings = {"INFERENCE_PRECISION_HINT": "bf16" if fast else "f32", "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+    # so that two jobs or workers on one machine wait for the same ones. Each caller of the series net has a stream of one thread.
+    streams = threads if net == SERIES else 1
+    precision = "bf16" if fast else "f32"
+    settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": streams, "ENABLE_CPU_PINNING": False}
     if threads > 0:
         settings["INFERENCE_NUM_THREADS"] = threads
     path = folder / files(net)[0]
     try:
         model = core.read_model(path)
         rest = _leave_out(model, margin)
+        dense = _with_planes_first(model) if net == SERIES else None
+        model = dense or model
         compiled = core.compile_model(model, "CPU", settings)
     except RuntimeError as err:
         reason = " ".join(str(err).split())[:80]
@@ -47,9 +54,48 @@ def load(folder: Path, net: str, threads: int, fast: bool, margin: int) -> Compu
             _("File '{}' cannot be loaded as a network ({})").format(path, reason),
             then=_("Use engine=tensorflow, or train again with the OpenVINO that is installed here."),
         ) from err
-    request = compiled.create_infer_request()
     inner = (slice(None), slice(rest, -rest), slice(rest, -rest)) if rest else ...
-    return lambda seen: request.infer(seen, share_inputs=True)[0][inner]
+    free: SimpleQueue[Any] = SimpleQueue()
+    for _stream in range(streams):
+        free.put(compiled.create_infer_request())
+
+    def compute(seen: np.ndarray) -> np.ndarray:
+        request = free.get()
+        try:
+            return request.infer(seen, share_inputs=True)[0][inner]
+        finally:
+            free.put(request)
+
+    return with_planes_first(compute) if net == SERIES and not dense else compute
+
+
+def _with_planes_first(model: Any) -> Any:
+    """Make of a net that maps (cell, plane) to (cell, output) one that maps (pair, plane, cell) to (pair, output, cell).
+
+    Features come with the planes first, and turning them takes as long as the net. Returns None if this is another net than dense layers.
+    """
+    from openvino import opset13 as ops
+
+    layers, node = [], model.get_result().input_value(0).get_node()
+    while node.get_type_name() != "Parameter":
+        is_cut = node.get_type_name() == "Relu"
+        total = node.input_value(0).get_node() if is_cut else node
+        if total.get_type_name() != "Add":
+            return None
+        product, bias = (total.input_value(number).get_node() for number in range(2))
+        kinds = [one.get_type_name() for one in (product, bias)]
+        if kinds != ["MatMul", "Constant"] or product.get_attributes() != {"transpose_a": False, "transpose_b": True}:
+            return None
+        weight = product.input_value(1).get_node()
+        if weight.get_type_name() != "Constant":
+            return None
+        layers.append((weight.get_data(), bias.get_data().reshape(-1, 1), is_cut))
+        node = product.input_value(0).get_node()
+    seen = x = ops.parameter([-1, layers[-1][0].shape[1], -1], np.float32)
+    for weight, bias, is_cut in reversed(layers):
+        x = ops.add(ops.matmul(ops.constant(weight), x, False, False), ops.constant(bias))
+        x = ops.relu(x) if is_cut else x
+    return _import().Model([ops.result(x)], [seen], model.get_friendly_name())
 
 
 def _leave_out(model: Any, margin: int) -> int:

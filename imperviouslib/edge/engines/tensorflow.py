@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imperviouslib.core.errors import InputError, _
-from imperviouslib.edge.engine import Compute, Engine
+from imperviouslib.edge.engine import SERIES, Compute, Engine, with_planes_first
 
 
 def files(net: str) -> tuple[str, ...]:
@@ -22,6 +22,8 @@ def load(folder: Path, net: str, threads: int, fast: bool, margin: int) -> Compu
             _("Flag -f: engine tensorflow computes in float32 only"), then=_("Use engine=openvino, or leave out -f.")
         )
     compute = run_net(load_net(folder / files(net)[0], threads=threads))
+    if net == SERIES:
+        return with_planes_first(compute)
     return (lambda seen: compute(seen)[:, margin:-margin, margin:-margin]) if margin else compute
 
 

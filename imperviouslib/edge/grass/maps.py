@@ -184,6 +184,20 @@ def import_tiff(path: Path, name: str, *, link: bool = False, replace: bool = Fa
     run("r.external" if link else "r.in.gdal", input=str(path), output=name, overwrite=(replace or overwrite()) or None)
 
 
+def import_bands(path: Path, output: str, dtype: str, bands: int, grid: Grid) -> None:
+    """Import a file of bare numbers on `grid`, with one band after the other: 0 is NULL in maps of whole numbers, NaN in others.
+
+    output : name of the map, if there is one band; else the maps are numbered from <output>1 on, with as many digits as `bands` has
+    dtype : uint8, uint16 or float32
+    """
+    kind = np.dtype(dtype)
+    run(
+        "r.in.bin", input=str(path), output=output, flags="f" if kind.kind == "f" else "", bytes=kind.itemsize, bands=bands,
+        anull="nan" if kind.kind == "f" else 0, overwrite=True, north=grid.north, south=grid.south, east=grid.east, west=grid.west,
+        rows=grid.height, cols=grid.width,
+    )  # fmt: skip
+
+
 def link_file(path: Path, name: str) -> None:
     """Link a raster file as a map; the file stays where it is."""
     run("r.external", input=str(path), output=name, overwrite=True)

@@ -22,7 +22,7 @@ from imperviouslib.edge import grass
 from imperviouslib.edge.schedule import Crew
 from imperviouslib.stage.change.borders import Borders
 from imperviouslib.stage.change.inputs import Series
-from imperviouslib.stage.change.maps import Scratch, import_codes
+from imperviouslib.stage.change.maps import Scratch
 from imperviouslib.stage.change.tally import Tally
 
 _BLOCK_CELLS = 2**22
@@ -122,7 +122,7 @@ class Computation:
                     with file.open("ab") as handle:
                         handle.write(cells.astype("uint8").tobytes())
             for out, file in zip(outs, files, strict=True):
-                import_codes(file, out, self.grid)
+                grass.import_bands(file, out, "uint8", 1, self.grid)
         finally:
             for file in files:
                 file.unlink(missing_ok=True)

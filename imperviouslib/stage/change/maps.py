@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imperviouslib import __version__
 from imperviouslib.core import change, mapnames
-from imperviouslib.core.grid import Grid
 from imperviouslib.core.mapkinds import Content, OutputMap
 from imperviouslib.core.provenance import ChangeProvenance
 from imperviouslib.edge import grass
@@ -43,15 +41,6 @@ class Scratch:
         """Remove the maps, the latest first: a reclassified map must go before the map that it refers to."""
         grass.remove(reversed(self._rasters))
         grass.remove(self._vectors, "vector")
-
-
-def import_codes(path: Path, name: str, grid: Grid) -> None:
-    """Write an integer map from a file of bytes, row by row from north-west; 0 is NULL."""
-    rows, cols = grid.shape
-    grass.run(
-        "r.in.bin", input=str(path), output=name, bytes=1, anull=0, overwrite=True, north=grid.north, south=grid.south,
-        east=grid.east, west=grid.west, rows=rows, cols=cols,
-    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -201,7 +201,7 @@ def _check_existing(task: Task) -> list[str] | None:
 @contextlib.contextmanager
 def _scratch(histories: int, shape: tuple[int, int]) -> Iterator[np.ndarray]:
     """Give room on the disk for the evidence: array (history, row, col), float16, NaN = never seen. Raises OSError on a full disk."""
-    path = grass.temporary_folder() / f"{uuid.uuid4().hex}.bin"
+    path = grass.temporary_folder() / f"evidence.{uuid.uuid4().hex[:8]}.bin"
     try:
         # Where a page cannot be written later, the system ends the process at once.
         reserve(path, histories * shape[0] * shape[1] * np.dtype(np.float16).itemsize)

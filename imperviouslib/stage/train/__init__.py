@@ -1,7 +1,7 @@
 """r.unet.train: train a U-Net to classify the land cover of the label year from analysis-ready data.
 
-The recipe: read the ground into memory, split it into blocks, fit on random patches, calibrate on validation ground, fit the series model
-if there are two years or more, measure the accuracy on test ground, write the model folder. All checks of the input run before TensorFlow is
+The recipe: read the ground into memory, split it into blocks, leave out what has probably changed since the labels, fit on random patches,
+calibrate on validation ground, fit the series model if there are two years or more, measure the accuracy on test ground, write the model folder. All checks of the input run before TensorFlow is
 imported. Of a run that was killed, the next one repeats nothing but what was under way.
 """
 
@@ -22,7 +22,7 @@ from imperviouslib.core.accuracy import Accuracy, Tally, confusion_table, unmapp
 from imperviouslib.core.card import CONTRACT, Calibration, Card, Metrics, Scaling, Split, TrainingRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import ROLES, TEST, TRAIN, VALIDATION, Ground
-from imperviouslib.core.legend import ARTIFICIAL, CLASS_KEYS, CLASSES
+from imperviouslib.core.legend import ARTIFICIAL, CLASS_KEYS, CLASSES, NODATA
 from imperviouslib.core.network import NetSpec
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.patches import Batch, Draw
@@ -33,7 +33,7 @@ from imperviouslib.edge import grass
 from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
-from imperviouslib.stage.train.labels import find_level
+from imperviouslib.stage.train.labels import find_changed, find_level
 from imperviouslib.stage.train.places import Data, read_places, split_ground
 from imperviouslib.stage.train.series import fit_series
 
@@ -102,8 +102,12 @@ def run(settings: TrainSettings) -> int:
 
     validation = list(_windows(data.ground, VALIDATION, settings, periods=range(len(data.periods))))
     checkpoints = Checkpoints.beside(settings.output, _fit_key(data, split, settings, unet.versions()))
-    fitted = fit(data, sample, validation, settings, checkpoints)
-    brief, pixel = fit_pixel_nets(data, sample, validation, settings, checkpoints)
+    brief = fit_briefly(data, sample, validation, settings, checkpoints.of("brief"))
+    lasting = leave_out_changes(data, brief, settings, checkpoints)
+    if lasting is not data:
+        brief = fit_briefly(lasting, sample, validation, settings, checkpoints.of("brief_again"))
+    fitted = fit(lasting, sample, validation, settings, checkpoints)
+    pixel = fit_pixels(lasting, sample, validation, settings, checkpoints)
     net = unet.join_nets([fitted.net, pixel])
     temperature, error_before = calibrate(unet.run_net(net), validation)
 
@@ -182,22 +186,57 @@ def fit(
     return _fit(net, data, sample.draw, validation, settings, checkpoints.of("unet"), epochs=settings.epochs)
 
 
-def fit_pixel_nets(
+def fit_briefly(
+    data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, checkpoint: Checkpoint
+) -> Any:
+    """Build a pixel net and fit it briefly: it learns what most labels agree on, so it tells how much land is sealed, and what has changed."""
+    grass.message(_("Fitting the net of single cells briefly..."))
+    batch = max(1, _BRIEF_CELLS // sample.draw.patch**2)
+    net = _build_pixel_net(data, sample, settings)
+    how = {"epochs": _BRIEF_EPOCHS, "batch": batch, "most_steps": _BRIEF_STEPS}
+    return _fit(net, data, sample.draw, validation, settings, checkpoint, **how).net
+
+
+def fit_pixels(
     data: Data, sample: Sample, validation: Sequence[Batch], settings: TrainSettings, checkpoints: Checkpoints
-) -> tuple[Any, Any]:
-    """Build the pixel net and fit it twice: briefly, which tells how much land is sealed, and as long as the U-Net, in small batches."""
+) -> Any:
+    """Build the pixel net and fit it as long as the U-Net, in small batches."""
+    grass.message(_("Fitting the net of single cells..."))
+    draw = patches.resolve_draw(data.ground, patch=_PIXEL_PATCH, anchor=1)
+    net = _build_pixel_net(data, sample, settings)
+    how = {"epochs": settings.epochs, "batch": _PIXEL_BATCH}
+    return _fit(net, data, draw, validation, settings, checkpoints.of("pixel"), **how).net
+
+
+def _build_pixel_net(data: Data, sample: Sample, settings: TrainSettings) -> Any:
     from imperviouslib.edge import unet
 
-    def fitted(name: str, draw: Draw, **how: int) -> Any:
-        unet.seed_everything(settings.seed)
-        net = unet.build_pixel_net(_net_spec(data, sample, settings))
-        return _fit(net, data, draw, validation, settings, checkpoints.of(name), **how).net
+    unet.seed_everything(settings.seed)
+    return unet.build_pixel_net(_net_spec(data, sample, settings))
 
-    grass.message(_("Fitting the net of single cells, briefly and long..."))
-    batch = max(1, _BRIEF_CELLS // sample.draw.patch**2)
-    brief = fitted("brief", sample.draw, epochs=_BRIEF_EPOCHS, batch=batch, most_steps=_BRIEF_STEPS)
-    small = patches.resolve_draw(data.ground, patch=_PIXEL_PATCH, anchor=1)
-    return brief, fitted("pixel", small, epochs=settings.epochs, batch=_PIXEL_BATCH)
+
+def leave_out_changes(data: Data, brief: Any, settings: TrainSettings, checkpoints: Checkpoints) -> Data:
+    """Take the labels of training cells away that were probably sealed or unsealed in the years of the data; of less than two years none.
+
+    brief : Keras model of logits
+    """
+    from imperviouslib.edge import unet
+
+    ground, years = data.ground, [index for index, period in enumerate(data.periods) if period.isdigit()]
+    if len(years) < 2:
+        return data
+
+    def find() -> dict[str, Any]:
+        probability_of = unet.run_net(unet.with_probabilities(brief, 1.0))
+        return {"changed": find_changed(probability_of, ground, years, size=settings.window, halo=settings.halo)}
+
+    changed = checkpoints.of("changed").once(find)["changed"]
+    grass.verbose(
+        _("Left out, because the land has probably changed: {} of {} training cells.").format(
+            np.count_nonzero(changed), np.count_nonzero(ground.training_label())
+        )
+    )
+    return replace(data, ground=replace(ground, label=np.where(changed, np.uint8(NODATA), ground.label)))
 
 
 def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:

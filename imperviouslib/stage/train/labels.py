@@ -1,4 +1,4 @@
-"""What the mean probability of all periods says of the labels: which it contradicts, and how much land is sealed."""
+"""What probabilities of all periods say of the labels: which they contradict, where the land has changed since, and how much is sealed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from imperviouslib.core import patches
 from imperviouslib.core.ground import TRAIN, Ground
 from imperviouslib.core.legend import ARTIFICIAL, NODATA
 from imperviouslib.core.probability import log_odds, resolve_shift
+from imperviouslib.core.series import likely_changes
 
 THRESHOLD = 0.5
 """Mean probability from which a label should be artificial."""
@@ -33,6 +34,19 @@ def mean_probability(
     """
     corners = patches.role_windows(ground, TRAIN, size=size, halo=halo)
     return _mean(_planes(probability_of, ground, corners, periods, size=size, halo=halo), ground)
+
+
+def find_changed(probability_of: Net, ground: Ground, years: Sequence[int], *, size: int, halo: int) -> np.ndarray:
+    """Tell by the step test where training ground was probably sealed or unsealed: array (row, col), bool.
+
+    Its labels are true in one year only, and a net that is fitted long to the looks of all years learns that new sealed land is none.
+
+    probability_of : the net that was fitted briefly, which learns little of that
+    years : indices of the ground's features
+    """
+    yearly = np.stack([mean_probability(probability_of, ground, [year], size=size, halo=halo) for year in years])
+    label = ground.training_label()
+    return likely_changes(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
 
 
 def find_level(brief: Net, joint: Net, ground: Ground, periods: int, *, size: int, halo: int) -> tuple[float, float]:

@@ -93,7 +93,7 @@ def _example(examples: splice.LabelledSeries, seed: int) -> np.ndarray:
     """Draw the cells by which engines are compared. A patch may have no known cell at all, so several are tried."""
     drawn = (splice.draw_examples(examples, np.random.default_rng([seed, number])).features for number in count())
     found = next(one for one in drawn if one.size)
-    return found.reshape(-1, found.shape[-1])[:_EXAMPLES]
+    return np.concatenate(np.moveaxis(found, 1, 2))[:_EXAMPLES]
 
 
 def _label_series(
