@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from imperviouslib.core.ground import TEST, TRAIN, Ground
 from imperviouslib.core.probability import resolve_shift
-from imperviouslib.stage.train.labels import believed, find_level, mean_probability
+from imperviouslib.stage.train.labels import believed, find_changed, find_level, mean_probability
 from testsuite.unet_ground import grid_at
 
 
@@ -40,6 +40,31 @@ def test_the_mean_is_that_of_the_periods_in_which_a_training_cell_was_seen():
     mean = mean_probability(probability_of, ground, (0, 1), size=8, halo=0)
     assert np.isnan(mean[:, 16:]).all() and np.isnan(mean[11, 11])
     assert np.isclose(mean[10, 10], 0.3) and np.isclose(mean[0, 0], 0.6)
+
+
+@pytest.mark.parametrize("years", [[0, 1, 2, 3], [0, 1, 3]])
+def test_land_that_changed_is_found_on_training_ground_alone(years):
+    """The third year of four brings a new place, and clears another; a period that is no year is not looked at."""
+    features = [np.full((40, 40, 1), 1000, np.uint16) for _year in range(4)]
+    for year, plane in enumerate(features):
+        plane += np.random.default_rng(year).integers(0, 200, plane.shape, np.uint16)
+        plane[20:, :10] = 9000
+        plane[:6, :8] = 9000 if year >= 2 else 1000
+        plane[30:33, :5] = 1000 if year >= 2 else 9000
+        # Test ground changes too.
+        plane[:6, 36:] = 9000 if year >= 2 else 1000
+    roles = np.full((40, 40), TRAIN, np.uint8)
+    roles[:, 32:] = TEST
+    label = np.full((40, 40), 3, np.uint8)
+    label[20:, :10] = 1
+    ground = Ground(grid_at(64, 64, 40, 40), tuple(features), label, roles)
+
+    def probability_of(stored):
+        return np.repeat(stored / np.float32(10_000), 4, axis=-1)
+
+    expected = np.zeros((40, 40), bool)
+    expected[:6, :8] = expected[30:33, :5] = True
+    assert (find_changed(probability_of, ground, years, size=8, halo=0) == expected).all()
 
 
 # The level
