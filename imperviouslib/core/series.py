@@ -25,7 +25,7 @@ STEP_FREEDOM, STEP_SCATTER = 12.0, 4.0
 """Parameters of the step test: weight of the fit, and scatter of the log-odds that is expected of any cell."""
 STEP_WEIGHT = 0.3
 """Weight of the step test beside the series net: both see the same observations, so their evidence is not independent."""
-SHARPNESS, ONCE = 2.0, 0.5
+SHARPNESS, ONCE = 1.8, 0.45
 """By how much all evidence is multiplied, and by how much less that of a change is whose sealed state was seen in one year only, at its most
 likely date; half as much less where it was seen in two years, and so on. Spliced examples vary more than real series, so the net is too cautious: with 1, the sums of
 probabilities were half of the true gain on the made worlds that this was chosen on. But one odd year, such as a dry field, is often taken for
