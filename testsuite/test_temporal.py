@@ -148,6 +148,8 @@ def test_a_run_that_is_terminated_leaves_no_process(maps, tmp_path, monkeypatch)
         until = time.monotonic() + 60
         while not mark.exists() and time.monotonic() < until:
             time.sleep(0.02)
+        # The program runs before Python knows of it.
+        time.sleep(0.5)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, end)
