@@ -236,15 +236,17 @@ def combine(net: np.ndarray, step: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return result
 
 
-def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100) -> Rates:
+def fit_rates(evidence: np.ndarray, histories: Histories, *, rounds: int = 100, in_place: bool = False) -> Rates:
     """Estimate how often each history occurs, by expectation-maximisation with one rate of gain and one of loss for all years.
 
     A rate that collapses or is beyond belief is replaced by its default rate, and `defaults` names it: change is rare, and an estimate of
     zero would deny all of it.
 
     evidence : array (history, cell)
+    in_place : compute in the memory of `evidence`, which is float32
     """
-    likelihood = np.subtract(evidence, evidence.max(axis=0), dtype=np.float32)
+    out = evidence if in_place else None
+    likelihood = np.subtract(evidence, evidence.max(axis=0), dtype=np.float32, out=out)
     np.exp(likelihood, out=likelihood)
     rates = _default_rates(0.1)
     for _round in range(rounds):
@@ -316,5 +318,9 @@ def _default_rates(always: float) -> Rates:
 def posterior(evidence: np.ndarray, rates: Rates, histories: Histories) -> np.ndarray:
     """Return the probability of each history: array (history, ...), float32, sum 1 over the histories."""
     share = rates.shares(histories).astype(np.float32).reshape(-1, *[1] * (evidence.ndim - 1))
-    weight = np.exp(evidence - evidence.max(axis=0)) * share
-    return weight / weight.sum(axis=0)
+    # In one piece of memory, which takes longer to get than to compute in.
+    weight = evidence - evidence.max(axis=0)
+    np.exp(weight, out=weight)
+    weight *= share
+    weight /= weight.sum(axis=0)
+    return weight

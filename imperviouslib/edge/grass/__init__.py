@@ -45,6 +45,7 @@ from imperviouslib.edge.grass.maps import (
     write_geopackage,
 )
 from imperviouslib.edge.grass.newmaps import NewMaps, new_maps
+from imperviouslib.edge.grass.place import mapset_folder, read_header
 from imperviouslib.edge.grass.region import (
     check_projection,
     has_grid_region,
@@ -70,8 +71,6 @@ from imperviouslib.edge.grass.workspace import (
     linked_folder,
     lock_maps,
     lock_vector,
-    mapset_folder,
-    read_header,
     remove,
     remove_abandoned,
     remove_superseded,

@@ -20,10 +20,10 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.provenance import Provenance, parse_provenance
 from imperviouslib.edge.files import naming
 from imperviouslib.edge.grass.calls import environment, overwrite, read, read_bytes, run, unreadable
+from imperviouslib.edge.grass.place import mapset_folder
 from imperviouslib.edge.grass.region import check_projection, has_mask, unmasked
 from imperviouslib.edge.grass.workspace import (
     exists,
-    mapset_folder,
     remove,
     remove_abandoned,
     temporary_folder,

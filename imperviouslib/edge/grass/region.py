@@ -13,6 +13,7 @@ import grass.script as gs
 
 from imperviouslib.core.errors import GridError, _
 from imperviouslib.core.grid import EPSG, RES_M, Grid, is_grid_projection
+from imperviouslib.edge.grass.place import mapset_folder
 
 
 @contextlib.contextmanager
@@ -22,14 +23,14 @@ def unmasked(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
     GRASS looks for a mask in the current mapset only. This environment names an empty mapset, with links to the real ones beside it.
     Its folder lies outside of GRASS's temporary files, because GRASS might follow the links when it cleans these up.
     """
-    here = gs.gisenv()
-    location = Path(here["GISDBASE"], here["LOCATION_NAME"]).absolute()
+    mapset = mapset_folder().absolute()
+    location = mapset.parent
     with tempfile.TemporaryDirectory(prefix="impervious_") as folder:
-        empty = Path(folder, location.name, f"{here['MAPSET']}_unmasked")
+        empty = Path(folder, location.name, f"{mapset.name}_unmasked")
         empty.mkdir(parents=True)
-        shutil.copy(location / here["MAPSET"] / "WIND", empty)
-        for mapset in {"PERMANENT", here["MAPSET"]}:
-            empty.with_name(mapset).symlink_to(location / mapset)
+        shutil.copy(mapset / "WIND", empty)
+        for name in {"PERMANENT", mapset.name}:
+            empty.with_name(name).symlink_to(location / name)
         session = Path(folder, "rc")
         session.write_text(
             f"GISDBASE: {folder}\nLOCATION_NAME: {location.name}\nMAPSET: {empty.name}\nGUI: text\n", encoding="utf-8"
@@ -45,7 +46,8 @@ def mask_name() -> str:
 def has_mask() -> bool:
     """Tell whether a raster mask of the user hides cells."""
     name, _at, mapset = mask_name().partition("@")
-    return bool(gs.find_file(name, element="cell", mapset=mapset or gs.gisenv()["MAPSET"])["name"])
+    here = mapset_folder()
+    return (here.with_name(mapset or here.name) / "cell" / name).exists()
 
 
 def region_grid(res_m: int = RES_M) -> Grid:

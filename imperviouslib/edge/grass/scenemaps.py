@@ -10,7 +10,8 @@ from pathlib import Path
 from imperviouslib.core.bands import SCL, semantic_label
 from imperviouslib.edge.grass.calls import percent, run
 from imperviouslib.edge.grass.maps import describe, import_tiff, link_file
-from imperviouslib.edge.grass.workspace import linked_file, mapset_folder, read_header
+from imperviouslib.edge.grass.place import mapset_folder, read_header
+from imperviouslib.edge.grass.workspace import linked_file
 
 _SCL_COLOURS = (
     "1 255:0:0\n2 47:47:47\n3 100:50:0\n4 0:160:0\n5 255:230:90\n6 0:0:255\n7 128:128:128\n8 192:192:192\n9 255:255:255\n"

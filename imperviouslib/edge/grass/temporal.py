@@ -17,7 +17,8 @@ from grass.exceptions import CalledModuleError
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.edge.files import exclusive_lock
 from imperviouslib.edge.grass.calls import telling_of_room, warning
-from imperviouslib.edge.grass.workspace import mapset_folder, shared_folder, temporary_folder
+from imperviouslib.edge.grass.place import mapset_folder
+from imperviouslib.edge.grass.workspace import shared_folder, temporary_folder
 
 _JOB = Path(__file__).with_name("temporal_job.py")
 TEMPORAL_S, TEMPORAL_TRIES = 60.0, 3

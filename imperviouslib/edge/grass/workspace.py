@@ -13,6 +13,7 @@ import grass.script as gs
 
 from imperviouslib.edge.files import exclusive_lock, remove_folder
 from imperviouslib.edge.grass.calls import run
+from imperviouslib.edge.grass.place import mapset_folder, read_header
 
 _ONE_AT_A_TIME = threading.Lock()
 _folders: dict[tuple[str, int], Path] = {}
@@ -95,12 +96,6 @@ def linked_folder() -> Path:
 _LINKED = "linked"
 
 
-def mapset_folder() -> Path:
-    """Return the folder of the current mapset. The file that names it is read here, because GRASS would start a process."""
-    session = read_header(Path(os.environ["GISRC"]))
-    return Path(session["GISDBASE"], session["LOCATION_NAME"], session["MAPSET"])
-
-
 @contextlib.contextmanager
 def lock_maps(prefix: str) -> Iterator[None]:
     """Lock the maps `<prefix>_*` of the current mapset for this process; raise InputError if another run holds them."""
@@ -148,12 +143,3 @@ def remove(names: Iterable[str], element: str = "raster") -> None:
 def linked_file(mapset: Path, name: str) -> str | None:
     """Return the file to which a map is linked, or None."""
     return read_header(mapset / "cell_misc" / name / "gdal").get("file")
-
-
-def read_header(path: Path) -> dict[str, str]:
-    """Read a file of lines "key: value"; empty where there is none."""
-    try:
-        pairs = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
-    except OSError:
-        return {}
-    return {key.strip(): value.strip() for key, _, value in pairs}
