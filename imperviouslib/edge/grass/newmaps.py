@@ -26,7 +26,6 @@ from imperviouslib.edge.grass.workspace import (
     temporary_name,
 )
 from imperviouslib.edge.overlap import do_each
-from imperviouslib.edge.rasterfile import TiffWriters
 
 _BANDS = 9
 """Most maps of a call of r.in.bin, which numbers more than these by two digits."""
@@ -73,6 +72,8 @@ def new_maps(
 @contextlib.contextmanager
 def _linked(dtypes: Mapping[str, str], grid: Grid, threads: int) -> Iterator[NewMaps]:
     """Write GeoTIFFs, and link maps to them."""
+    from imperviouslib.edge.rasterfile import TiffWriters  # It imports rasterio, which most tools do without.
+
     mark = uuid.uuid4().hex[:8]
     temporary = {name: temporary_name(name) for name in dtypes}
     paths = {name: linked_folder() / f"{name}.{mark}.tif" for name in dtypes}
