@@ -91,8 +91,8 @@ def sealed_up_to(last, sharpness=1.0):
 @pytest.mark.parametrize("sharpness", [0.3, 1.0])
 def test_maps_get_the_share_of_sealed_land_of_the_brief_fit(sharpness):
     ground, joint = a_town(100, 0.45), sealed_up_to(38, sharpness)
-    share, shift = find_level(sealed_up_to(30), joint, ground, 2, size=20, halo=0)
-    assert share == pytest.approx(27 / 90) and shift < -0.1
+    share, shift, labelled = find_level(sealed_up_to(30), joint, ground, 2, size=20, halo=0)
+    assert share == pytest.approx(27 / 90) and shift < -0.1 and labelled == pytest.approx(41 / 90)
     p = mean_probability(joint, ground, (0, 1), size=20, halo=0)
     shifted = np.log(p / (1 - p)) + shift
     # Test ground has no part in it.
@@ -101,12 +101,12 @@ def test_maps_get_the_share_of_sealed_land_of_the_brief_fit(sharpness):
 
 
 def test_a_brief_fit_that_knows_no_sealed_land_sets_no_level():
-    share, shift = find_level(sealed_up_to(-50), sealed_up_to(50), a_town(40, 0.4), 2, size=20, halo=0)
+    share, shift, _labelled = find_level(sealed_up_to(-50), sealed_up_to(50), a_town(40, 0.4), 2, size=20, halo=0)
     assert share == pytest.approx(45 / 90) and shift == 0
 
 
 def test_the_level_is_what_the_maps_have_after_a_shift_that_is_not_enough():
-    share, shift = find_level(sealed_up_to(25), sealed_up_to(50), a_town(40, 0.4), 2, size=20, halo=0)
+    share, shift, _labelled = find_level(sealed_up_to(25), sealed_up_to(50), a_town(40, 0.4), 2, size=20, halo=0)
     # One log-odd less moves the border by ten columns.
     assert share == pytest.approx(36 / 90) and -1 <= shift < -0.9
 
@@ -119,7 +119,7 @@ def test_a_level_from_a_part_of_the_windows_is_about_that_of_all(monkeypatch):
         calls.append(len(stored))
         return sealed_up_to(30)(stored)
 
-    share, _shift = find_level(counted, sealed_up_to(38), a_town(200, 0.45), 2, size=20, halo=0)
+    share, _shift, _labelled = find_level(counted, sealed_up_to(38), a_town(200, 0.45), 2, size=20, halo=0)
     assert share == pytest.approx(27 / 90, abs=0.1)
     assert sum(calls) == 2 * 7, "of 50 windows each seventh or eighth is enough"
 

@@ -307,16 +307,14 @@ def resolve_level(
     def measure() -> dict[str, Any]:
         nets = (unet.run_net(unet.with_probabilities(n, t)) for n, t in ((brief, 1.0), (joint, temperature)))
         size, halo = settings.window, settings.halo
-        level, shift = find_level(*nets, data.ground, len(data.periods), size=size, halo=halo)
-        return {"level": level, "shift": shift}
+        level, shift, labelled = find_level(*nets, data.ground, len(data.periods), size=size, halo=halo)
+        return {"level": level, "shift": shift, "labelled": labelled}
 
     found = checkpoints.of("level").once(measure)
-    level, shift = (round(float(found[key]), 6) for key in ("level", "shift"))
-    label = data.ground.training_label()
-    labelled = float((label[label > 0] == ARTIFICIAL).mean())
+    level, shift, labelled = (round(float(found[key]), 6) for key in ("level", "shift", "labelled"))
     grass.message(
         _(
-            "Sealed land is {:.1f} % of the training ground by the labels, and {:.1f} % in the maps: its log-odds are shifted by {:+.2f}."
+            "Of the training ground, or a part of it, {:.1f} % are sealed by the labels, and {:.1f} % in the maps: the log-odds are shifted by {:+.2f}."
         ).format(100 * labelled, 100 * level, shift)
     )
     return level, shift

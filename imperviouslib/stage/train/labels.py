@@ -49,7 +49,9 @@ def find_changed(probability_of: Net, ground: Ground, years: Sequence[int], *, s
     return likely_changes(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
 
 
-def find_level(brief: Net, joint: Net, ground: Ground, periods: int, *, size: int, halo: int) -> tuple[float, float]:
+def find_level(
+    brief: Net, joint: Net, ground: Ground, periods: int, *, size: int, halo: int
+) -> tuple[float, float, float]:
     """Find the share of sealed land that the maps of the training ground get, and the shift of log-odds that gives it to them.
 
     Long fits learn the errors of the labels too, and 10 m labels call gardens and edges sealed. A brief fit has learnt what most labels agree
@@ -57,8 +59,8 @@ def find_level(brief: Net, joint: Net, ground: Ground, periods: int, *, size: in
 
     brief, joint : the net that was fitted briefly, and that of the maps
     periods : number of the ground's periods
-    Returns: share and shift. The shift is 0 where the brief fit contradicts most labels. The share is what the maps have after the shift, which
-    is bounded.
+    Returns: share, shift, and the share of sealed land that the labels of the same cells have: large ground is judged by a part of its windows.
+    The shift is 0 where the brief fit contradicts most labels. The share is what the maps have after the shift, which is bounded.
     """
     corners = patches.role_windows(ground, TRAIN, size=size, halo=halo)
     corners = corners[:: max(1, round(len(corners) * periods * size**2 / _LEVEL_CELLS))]
@@ -69,7 +71,7 @@ def find_level(brief: Net, joint: Net, ground: Ground, periods: int, *, size: in
     found = [plane[~np.isnan(plane)] for _core, plane in _planes(joint, ground, corners, every, size=size, halo=halo)]
     logit = log_odds(np.concatenate(found))
     shift = 0.0 if _is_mostly(wrong, judged, ground.label) else resolve_shift(logit, float(sealed.mean()))
-    return float((logit + shift > 0).mean()), shift
+    return float((logit + shift > 0).mean()), shift, float((ground.label[judged] == ARTIFICIAL).mean())
 
 
 Core = tuple[slice, slice]
