@@ -22,7 +22,7 @@ from imperviouslib.core.accuracy import Accuracy, Tally, confusion_table, unmapp
 from imperviouslib.core.card import CONTRACT, Calibration, Card, Metrics, Scaling, Split, TrainingRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import ROLES, TEST, TRAIN, VALIDATION, Ground
-from imperviouslib.core.legend import ARTIFICIAL, CLASS_KEYS, CLASSES, NODATA
+from imperviouslib.core.legend import CLASS_KEYS, CLASSES, NODATA
 from imperviouslib.core.network import NetSpec
 from imperviouslib.core.options import Flags, Options
 from imperviouslib.core.patches import Batch, Draw
