@@ -24,6 +24,7 @@ import rasterio
 
 from imperviouslib.core.design import parse_design
 from imperviouslib.core.indicators import UNITS
+from imperviouslib.core.legend import DEFAULT_DEFINITION
 from imperviouslib.edge.ardfile import ArdFile
 from testsuite import TOP
 from testsuite.doc_commands import changed, commands_of, is_grass
@@ -255,7 +256,7 @@ def test_a_job_of_the_shell_gives_the_table_of_the_other_ways(runs, served, chai
     status, said = run_job(job, tmp_path, chain_env)
     assert status == 0, said
     mapped = [
-        [r for r in table(folder) if r["method"].startswith("mapped") and r["definition"] == "artificial"]
+        [r for r in table(folder) if r["method"].startswith("mapped") and r["definition"] == DEFAULT_DEFINITION]
         for folder in (tmp_path, runs["exec"][0])
     ]
     assert mapped[0] == [row for row in mapped[1] if row in mapped[0]] and mapped[0]
