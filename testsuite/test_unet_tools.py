@@ -78,7 +78,7 @@ def test_the_level_is_in_the_card_and_is_told(trained):
     calibration = json.loads((folder / "card.json").read_text())["calibration"]
     assert 0 < calibration["level"] < 1 and abs(calibration["shift"]) <= 1
     said = re.search(
-        r"by the labels, and ([\d.]+) % in the maps: its log-odds are shifted by ([-+]\d\.\d\d)",
+        r"by the labels, and ([\d.]+) % in the maps: the log-odds are shifted by ([-+]\d\.\d\d)",
         " ".join(done.said.split()),
     )
     assert said, done.said
