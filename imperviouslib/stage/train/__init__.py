@@ -233,8 +233,8 @@ def leave_out_changes(data: Data, brief: Any, settings: TrainSettings, checkpoin
         return {"changed": find_changed(probability_of, ground, years, size=settings.window, halo=settings.halo)}
 
     changed = checkpoints.of("changed").once(find)["changed"]
-    grass.verbose(
-        _("Left out, because the land has probably changed: {} of {} training cells.").format(
+    grass.message(
+        _("Left out of the fits, because the land has probably changed: {} of {} training cells.").format(
             np.count_nonzero(changed), np.count_nonzero(ground.training_label())
         )
     )

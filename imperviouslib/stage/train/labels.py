@@ -41,7 +41,7 @@ def find_changed(probability_of: Net, ground: Ground, years: Sequence[int], *, s
 
     Its labels are true in one year only, and a net that is fitted long to the looks of all years learns that new sealed land is none.
 
-    probability_of : the net that was fitted briefly, which learns little of that
+    probability_of : the net that was fitted briefly, and so has hardly learnt this
     years : indices of the ground's features
     """
     yearly = np.stack([mean_probability(probability_of, ground, [year], size=size, halo=halo) for year in years])
