@@ -1187,13 +1187,6 @@ prepareControls();
 prepareActions();
 prepareCells();
 prepareMaps();
-try {
-  const [name, number] = JSON.parse(stored(PREFIX + "reader") || "[]");
-  if (typeof name === "string") byId("reader").value = name;
-  if ([1, 2, 3].includes(number)) document.querySelector('[name="reading"][value="' + number + '"]').checked = true;
-} catch (error) {
-  if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
-}
 byId("start-form").addEventListener("submit", (event) => {
   event.preventDefault();
   reader = oneLine(byId("reader").value);
@@ -1201,6 +1194,18 @@ byId("start-form").addEventListener("submit", (event) => {
   reading = Number(document.querySelector('[name="reading"]:checked').value);
   begin();
 });
-byId("start").hidden = false;
-byId("reader").focus();
-document.documentElement.dataset.ready = "true";
+// Chromium gives a page an empty storage, and forgets what is put into it, if the page asks before the browser has noted that the page is
+// there. That happens on a busy machine. An answer of the browser about this page shows that it has.
+const noted = navigator.permissions ? navigator.permissions.query({ name: "persistent-storage" }) : Promise.resolve();
+noted.catch(() => null).then(() => {
+  try {
+    const [name, number] = JSON.parse(stored(PREFIX + "reader") || "[]");
+    if (typeof name === "string") byId("reader").value = name;
+    if ([1, 2, 3].includes(number)) document.querySelector('[name="reading"][value="' + number + '"]').checked = true;
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+  }
+  byId("start").hidden = false;
+  byId("reader").focus();
+  document.documentElement.dataset.ready = "true";
+});
