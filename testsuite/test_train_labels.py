@@ -1,5 +1,7 @@
 """Labels that are not believed, on ground of a few cells."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from imperviouslib.core.ground import TEST, TRAIN, Ground
 from imperviouslib.core.probability import resolve_shift
 from imperviouslib.stage.train.labels import believed, find_changed, find_level, mean_probability
+from imperviouslib.stage.train.series import _label_series
 from testsuite.unet_ground import grid_at
 
 
@@ -42,9 +45,8 @@ def test_the_mean_is_that_of_the_periods_in_which_a_training_cell_was_seen():
     assert np.isclose(mean[10, 10], 0.3) and np.isclose(mean[0, 0], 0.6)
 
 
-@pytest.mark.parametrize("years", [[0, 1, 2, 3], [0, 1, 3]])
-def test_land_that_changed_is_found_on_training_ground_alone(years):
-    """The third year of four brings a new place, and clears another; a period that is no year is not looked at."""
+def changing_ground():
+    """The third year of four brings a new place, and clears another. Returns: the ground, and which of its cells change and are training ground"""
     features = [np.full((40, 40, 1), 1000, np.uint16) for _year in range(4)]
     for year, plane in enumerate(features):
         plane += np.random.default_rng(year).integers(0, 200, plane.shape, np.uint16)
@@ -57,14 +59,31 @@ def test_land_that_changed_is_found_on_training_ground_alone(years):
     roles[:, 32:] = TEST
     label = np.full((40, 40), 3, np.uint8)
     label[20:, :10] = 1
-    ground = Ground(grid_at(64, 64, 40, 40), tuple(features), label, roles)
+    changed = np.zeros((40, 40), bool)
+    changed[:6, :8] = changed[30:33, :5] = True
+    return Ground(grid_at(64, 64, 40, 40), tuple(features), label, roles), changed
 
-    def probability_of(stored):
-        return np.repeat(stored / np.float32(10_000), 4, axis=-1)
 
-    expected = np.zeros((40, 40), bool)
-    expected[:6, :8] = expected[30:33, :5] = True
-    assert (find_changed(probability_of, ground, years, size=8, halo=0) == expected).all()
+def as_stored(stored):
+    """A net whose probabilities are what is stored."""
+    return np.repeat(stored / np.float32(10_000), 4, axis=-1)
+
+
+@pytest.mark.parametrize("years", [[0, 1, 2, 3], [0, 1, 3]])
+def test_land_that_changed_is_found_on_training_ground_alone(years):
+    """A period that is no year is not looked at."""
+    ground, changed = changing_ground()
+    assert (find_changed(as_stored, ground, years, size=8, halo=0) == changed).all()
+
+
+def test_the_series_net_is_not_taught_that_land_which_changed_is_stable():
+    ground, changed = changing_ground()
+    taught = _label_series(as_stored, ground, [0, 1, 2, 3], 0.2, SimpleNamespace(window=8, halo=0))
+    training = ground.roles == TRAIN
+    assert not taught["label"][changed].any()
+    assert (taught["label"] == ground.label)[training & ~changed].all() and taught["kept"] == 1
+    # Bare ground is cut from where sites began, so their place is kept.
+    assert (taught["begun"][:6, :8] == 2).all() and np.count_nonzero(taught["begun"]) == 48
 
 
 # The level

@@ -13,7 +13,6 @@ Arrays of evidence and of probabilities have the shape (history, ...), in the or
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,7 +39,7 @@ DEFAULT_GAIN, DEFAULT_LOSS = 0.0027, 0.0003
 LEAST_GAIN, LEAST_LOSS, MOST_CHANGE = 1e-6, 1e-7, 0.03
 """Yearly rates beyond these, as shares of all land, are not believed."""
 _CELLS = 500_000
-"""Cells whose evidence `_judge_steps` holds in memory at once; about as many the rates are estimated from."""
+"""Cells whose evidence `likely_steps` holds in memory at once; about as many the rates are estimated from."""
 _BATCH = 2**16
 """Cells that `fit_rates` adds up in single precision."""
 _LEAST_SHARE = 1e-6
@@ -272,41 +271,28 @@ def _mean_posterior(likelihood: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return shares * total / cells
 
 
-def likely_sealings(logit: np.ndarray, prior: float) -> np.ndarray:
-    """Tell by the step test alone where land was probably sealed, or a site of it begun: array (row, col), int8.
+def likely_steps(logit: np.ndarray, prior: float) -> np.ndarray:
+    """Tell by the step test alone where land was probably sealed, or a site of it begun, and where it was unsealed: array (row, col), int8.
 
     logit, prior : as for `step_evidence`; array (year, row, col)
-    Returns: the number of the first year after the step, 1 for the second year; 0 where there is no such step, or nothing was seen
+    Returns: the number of the first year after the most likely step, 1 for the second year, negative where land was unsealed; 0 where a step is
+    not probable, or nothing was seen
     """
-
-    def judge(found: np.ndarray, histories: Histories) -> np.ndarray:
-        gains = found[histories.gains]
-        return np.where(gains.sum(axis=0) > 0.5, 1 + gains.argmax(axis=0), 0)
-
-    return _judge_steps(logit, prior, judge, np.int8)
-
-
-def likely_changes(logit: np.ndarray, prior: float) -> np.ndarray:
-    """Tell by the step test alone where land was probably sealed or unsealed: array (row, col), bool; arguments as for `likely_sealings`."""
-    return _judge_steps(logit, prior, lambda found, _histories: found[2:].sum(axis=0) > 0.5, bool)
-
-
-def _judge_steps(
-    logit: np.ndarray, prior: float, judge: Callable[[np.ndarray, Histories], np.ndarray], dtype: type
-) -> np.ndarray:
-    """Judge cells by the probability of each history, array (history, cell), that the step test gives: array (row, col), 0 where nothing was seen."""
     histories = Histories(tuple(range(len(logit))))
     seen = ~np.isnan(logit).all(axis=0)
-    result = np.zeros(seen.shape, dtype)
+    result = np.zeros(seen.shape, np.int8)
     if not seen.any():
         return result
     cells = logit[:, seen]
     rates = fit_rates(step_evidence(cells[:, :: max(1, cells.shape[1] // _CELLS)], prior), histories)
-    found: np.ndarray = np.zeros(cells.shape[1], dtype)
-    for start in range(0, len(found), _CELLS):
+    steps = np.zeros(cells.shape[1], np.int8)
+    for start in range(0, len(steps), _CELLS):
         part = slice(start, start + _CELLS)
-        found[part] = judge(posterior(step_evidence(cells[:, part], prior), rates, histories), histories)
-    result[seen] = found
+        found = posterior(step_evidence(cells[:, part], prior), rates, histories)
+        gains, losses = found[histories.gains], found[histories.losses]
+        year = np.where(gains.sum(axis=0) >= losses.sum(axis=0), 1 + gains.argmax(axis=0), -1 - losses.argmax(axis=0))
+        steps[part] = np.where(found[2:].sum(axis=0) > 0.5, year, 0)
+    result[seen] = steps
     return result
 
 

@@ -50,18 +50,25 @@ def run(settings: PredictSettings) -> int:
         todo = yearly.unfinished(planned)
         crew = functools.cache(lambda: stack.enter_context(_open_crew(settings, engine)))
         source, model = _describe_work(ard, card, settings, engine)
+        series = card.series if len(periods) > 1 and all(period.isdigit() for period in periods) else None
+        kept = None
         if todo:
             each = sum(1 for _window in windows(part, file=ard.grid, halo=card.halo, size=window_size(ard.grid)))
             step = progress(len(todo) * each)
             compute = _by_workers(crew(), source, model) if settings.scheduler else _here(engine, settings, card.halo)
-            for prediction in todo:
+            if series and todo == planned:
+                kept = stack.enter_context(histories.keep_yearly(len(todo), part))
+            for number, prediction in enumerate(todo):
                 planes = compute(ard, prediction.period, card.halo, part)
-                yearly.predict(ard, prediction, part, planes, link=settings.link, threads=settings.threads, step=step)
+                keep = functools.partial(kept.add, number) if kept else None
+                yearly.predict(
+                    ard, prediction, part, planes, link=settings.link, threads=settings.threads, step=step, keep=keep
+                )
             written = ", ".join(f"<{prediction.names[mapnames.CLASS]}>" for prediction in todo)
             grass.message(_("Mapped {}, and the probability of each class.").format(written))
-        if card.series and len(periods) > 1 and all(period.isdigit() for period in periods):
-            task = histories.Task(ard, card, card.series, Histories(tuple(map(int, periods))), part, settings)
-            between = histories.predict(task, source, model, crew)
+        if series:
+            task = histories.Task(ard, card, series, Histories(tuple(map(int, periods))), part, settings)
+            between = histories.predict(task, source, model, crew, kept)
         else:
             between = []
         times = [f"{name}|{period_named(one.period).times}" for one in planned for name in one.names.values()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,7 +38,8 @@ _WIDTH, _VALUES = 16 * TILE, 2**25
 """Columns of a strip, and features of all years that are in memory at once (2 bytes each), at most."""
 _SAMPLE = 2_000_000
 """About how many cells the rates are estimated from."""
-_OTHERS = tuple(c for c in CLASSES if c.code != ARTIFICIAL)
+_SEALED = next(c for c in CLASSES if c.code == ARTIFICIAL)
+_OTHERS = tuple(c for c in CLASSES if c is not _SEALED)
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,43 @@ class Task:
         return [PeriodMap(self.prefix, str(year), layer).name for year in self.histories.years]
 
 
-def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) -> Sequence[Layer]:
+@dataclass(frozen=True)
+class Kept:
+    """What the histories need of yearly maps, kept while these are made: to read 28 maps again takes GRASS as long as to start 28 programs."""
+
+    sealed: np.ndarray
+    """Array (year, row, col), uint16, probability of sealed land x 10000, 0 = NULL."""
+    others: np.ndarray
+    """Array (class, row, col), uint32, sums over the years of the probabilities of the other classes."""
+    part: Grid
+    """The cells of both."""
+
+    def add(self, year: int, scaled: np.ndarray, core: Grid) -> None:
+        """Add a window. year : number of the year; scaled : array (class, row, col), as it is written into the maps; core : its cells"""
+        where = core.slices_in(self.part)
+        self.sealed[(year, *where)] = scaled[CLASSES.index(_SEALED)]
+        for total, land in zip(self.others, _OTHERS, strict=True):
+            total[where] += scaled[CLASSES.index(land)]
+
+
+@contextlib.contextmanager
+def keep_yearly(years: int, part: Grid) -> Iterator[Kept]:
+    """Give room on the disk for what is kept of yearly maps. Raises OSError on a full disk."""
+    with (
+        _scratch("sealed", (years, *part.shape), np.uint16) as sealed,
+        _scratch("others", (len(_OTHERS), *part.shape), np.uint32) as others,
+    ):
+        yield Kept(sealed, others, part)
+
+
+def predict(
+    task: Task, source: Source, model: Model, crew: Callable[[], Crew], kept: Kept | None = None
+) -> Sequence[Layer]:
     """Map the histories, unless these maps exist. Returns: the maps; none where no cell was seen.
 
     source, model : what the workers read
     crew : returns those who compute the evidence; called only where there is something to do
+    kept : of the yearly maps of all years, where they were all made just now; else the maps are read
     """
     years, settings = task.histories.years, task.settings
     names = [layer.name for layer in task.layers]
@@ -150,10 +184,10 @@ def predict(task: Task, source: Source, model: Model, crew: Callable[[], Crew]) 
         return task.layers
     grass.message(_("Computing the histories of cells from {} years...").format(len(years)))
     with contextlib.ExitStack() as stack:
-        evidence = stack.enter_context(_scratch(len(task.histories), task.part.shape))
+        evidence = stack.enter_context(_scratch("evidence", (len(task.histories), *task.part.shape), np.float16))
         # Read from the begin: the tools that read the maps start while the evidence is computed.
-        others = stack.enter_context(contextlib.closing(_read_others(task)))
-        _gather(task, evidence, source, model, crew())
+        others = stack.enter_context(contextlib.closing(read_ahead(_others(task, kept))))
+        _gather(task, evidence, _sealed(task, kept), source, model, crew())
         rates = resolve_rates(evidence, task.histories)
         if rates is None:
             grass.warning(_("No cell of the region was seen in any of the years: there are no maps of histories."))
@@ -199,19 +233,21 @@ def _check_existing(task: Task) -> list[str] | None:
 
 
 @contextlib.contextmanager
-def _scratch(histories: int, shape: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Give room on the disk for the evidence: array (history, row, col), float16, NaN = never seen. Raises OSError on a full disk."""
-    path = grass.temporary_folder() / f"evidence.{uuid.uuid4().hex[:8]}.bin"
+def _scratch(what: str, shape: tuple[int, ...], dtype: type) -> Iterator[np.ndarray]:
+    """Give room on the disk for an array of zeros. Raises OSError on a full disk."""
+    path = grass.temporary_folder() / f"{what}.{uuid.uuid4().hex[:8]}.bin"
     try:
         # Where a page cannot be written later, the system ends the process at once.
-        reserve(path, histories * shape[0] * shape[1] * np.dtype(np.float16).itemsize)
-        yield np.memmap(path, np.float16, "r+", shape=(histories, *shape))
+        reserve(path, math.prod(shape) * np.dtype(dtype).itemsize)
+        yield np.memmap(path, dtype, "r+", shape=shape)
     finally:
         path.unlink(missing_ok=True)
 
 
-def _gather(task: Task, evidence: np.ndarray, source: Source, model: Model, crew: Crew) -> None:
-    """Compute the evidence of all cells."""
+def _gather(
+    task: Task, evidence: np.ndarray, sealed: Iterable[np.ndarray], source: Source, model: Model, crew: Crew
+) -> None:
+    """Compute the evidence of all cells: array (history, row, col), NaN = never seen. sealed : what `_sealed` yields"""
     prior, strips = task.card.calibration.level, task.strips
     tasks = (
         EvidenceTask(source, model, task.histories.years, task.card.scaling, task.record.shares, window)
@@ -219,9 +255,8 @@ def _gather(task: Task, evidence: np.ndarray, source: Source, model: Model, crew
         for window in strip.parts(TILE, task.columns)
     )
     computed = crew.in_order(find_evidence, tasks) if crew.is_remote else evidence_here(tasks)
-    maps = task.read_strips(task.yearly(CLASSES[0].key))
     with contextlib.closing(computed) as results:
-        for number, (strip, scaled) in enumerate(zip(strips, maps, strict=True)):
+        for number, (strip, scaled) in enumerate(zip(strips, sealed, strict=True)):
             with np.errstate(divide="ignore", invalid="ignore"):
                 logit = np.where(scaled > 0, np.log(scaled / (10_000 - scaled)), np.nan)
             for window in strip.parts(TILE, task.columns):
@@ -256,18 +291,27 @@ def resolve_rates(evidence: np.ndarray, histories: Histories) -> Rates | None:
     return rates
 
 
-def _read_others(task: Task) -> Generator[np.ndarray, None, None]:
+def _sealed(task: Task, kept: Kept | None) -> Iterator[np.ndarray]:
+    """Yield for each strip the yearly probabilities of sealed land: array (year, row, col), x 10000, 0 = NULL."""
+    if kept:
+        return (kept.sealed[(slice(None), *strip.slices_in(task.part))] for strip in task.strips)
+    return task.read_strips(task.yearly(_SEALED.key))
+
+
+def _others(task: Task, kept: Kept | None) -> Iterator[np.ndarray]:
     """Yield for each strip the class that land has where it is not sealed: array (row, col), uint8."""
-    maps = [name for land in _OTHERS for name in task.yearly(land.key)]
     codes = np.array([land.code for land in _OTHERS], np.uint8)
-    return read_ahead(
-        codes[scaled.reshape(len(_OTHERS), -1, *scaled.shape[1:]).sum(axis=1).argmax(axis=0)]
-        for scaled in task.read_strips(maps)
-    )
+    sums: Iterator[np.ndarray]
+    if kept:
+        sums = (kept.others[(slice(None), *strip.slices_in(task.part))] for strip in task.strips)
+    else:
+        maps = task.read_strips([name for land in _OTHERS for name in task.yearly(land.key)])
+        sums = (scaled.reshape(len(_OTHERS), -1, *scaled.shape[1:]).sum(axis=1) for scaled in maps)
+    return (codes[total.argmax(axis=0)] for total in sums)
 
 
 def _write(task: Task, evidence: np.ndarray, others: Iterable[np.ndarray], rates: Rates, maps: grass.NewMaps) -> None:
-    """Compute all maps strip by strip, and write them. others : what `_read_others` yields"""
+    """Compute all maps strip by strip, and write them. others : what `_others` yields"""
     histories, strips = task.histories, task.strips
 
     def compute() -> Iterator[tuple[Grid, np.ndarray, np.ndarray, np.ndarray]]:

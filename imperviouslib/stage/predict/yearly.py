@@ -108,19 +108,25 @@ def _is_finished(prediction: Prediction) -> bool:
 
 def predict(
     ard: ArdFile, prediction: Prediction, part: Grid, planes: Results, *, link: bool, threads: int, step: Callable[[], None],
+    keep: Callable[[np.ndarray, Grid], None] | None = None,
 ) -> None:  # fmt: skip
-    """Put the maps of one period into the mapset, or none of them. planes : as `write_period` takes them; threads : maps at a time"""
+    """Put the maps of one period into the mapset, or none of them.
+
+    planes, keep : as `write_period` takes them
+    threads : maps at a time
+    """
     names = prediction.names
     dtypes = {name: "uint8" if layer == mapnames.CLASS else "uint16" for layer, name in names.items()}
     with grass.new_maps(dtypes, part, link=link, threads=threads) as maps:
-        write_period(planes, lambda layer, cells, core: maps.write(names[layer], cells, core), step)
+        write_period(planes, lambda layer, cells, core: maps.write(names[layer], cells, core), step, keep)
         maps.bring()
         do_each(lambda layer: _describe(maps.temporary[names[layer]], layer, prediction, ard), names, threads)
 
 
 def write_period(
-    planes: Results, write: Callable[[str, np.ndarray, Grid], None], step: Callable[[], None] = lambda: None
-) -> None:
+    planes: Results, write: Callable[[str, np.ndarray, Grid], None], step: Callable[[], None] = lambda: None,
+    keep: Callable[[np.ndarray, Grid], None] | None = None,
+) -> None:  # fmt: skip
     """Write classes and probabilities of a period, window by window, while the next ones are computed.
 
     The halo is read from the file also where it lies outside of the region, so the result of a cell does not depend on the region. Memory is
@@ -129,12 +135,15 @@ def write_period(
     planes : cells of each window, with their planes, or None where no cell is known: these are not written
     write : takes layer, array (row, col), uint8 of the classes and uint16 of the probabilities, and its cells
     step : called after each window
+    keep : takes the probabilities of a window too, array (class, row, col), and its cells
     """
 
     def write_window(core: Grid, classes: np.ndarray, scaled: np.ndarray) -> None:
         write(mapnames.CLASS, classes, core)
         for land, plane in zip(CLASSES, scaled, strict=True):
             write(mapnames.probability_layer(land.key), plane, core)
+        if keep:
+            keep(scaled, core)
 
     with Behind() as writer, contextlib.closing(planes) as computed:
         for core, found in computed:

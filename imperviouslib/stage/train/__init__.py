@@ -45,7 +45,7 @@ _BRIEF_EPOCHS, _BRIEF_STEPS, _BRIEF_CELLS = 5, 30, 2**15
 """Epochs of the brief fit of the pixel net, most batches of an epoch, and cells of a batch: it must not depend on the size of the ground."""
 _PIXEL_PATCH, _PIXEL_BATCH = 8, 64
 """Cells a side of a patch, and patches per batch, in the long fit of the pixel net: small batches of many places."""
-_RECIPE = 2
+_RECIPE = 3
 """Raised with each change of the recipe, so that a run does not continue what an earlier recipe has begun."""
 Net = Callable[[np.ndarray], np.ndarray]
 """Array (patch, row, col, feature) uint16 -> (patch, row, col, class) float32."""

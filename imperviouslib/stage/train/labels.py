@@ -10,7 +10,7 @@ from imperviouslib.core import patches
 from imperviouslib.core.ground import TRAIN, Ground
 from imperviouslib.core.legend import ARTIFICIAL, NODATA
 from imperviouslib.core.probability import log_odds, resolve_shift
-from imperviouslib.core.series import likely_changes
+from imperviouslib.core.series import likely_steps
 
 THRESHOLD = 0.5
 """Mean probability from which a label should be artificial."""
@@ -46,7 +46,7 @@ def find_changed(probability_of: Net, ground: Ground, years: Sequence[int], *, s
     """
     yearly = np.stack([mean_probability(probability_of, ground, [year], size=size, halo=halo) for year in years])
     label = ground.training_label()
-    return likely_changes(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
+    return likely_steps(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean())) != 0
 
 
 def find_level(

@@ -13,7 +13,7 @@ from imperviouslib.core import series, splice
 from imperviouslib.core.card import Scaling, SeriesRecord
 from imperviouslib.core.errors import _
 from imperviouslib.core.ground import TRAIN, Ground
-from imperviouslib.core.legend import ARTIFICIAL, NATURAL
+from imperviouslib.core.legend import ARTIFICIAL, NATURAL, NODATA
 from imperviouslib.core.probability import log_odds
 from imperviouslib.core.settings.train import TrainSettings
 from imperviouslib.edge import grass
@@ -112,8 +112,10 @@ def _label_series(
         [mean_probability(probability_of, ground, [year], size=settings.window, halo=settings.halo) for year in years]
     )
     label = ground.training_label()
-    begun = series.likely_sealings(log_odds(yearly), level)
-    begun[(label == 0) | (label == ARTIFICIAL)] = 0
+    step = series.likely_steps(log_odds(yearly), level)
+    begun = np.where((label == NODATA) | (label == ARTIFICIAL), 0, np.maximum(step, 0))
+    # What has changed is no example of land that does not: where much changes, the net would learn that this is how stable land looks.
+    label = np.where(step == 0, label, np.uint8(NODATA))
     seen = ~np.isnan(yearly)
     mean = np.where(seen.any(axis=0), np.nansum(yearly, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
     label, kept = believed(label, mean.astype(np.float32))
