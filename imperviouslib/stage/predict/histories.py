@@ -137,7 +137,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the histories need of yearly maps, kept while these are made: to read 28 maps again takes GRASS as long as to start 28 programs."""
+    """What the histories need of yearly maps, kept while these are made: reading it again would start a GRASS tool for each of 28 maps."""
 
     sealed: np.ndarray
     """Array (year, row, col), uint16, probability of sealed land x 10000, 0 = NULL."""

@@ -113,7 +113,7 @@ def _label_series(
     )
     label = ground.training_label()
     step = series.likely_steps(log_odds(yearly), level)
-    begun = np.where((label == NODATA) | (label == ARTIFICIAL), 0, np.maximum(step, 0))
+    begun = np.where((label == NODATA) | (label == ARTIFICIAL), np.int8(0), np.maximum(step, 0))
     # What has changed is no example of land that does not: where much changes, the net would learn that this is how stable land looks.
     label = np.where(step == 0, label, np.uint8(NODATA))
     seen = ~np.isnan(yearly)
