@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,40 @@ def test_bands_of_a_killed_run_are_abandoned(mapset):
     grass.remove_abandoned("lc_")
     assert grass.list_rasters("*") == {ours, f"{ours}3", "lc_2018_class"}
     grass.remove([ours, f"{ours}3"])
+
+
+def test_a_map_is_found_only_when_it_is_complete(mapset, monkeypatch):
+    """Killed at each step in which a map gets its final name; what is left does not disturb the next run."""
+    from imperviouslib.edge import grass
+
+    moves, rename = 0, Path.rename
+
+    def move(path, target):
+        nonlocal moves
+        if not moves:
+            raise KeyboardInterrupt
+        moves -= 1
+        return rename(path, target)
+
+    def make(value):
+        grass.mapcalc({"part": f"part = {value}.5"}, GRID)
+        grass.run("r.support", map="part", title="Whole")
+
+    monkeypatch.setattr(Path, "rename", move)
+    for stop in range(20):
+        make(stop)
+        moves = stop
+        try:
+            grass.give_names({"part": "final"})
+            break
+        except KeyboardInterrupt:
+            assert grass.list_rasters("*") == {"part"}
+            grass.remove(["part"])
+    assert stop == 6, "cell, fcell, cellhd, cats, hist, cell_misc"
+    assert grass.list_rasters("*") == {"final"}
+    assert (read("final") == stop + 0.5).all() and grass.read_title("final") == "Whole"
+    assert not [*grass.mapset_folder().glob("*/part")]
+    moves = 99
+    make(7)
+    grass.give_names({"part": "final"})
+    assert (read("final") == 7.5).all()

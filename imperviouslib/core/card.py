@@ -119,7 +119,7 @@ class SeriesRecord:
     shares: tuple[float, ...]
     """Shares of the net's outputs in its training data, in their order; they are taken out of the evidence."""
     kept: float
-    """Share of the labels that the mean probability of all years does not contradict; only these were used."""
+    """Share of the labels that were used: of cells that have not probably changed, those that the mean probability of all years does not contradict."""
     steps: int
     """Batches."""
 

@@ -98,6 +98,8 @@ def import_keras(threads: int = 0) -> Any:
             # RuntimeError: TensorFlow has already started with another number and keeps it; the results are the same.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
+        # It warns of functions that are compiled often, which is what a training of several nets does.
+        tf.get_logger().setLevel("ERROR")
         # The first operation starts the runtime, which prints messages too.
         tf.constant(0.0) + 1.0
     return keras

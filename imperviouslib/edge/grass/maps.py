@@ -18,7 +18,7 @@ from imperviouslib.core.errors import GridError, InputError, _, command_without_
 from imperviouslib.core.grid import EPSG, RES_M, Grid, snap_out
 from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.provenance import Provenance, parse_provenance
-from imperviouslib.edge.files import naming
+from imperviouslib.edge.files import naming, remove_folder
 from imperviouslib.edge.grass.calls import environment, overwrite, read, read_bytes, run, unreadable
 from imperviouslib.edge.grass.place import mapset_folder
 from imperviouslib.edge.grass.region import check_projection, has_mask, unmasked
@@ -207,10 +207,36 @@ def rename(names: Mapping[str, str], element: str = "raster") -> None:
     """Rename maps of the current mapset, in this order and in one call; existing maps of the new names are replaced.
 
     names : old name to new name
+    For maps that get their final names there is `give_names`.
     """
     if names:
         pairs = ",".join(f"{old},{new}" for old, new in names.items())
         run("g.rename", overwrite=True, **{element: pairs})
+
+
+_ELEMENTS = ("fcell", "cellhd", "cats", "colr", "hist", "cell_misc", "cell")
+"""Folders of a mapset with a file or folder for each raster map; GRASS finds a map by its file in the last one."""
+
+
+def give_names(names: Mapping[str, str]) -> None:
+    """Give raster maps of the current mapset their final names, in this order; existing maps of these names are replaced.
+
+    names : old name to new name; nothing may refer to a map by its old name
+    A map is complete as soon as it is found under its new name. g.rename begins with the file by which a map is found, and a run that is killed
+    while it works leaves a map without history, provenance and range.
+    """
+    remove(names.values())
+    folder = mapset_folder()
+    for old, new in names.items():
+        for element in _ELEMENTS:
+            source, target = folder / element / old, folder / element / new
+            # Left by a run that was killed at this point.
+            if target.is_dir():
+                remove_folder(target)
+            else:
+                target.unlink(missing_ok=True)
+            if source.exists() or element == "cell":
+                source.rename(target)
 
 
 def mosaic(parts: Sequence[str], name: str, *, replace: bool = False) -> None:

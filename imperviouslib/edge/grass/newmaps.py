@@ -16,7 +16,7 @@ import numpy as np
 from imperviouslib.core.errors import InputError, _
 from imperviouslib.core.grid import Grid
 from imperviouslib.edge.files import naming, reserve
-from imperviouslib.edge.grass.maps import import_bands, import_tiff, rename
+from imperviouslib.edge.grass.maps import give_names, import_bands, import_tiff
 from imperviouslib.edge.grass.workspace import (
     exists,
     linked_folder,
@@ -62,7 +62,7 @@ def new_maps(
             try:
                 yield maps
                 remove(older)
-                rename({maps.temporary[name]: name for name in dtypes})
+                give_names({maps.temporary[name]: name for name in dtypes})
             finally:
                 remove(maps.temporary.values())
     finally:

@@ -51,11 +51,12 @@ def publishing(names: Mapping[str, str], scratch: Scratch) -> Iterator[None]:
     """
     older = {final: scratch.raster("older", final) for final in names.values() if grass.exists(final)}
     try:
-        grass.rename({**older, **names})
+        grass.rename(older)
+        grass.give_names(names)
         yield
     except BaseException:
         grass.remove(final for part, final in names.items() if not grass.exists(part))
-        grass.rename({kept: final for final, kept in older.items() if grass.exists(kept)})
+        grass.give_names({kept: final for final, kept in older.items() if grass.exists(kept)})
         raise
 
 

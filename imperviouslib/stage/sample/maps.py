@@ -59,8 +59,7 @@ def write(frames: Mapping[str, Frame], named: Mapping[str, str], design: Design)
                 title=TITLES[layer],
                 history=f"r.impervious.sample: design {design.digest[:12]}, seed {design.seed}",
             )
-        grass.remove([name for name in named.values() if grass.exists(name)])
-        grass.rename({temporary[layer]: named[layer] for layer in planes})
+        grass.give_names({temporary[layer]: named[layer] for layer in planes})
     finally:
         grass.remove(name for name in temporary.values() if grass.exists(name))
         for file in files.values():

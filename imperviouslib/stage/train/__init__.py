@@ -33,7 +33,7 @@ from imperviouslib.edge import grass
 from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
-from imperviouslib.stage.train.labels import find_changed, find_level
+from imperviouslib.stage.train.labels import find_level, find_odd_year, find_steps
 from imperviouslib.stage.train.places import Data, read_places, split_ground
 from imperviouslib.stage.train.series import fit_series
 
@@ -230,15 +230,23 @@ def leave_out_changes(data: Data, brief: Any, settings: TrainSettings, checkpoin
 
     def find() -> dict[str, Any]:
         probability_of = unet.run_net(unet.with_probabilities(brief, 1.0))
-        return {"changed": find_changed(probability_of, ground, years, size=settings.window, halo=settings.halo)}
+        return {"steps": find_steps(probability_of, ground, years, size=settings.window, halo=settings.halo)}
 
-    changed = checkpoints.of("changed").once(find)["changed"]
+    steps = checkpoints.of("changed").once(find)["steps"]
+    changed, cells = np.count_nonzero(steps), np.count_nonzero(ground.training_label())
     grass.message(
         _("Left out of the fits, because the land has probably changed: {} of {} training cells.").format(
-            np.count_nonzero(changed), np.count_nonzero(ground.training_label())
+            changed, cells
         )
     )
-    return replace(data, ground=replace(ground, label=np.where(changed, np.uint8(NODATA), ground.label)))
+    odd = find_odd_year(steps, cells)
+    if odd is not None:
+        grass.warning(
+            _(
+                "{:.0f} % of the training cells seem to have changed, most of them in {}. So much is not likely. Look at the composites of that year: haze, snow or a wrong offset looks like this. Leave the year out with years= if it is wrong."
+            ).format(100 * changed / cells, data.periods[years[odd]])
+        )
+    return replace(data, ground=replace(ground, label=np.where(steps == 0, ground.label, np.uint8(NODATA))))
 
 
 def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:

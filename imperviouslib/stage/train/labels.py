@@ -16,6 +16,8 @@ THRESHOLD = 0.5
 """Mean probability from which a label should be artificial."""
 _MOST_WRONG = 0.5
 """Share of the labels of sealed land, or of other land, beyond which the probability is not believed, but the labels."""
+_MOST_CHANGED = 0.1
+"""Share of land beyond which change is not believed: where towns grow by 3 % a year, ten times as much as usual, 5 % of land changes in seven years."""
 _BATCH = 4
 """Windows that are predicted at once."""
 _LEVEL_CELLS = 4_000_000
@@ -36,8 +38,8 @@ def mean_probability(
     return _mean(_planes(probability_of, ground, corners, periods, size=size, halo=halo), ground)
 
 
-def find_changed(probability_of: Net, ground: Ground, years: Sequence[int], *, size: int, halo: int) -> np.ndarray:
-    """Tell by the step test where training ground was probably sealed or unsealed: array (row, col), bool.
+def find_steps(probability_of: Net, ground: Ground, years: Sequence[int], *, size: int, halo: int) -> np.ndarray:
+    """Tell by the step test where and when training ground was probably sealed or unsealed: array (row, col), int8, as of `likely_steps`.
 
     Its labels are true in one year only, and a net that is fitted long to the looks of all years learns that new sealed land is none.
 
@@ -46,7 +48,17 @@ def find_changed(probability_of: Net, ground: Ground, years: Sequence[int], *, s
     """
     yearly = np.stack([mean_probability(probability_of, ground, [year], size=size, halo=halo) for year in years])
     label = ground.training_label()
-    return likely_steps(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean())) != 0
+    return likely_steps(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
+
+
+def find_odd_year(steps: np.ndarray, cells: int) -> int | None:
+    """Return the number of the year in which most steps are, if more land steps than can have changed; else None.
+
+    steps : as of `likely_steps`
+    cells : cells that were judged
+    """
+    changed = np.abs(steps[steps != 0])
+    return int(np.bincount(changed).argmax()) if len(changed) > _MOST_CHANGED * cells else None
 
 
 def find_level(
@@ -112,18 +124,16 @@ def _mean(planes: Iterator[tuple[Core, np.ndarray]], ground: Ground) -> np.ndarr
     return np.where(number > 0, total / np.maximum(number, 1), np.float32(np.nan))
 
 
-def believed(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, float]:
+def believed(label: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Leave out the labels of training ground that the mean contradicts: errors of the map, and land that has changed since.
 
     label : array (row, col), uint8, class 1-4, 0 = no data
     mean : as `mean_probability` gives it; cells of NaN keep their label
-    Returns: the labels, 0 where they are left out; and the share of labels with a mean that is kept. All are kept if the mean contradicts most
-    of either kind, as that of a net does which has not learnt a rare class yet.
+    Returns: the labels, 0 where they are left out. All are kept if the mean contradicts most of either kind, as that of a net does which has
+    not learnt a rare class yet.
     """
     judged, wrong = _compare(label, mean)
-    if _is_mostly(wrong, judged, label):
-        return label, 1.0
-    return np.where(wrong, np.uint8(NODATA), label), 1 - float(wrong.sum()) / max(int(judged.sum()), 1)
+    return label if _is_mostly(wrong, judged, label) else np.where(wrong, np.uint8(NODATA), label)
 
 
 def _compare(label: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -106,7 +106,7 @@ def _label_series(
     """Look at the yearly maps of the training ground for what its labels do not say.
 
     years : indices of the ground's features
-    Returns: `label`, the labels that the maps do not contradict; `kept`, their share; `begun`, the sites that began, as LabelledSeries.begun
+    Returns: `label`, the labels that the maps do not contradict, of cells that have not probably changed; `kept`, their share; `begun`, the sites that began, as LabelledSeries.begun
     """
     yearly = np.stack(
         [mean_probability(probability_of, ground, [year], size=settings.window, halo=settings.halo) for year in years]
@@ -115,8 +115,9 @@ def _label_series(
     step = series.likely_steps(log_odds(yearly), level)
     begun = np.where((label == NODATA) | (label == ARTIFICIAL), np.int8(0), np.maximum(step, 0))
     # What has changed is no example of land that does not: where much changes, the net would learn that this is how stable land looks.
-    label = np.where(step == 0, label, np.uint8(NODATA))
+    stable = np.where(step == 0, label, np.uint8(NODATA))
     seen = ~np.isnan(yearly)
     mean = np.where(seen.any(axis=0), np.nansum(yearly, axis=0) / np.maximum(seen.sum(axis=0), 1), np.nan)
-    label, kept = believed(label, mean.astype(np.float32))
-    return {"label": label, "kept": np.array(kept), "begun": begun}
+    left = believed(stable, mean.astype(np.float32))
+    kept = np.count_nonzero(left) / max(1, np.count_nonzero(label))
+    return {"label": left, "kept": np.array(kept), "begun": begun}

@@ -50,7 +50,7 @@ def compose(task: PeriodTask, prefix: str, crew: Callable[[], Crew], *, link: bo
                 paths[layer.name].unlink()
             _describe(part, layer, history, provenance[layer.name])
             grass.run("r.colors", map=part, color=layer.color)
-        grass.rename({_part(name): name for name in names.values()})
+        grass.give_names({_part(name): name for name in names.values()})
     except BaseException:
         # These may be what fills the disk.
         grass.remove(_part(name) for name in names.values())
@@ -87,14 +87,14 @@ def join_scenes(task: PeriodTask, prefix: str) -> Names:
         _describe(part, layer, history, provenance[layer.name])
         # Stretched by the range: a histogram would read the virtual map, which is slow where tiles overlap.
         grass.run("r.colors", map=part, color="grey")
-        grass.rename({part: names[layer.name]})
+        grass.give_names({part: names[layer.name]})
     part = _part(names[COUNT])
     missing = " || ".join(f"isnull({names[layer.name]})" for layer in features)
     grass.run("r.mapcalc", grid=task.area, expression=f"{part} = if({missing}, null(), 1)", overwrite=True)
     grass.describe(
         part, title=f"Observations, {period}", history=history, provenance=provenance[COUNT], semantic_label=COUNT
     )
-    grass.rename({part: names[COUNT]})
+    grass.give_names({part: names[COUNT]})
     _finish(task, prefix, names)
     return names
 
