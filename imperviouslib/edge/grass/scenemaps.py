@@ -37,7 +37,7 @@ def outdated(scenes: Sequence[SceneMap], *, link: bool) -> list[SceneMap]:
     """Return the scenes that have no map in the current mapset, or one that does not match the file as it is now.
 
     A linked map keeps its old extent when its file is replaced by one of another extent. Where links are wanted, an imported copy
-    also counts as a match, if the file is not newer. The check reads two small files per map, because a GRASS call for each of thousands of
+    also counts as a match, if the file is not newer. The check looks at three small files per map, because a GRASS call for each of thousands of
     maps would take minutes.
     """
     mapset = mapset_folder()
@@ -47,6 +47,9 @@ def outdated(scenes: Sequence[SceneMap], *, link: bool) -> list[SceneMap]:
         found, target = read_header(header), linked_file(mapset, scene.name)
         try:
             same = tuple(float(found[edge]) for edge in ("west", "south", "east", "north")) == scene.bounds
+            # Colours come last: without them a run was stopped before it had described the map.
+            if not (mapset / "colr" / scene.name).exists():
+                return False
             if target is None:
                 return same and header.stat().st_mtime >= scene.path.stat().st_mtime
         except (KeyError, ValueError, OSError):
