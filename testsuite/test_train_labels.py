@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imperviouslib.core.ground import TEST, TRAIN, Ground
 from imperviouslib.core.probability import resolve_shift
-from imperviouslib.stage.train.labels import believed, find_level, find_odd_year, find_steps, mean_probability
+from imperviouslib.stage.train.labels import believed, find_doubtful_step, find_level, find_steps, mean_probability
 from imperviouslib.stage.train.series import _label_series
 from testsuite.unet_ground import grid_at
 
@@ -75,12 +75,12 @@ def test_land_that_changed_is_found_on_training_ground_alone(years):
     assert (steps[:6, :8] == 2).all() and (steps[30:33, :5] == -2).all()
 
 
-def test_more_change_than_can_be_names_the_year():
+def test_more_change_than_can_be_is_doubted():
     steps = np.zeros((10, 20), np.int8)
-    assert find_odd_year(steps, 200) is None
+    assert find_doubtful_step(steps, 200) is None
     steps[0, :12], steps[1, :8] = -3, 1
-    assert find_odd_year(steps, 200) is None
-    assert find_odd_year(steps, 199) == 3
+    assert find_doubtful_step(steps, 200) is None
+    assert find_doubtful_step(steps, 199) == 3
 
 
 def test_the_series_net_is_not_taught_that_land_which_changed_is_stable():

@@ -214,8 +214,8 @@ def rename(names: Mapping[str, str], element: str = "raster") -> None:
         run("g.rename", overwrite=True, **{element: pairs})
 
 
-_ELEMENTS = ("fcell", "cellhd", "cats", "colr", "hist", "cell_misc", "cell")
-"""Folders of a mapset with a file or folder for each raster map; GRASS finds a map by its file in the last one."""
+_ELEMENTS = ("cellhd", "cats", "colr", "hist", "cell_misc", "fcell", "cell")
+"""Folders of a mapset with a file or folder for each raster map; the last two hold its cells, and by its file in the last one GRASS finds it."""
 
 
 def give_names(names: Mapping[str, str]) -> None:

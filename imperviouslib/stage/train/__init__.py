@@ -33,7 +33,7 @@ from imperviouslib.edge import grass
 from imperviouslib.edge.checkpoint import Checkpoint, Checkpoints
 from imperviouslib.edge.files import check_place
 from imperviouslib.edge.modelfile import check_model_free, write_model
-from imperviouslib.stage.train.labels import find_level, find_odd_year, find_steps
+from imperviouslib.stage.train.labels import find_doubtful_step, find_level, find_steps
 from imperviouslib.stage.train.places import Data, read_places, split_ground
 from imperviouslib.stage.train.series import fit_series
 
@@ -239,12 +239,12 @@ def leave_out_changes(data: Data, brief: Any, settings: TrainSettings, checkpoin
             changed, cells
         )
     )
-    odd = find_odd_year(steps, cells)
-    if odd is not None:
+    after = find_doubtful_step(steps, cells)
+    if after is not None:
         grass.warning(
             _(
-                "{:.0f} % of the training cells seem to have changed, most of them in {}. So much is not likely. Look at the composites of that year: haze, snow or a wrong offset looks like this. Leave the year out with years= if it is wrong."
-            ).format(100 * changed / cells, data.periods[years[odd]])
+                "{:.0f} % of the training cells seem to have changed, most of them between {} and {}. So much is not likely. Look at the composites of these years: haze, snow or a wrong offset looks like this. Leave a year out with years= if it is wrong."
+            ).format(100 * changed / cells, data.periods[years[after - 1]], data.periods[years[after]])
         )
     return replace(data, ground=replace(ground, label=np.where(steps == 0, ground.label, np.uint8(NODATA))))
 

@@ -51,8 +51,8 @@ def find_steps(probability_of: Net, ground: Ground, years: Sequence[int], *, siz
     return likely_steps(log_odds(yearly), float((label[label > 0] == ARTIFICIAL).mean()))
 
 
-def find_odd_year(steps: np.ndarray, cells: int) -> int | None:
-    """Return the number of the year in which most steps are, if more land steps than can have changed; else None.
+def find_doubtful_step(steps: np.ndarray, cells: int) -> int | None:
+    """Return the number of the year from which on most of the steps are, if more land steps than can have changed; else None.
 
     steps : as of `likely_steps`
     cells : cells that were judged
