@@ -8,14 +8,14 @@ import numpy as np
 
 from testsuite.bench import case
 
-SIDE, PATCH, BATCH, STEPS, EPOCHS = 512, 16, 32, 120, 3
+SIDE, PATCH, BATCH, STEPS, EPOCHS = 512, 16, 32, 60, 6
 
 
 @case(
-    "train", "epochs of 120 batches, patches drawn from the ground, against fit on arrays in memory, seconds", target=1
+    "train", "epochs of 60 batches, patches drawn from the ground, against fit on arrays in memory, seconds", target=1
 )
 def epochs() -> tuple[float, float]:
-    """The same net, batch and number of steps. The first epoch of each, which builds the graph, is not counted."""
+    """The same net, batch and number of steps, in turns. The first epoch of each turn, which builds the graph, is not counted."""
     from imperviouslib.core import patches
     from imperviouslib.core.ground import TRAIN, Ground
     from imperviouslib.core.network import NetSpec
@@ -33,33 +33,40 @@ def epochs() -> tuple[float, float]:
     def cut(rng: np.random.Generator) -> patches.Batch:
         return patches.cut_batch(ground, draw, rng, batch=BATCH)
 
-    validation = [cut(np.random.default_rng(1))]
-    ends: list[float] = []
-
-    def note(done: int, _total: int) -> None:
-        if done % STEPS == 0:
-            ends.append(time.perf_counter())
-
-    unet.seed_everything(1)
-    unet.fit(unet.build_unet(spec), FitPlan(EPOCHS, STEPS, 1), cut, [validation[0]], note)
-    ours = min(np.diff(ends))
-
+    validation = cut(np.random.default_rng(1))
     batches = [cut(np.random.default_rng(n)) for n in range(STEPS)]
     x, y, weight = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    starts: list[float] = []
 
-    class Clock(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-            starts.append(time.perf_counter())
+    def ours() -> float:
+        ends: list[float] = []
 
-    unet.seed_everything(1)
-    net = unet.build_unet(spec)
-    # Both tell the accuracy of each epoch, as curves of a training need it.
-    net.compile(
-        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"], jit_compile=False,
-    )  # fmt: skip
-    net.fit(
-        x, y, sample_weight=weight, batch_size=BATCH, epochs=EPOCHS + 1, verbose=0, callbacks=[Clock()],
-        validation_data=validation[0],
-    )  # fmt: skip
-    return float(ours), float(min(np.diff(starts[1:])))
+        def note(done: int, _total: int) -> None:
+            if done % STEPS == 0:
+                ends.append(time.perf_counter())
+
+        unet.seed_everything(1)
+        unet.fit(unet.build_unet(spec), FitPlan(EPOCHS, STEPS, 1), cut, [validation], note)
+        return float(min(np.diff(ends)))
+
+    def theirs() -> float:
+        starts: list[float] = []
+
+        class Clock(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+                starts.append(time.perf_counter())
+
+        unet.seed_everything(1)
+        net = unet.build_unet(spec)
+        # Both tell the accuracy of each epoch, as curves of a training need it.
+        net.compile(
+            "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"], jit_compile=False,
+        )  # fmt: skip
+        net.fit(
+            x, y, sample_weight=weight, batch_size=BATCH, epochs=EPOCHS + 1, verbose=0, callbacks=[Clock()],
+            validation_data=validation,
+        )  # fmt: skip
+        return float(min(np.diff(starts[1:])))
+
+    # In turns, as the speed of a machine changes while other programs run.
+    turns = [(ours(), theirs()) for _ in range(2)]
+    return min(one for one, _ in turns), min(other for _, other in turns)

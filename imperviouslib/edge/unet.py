@@ -31,6 +31,8 @@ from imperviouslib.edge.checkpoint import Checkpoint
 
 _MOST_BYTES = 2**30
 """Bytes that the parts of a .keras file may have together: 250 million weights."""
+_STEPS_AT_ONCE = 8
+"""Training steps that TensorFlow takes before it returns to Python; the weights are the same, and a tenth of the time of small batches is saved."""
 _DAMAGE = (
     ValueError, OSError, TypeError, KeyError, AttributeError, IndexError, ImportError, EOFError, ArithmeticError, NotImplementedError, RuntimeError,
     MemoryError, zipfile.BadZipFile, zlib.error,
@@ -230,6 +232,7 @@ def fit(
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         # XLA on a CPU is slower here than plain TensorFlow, and compiling takes longer than a small training.
         jit_compile=False,
+        steps_per_execution=_STEPS_AT_ONCE,
     )
     net.optimizer.build(net.trainable_variables)
     state = _FitState(net, max(5, plan.epochs // 4))
@@ -264,7 +267,8 @@ def fit(
             self.epoch = epoch
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            progress(self.epoch * plan.steps + batch + 1, plan.epochs * plan.steps)
+            # Keras tells the last step of a group, also where the epoch has fewer.
+            progress(self.epoch * plan.steps + min(batch + 1, plan.steps), plan.epochs * plan.steps)
             raise_if_interrupted()
 
         def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
