@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from imperviouslib.core.estimate import accuracy, composite
-from testsuite.bench import PeerAbsentError, best_of, case
+from testsuite.bench import absent_peer, best_of, case
 
 CELLS = np.array([40_000.0, 30_000.0, 20_000.0, 10_000.0])
 
@@ -29,7 +29,7 @@ def by_samplics(stratum: np.ndarray, over: np.ndarray, under: np.ndarray | None)
             from samplics import PopParam
             from samplics.estimation import TaylorEstimator
     except ImportError as err:
-        raise PeerAbsentError("samplics") from err
+        raise absent_peer("samplics") from err
     n = np.bincount(stratum)
     fpc = {int(s): 1 - n[s] / CELLS[s] for s in range(len(n))}
     parameter = PopParam.mean if under is None else PopParam.ratio
@@ -71,7 +71,7 @@ def area_level() -> tuple[float, float | None]:
             from samplics.datasets import load_expenditure_milk
             from samplics.sae import EblupAreaModel
     except ImportError as err:
-        raise PeerAbsentError("samplics") from err
+        raise absent_peer("samplics") from err
     data = load_expenditure_milk()["data"]
     direct, error = data["direct_est"].to_numpy(float), data["std_error"].to_numpy(float)
     major = data["major_area"].to_numpy()[:, np.newaxis] == np.arange(1, 5)

@@ -39,7 +39,7 @@ from imperviouslib.edge.archivefile import Task, fetch_scene
 from imperviouslib.edge.pool import Processes
 from imperviouslib.edge.rasterfile import open_on_grid, read_part
 from imperviouslib.edge.rasterobject import decode_object, describe_object
-from testsuite.bench import PeerAbsentError, case, grass_session
+from testsuite.bench import absent_peer, case, grass_session
 from testsuite.fetch_ground import area, items, local_items, small_world
 from testsuite.raster_ground import cell_positions, write_tiff
 from testsuite.world.products import multihash, write_jp2
@@ -291,7 +291,7 @@ def _race(
     """Run ours and the peers in turn; the best of each counts, since other work on the machine only makes slower."""
     peers = {name: run for name, run in _peers().items() if name in names}
     if not peers:
-        raise PeerAbsentError(" or ".join(names))
+        raise absent_peer(" or ".join(names))
     runs: dict[str, Callable[[], None]] = {"ours": ours} | {
         name: lambda run=run: run(str(next(_runs)), bands, area) for name, run in peers.items()
     }

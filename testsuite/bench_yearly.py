@@ -28,7 +28,7 @@ from imperviouslib.core.legend import CLASSES
 from imperviouslib.core.periods import PeriodKind, resolve_periods
 from imperviouslib.core.recipe import Recipe
 from testsuite.archive_ground import BANDS, write_scene
-from testsuite.bench import PeerAbsentError, case, grass_session
+from testsuite.bench import absent_peer, case, grass_session
 from testsuite.world.make import make_world
 from testsuite.world.spec import Spec
 
@@ -164,7 +164,7 @@ for band in ("B12", "B11", "B04"):
 @case("yearly", "median of 12 masked scenes, files to files, against xarray with dask, CPU s", target=1 / 3)
 def against_xarray() -> tuple[float, float | None]:
     if not importlib.util.find_spec("dask"):
-        raise PeerAbsentError("dask")
+        raise absent_peer("dask")
     _archive()
     with tempfile.TemporaryDirectory() as folder:
         with grass_session():

@@ -73,17 +73,29 @@ def fit(
         _restore([*net.variables, *optimizer.variables], saved)
         counts, loss, first = saved["counts"], float(saved["loss"]), int(saved["step"])
 
-    # One graph for batches of all sizes: those of a fit that continues come in another order, and must be computed alike.
-    @tf.function(input_signature=[tf.TensorSpec((pairs, planes, None), tf.float32), tf.TensorSpec((None,), tf.int64)])
     def learn(seen: Any, history: Any) -> Any:
         with tf.GradientTape() as tape:
-            cells = tf.reshape(tf.transpose(seen, (0, 2, 1)), (-1, planes))
-            logits = tf.reshape(net(cells, training=True), (pairs, -1, OUTPUTS))
+            logits = tf.reshape(net(tf.reshape(seen, (-1, planes)), training=True), (pairs, -1, OUTPUTS))
             stable = tf.reduce_mean(logits[..., :2], axis=0)
             changed = tf.reshape(tf.transpose(logits[..., 2:], (1, 2, 0)), (-1, 2 * pairs))
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(history, tf.concat([stable, changed], -1))
             loss = tf.reduce_mean(loss)
         optimizer.apply(tape.gradient(loss, net.trainable_variables), net.trainable_variables)
+        return loss
+
+    # One graph for batches of all sizes: those of a fit that continues come in another order, and must be computed alike. It takes all steps
+    # of a batch, so Python is free meanwhile for the thread that draws the next one.
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((pairs, planes, None), tf.float32), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.int64),
+            tf.TensorSpec((None,), tf.int64),
+        ]
+    )  # fmt: skip
+    def learn_batch(seen: Any, history: Any, order: Any, bounds: Any) -> Any:
+        cells, loss = tf.transpose(seen, (0, 2, 1)), tf.constant(0.0)
+        for part in tf.range(tf.size(bounds) - 1):
+            some = order[bounds[part] : bounds[part + 1]]
+            loss = learn(tf.gather(cells, some, axis=1), tf.gather(history, some))
         return loss
 
     def draw(step: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
@@ -95,8 +107,9 @@ def fit(
         for step, (seen, history, rng) in enumerate(batches, first):
             if len(history):
                 counts += np.bincount(history, minlength=len(counts))
-                for part in np.array_split(rng.permutation(len(history)), min(_PARTS, len(history))):
-                    loss = float(learn(tf.constant(seen[..., part]), tf.constant(history[part])))
+                parts = np.array_split(rng.permutation(len(history)), min(_PARTS, len(history)))
+                bounds = np.cumsum([0, *map(len, parts)])
+                loss = float(learn_batch(seen, history, np.concatenate(parts), bounds))
             progress(step + 1, steps)
             if checkpoint and ((step + 1) % _SAVED == 0 or step + 1 == steps):
                 state = {

@@ -31,8 +31,9 @@ from imperviouslib.edge.checkpoint import Checkpoint
 
 _MOST_BYTES = 2**30
 """Bytes that the parts of a .keras file may have together: 250 million weights."""
-_STEPS_AT_ONCE = 8
-"""Training steps that TensorFlow takes before it returns to Python; the weights are the same, and a tenth of the time of small batches is saved."""
+_STEPS_AT_ONCE, _LEAST_STEPS = 8, 500
+"""Training steps that TensorFlow takes before it returns to Python: the weights are the same, and small batches take a tenth less time. And the
+steps of a fit from which on that saves more than the larger graph costs."""
 _DAMAGE = (
     ValueError, OSError, TypeError, KeyError, AttributeError, IndexError, ImportError, EOFError, ArithmeticError, NotImplementedError, RuntimeError,
     MemoryError, zipfile.BadZipFile, zlib.error,
@@ -232,7 +233,7 @@ def fit(
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         # XLA on a CPU is slower here than plain TensorFlow, and compiling takes longer than a small training.
         jit_compile=False,
-        steps_per_execution=_STEPS_AT_ONCE,
+        steps_per_execution=_STEPS_AT_ONCE if plan.epochs * plan.steps >= _LEAST_STEPS else 1,
     )
     net.optimizer.build(net.trainable_variables)
     state = _FitState(net, max(5, plan.epochs // 4))

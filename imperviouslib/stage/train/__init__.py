@@ -45,7 +45,7 @@ _BRIEF_EPOCHS, _BRIEF_STEPS, _BRIEF_CELLS = 5, 30, 2**15
 """Epochs of the brief fit of the pixel net, most batches of an epoch, and cells of a batch: it must not depend on the size of the ground."""
 _PIXEL_PATCH, _PIXEL_BATCH = 8, 64
 """Cells a side of a patch, and patches per batch, in the long fit of the pixel net: small batches of many places."""
-_RECIPE = 3
+_RECIPE = 4
 """Raised with each change of the recipe, so that a run does not continue what an earlier recipe has begun."""
 Net = Callable[[np.ndarray], np.ndarray]
 """Array (patch, row, col, feature) uint16 -> (patch, row, col, class) float32."""
@@ -220,6 +220,8 @@ def _build_pixel_net(data: Data, sample: Sample, settings: TrainSettings) -> Any
 def leave_out_changes(data: Data, brief: Any, settings: TrainSettings, checkpoints: Checkpoints) -> Data:
     """Take the labels of training cells away that were probably sealed or unsealed in the years of the data; of less than two years none.
 
+    Where there are none, the same data are returned.
+
     brief : Keras model of logits
     """
     from imperviouslib.edge import unet
@@ -246,6 +248,8 @@ def leave_out_changes(data: Data, brief: Any, settings: TrainSettings, checkpoin
                 "{:.0f} % of the training cells seem to have changed, most of them between {} and {}. So much is not likely. Look at the composites of these years: haze, snow or a wrong offset looks like this. Leave a year out with years= if it is wrong."
             ).format(100 * changed / cells, data.periods[years[after - 1]], data.periods[years[after]])
         )
+    if not changed:
+        return data
     return replace(data, ground=replace(ground, label=np.where(steps == 0, ground.label, np.uint8(NODATA))))
 
 
