@@ -176,6 +176,24 @@ def test_same_seed_same_weights_and_another_seed_others():
     assert not same_weights(fitted()[0], fitted(seed=2)[0])
 
 
+@pytest.mark.parametrize("at_once", [3, 8])
+def test_steps_that_tensorflow_takes_at_once_give_the_same_weights_and_losses(at_once, monkeypatch):
+    """An epoch has 4 steps, so one group of them is not full."""
+
+    def fit(number):
+        monkeypatch.setattr(unet, "_STEPS_AT_ONCE", number)
+        unet.seed_everything(1)
+        net, done = unet.build_unet(small_spec(depth=1)), []
+        plan = FitPlan(2, 4, 1)
+        history = unet.fit(net, plan, lambda rng: toy(int(rng.integers(9))), [toy(50)], lambda n, _of: done.append(n))
+        return net, history, done
+
+    monkeypatch.setattr(unet, "_LEAST_STEPS", 1)
+    (net, history, done), (other, others, groups) = fit(1), fit(at_once)
+    assert same_weights(net, other) and history == others
+    assert done == [*range(1, 9), 1] and groups == {3: [3, 4, 7, 8, 1], 8: [4, 8, 1]}[at_once]
+
+
 def test_labels_of_weight_zero_change_nothing():
     features, y, weight = toy(1)
     weight[:, :, 20:] = 0
