@@ -288,6 +288,8 @@ def test_surroundings_leave_out_cells_without_data():
             near = values[0, :, row + 4 - reach : row + 5 + reach, col + 4 - reach : col + 5 + reach]
             assert np.allclose(found[0, planes, row, col], np.nanmean(near, axis=(1, 2)), atol=1e-5)
     assert splice.planes(2) == splice.pair_features(found, 2).shape[1]
+    some = np.array([3, 0, 11]), np.array([4, 10, 0])
+    assert np.array_equal(splice.surroundings(values, some), found[(..., *some)], equal_nan=True)
 
 
 def test_covers_are_shares_of_pieces_of_every_size():

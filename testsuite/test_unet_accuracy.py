@@ -87,6 +87,21 @@ def test_no_data_is_no_class_and_no_probability():
     assert encode_prediction(sure, np.array([[True]]))[1].ravel().tolist() == [9999, 1, 1, 1]
 
 
+@pytest.mark.parametrize("order", ["classes first", "classes last"])
+def test_the_class_is_the_first_of_the_most_likely_ones(order):
+    """Quarters, so that many cells have two or more that are equally likely; unknown cells may hold anything."""
+    rng = np.random.default_rng(4)
+    probability, known = rng.integers(0, 5, (4, 30, 20)).astype(np.float32) / 4, rng.random((30, 20)) > 0.1
+    probability[:, ~known] = np.nan
+    if order == "classes last":
+        probability = np.moveaxis(np.ascontiguousarray(np.moveaxis(probability, 0, -1)), -1, 0)
+    before = probability.copy()
+    classes, scaled = encode_prediction(probability, known)
+    assert (classes[known] == probability[:, known].argmax(axis=0) + 1).all() and not classes[~known].any()
+    assert (scaled[:, known] == np.clip(10_000 * probability[:, known], 1, 9999)).all() and not scaled[:, ~known].any()
+    assert np.array_equal(probability, before, equal_nan=True)
+
+
 def test_classes_of_the_ground_that_are_never_mapped_are_named():
     """Natural land is mapped nowhere, other land in one of the years, and green land is not on the ground."""
     first = tally([(0, 0, 0.9), (1, 0, 0.9), (3, 0, 0.9)]).accuracy()

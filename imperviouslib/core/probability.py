@@ -72,6 +72,17 @@ def encode_prediction(probability: np.ndarray, known: np.ndarray) -> tuple[np.nd
     Returns: class (row, col), uint8, 1-4; probability x 10000 (class, row, col), uint16, 1-9999, because no class is ever impossible or
     certain. Both are 0 where not known.
     """
-    classes = np.where(known, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
-    scaled = np.clip(np.rint(probability * 10_000), 1, 9999)
-    return classes, np.where(known, scaled, 0).astype(np.uint16)
+    # Nets return the classes of a cell side by side. NumPy's argmax over so few takes five times as long as these comparisons.
+    planes = np.array(probability, order="C")
+    classes, best = np.ones(known.shape, np.uint8), planes[0].copy()
+    for code, plane in enumerate(planes[1:], 2):
+        greater = (plane > best).view(np.uint8)
+        greater *= np.uint8(code)
+        np.maximum(classes, greater, out=classes)
+        np.maximum(best, plane, out=best)
+    planes *= 10_000
+    np.clip(np.rint(planes, out=planes), 1, 9999, out=planes)
+    if not known.all():
+        classes *= known
+        planes[:, ~known] = 0
+    return classes, planes.astype(np.uint16)
