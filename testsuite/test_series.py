@@ -294,7 +294,7 @@ def test_surroundings_leave_out_cells_without_data():
 
 def test_covers_are_shares_of_pieces_of_every_size():
     rng = np.random.default_rng(6)
-    covers = [splice.draw_cover(rng) for _piece in range(400)]
+    covers = [splice.Piece.draw(rng).cover() for _piece in range(400)]
     areas = [cover.sum() for cover in covers]
     assert all(cover.shape[0] == cover.shape[1] and cover.shape[0] % 2 for cover in covers)
     assert all(cover.min() >= 0 and cover.max() <= 1 for cover in covers)

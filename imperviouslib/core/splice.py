@@ -126,6 +126,50 @@ class Examples:
     """Array (cell,), int, index as in core/series.Histories."""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """The form of what is laid: a turned rectangle or ellipse. Its cover is only computed where it can be laid."""
+
+    half: np.ndarray
+    """Half of its sides, cells."""
+    turn: float
+    """Radians."""
+    shift: np.ndarray
+    """Rows and columns from the middle of a cell."""
+    is_box: bool
+    is_blurred: bool
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Piece:
+        """Draw a piece."""
+        size, stretch = np.exp(rng.uniform(np.log(_LEAST_CELLS), np.log(_MOST_CELLS))), np.exp(rng.normal(0, 0.25))
+        half = size / 2 * np.array([stretch, 1 / stretch])
+        turn, shift = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5, 2)
+        return cls(half, turn, shift, rng.random() < 0.6, rng.random() < 0.7)
+
+    def cover(self) -> np.ndarray:
+        """Return the share of each cell that it covers: array (row, col), float32, 0-1, odd sides, centred."""
+        half, turn, (down, right) = self.half, self.turn, self.shift
+        reach = int(np.ceil(half.max() * np.sqrt(2))) + 2
+        along = (np.arange((2 * reach + 1) * _POINTS) + 0.5) / _POINTS - reach - 0.5
+        y, x = (along - down)[:, np.newaxis], (along - right)[np.newaxis, :]
+        u, v = (x * np.cos(turn) + y * np.sin(turn)) / half[0], (y * np.cos(turn) - x * np.sin(turn)) / half[1]
+        # An ellipse of the same area as the rectangle.
+        inside = (np.abs(u) < 1) & (np.abs(v) < 1) if self.is_box else u * u + v * v < 4 / np.pi
+        # Numbers of points, first of columns; NumPy's mean of four axes takes three times as long.
+        points = inside.view(np.uint8).reshape(2 * reach + 1, _POINTS, -1).sum(axis=1, dtype=np.uint8)
+        points = sum(points[:, start::_POINTS] for start in range(1, _POINTS)) + points[:, ::_POINTS]
+        cover = points.astype(np.float32) / np.float32(_POINTS**2)
+        if self.is_blurred:
+            from scipy.ndimage import correlate1d
+
+            # Neighbouring cells share light.
+            for axis in (0, 1):
+                cover = correlate1d(cover, _BLUR / _BLUR.sum(), axis)
+            cover[cover < 0.02] = 0
+        return cover
+
+
 def scaled(
     stored_planes: Sequence[np.ndarray], mean: np.ndarray, deviation: np.ndarray, *, axis: int = -1,
     unseen: np.ndarray | None = None,
@@ -241,13 +285,14 @@ def draw_examples(series: LabelledSeries, rng: np.random.Generator) -> Examples:
     now, since = label.copy(), np.zeros(label.shape, np.int64)
     touched, bare_alone = np.zeros((2, *label.shape), bool)
     for _try in range(rng.poisson(_TRIES)):
-        piece, at = draw_cover(rng), rng.integers(0, PATCH, 2)
+        form, at = Piece.draw(rng), rng.integers(0, PATCH, 2)
         kind, year = int(label[tuple(at)]), int(rng.integers(1, changes + 1))
         changing, bare = rng.random() < _CHANGES, rng.random()
         if not len(series.sites) + len(series.starts):
             bare = 1.0
         if kind == UNKNOWN:
             continue
+        piece = form.cover()
         reach = len(piece) // 2
         place = _around(at, reach)
         cover = piece[_shifted(place, reach - at)]
@@ -345,28 +390,3 @@ def _shifted(place: Place, by: np.ndarray) -> Place:
     """Move a place by rows and columns."""
     rows, cols = (slice(part.start + int(cells), part.stop + int(cells)) for part, cells in zip(place, by, strict=True))
     return rows, cols
-
-
-def draw_cover(rng: np.random.Generator) -> np.ndarray:
-    """Draw the share of each cell that a turned rectangle or ellipse covers: array (row, col), float32, 0-1, odd sides, centred."""
-    size, stretch = np.exp(rng.uniform(np.log(_LEAST_CELLS), np.log(_MOST_CELLS))), np.exp(rng.normal(0, 0.25))
-    half = size / 2 * np.array([stretch, 1 / stretch])
-    reach = int(np.ceil(half.max() * np.sqrt(2))) + 2
-    turn, (down, right) = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5, 2)
-    along = (np.arange((2 * reach + 1) * _POINTS) + 0.5) / _POINTS - reach - 0.5
-    y, x = (along - down)[:, np.newaxis], (along - right)[np.newaxis, :]
-    u, v = (x * np.cos(turn) + y * np.sin(turn)) / half[0], (y * np.cos(turn) - x * np.sin(turn)) / half[1]
-    # An ellipse of the same area as the rectangle.
-    inside = (np.abs(u) < 1) & (np.abs(v) < 1) if rng.random() < 0.6 else u * u + v * v < 4 / np.pi
-    # Numbers of points, first of columns; NumPy's mean of four axes takes three times as long.
-    points = inside.view(np.uint8).reshape(2 * reach + 1, _POINTS, -1).sum(axis=1, dtype=np.uint8)
-    points = sum(points[:, start::_POINTS] for start in range(1, _POINTS)) + points[:, ::_POINTS]
-    cover = points.astype(np.float32) / np.float32(_POINTS**2)
-    if rng.random() < 0.7:
-        from scipy.ndimage import correlate1d
-
-        # Neighbouring cells share light.
-        for axis in (0, 1):
-            cover = correlate1d(cover, _BLUR / _BLUR.sum(), axis)
-        cover[cover < 0.02] = 0
-    return cover
