@@ -11,9 +11,9 @@ a case is a plain function that returns (ours, peer):
 
 Smaller is better: seconds, bytes, or an error. A *peer* is other software that does the same. With a peer, `target` is the largest
 acceptable ratio ours / peer; if the function returns None as peer, it is the largest acceptable value of ours. A case whose peer is not
-installed, or whose subject this machine does not have, raises NotMeasuredError. Cases that need GRASS open `grass_session()`. Every case must finish within a minute on 2 cores, except
-those of the stages `world`, `train`, which builds its nets anew in each turn, and `predict`, which maps a whole tile, and the memory of `change` on 100 million cells and with 1,345 regions, which
-take some minutes.
+installed, or whose subject this machine does not have, raises NotMeasuredError. Cases that need GRASS open `grass_session()`. Every case
+must finish within a minute on 2 cores, except those of the stages `world`, `train`, which builds its nets anew in each turn, and `predict`,
+which maps a whole tile, and the memory of `change` on 100 million cells and with 1,345 regions, which take some minutes.
 """
 
 from __future__ import annotations
