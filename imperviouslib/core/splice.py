@@ -137,11 +137,13 @@ class Piece:
     shift: np.ndarray
     """Rows and columns from the middle of a cell."""
     is_box: bool
+    """A rectangle, otherwise an ellipse."""
     is_blurred: bool
+    """Its cells share light with their neighbours."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Piece:
-        """Draw a piece."""
+        """Draw size, proportions, direction and place at random; three of five are rectangles, seven of ten are blurred."""
         size, stretch = np.exp(rng.uniform(np.log(_LEAST_CELLS), np.log(_MOST_CELLS))), np.exp(rng.normal(0, 0.25))
         half = size / 2 * np.array([stretch, 1 / stretch])
         turn, shift = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5, 2)
@@ -158,7 +160,7 @@ class Piece:
         inside = (np.abs(u) < 1) & (np.abs(v) < 1) if self.is_box else u * u + v * v < 4 / np.pi
         # Numbers of points, first of columns; NumPy's mean of four axes takes three times as long.
         points = inside.view(np.uint8).reshape(2 * reach + 1, _POINTS, -1).sum(axis=1, dtype=np.uint8)
-        points = sum(points[:, start::_POINTS] for start in range(1, _POINTS)) + points[:, ::_POINTS]
+        points = points.reshape(len(points), -1, _POINTS).sum(axis=2, dtype=np.uint8)
         cover = points.astype(np.float32) / np.float32(_POINTS**2)
         if self.is_blurred:
             from scipy.ndimage import correlate1d

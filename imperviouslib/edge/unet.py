@@ -32,8 +32,8 @@ from imperviouslib.edge.checkpoint import Checkpoint
 _MOST_BYTES = 2**30
 """Bytes that the parts of a .keras file may have together: 250 million weights."""
 _STEPS_AT_ONCE, _LEAST_STEPS = 8, 500
-"""Training steps that TensorFlow takes before it returns to Python: the weights are the same, and small batches take a tenth less time. And the
-steps of a fit from which on that saves more than the larger graph costs."""
+"""Training steps that TensorFlow takes before it returns to Python: the weights are the same, and small batches take a tenth less time. A fit of fewer
+than `_LEAST_STEPS` steps takes them one by one, because building the graph of eight takes longer than it saves there."""
 _DAMAGE = (
     ValueError, OSError, TypeError, KeyError, AttributeError, IndexError, ImportError, EOFError, ArithmeticError, NotImplementedError, RuntimeError,
     MemoryError, zipfile.BadZipFile, zlib.error,
