@@ -7,8 +7,11 @@ const TEXT = JSON.parse(byId("texts").textContent);
 const DESIGN = JSON.parse(byId("design").textContent);
 const { years, units, layers, side, context } = DESIGN;
 const CERTAINTIES = ["sure", "likely", "guess"];
+const ANSWER_MS = 3000; // within this time the browser tells other frames what was saved; half a second on a very busy machine
+const OPENINGS = 3; // so often is a page opened that the browser does not answer
 const IDLE_S = 120; // after this time without an action the clock of a unit stops
 const PREFIX = "r.impervious/" + DESIGN.digest + "/";
+const PROBE = PREFIX + "probe";
 const GAIN = "gain", LOSS = "loss";
 const MARK = { gain: "#ff8c1a", loss: "#29a3ff", other: "#e84bd8" };
 
@@ -27,6 +30,7 @@ const unsaved = new Set(); // units that the browser did not save
 let since = 0; // actions since the last CSV file
 let disputed = new Map(); // third reading: unit -> cells on which the first two differ
 let why = ""; // why the browser does not save
+let cutOff = false; // what is saved does not reach the browser, see prepareStorage()
 let notice = ""; // what the reader must know until the page is closed
 const strips = new Map(); // "unit/layer" -> promise of an image with all years
 
@@ -126,7 +130,8 @@ const numberOf = (id) => units.findIndex((one) => one.id === id);
 function store(key, value) {
   try {
     localStorage.setItem(key, value);
-    return true;
+    if (cutOff) why = "no answer";
+    return !cutOff;
   } catch (error) {
     why = error.name || "error";
     return false;
@@ -173,6 +178,41 @@ function readBack() {
     else damaged += 1;
   });
   return damaged;
+}
+
+/** Save `token`; whether another frame hears of it. */
+function isHeard(token) {
+  const frame = make("iframe", null, null, document.body);
+  frame.hidden = true;
+  return new Promise((resolve) => {
+    frame.contentWindow.addEventListener("storage", (event) => { if (event.newValue === token) resolve(true); });
+    setTimeout(resolve, ANSWER_MS, false);
+    // A browser that refuses to save says so when the reading begins.
+    if (!store(PROBE, token)) resolve(true);
+  }).finally(() => frame.remove());
+}
+
+/**
+ * Open the page again where its storage is cut off from the browser, three times at most; then go on and warn.
+ *
+ * On a busy machine that happens to a few of a hundred pages of Chromium. Such a storage looks empty, takes everything and keeps nothing,
+ * as long as the page is open; the next page has its own. Nothing in the storage tells, but what reaches the browser is told to all other
+ * frames. A browser that tells frames nothing is known by what it kept of the opening before.
+ */
+async function prepareStorage() {
+  const before = history.state || { opening: 1, token: "" };
+  const isKept = stored(PROBE) === before.token;
+  const token = String(Math.random());
+  if (isKept || (await isHeard(token))) {
+    localStorage.removeItem(PROBE);
+  } else if (before.opening < OPENINGS) {
+    history.replaceState({ opening: before.opening + 1, token }, "");
+    location.reload();
+    await new Promise(() => null);
+  } else {
+    cutOff = true;
+  }
+  history.replaceState(null, "");
 }
 
 window.addEventListener("storage", (event) => {
@@ -1194,10 +1234,7 @@ byId("start-form").addEventListener("submit", (event) => {
   reading = Number(document.querySelector('[name="reading"]:checked').value);
   begin();
 });
-// Chromium gives a page an empty storage, and forgets what is put into it, if the page asks before the browser has noted that the page is
-// there. That happens on a busy machine. An answer of the browser about this page shows that it has.
-const noted = navigator.permissions ? navigator.permissions.query({ name: "persistent-storage" }) : Promise.resolve();
-noted.catch(() => null).then(() => {
+prepareStorage().then(() => {
   try {
     const [name, number] = JSON.parse(stored(PREFIX + "reader") || "[]");
     if (typeof name === "string") byId("reader").value = name;
