@@ -537,6 +537,21 @@ def test_a_net_without_the_halo_gives_the_inner_probabilities(tmp_path, name, de
     assert np.ptp(expected) > 0.1, "an even map could hide a shift"
 
 
+def test_openvino_leaves_the_halo_out_early_and_turns_nothing(tmp_path):
+    """What it computes is tested above; a net that it does not know is computed as a whole, which is right too, and slower."""
+    import openvino
+
+    from imperviouslib.edge.engines.openvino import leave_out
+
+    joint = unet.with_probabilities(unet.join_nets([scrambled(3), unet.build_pixel_net(small_spec(3, 4))]), 0.7)
+    export_nets({UNET: (joint, unet.run_net(joint), toy(9)[0])}, tmp_path)
+    net = openvino.Core().read_model(tmp_path / "unet.xml")
+    assert leave_out(net, 48)
+    kinds = [node.get_type_name() for node in net.get_ordered_ops()]
+    assert not {"Transpose", "AvgPool"} & set(kinds)
+    assert kinds.index("Slice") < kinds.index("ConvolutionBackpropData")
+
+
 def test_a_net_whose_halo_cannot_be_left_out_is_refused(model, monkeypatch):
     engine = resolve_engine("openvino", FILES)
     faulty = replace(
