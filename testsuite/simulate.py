@@ -4,7 +4,8 @@ Two parts, both in build/simulate.json:
 
 - The chain runs on worlds of several sizes, each stage in a process of its own, whose processor time and memory are measured. Stages whose
   cost grows in proportion to the land have the same time per million cells and year at all sizes; those whose memory is bounded have a
-  flat last column.
+  flat last column. The world before the largest is also made with twice the years: a cost that grows in proportion to them, too, has the same
+  time per million cells and year there.
 - The extent of the prototype (67,006 x 57,664 cells, 200 tiles, 7 years) is planned, and those parts of the library that see all of it at once
   really run on it: windows, and counts by region of 3.9 billion cells.
 
@@ -33,6 +34,8 @@ from imperviouslib.core.grid import Grid
 from testsuite import TOOLS, TOP
 
 SIZES_KM, YEARS, DATES = (5, 10, 20), (2017, 2018), 4
+TWICE = (2017, 2018, 2019, 2020)
+"""Years of the world that shows what a year costs."""
 WIDTH, HEIGHT, TILES, ALL_YEARS = 67_006, 57_664, 200, 7
 """Extent of the prototype in cells, Sentinel-2 tiles, and years."""
 TILE_MB, SCENES = {"B12": 30.1, "B11": 30.1, "B04": 33.9, "SCL": 0.3}, 6
@@ -81,8 +84,8 @@ def size_mb(path: Path) -> float:
     return sum(one.stat().st_size for one in files) / 1e6
 
 
-def measure(size_km: int, folder: Path) -> dict[str, dict[str, Any]]:
-    """Run the chain on a world of a size. Returns: `steps`: step to what it cost; `storage_mb`."""
+def measure(size_km: int, period: tuple[int, ...], folder: Path) -> dict[str, dict[str, Any]]:
+    """Run the chain on a world of a size, in some years. Returns: `steps`: step to what it cost; `storage_mb`."""
     from imperviouslib.edge.session import open_session
     from testsuite.world.make import make_world
     from testsuite.world.serve import serve
@@ -92,14 +95,14 @@ def measure(size_km: int, folder: Path) -> dict[str, dict[str, Any]]:
     tools.mkdir()
     for tool in TOOLS:
         (tools / tool).symlink_to(TOP / tool / f"{tool}.py")
-    spec = Spec(seed=1, years=YEARS, size_km=float(size_km), dates=DATES)
+    spec = Spec(seed=1, years=period, size_km=float(size_km), dates=DATES)
     world = make_world(folder / "world", spec)
     west, south, east, north = spec.bounds
-    years = f"{YEARS[0]}-{YEARS[-1]}"
+    years = f"{period[0]}-{period[-1]}"
     with serve(world) as served:
         settings = {
-            "STAC": served.stac_url, "YEARS": years, "LABELS": world / "labels" / f"s2glc_{YEARS[0]}.tif", "LEGEND": "s2glc",
-            "LABEL_YEAR": YEARS[0], "OUTLINES": world / "regions" / "nuts.gpkg", "COLUMN": "NUTS_ID", "NPROCS": 1, "FETCH": "clouds=100",
+            "STAC": served.stac_url, "YEARS": years, "LABELS": world / "labels" / f"s2glc_{period[0]}.tif", "LEGEND": "s2glc",
+            "LABEL_YEAR": period[0], "OUTLINES": world / "regions" / "nuts.gpkg", "COLUMN": "NUTS_ID", "NPROCS": 1, "FETCH": "clouds=100",
             # The number of epochs is the same, the number of batches grows with the land.
             "TRAIN": "epochs=5 patch=64 depth=3", "SAMPLE": "",
         }  # fmt: skip
@@ -206,6 +209,32 @@ def print_plan(costs: dict[str, float], planned: dict[str, Any]) -> None:
     )
 
 
+def run_world(size_km: int, period: tuple[int, ...]) -> dict[str, dict[str, Any]]:
+    """Do what `measure` does in a process of its own, because the session changes the environment."""
+    with tempfile.TemporaryDirectory(prefix="simulate") as folder:
+        print(f"World of {size_km} x {size_km} km, {len(period)} years ...", flush=True)
+        code = f"import json; from pathlib import Path; from testsuite.simulate import measure; print(json.dumps(measure({size_km}, {period}, Path({folder!r}))))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def print_years(size_km: int, before: dict[str, dict], after: dict[str, dict], costs: dict[str, float]) -> None:
+    """Print what more years cost on the same land, beside what more land costs.
+
+    before, after : the steps of both runs; costs : processor seconds for a million cells and year, from land
+    """
+    more = (size_km * 50) ** 2 * (len(TWICE) - len(YEARS)) / 1e6
+    print(
+        f"\n{size_km} x {size_km} km: processor seconds with {len(YEARS)} and with {len(TWICE)} years, and their growth"
+    )
+    for step in before:
+        sooner, later = before[step]["cpu_s"], after[step]["cpu_s"]
+        land = f"{costs[step]:8.2f}" if step in costs else "       -"
+        print(
+            f"{step:10}{sooner:9.1f}{later:9.1f}   s a Mcell and year:{(later - sooner) / more:8.2f}   by land:{land}"
+        )
+
+
 def main(words: list[str] | None = None) -> int:
     """Measure, plan, print and write build/simulate.json."""
     parser = argparse.ArgumentParser(prog="make simulate", description="What a continent costs.")
@@ -214,14 +243,10 @@ def main(words: list[str] | None = None) -> int:
     )
     args = parser.parse_args(words)
     sizes = [int(size) for size in args.sizes.split(",")]
-    found = {}
-    for size in sizes:
-        with tempfile.TemporaryDirectory(prefix="simulate") as folder:
-            print(f"World of {size} x {size} km ...", flush=True)
-            # In a process of its own: the session changes the environment.
-            code = f"import json; from pathlib import Path; from testsuite.simulate import measure; print(json.dumps(measure({size}, Path({folder!r}))))"
-            done = subprocess.run([sys.executable, "-c", code], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
-            found[size] = json.loads(done.stdout.splitlines()[-1])
+    if len(sizes) < 2:
+        parser.error("--sizes: two sizes or more are needed, because what a cell costs is the growth between them")
+    found = {size: run_world(size, YEARS) for size in sizes}
+    longer = run_world(sizes[-2], TWICE)
     cells = {size: (size * 50) ** 2 * len(YEARS) / 1e6 for size in sizes}
     steps = list(found[sizes[0]]["steps"])
     print(f"\n{'':10}processor seconds, and their growth from size to size against that of the land; most memory in MB")
@@ -246,12 +271,13 @@ def main(words: list[str] | None = None) -> int:
         print(
             f"\nNot planned, because the time hardly grew from {small} to {large} km: {', '.join(unknown)}. Use larger --sizes."
         )
+    print_years(small, before, longer["steps"], costs)
     # Training is of one region: its length is chosen, not given by the land that is mapped.
     costs.pop("train", None)
     kept, kept_before = found[large]["storage_mb"], found[small]["storage_mb"]
     sizes_mb = {what: (mb - kept_before[what]) / (cells[large] - cells[small]) for what, mb in kept.items()}
     result = {
-        "sizes_km": sizes, "years": len(YEARS), "measured": found, "costs": costs, "storage_mb": sizes_mb, "not_planned": unknown, "windows": windows_of_all(),
+        "sizes_km": sizes, "years": len(YEARS), "measured": found, "measured_twice_the_years": longer, "costs": costs, "storage_mb": sizes_mb, "not_planned": unknown, "windows": windows_of_all(),
         "counts": counts_of_all(), "plan": plan(costs, sizes_mb),
     }  # fmt: skip
     print_plan(costs, result["plan"])

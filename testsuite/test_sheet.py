@@ -434,6 +434,18 @@ def test_a_full_disk_loses_nothing_and_is_said_at_once(page, site, ground, sheet
     assert [r.certainty for r in sorted(saved(page, ground), key=lambda r: r.certainty)] == ["likely", "sure"]
 
 
+FORBID = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('denied', 'SecurityError'); }});"
+
+
+@browser_test
+def test_a_browser_that_forbids_storage_is_said_before_any_work(page, site, ground, sheet):
+    page.add_init_script(FORBID)
+    site(sheet)
+    expect(page.locator("#warning")).to_contain_text("Your browser does not save your answers (SecurityError)")
+    page.keyboard.press("a")
+    assert len(saved(page, ground)) == 1
+
+
 # What Chromium does to a few pages on a busy machine: the storage looks empty, takes everything and keeps nothing. Here the first pages.
 CUT_OFF = """if (window === top) {
   const opened = Number(window.name) + 1;

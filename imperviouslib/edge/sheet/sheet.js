@@ -147,6 +147,14 @@ function stored(key) {
   }
 }
 
+function drop(key) {
+  try {
+    localStorage.removeItem(key);
+  } catch (error) {
+    why = error.name || "error";
+  }
+}
+
 function keep(number) {
   unsaved.add(number);
   for (const one of [...unsaved]) {
@@ -204,7 +212,7 @@ async function prepareStorage() {
   const isKept = stored(PROBE) === before.token;
   const token = String(Math.random());
   if (isKept || (await isHeard(token))) {
-    localStorage.removeItem(PROBE);
+    drop(PROBE);
   } else if (before.opening < OPENINGS) {
     history.replaceState({ opening: before.opening + 1, token }, "");
     location.reload();
