@@ -117,6 +117,13 @@
 # % description: Output format of the printed accuracy
 # %end
 
+# %flag
+# % key: f
+# % label: Fit in mixed precision (bf16 where it is sufficient), which is faster on GPUs
+# % description: Weights are float32 and maps are computed in it; another model comes out
+# % guisection: Training
+# %end
+
 import os
 import sys
 

@@ -42,18 +42,18 @@ def by_us(engine: str = "openvino", *, fast: bool = False) -> dict[str, Path]:
     """Load the engine, and map the whole file. Returns: layer to GeoTIFF."""
     from imperviouslib.core.network import net_halo
     from imperviouslib.edge.ardfile import ArdFile
-    from imperviouslib.edge.engine import open_unet, resolve_engine
+    from imperviouslib.edge.engine import resolve_engine
     from imperviouslib.edge.rasterfile import TiffWriters
     from imperviouslib.stage.predict.yearly import write_period
-    from imperviouslib.work.predict import predict_here
+    from imperviouslib.work.predict import open_here
 
     path, grid, _net, folder = place()
     files = {key: folder / f"{key}.tif" for key in KEYS}
     names = [file.name for file in folder.iterdir()]
-    infer, _agreement = open_unet(resolve_engine(engine, names), folder, 0, fast=fast, halo=net_halo(3))
+    compute, _agreement = open_here(resolve_engine(engine, names), folder, 0, fast=fast, halo=net_halo(3))
     dtypes = {key: "uint8" if key == "class" else "uint16" for key in KEYS}
     with ArdFile.open(path) as ard, TiffWriters(files, dtypes, grid) as tiffs:
-        write_period(predict_here(infer, ard, "2017", net_halo(3), grid), tiffs.write)
+        write_period(compute(ard, "2017", net_halo(3), grid), tiffs.write)
         tiffs.finish()
     return files
 

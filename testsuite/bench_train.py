@@ -3,12 +3,56 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 
-from testsuite.bench import case
+from testsuite.bench import NotMeasuredError, case
 
 SIDE, PATCH, BATCH, STEPS, EPOCHS = 512, 16, 32, 60, 6
+LARGE_BATCH = 240
+"""Patches per batch on a GPU, which small batches leave idle."""
+
+
+def make_batches() -> tuple[Any, Any, Any]:
+    """Return the sizes of the net, what draws a batch from made ground, and a batch for validation."""
+    from imperviouslib.core import patches
+    from imperviouslib.core.ground import TRAIN, Ground
+    from imperviouslib.core.network import NetSpec
+    from testsuite.unet_ground import grid_at, make_classes, make_features
+
+    label = make_classes((SIDE, SIDE))
+    features = np.moveaxis(make_features(label), 0, -1)
+    ground = Ground(grid_at(0, 0, SIDE, SIDE), (features,), label, np.full(label.shape, TRAIN, np.uint8))
+    draw = patches.resolve_draw(ground, patch=PATCH, anchor=8)
+    spec = NetSpec(3, (1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0))
+
+    def cut(rng: np.random.Generator, batch: int = BATCH) -> Any:
+        return patches.cut_batch(ground, draw, rng, batch=batch)
+
+    return spec, cut, cut(np.random.default_rng(1))
+
+
+def fit_drawn(*, mixed: bool = False, batch: int = BATCH) -> float:
+    """Fit the U-Net as r.unet.train does. Returns: seconds of the fastest epoch of STEPS batches of BATCH patches, or fewer larger ones, but the first,
+    which builds the graph"""
+    from imperviouslib.core.training import FitPlan
+    from imperviouslib.edge import unet
+
+    spec, cut, validation = make_batches()
+    ends: list[float] = []
+    steps = STEPS * BATCH // batch
+
+    def note(done: int, _total: int) -> None:
+        if done % steps == 0:
+            ends.append(time.perf_counter())
+
+    unet.seed_everything(1)
+    with unet.mixed_precision() if mixed else nullcontext():
+        net = unet.build_unet(spec)
+    unet.fit(net, FitPlan(EPOCHS, steps, 1), lambda rng: cut(rng, batch), [validation], note)
+    return float(min(np.diff(ends)))
 
 
 @case(
@@ -16,37 +60,12 @@ SIDE, PATCH, BATCH, STEPS, EPOCHS = 512, 16, 32, 60, 6
 )
 def epochs() -> tuple[float, float]:
     """The same net, batch and number of steps, in turns. The first epoch of each turn, which builds the graph, is not counted."""
-    from imperviouslib.core import patches
-    from imperviouslib.core.ground import TRAIN, Ground
-    from imperviouslib.core.network import NetSpec
-    from imperviouslib.core.training import FitPlan
     from imperviouslib.edge import unet
-    from testsuite.unet_ground import grid_at, make_classes, make_features
 
     keras = unet.import_keras()
-    label = make_classes((SIDE, SIDE))
-    features = np.moveaxis(make_features(label), 0, -1)
-    ground = Ground(grid_at(0, 0, SIDE, SIDE), (features,), label, np.full(label.shape, TRAIN, np.uint8))
-    draw = patches.resolve_draw(ground, patch=PATCH, anchor=8)
-    spec = NetSpec(3, (1600.0, 2000.0, 800.0), (700.0, 800.0, 500.0))
-
-    def cut(rng: np.random.Generator) -> patches.Batch:
-        return patches.cut_batch(ground, draw, rng, batch=BATCH)
-
-    validation = cut(np.random.default_rng(1))
+    spec, cut, validation = make_batches()
     batches = [cut(np.random.default_rng(n)) for n in range(STEPS)]
     x, y, weight = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-
-    def ours() -> float:
-        ends: list[float] = []
-
-        def note(done: int, _total: int) -> None:
-            if done % STEPS == 0:
-                ends.append(time.perf_counter())
-
-        unet.seed_everything(1)
-        unet.fit(unet.build_unet(spec), FitPlan(EPOCHS, STEPS, 1), cut, [validation], note)
-        return float(min(np.diff(ends)))
 
     def theirs() -> float:
         starts: list[float] = []
@@ -68,5 +87,30 @@ def epochs() -> tuple[float, float]:
         return float(min(np.diff(starts[1:])))
 
     # In turns, as the speed of a machine changes while other programs run.
-    turns = [(ours(), theirs()) for _ in range(2)]
+    turns = [(fit_drawn(), theirs()) for _ in range(2)]
     return min(one for one, _ in turns), min(other for _, other in turns)
+
+
+@case("train", "the same epochs in mixed precision (-f), against float32 on the same processor, seconds", target=1)
+def mixed_on_processor() -> tuple[float, float]:
+    from imperviouslib.edge import unet
+
+    if not unet.has_bf16() or unet.gpu_details():
+        raise NotMeasuredError("the processor has no bf16, or a GPU computes")
+    turns = [(fit_drawn(mixed=True), fit_drawn()) for _ in range(2)]
+    return min(one for one, _ in turns), min(other for _, other in turns)
+
+
+@case(
+    "train", "the same patches on a GPU, mixed precision and batches of 240, against the processor, seconds", target=1
+)
+def on_gpu() -> tuple[float, float]:
+    from imperviouslib.edge import unet
+
+    if not unet.gpu_details():
+        raise NotMeasuredError("TensorFlow finds no GPU")
+    import tensorflow as tf
+
+    ours = fit_drawn(mixed=True, batch=LARGE_BATCH)
+    with tf.device("/CPU:0"):
+        return ours, fit_drawn()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from imperviouslib.edge.overlap import Behind, do_each, read_ahead
+from imperviouslib.edge.overlap import Behind, do_each, do_in_order, read_ahead
 
 
 def test_items_come_in_their_order():
@@ -46,6 +46,48 @@ def test_a_reader_that_is_left_early_ends_its_thread():
     for _number in read_ahead(range(100)):
         break
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_come_in_the_order_of_the_items(threads):
+    def work(number):
+        time.sleep(0.02 * (number % 3 == 0))
+        return -number
+
+    assert list(do_in_order(work, range(7), threads)) == [0, -1, -2, -3, -4, -5, -6]
+    assert list(do_in_order(work, [], threads)) == []
+
+
+def test_several_items_are_worked_on_at_a_time_and_few_are_taken():
+    together, taken = threading.Barrier(2), []
+
+    def items():
+        for number in range(6):
+            taken.append(number)
+            yield number
+
+    def work(number):
+        together.wait(10)
+        return number
+
+    for number in do_in_order(work, items(), 2):
+        assert len(taken) <= number + 4
+    assert taken == [0, 1, 2, 3, 4, 5]
+
+
+def test_an_error_of_the_work_comes_where_its_result_would():
+    results = do_in_order(lambda number: 6 // number, [1, 2, 0, 3], 2)
+    assert [next(results), next(results)] == [6, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_work_that_is_left_early_begins_nothing_more():
+    before, begun = threading.active_count(), []
+    results = do_in_order(begun.append, range(100), 1)
+    next(results)
+    results.close()
+    assert len(begun) <= 3 and threading.active_count() == before
 
 
 def test_what_is_asked_is_done_in_order_and_finished_at_the_end():

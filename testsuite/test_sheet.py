@@ -434,7 +434,9 @@ def test_a_full_disk_loses_nothing_and_is_said_at_once(page, site, ground, sheet
     assert [r.certainty for r in sorted(saved(page, ground), key=lambda r: r.certainty)] == ["likely", "sure"]
 
 
-FORBID = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('denied', 'SecurityError'); }});"
+FORBID = (
+    "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('denied', 'SecurityError'); }});"
+)
 
 
 @browser_test

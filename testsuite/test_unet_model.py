@@ -1,5 +1,6 @@
 """The network and the model folder: training, exactness of windows, engines, refusals."""
 
+import contextlib
 import json
 import os
 import random
@@ -71,6 +72,13 @@ def scrambled(depth=2, filters=4, seed=3):
     return net
 
 
+def scrambled_pixel_net(depth):
+    """The same of the pixel net: a trained net has biases, a new one has none."""
+    net, rng = unet.build_pixel_net(small_spec(depth, 4)), np.random.default_rng(2)
+    net.set_weights([one + rng.normal(0, 0.3, one.shape) * (one.ndim == 1) for one in net.get_weights()])
+    return net
+
+
 def toy(seed, size=32, patches=4):
     classes = np.stack([make_classes((size, size), seed=seed + index) for index in range(patches)])
     features = np.stack([np.moveaxis(make_features(c, seed=seed + i), 0, -1) for i, c in enumerate(classes)])
@@ -107,6 +115,46 @@ def test_a_fit_that_was_killed_continues_to_the_same_weights(tmp_path):
     # A fit that was finished is not run again.
     again, history, steps = run(saved=saved)
     assert steps == [1] and history == expected and same_weights(again, whole)
+
+
+@pytest.mark.skipif(not unet.has_bf16(), reason="this processor has no bf16")
+def test_mixed_precision_computes_in_bf16_what_does_not_need_more_and_learns_the_same():
+    losses = {}
+    for name, precision in (("float32", contextlib.nullcontext), ("bfloat16", unet.mixed_precision)):
+        unet.seed_everything(1)
+        with precision():
+            nets = unet.build_unet(small_spec(depth=1)), unet.build_pixel_net(small_spec(depth=1))
+        for net in nets:
+            layers = {layer.name: layer for layer in net.layers}
+            hidden = layers.get("down0_conv0") or layers["hidden0"]
+            assert hidden.compute_dtype == name
+            assert {layers[exact].compute_dtype for exact in ("scaling", "logits")} == {"float32"}
+            assert {weights.dtype for weights in net.get_weights()} == {np.dtype("float32")}
+        history = unet.fit(nets[0], FitPlan(4, 8, 1), lambda rng: toy(int(rng.integers(1000)), size=16), [toy(50)])
+        losses[name] = [epoch.loss for epoch in history]
+    assert losses["bfloat16"] != losses["float32"]
+    assert np.allclose(losses["bfloat16"], losses["float32"], rtol=0.1)
+    assert losses["float32"][-1] < losses["float32"][0]
+    assert unet.build_unet(small_spec(depth=1)).layers[-2].compute_dtype == "float32"
+
+
+def test_mixed_precision_is_refused_without_bf16(monkeypatch, tmp_path):
+    cpu = tmp_path / "cpuinfo"
+    monkeypatch.setattr(unet, "_CPU", cpu)
+    for content in (None, "flags : fpu avx2 avx512f"):
+        if content:
+            cpu.write_text(content)
+        with pytest.raises(InputError, match="Flag -f: the processor has no bf16"):
+            unet.check_bf16()
+    cpu.write_text("flags : fpu avx2 avx512_bf16")
+    unet.check_bf16()
+    # Where there is a GPU, nets are fitted on it.
+    for capability, able in (((7, 5), False), ((8, 0), True), ((9, 0), True)):
+        details = {"device_name": "Some GPU", "compute_capability": capability}
+        monkeypatch.setattr(unet, "gpu_details", lambda details=details: details)
+        assert unet.versions()["device"] == "Some GPU"
+        with contextlib.nullcontext() if able else pytest.raises(InputError, match="Flag -f: the Some GPU has no bf16"):
+            unet.check_bf16()
 
 
 def test_what_was_computed_once_is_not_computed_again(tmp_path):
@@ -320,14 +368,14 @@ def test_the_halo_is_the_receptive_field_of_the_network(depth):
     assert changes(halo - anchor + 1)
 
 
-def map_period(ard, infer_inner, area, *, size):
+def map_period(ard, infer_inner, area, *, size, at_once=1):
     """Return layer to array (row, col) of the maps of an area."""
     found = {key: np.zeros(area.shape, np.uint8 if key == "class" else np.uint16) for key in KEYS}
 
     def write(layer, cells, part):
         found[layer][part.slices_in(area)] = cells
 
-    write_period(predict_here(infer_inner, ard, "2017", 48, area, size=size), write)
+    write_period(predict_here(infer_inner, ard, "2017", 48, area, size=size, at_once=at_once), write)
     return found
 
 
@@ -409,6 +457,23 @@ def test_part_of_the_area_equals_the_same_cells_of_the_whole(odd_ard, infer_inne
         whole, cut = (map_period(ard, infer_inner, area, size=64) for area in (grid, part))
     for key in KEYS:
         assert (cut[key] == whole[key][part.slices_in(grid)]).all()
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("name", ["openvino", "tensorflow"])
+def test_windows_computed_two_at_a_time_give_the_same_maps(odd_ard, model, name, fast):
+    path, grid = odd_ard
+    engine, maps = resolve_engine(name, FILES), []
+    with ArdFile.open(path) as ard:
+        for at_once in (1, 2):
+            try:
+                infer, _agreement = open_unet(engine, model, 2, fast=fast, halo=48, at_once=at_once)
+            except InputError as err:
+                assert "this processor has no bf16" in str(err) or name == "tensorflow"
+                return
+            maps.append(map_period(ard, infer, grid, size=16, at_once=at_once))
+    for key in KEYS:
+        assert (maps[0][key] == maps[1][key]).all()
 
 
 def test_no_data_stays_no_data_and_data_stays_data(odd_ard, infer_inner):
@@ -493,7 +558,9 @@ def test_a_model_without_the_files_of_an_engine_is_refused():
 def test_engines_give_the_same_probabilities(model):
     """Also for several windows at once, and for one without data."""
     seen = np.concatenate([toy(5)[0], np.zeros((1, 32, 32, 3), np.uint16)])
-    one, two = (resolve_engine(name, FILES).load(model, UNET, 0, False, 0)(seen) for name in ("openvino", "tensorflow"))
+    one, two = (
+        resolve_engine(name, FILES).load(model, UNET, 0, False, 0, 1)(seen) for name in ("openvino", "tensorflow")
+    )
     assert one.shape == two.shape == (5, 32, 32, 4)
     assert np.abs(one - two).max() < 1e-5
     assert len(np.unique(one.argmax(axis=-1))) > 1
@@ -524,7 +591,7 @@ def test_engines_compute_the_series_net_for_several_callers(tmp_path, name, acti
 @pytest.mark.parametrize("name", ["openvino", "tensorflow"])
 def test_a_net_without_the_halo_gives_the_inner_probabilities(tmp_path, name, depth):
     halo = net_halo(depth)
-    joint = unet.join_nets([scrambled(depth), unet.build_pixel_net(small_spec(depth, 4))])
+    joint = unet.join_nets([scrambled(depth), scrambled_pixel_net(depth)])
     net = unet.with_probabilities(joint, 0.7, shift=-0.4)
     unet.save_net(net, tmp_path / "unet.keras")
     export_nets({UNET: (net, unet.run_net(net), toy(9)[0])}, tmp_path)
@@ -543,7 +610,7 @@ def test_openvino_leaves_the_halo_out_early_and_turns_nothing(tmp_path):
 
     from imperviouslib.edge.engines.openvino import leave_out
 
-    joint = unet.with_probabilities(unet.join_nets([scrambled(3), unet.build_pixel_net(small_spec(3, 4))]), 0.7)
+    joint = unet.with_probabilities(unet.join_nets([scrambled(3), scrambled_pixel_net(3)]), 0.7)
     export_nets({UNET: (joint, unet.run_net(joint), toy(9)[0])}, tmp_path)
     net = openvino.Core().read_model(tmp_path / "unet.xml")
     assert leave_out(net, 48)
@@ -555,7 +622,7 @@ def test_openvino_leaves_the_halo_out_early_and_turns_nothing(tmp_path):
 def test_a_net_whose_halo_cannot_be_left_out_is_refused(model, monkeypatch):
     engine = resolve_engine("openvino", FILES)
     faulty = replace(
-        engine, load=lambda *asked: lambda seen: np.roll(engine.load(*asked)(seen), bool(asked[-1]), axis=1)
+        engine, load=lambda *asked: lambda seen: np.roll(engine.load(*asked)(seen), bool(asked[-2]), axis=1)
     )
     open_unet(faulty, model, 1)
     with pytest.raises(ModelError, match="without its halo that differ from those of the whole net by up to 0"):
@@ -733,7 +800,7 @@ def test_the_card_has_the_keys_of_the_contract():
     assert set(content["calibration"]) == {"temperature", "error_before", "error_after", "ground", "level", "shift"}
     assert set(content["settings"]) == {
         "periods", "epochs", "epochs_run", "epoch_kept", "batch", "steps", "learning_rate", "absent_classes", "keras", "tensorflow",
-        "threads",
+        "threads", "device", "precision",
     }  # fmt: skip
     assert set(content["metrics"]) == {"validation", "test"}
     assert set(content["metrics"]["test"]["2017"]) == {

@@ -33,7 +33,7 @@ def test_the_defaults_of_train_are_those_of_the_options():
     assert set(TRAIN) - {"input", "output", "years"} == {
         "patch", "filters", "depth", "epochs", "batch", "test", "seed", "format",
     }  # fmt: skip
-    assert TrainSettings.parse(TRAIN, {}) == TrainSettings(Path("ard.h5"), Path("model"))
+    assert TrainSettings.parse(TRAIN, {"f": False}) == TrainSettings(Path("ard.h5"), Path("model"))
 
 
 def test_train_reads_every_option():
@@ -41,9 +41,9 @@ def test_train_reads_every_option():
         "input": "a.h5, b.nc", "output": "~/m", "years": "2017-2019", "patch": "32", "filters": "4", "depth": "1", "epochs": "2",
         "batch": "3", "test": "0.5", "seed": "7", "format": "json",
     }  # fmt: skip
-    assert TrainSettings.parse(given, {}) == TrainSettings(
+    assert TrainSettings.parse(given, {"f": True}) == TrainSettings(
         Path("a.h5"), Path.home() / "m", (Path("b.nc"),), years=(2017, 2018, 2019), patch=32, filters=4, depth=1, epochs=2, batch=3, test=0.5,
-        seed=7, format="json",
+        seed=7, format="json", mixed=True,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_train_reads_every_option():
 )
 def test_a_patch_that_is_no_multiple_of_the_anchor_is_refused(patch, depth, step):
     with pytest.raises(InputError, match=f"Option <patch>: found {patch}, expected a multiple of .*{step}"):
-        TrainSettings.parse({**TRAIN, "patch": patch, "depth": depth}, {})
+        TrainSettings.parse({**TRAIN, "patch": patch, "depth": depth}, {"f": False})
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_a_prefix_that_cannot_begin_a_map_name_is_refused(prefix):
 @pytest.mark.parametrize(("parse", "options"), [(TrainSettings.parse, TRAIN), (PredictSettings.parse, PREDICT)])
 def test_years_that_are_no_years_are_refused(parse, options):
     with pytest.raises(InputError, match="Option <years>"):
-        parse({**options, "years": "20l7"}, {"l": False})
+        parse({**options, "years": "20l7"}, {"l": False, "f": False})

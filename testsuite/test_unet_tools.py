@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from dataclasses import asdict
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from imperviouslib.core.network import net_halo
 from imperviouslib.core.windows import window_size, windows
+from imperviouslib.edge import unet
 from imperviouslib.edge.modelfile import read_model
 from testsuite import TOP, mounts
 from testsuite.cluster_ground import cluster, has_stopped, losing_cluster, meanwhile
@@ -111,6 +113,15 @@ def test_the_same_seed_gives_the_same_model(session, ard, trained, tmp_path):
     assert one.exports == two.exports
     assert (one.metrics, one.split, one.calibration) == (two.metrics, two.split, two.calibration)
     assert (trained[0] / "history.csv").read_bytes() == (tmp_path / "again" / "history.csv").read_bytes()
+
+
+@pytest.mark.skipif(not unet.has_bf16(), reason="this processor has no bf16")
+def test_mixed_precision_gives_a_model_in_float32(session, ard, trained, tmp_path):
+    session("r.unet.train", "-f", f"input={ard}", f"output={tmp_path / 'm'}", "years=2017", *SMALL[:3], "epochs=1")
+    precisions = [read_model(folder).settings.precision for folder in (tmp_path / "m", trained[0])]
+    assert precisions == ["mixed_bfloat16", "float32"]
+    with zipfile.ZipFile(tmp_path / "m" / "unet.keras") as saved:
+        assert b"bfloat16" not in saved.read("config.json")
 
 
 def test_the_years_to_train_on_can_be_chosen(session, ard, tmp_path):

@@ -106,6 +106,10 @@ class TrainingRecord:
     """Version."""
     threads: str
     """Number of threads; with seed and versions it determines the weights."""
+    device: str = "CPU"
+    """Where the nets were fitted: CPU, or the model of the GPU."""
+    precision: str = "float32"
+    """In which the U-Net and the pixel net were fitted: float32 or mixed_bfloat16."""
 
 
 @dataclass(frozen=True)

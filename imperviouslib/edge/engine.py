@@ -27,7 +27,7 @@ CHECK = "check.npz"
 Compute = Callable[[np.ndarray], np.ndarray]
 """A net: its input, first axis batch, to its output, float32."""
 Infer = Callable[[np.ndarray], np.ndarray]
-"""Array (feature, row, col) uint16, 0 = no data, sides multiples of the anchor -> (class, row, col) float32, sums 1; of the window without its halo."""
+"""Array (feature, row, col) uint16, 0 = no data, sides multiples of the anchor and of 4 -> (class, row, col) float32, sums 1; of the window without its halo."""
 TOLERANCE = {UNET: 1e-4, SERIES: 1e-2}
 """How far an engine's output may lie from TensorFlow's: probabilities, and log-odds. What is rounding stays below 1e-6 and 1e-4."""
 _FAST_TOLERANCE = 0.05
@@ -46,10 +46,11 @@ class Engine:
     """Order of preference with engine=auto; the lowest is tried first."""
     files: Callable[[str], tuple[str, ...]]
     """Name of a net to its files in a model folder."""
-    load: Callable[[Path, str, int, bool, int], Compute]
-    """From a model folder, the name of a net, a number of threads (0 = all cores), whether to use bf16, and a number of rows and columns to leave
-    out at each side of the output, to the net ready for use; the files of the series net map (cell, plane) to (cell, output), what is loaded maps
-    (pair, plane, cell) to (pair, output, cell). Imports the package. Raises InputError where the processor has no bf16."""
+    load: Callable[[Path, str, int, bool, int, int], Compute]
+    """From a model folder, the name of a net, a number of threads (0 = all cores), whether to use bf16, a number of rows and columns to leave
+    out at each side of the output, and how many callers share the threads, to the net ready for use; the files of the series net map (cell, plane)
+    to (cell, output), what is loaded maps (pair, plane, cell) to (pair, output, cell). Imports the package. Raises InputError where the processor
+    has no bf16."""
     export: Callable[[Any, Path, str], None] | None = None
     """Write a Keras model as these files; None where r.unet.train writes them anyway."""
 
@@ -103,18 +104,19 @@ def _has_files(engine: Engine, files: Collection[str], nets: Collection[str]) ->
 
 
 def open_unet(
-    engine: Engine, folder: Path, threads: int, *, fast: bool = False, halo: int = 0
+    engine: Engine, folder: Path, threads: int, *, fast: bool = False, halo: int = 0, at_once: int = 1
 ) -> tuple[Infer, float]:  # fmt: skip
-    """Load the U-Net of a model folder for one window at a time.
+    """Load the U-Net of a model folder.
 
     halo : width in cells of the margin of a window that only its other cells need
+    at_once : how many windows are computed at a time, each by a part of the threads
     Returns: the net; and the share of the cells of the model's fixed patch that get the class that TensorFlow gave them, 0-1
     Raises ModelError where the probabilities are not TensorFlow's, unless they are `fast`.
     """
-    compute = engine.load(folder, UNET, threads, fast, 0)
+    compute = engine.load(folder, UNET, threads, fast, 0, 1 if halo else at_once)
     agreement = _compare(compute, engine, folder, UNET, fast=fast)
     if halo:
-        whole, compute = compute, engine.load(folder, UNET, threads, fast, halo)
+        whole, compute = compute, engine.load(folder, UNET, threads, fast, halo, at_once)
         _compare_inner(compute, whole, engine, folder, halo, fast=fast)
     return lambda stored: np.moveaxis(compute(np.moveaxis(stored, 0, -1)[np.newaxis])[0], -1, 0), agreement
 
@@ -139,7 +141,7 @@ def open_series(engine: Engine, folder: Path, threads: int) -> Compute:
     threads : how many call it at a time, 1 or more; each waits for its own numbers alone
     Raises ModelError as `open_unet` does.
     """
-    net = engine.load(folder, SERIES, threads, False, 0)
+    net = engine.load(folder, SERIES, threads, False, 0, threads)
     _compare(lambda cells: net(cells.T[np.newaxis])[0].T, engine, folder, SERIES, fast=False)
 
     return net

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
-Item = TypeVar("Item")
+Item, Result = TypeVar("Item"), TypeVar("Result")
 _MOST = 8
 """Things done at a time where the user does not say how many: each takes memory, and Python itself serves one at a time."""
 
@@ -26,6 +27,26 @@ def do_each(work: Callable[[Item], object], items: Iterable[Item], threads: int)
     with ThreadPoolExecutor(resolve_threads(threads)) as pool:
         for _done in pool.map(work, items):
             pass
+
+
+def do_in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Generator[Result, None, None]:
+    """Yield what `work` returns for each item, in the order of the items; the next ones are worked on meanwhile.
+
+    An error is raised where the item's result would come.
+
+    threads : how many are worked on at a time; one more is taken from `items`, so that no thread waits for it
+    """
+    pool = ThreadPoolExecutor(threads)
+    begun: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            if len(begun) > threads:
+                yield begun.popleft().result()
+            begun.append(pool.submit(work, item))
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def read_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:

@@ -28,13 +28,16 @@ READ_SETTINGS = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY
 _CRS = rasterio.CRS.from_epsg(EPSG)
 TILE = 256
 """Cells a side of a GeoTIFF tile."""
+_CACHE_BYTES = 2**24
+"""What GDAL may keep of maps that are written, beside two rows of tiles of each, of which parts may be missing still."""
 
 
-def _profile(grid: Grid, dtype: str, nodata: float | None) -> dict:
+def _profile(grid: Grid, dtype: str, nodata: float | None, *, smooth: bool) -> dict:
+    predictor = (2 if np.dtype(dtype).kind in "ui" else 3) if smooth else 1
     return {
         "driver": "GTiff", "height": grid.height, "width": grid.width, "count": 1, "dtype": dtype, "crs": _CRS,
         "transform": rasterio.Affine(*grid.transform), "nodata": nodata, "tiled": True, "blockxsize": TILE,
-        "blockysize": TILE, "compress": "zstd", "zstd_level": 1, "predictor": 2 if np.dtype(dtype).kind in "ui" else 3,
+        "blockysize": TILE, "compress": "zstd", "zstd_level": 1, "predictor": predictor,
         # Python waits while a file is closed, so files that are closed side by side are not compressed side by side by themselves. The bytes are
         # the same with any number of threads.
         "BIGTIFF": "IF_SAFER", "NUM_THREADS": "2",
@@ -48,11 +51,13 @@ class TiffWriter:
 
     Parts that line up with absolute multiples of `TILE` cells of `grid`'s own corner are written once each; other parts are
     rewritten by GDAL's cache, which is correct and slower.
+
+    smooth : whether the differences of neighbouring cells are compressed, which saves room where these are alike, such as reflectances
     """
 
-    def __init__(self, path: Path, grid: Grid, dtype: str, *, nodata: float | None = 0) -> None:
+    def __init__(self, path: Path, grid: Grid, dtype: str, *, nodata: float | None = 0, smooth: bool = True) -> None:
         self.path, self.grid = Path(path), grid
-        self._profile = _profile(grid, dtype, nodata)
+        self._profile = _profile(grid, dtype, nodata, smooth=smooth)
         self._stack = contextlib.ExitStack()
         self._cells = 0
 
@@ -124,18 +129,26 @@ class TiffWriter:
 class TiffWriters:
     """Write GeoTIFFs of several maps side by side; each gets its name when it is finished, and is removed if the `with` block fails before.
 
+    The maps are classes and probabilities: the differences of their cells would take more room and twice the time to read.
+
     paths, dtypes : name of the map to its file and to the type of its cells; no data is 0 in whole numbers, NaN in others
     """
 
     def __init__(self, paths: Mapping[str, Path], dtypes: Mapping[str, str], grid: Grid) -> None:
         self._writers = {
-            name: TiffWriter(path, grid, dtypes[name], nodata=float("nan") if dtypes[name].startswith("float") else 0)
+            name: TiffWriter(
+                path, grid, dtypes[name], nodata=float("nan") if dtypes[name].startswith("float") else 0, smooth=False
+            )
             for name, path in paths.items()
         }
         self._stack = contextlib.ExitStack()
+        row = sum(np.dtype(dtype).itemsize for dtype in dtypes.values()) * grid.width * TILE
+        self._cache_bytes = _CACHE_BYTES + 2 * row
 
     def __enter__(self) -> TiffWriters:
         with contextlib.ExitStack() as stack:
+            # By itself, GDAL keeps up to a twentieth of the machine's memory, and compresses nearly all only when the files are closed.
+            stack.enter_context(rasterio.Env(GDAL_CACHEMAX=self._cache_bytes))
             for writer in self._writers.values():
                 stack.enter_context(writer)
             self._stack = stack.pop_all()

@@ -16,19 +16,24 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imperviouslib.core.errors import ModelError, _
+from imperviouslib.core.errors import InputError, ModelError, _
 from imperviouslib.core.legend import ARTIFICIAL, CLASSES
 from imperviouslib.core.network import CONVOLUTIONS, NetSpec
 from imperviouslib.core.patches import Batch
 from imperviouslib.core.training import Epoch, FitPlan
 from imperviouslib.edge.checkpoint import Checkpoint
 
+_precision = ContextVar("precision", default="float32")
+"""Keras's policy for the layers of nets that are built."""
+_CPU, _GPU_WITH_BF16 = Path("/proc/cpuinfo"), (8, 0)
+"""Linux's list of processors, and NVIDIA's least compute capability with bf16."""
 _MOST_BYTES = 2**30
 """Bytes that the parts of a .keras file may have together: 250 million weights."""
 _STEPS_AT_ONCE, _LEAST_STEPS = 8, 500
@@ -94,13 +99,17 @@ def import_keras(threads: int = 0) -> Any:
         keras.config.set_image_data_format("channels_last")
         keras.config.set_floatx("float32")
         keras.config.set_epsilon(1e-7)
-        keras.config.set_dtype_policy("float32")
+        keras.config.set_dtype_policy(_precision.get())
         keras.config.set_max_epochs(None)
         keras.config.set_max_steps_per_epoch(None)
         if threads > 0:
             # RuntimeError: TensorFlow has already started with another number and keeps it; the results are the same.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
+        for device in tf.config.list_physical_devices("GPU"):
+            # TensorFlow would take all of its memory, also where other jobs use it. RuntimeError: it is in use already.
+            with contextlib.suppress(RuntimeError):
+                tf.config.experimental.set_memory_growth(device, True)
         # It warns of functions that are compiled often, which is what a training of several nets does.
         tf.get_logger().setLevel("ERROR")
         # The first operation starts the runtime, which prints messages too.
@@ -109,12 +118,55 @@ def import_keras(threads: int = 0) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Return `keras`, `tensorflow` and `threads`: the versions and the number of threads that, with the seed, determine the weights."""
+    """Return `keras`, `tensorflow`, `threads` and `device`: versions, number of threads, and where nets are fitted (CPU, or the model of a GPU).
+
+    With the seed, they determine the weights; on a GPU nearly so.
+    """
     keras = import_keras()
     import tensorflow as tf
 
     threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
-    return {"keras": keras.version(), "tensorflow": tf.__version__, "threads": str(threads)}
+    device = str(gpu_details().get("device_name", "CPU"))
+    return {"keras": keras.version(), "tensorflow": tf.__version__, "threads": str(threads), "device": device}
+
+
+def check_bf16() -> None:
+    """Raise InputError where what nets are fitted on, a GPU or the processor, does not compute in bf16."""
+    gpu = gpu_details()
+    able = gpu.get("compute_capability", (0,)) >= _GPU_WITH_BF16 if gpu else has_bf16()
+    if not able:
+        raise InputError(
+            _("Flag -f: the {} has no bf16").format(gpu["device_name"] if gpu else _("processor")),
+            then=_("Leave out -f."),
+        )
+
+
+def gpu_details() -> dict[str, Any]:
+    """Return TensorFlow's description of the GPU that nets are fitted on; empty where there is none."""
+    import_keras()
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return {"device_name": "GPU", **tf.config.experimental.get_device_details(found[0])} if found else {}
+
+
+def has_bf16() -> bool:
+    """Tell whether Linux's list of the processor's features has bf16; elsewhere there is no list."""
+    return _CPU.is_file() and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(_CPU.read_text().split()))
+
+
+@contextlib.contextmanager
+def mixed_precision() -> Iterator[None]:
+    """Let nets that are built meanwhile compute in bf16 what does not need more: not the scaling, the logits, the statistics and the weights.
+
+    bf16 has the range of float32, so losses need no scaling.
+    """
+    token = _precision.set("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        _precision.reset(token)
+        import_keras()
 
 
 _PIXEL_WIDTHS = (64, 32)
@@ -131,7 +183,7 @@ def build_unet(spec: NetSpec) -> Any:
     keras = import_keras()
     stored, values, known = _scaled_input(spec)
     x = connect_levels(keras.layers.Concatenate(name="input")([values, known]), spec.filters, spec.depth)
-    logits = keras.layers.Conv2D(len(CLASSES), 1, name="logits")(x)
+    logits = keras.layers.Conv2D(len(CLASSES), 1, name="logits", dtype="float32")(x)
     return keras.Model(stored, logits, name="unet")
 
 
@@ -143,11 +195,11 @@ def build_pixel_net(spec: NetSpec) -> Any:
     keras = import_keras()
     layers, ops = keras.layers, keras.ops
     stored, values, known = _scaled_input(spec)
-    near, share = (layers.AveragePooling2D(3, 1, "same")(x) for x in (values, known))
+    near, share = (layers.AveragePooling2D(3, 1, "same", dtype="float32")(x) for x in (values, known))
     x = layers.Concatenate(name="input")([values, near / ops.maximum(share, 1 / 9), known])
     for number, width in enumerate(_PIXEL_WIDTHS):
         x = layers.Conv2D(width, 1, activation="relu", name=f"hidden{number}")(x)
-    return keras.Model(stored, layers.Conv2D(len(CLASSES), 1, name="logits")(x), name="pixel")
+    return keras.Model(stored, layers.Conv2D(len(CLASSES), 1, name="logits", dtype="float32")(x), name="pixel")
 
 
 def _scaled_input(spec: NetSpec) -> tuple[Any, Any, Any]:
@@ -157,7 +209,7 @@ def _scaled_input(spec: NetSpec) -> tuple[Any, Any, Any]:
     stored = keras.Input((None, None, spec.features), dtype="uint16", name="stored")
     known = ops.cast(ops.all(ops.not_equal(stored, 0), axis=-1, keepdims=True), "float32")
     variance = [deviation**2 for deviation in spec.deviation]
-    scaling = keras.layers.Normalization(mean=list(spec.mean), variance=variance, name="scaling")
+    scaling = keras.layers.Normalization(mean=list(spec.mean), variance=variance, name="scaling", dtype="float32")
     return stored, scaling(ops.cast(stored, "float32")) * known, known
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ from imperviouslib.core.grid import Grid
 from imperviouslib.core.probability import encode_prediction
 from imperviouslib.core.windows import window_size, windows
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import Compute, Infer, open_series, open_unet, resolve_engine
-from imperviouslib.edge.overlap import do_each, read_ahead, resolve_threads
+from imperviouslib.edge.engine import Compute, Engine, Infer, open_series, open_unet, resolve_engine
+from imperviouslib.edge.overlap import do_each, do_in_order, read_ahead, resolve_threads
 from imperviouslib.edge.seriesnet import pair_logits
 
 _lock = threading.Lock()
@@ -110,24 +110,47 @@ def find_agreement(model: Model) -> float:
         return _unet(model)[1]
 
 
+Results = Generator[tuple[Grid, Planes | None], None, None]
+"""Cells of windows with what was computed for them; None where no cell is known."""
+
+
+def open_here(
+    engine: Engine, folder: Path, threads: int, *, fast: bool, halo: int
+) -> tuple[Callable[[ArdFile, str, int, Grid], Results], float]:
+    """Load the U-Net of a model folder for this process.
+
+    In bf16 two windows need no more memory than one in float32. They are computed at a time, each by half of the threads: what is read
+    and written meanwhile then slows down one of them only, whereas all threads of a window wait for the slowest.
+
+    Returns: what `predict_here` does, from its arguments after the first; and what `open_unet` finds about the fixed patch
+    """
+    at_once = min(2, resolve_threads(threads)) if fast else 1
+    infer, agreement = open_unet(engine, folder, threads, fast=fast, halo=halo, at_once=at_once)
+    return functools.partial(predict_here, infer, at_once=at_once), agreement
+
+
 def predict_here(
-    infer: Infer, ard: ArdFile, period: str, halo: int, part: Grid, *, size: int = 0
-) -> Generator[tuple[Grid, Planes | None], None, None]:
+    infer: Infer, ard: ArdFile, period: str, halo: int, part: Grid, *, size: int = 0, at_once: int = 1
+) -> Results:
     """Compute the windows of a period in this process; meanwhile the next one is read, and the last one encoded.
 
     Yields: cells, and what `predict_window` gives for them
 
     size : cells a side of a window without its halo; 0 = by the file
+    at_once : how many windows are computed at a time
     """
     reading = (
         (core, window, ard.read(period, window))
         for core, window in windows(part, file=ard.grid, halo=halo, size=size or window_size(ard.grid))
     )
-    with closing(read_ahead(reading)) as read:
-        computed = ((core, _compute(stored, core, window, infer)) for core, window, stored in read)
-        with closing(read_ahead(computed)) as found:
-            for core, planes in found:
-                yield core, planes and encode_prediction(*planes)
+
+    def compute(item: tuple[Grid, Grid, np.ndarray]) -> tuple[Grid, tuple[np.ndarray, np.ndarray] | None]:
+        core, window, stored = item
+        return core, _compute(stored, core, window, infer)
+
+    with closing(read_ahead(reading)) as read, closing(do_in_order(compute, read, at_once)) as found:
+        for core, planes in found:
+            yield core, planes and encode_prediction(*planes)
 
 
 def _compute(stored: np.ndarray, core: Grid, window: Grid, infer: Infer) -> tuple[np.ndarray, np.ndarray] | None:

@@ -53,6 +53,8 @@ class TrainSettings:
     """Seed of the split, the first weights and the patches."""
     format: str = "plain"
     """Format of the printed figures: plain or json."""
+    mixed: bool = False
+    """Fit in mixed precision: bf16 where it is sufficient."""
 
     def __post_init__(self) -> None:
         check_choice("format", self.format, FORMATS)
@@ -110,4 +112,5 @@ class TrainSettings:
             test=parse_number(options["test"], "test"),
             seed=parse_integer(options["seed"], "seed"),
             format=options["format"],
+            mixed=flags["f"],
         )

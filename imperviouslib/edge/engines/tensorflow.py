@@ -13,8 +13,8 @@ def files(net: str) -> tuple[str, ...]:
     return (f"{net}.keras",)
 
 
-def load(folder: Path, net: str, threads: int, fast: bool, margin: int) -> Compute:
-    """Load a net of a model folder."""
+def load(folder: Path, net: str, threads: int, fast: bool, margin: int, at_once: int) -> Compute:
+    """Load a net of a model folder. TensorFlow shares its threads out to any number of callers."""
     from imperviouslib.edge.unet import load_net, run_net
 
     if fast:

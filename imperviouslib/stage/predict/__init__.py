@@ -22,11 +22,11 @@ from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.core.windows import resolve_part, window_size, windows
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
-from imperviouslib.edge.engine import SERIES, UNET, Engine, open_unet, resolve_engine
+from imperviouslib.edge.engine import SERIES, UNET, Engine, resolve_engine
 from imperviouslib.edge.modelfile import model_files, read_model
 from imperviouslib.edge.schedule import Crew, open_crew
 from imperviouslib.stage.predict import histories, yearly
-from imperviouslib.work.predict import Model, Source, find_agreement, predict_here, predict_window, window_tasks
+from imperviouslib.work.predict import Model, Results, Source, find_agreement, open_here, predict_window, window_tasks
 
 
 def main(options: Options, flags: Flags) -> int:
@@ -79,7 +79,7 @@ def run(settings: PredictSettings) -> int:
     return 0
 
 
-Compute = Callable[[ArdFile, str, int, Grid], yearly.Results]
+Compute = Callable[[ArdFile, str, int, Grid], Results]
 """From a file, a period, a halo and the cells to map, to what is computed for each window."""
 
 
@@ -98,10 +98,10 @@ def _describe_work(ard: ArdFile, card: Card, settings: PredictSettings, engine: 
 
 def _here(engine: Engine, settings: PredictSettings, halo: int) -> Compute:
     """Load the U-Net, and return what computes windows in this process."""
-    infer, agreement = open_unet(engine, settings.model, settings.threads, fast=settings.fast, halo=halo)
+    compute, agreement = open_here(engine, settings.model, settings.threads, fast=settings.fast, halo=halo)
     if settings.fast:
         _tell_agreement(agreement)
-    return functools.partial(predict_here, infer)
+    return compute
 
 
 def _by_workers(crew: Crew, source: Source, model: Model) -> Compute:
@@ -110,7 +110,7 @@ def _by_workers(crew: Crew, source: Source, model: Model) -> Compute:
         ((_model, agreement),) = crew.in_order(find_agreement, [model])
         _tell_agreement(agreement)
 
-    def compute(ard: ArdFile, period: str, halo: int, part: Grid) -> yearly.Results:
+    def compute(ard: ArdFile, period: str, halo: int, part: Grid) -> Results:
         tasks = window_tasks(source, model, ard, period, halo, part)
         with contextlib.closing(crew.in_order(predict_window, tasks)) as results:
             for task, planes in results:

@@ -7,7 +7,7 @@ map last. So a period whose class map exists is complete, and a run that was sto
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +24,10 @@ from imperviouslib.core.settings.predict import PredictSettings
 from imperviouslib.edge import grass
 from imperviouslib.edge.ardfile import ArdFile
 from imperviouslib.edge.overlap import Behind, do_each
-from imperviouslib.work.predict import Planes
+from imperviouslib.work.predict import Results
 
 _LAYERS = (*(mapnames.probability_layer(c.key) for c in CLASSES), mapnames.CLASS)
 """Layers of a period in the order in which their maps get their names; the class map comes last."""
-Results = Generator[tuple[Grid, Planes | None], None, None]
-"""Cells of windows with what was computed for them; None where no cell is known."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -102,6 +103,8 @@ def run(settings: TrainSettings) -> int:
 
     from imperviouslib.edge import unet  # It imports TensorFlow when it is used.
 
+    if settings.mixed:
+        unet.check_bf16()
     validation = list(_windows(data.ground, VALIDATION, settings, periods=range(len(data.periods))))
     checkpoints = Checkpoints.beside(settings.output, _fit_key(data, split, settings, unet.versions()))
     brief = fit_briefly(data, sample, validation, settings, checkpoints.of("brief"))
@@ -181,11 +184,12 @@ def fit(
     """Build the U-Net and fit it."""
     from imperviouslib.edge import unet
 
-    # Seeding comes before building, which draws the first weights.
-    unet.seed_everything(settings.seed)
-    net = unet.build_unet(_net_spec(data, sample, settings))
+    spec = _net_spec(data, sample, settings)
     grass.message(_("Fitting the U-Net, at most {} epochs...").format(settings.epochs))
-    return _fit(net, data, sample.draw, validation, settings, checkpoints.of("unet"), epochs=settings.epochs)
+    checkpoint = checkpoints.of("unet")
+    return _fit(
+        lambda: unet.build_unet(spec), data, sample.draw, validation, settings, checkpoint, epochs=settings.epochs
+    )
 
 
 def fit_briefly(
@@ -194,9 +198,8 @@ def fit_briefly(
     """Build a pixel net and fit it briefly: it learns what most labels agree on, so it tells how much land is sealed, and what has changed."""
     grass.message(_("Fitting the net of single cells briefly..."))
     batch = max(1, _BRIEF_CELLS // sample.draw.patch**2)
-    net = _build_pixel_net(data, sample, settings)
     how = {"epochs": _BRIEF_EPOCHS, "batch": batch, "most_steps": _BRIEF_STEPS}
-    return _fit(net, data, sample.draw, validation, settings, checkpoint, **how).net
+    return _fit_pixel_net(data, sample, sample.draw, validation, settings, checkpoint, **how)
 
 
 def fit_pixels(
@@ -205,16 +208,23 @@ def fit_pixels(
     """Build the pixel net and fit it as long as the U-Net, in small batches."""
     grass.message(_("Fitting the net of single cells..."))
     draw = patches.resolve_draw(data.ground, patch=_PIXEL_PATCH, anchor=1)
-    net = _build_pixel_net(data, sample, settings)
     how = {"epochs": settings.epochs, "batch": _PIXEL_BATCH}
-    return _fit(net, data, draw, validation, settings, checkpoints.of("pixel"), **how).net
+    return _fit_pixel_net(data, sample, draw, validation, settings, checkpoints.of("pixel"), **how)
 
 
-def _build_pixel_net(data: Data, sample: Sample, settings: TrainSettings) -> Any:
+def _fit_pixel_net(
+    data: Data,
+    sample: Sample,
+    draw: Draw,
+    validation: Sequence[Batch],
+    settings: TrainSettings,
+    checkpoint: Checkpoint,
+    **how: int,
+) -> Any:
     from imperviouslib.edge import unet
 
-    unet.seed_everything(settings.seed)
-    return unet.build_pixel_net(_net_spec(data, sample, settings))
+    spec = _net_spec(data, sample, settings)
+    return _fit(lambda: unet.build_pixel_net(spec), data, draw, validation, settings, checkpoint, **how).net
 
 
 def leave_out_changes(data: Data, brief: Any, settings: TrainSettings, checkpoints: Checkpoints) -> Data:
@@ -259,7 +269,7 @@ def _net_spec(data: Data, sample: Sample, settings: TrainSettings) -> NetSpec:
 
 
 def _fit(
-    net: Any,
+    build: Callable[[], Any],
     data: Data,
     draw: Draw,
     validation: Sequence[Batch],
@@ -270,7 +280,11 @@ def _fit(
     batch: int | None = None,
     most_steps: int = 1000,
 ) -> Fitted:
-    """Fit a net to patches of a draw. batch : patches per batch; default: that of the settings. most_steps : batches of an epoch"""
+    """Build a net and fit it to patches of a draw.
+
+    batch : patches per batch; default: that of the settings
+    most_steps : batches of an epoch
+    """
     from imperviouslib.edge import unet
 
     ground, batch = data.ground, batch or settings.batch
@@ -281,7 +295,15 @@ def _fit(
     def drawn(rng: np.random.Generator) -> Batch:
         return patches.cut_batch(ground, draw, rng, batch=batch)
 
+    # Seeding comes before building, which draws the first weights.
+    unet.seed_everything(settings.seed)
+    with unet.mixed_precision() if settings.mixed else nullcontext():
+        net = build()
     history = unet.fit(net, plan, drawn, validation, grass.percent, checkpoint)
+    if settings.mixed:
+        # The weights are in float32 anyway, and maps are computed in it.
+        weights, net = net.get_weights(), build()
+        net.set_weights(weights)
     return Fitted(net, plan, history, training.best_epoch(history))
 
 
@@ -372,6 +394,7 @@ def make_card(
         settings=TrainingRecord(
             periods=data.periods, epochs=settings.epochs, epochs_run=len(fitted.history), epoch_kept=fitted.best.epoch,
             batch=settings.batch, steps=fitted.plan.steps, learning_rate=fitted.plan.rate, absent_classes=sample.absent,
+            precision="mixed_bfloat16" if settings.mixed else "float32",
             **versions,
         ),
     )  # fmt: skip
