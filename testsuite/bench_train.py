@@ -91,16 +91,6 @@ def epochs() -> tuple[float, float]:
     return min(one for one, _ in turns), min(other for _, other in turns)
 
 
-@case("train", "the same epochs in mixed precision (-f), against float32 on the same processor, seconds", target=1)
-def mixed_on_processor() -> tuple[float, float]:
-    from imperviouslib.edge import unet
-
-    if not unet.has_bf16() or unet.gpu_details():
-        raise NotMeasuredError("the processor has no bf16, or a GPU computes")
-    turns = [(fit_drawn(mixed=True), fit_drawn()) for _ in range(2)]
-    return min(one for one, _ in turns), min(other for _, other in turns)
-
-
 @case(
     "train", "the same patches on a GPU, mixed precision and batches of 240, against the processor, seconds", target=1
 )
