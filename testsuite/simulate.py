@@ -4,8 +4,7 @@ Two parts, both in build/simulate.json:
 
 - The chain runs on worlds of several sizes, each stage in a process of its own, whose processor time and memory are measured. Stages whose
   cost grows in proportion to the land have the same time per million cells and year at all sizes; those whose memory is bounded have a
-  flat last column. The world before the largest is also made with twice the years: a cost that grows in proportion to them, too, has the same
-  time per million cells and year there.
+  flat last column. The world before the largest is also made with more years: a cost that grows in proportion to them has the same time a year.
 - The extent of the prototype (67,006 x 57,664 cells, 200 tiles, 7 years) is planned, and those parts of the library that see all of it at once
   really run on it: windows, and counts by region of 3.9 billion cells.
 
@@ -34,8 +33,8 @@ from imperviouslib.core.grid import Grid
 from testsuite import TOOLS, TOP
 
 SIZES_KM, YEARS, DATES = (5, 10, 20), (2017, 2018), 4
-TWICE = (2017, 2018, 2019, 2020)
-"""Years of the world that shows what a year costs."""
+LONGER = (2017, 2018, 2019, 2020), (2017, 2018, 2019, 2020, 2021, 2022)
+"""Years of the worlds that show what a year costs."""
 WIDTH, HEIGHT, TILES, ALL_YEARS = 67_006, 57_664, 200, 7
 """Extent of the prototype in cells, Sentinel-2 tiles, and years."""
 TILE_MB, SCENES = {"B12": 30.1, "B11": 30.1, "B04": 33.9, "SCL": 0.3}, 6
@@ -218,21 +217,23 @@ def run_world(size_km: int, period: tuple[int, ...]) -> dict[str, dict[str, Any]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def print_years(size_km: int, before: dict[str, dict], after: dict[str, dict], costs: dict[str, float]) -> None:
+def print_years(size_km: int, runs: dict[int, dict[str, dict]], costs: dict[str, float]) -> None:
     """Print what more years cost on the same land, beside what more land costs.
 
-    before, after : the steps of both runs; costs : processor seconds for a million cells and year, from land
+    runs : number of years to the steps; costs : processor seconds for a million cells and year, from land
     """
-    more = (size_km * 50) ** 2 * (len(TWICE) - len(YEARS)) / 1e6
-    print(
-        f"\n{size_km} x {size_km} km: processor seconds with {len(YEARS)} and with {len(TWICE)} years, and their growth"
-    )
-    for step in before:
-        sooner, later = before[step]["cpu_s"], after[step]["cpu_s"]
-        land = f"{costs[step]:8.2f}" if step in costs else "       -"
+    counts, mcells = sorted(runs), (size_km * 50) ** 2 / 1e6
+    print(f"\n{size_km} x {size_km} km: processor seconds with {', '.join(map(str, counts))} years, and their growth")
+    for step in runs[counts[0]]:
+        times = [runs[count][step]["cpu_s"] for count in counts]
+        growth = [
+            (later - sooner) / (b - a)
+            for (a, sooner), (b, later) in itertools.pairwise(zip(counts, times, strict=True))
+        ]
         print(
-            f"{step:10}{sooner:9.1f}{later:9.1f}   s a Mcell and year:{(later - sooner) / more:8.2f}   by land:{land}"
-        )
+            f"{step:10}" + "".join(f"{s:9.1f}" for s in times) + "   s a year:" + "".join(f"{g:8.2f}" for g in growth)
+            + (f"   of these by its land:{mcells * costs[step]:8.2f}" if step in costs else "")
+        )  # fmt: skip
 
 
 def main(words: list[str] | None = None) -> int:
@@ -246,7 +247,7 @@ def main(words: list[str] | None = None) -> int:
     if len(sizes) < 2:
         parser.error("--sizes: two sizes or more are needed, because what a cell costs is the growth between them")
     found = {size: run_world(size, YEARS) for size in sizes}
-    longer = run_world(sizes[-2], TWICE)
+    longer = {len(period): run_world(sizes[-2], period)["steps"] for period in LONGER}
     cells = {size: (size * 50) ** 2 * len(YEARS) / 1e6 for size in sizes}
     steps = list(found[sizes[0]]["steps"])
     print(f"\n{'':10}processor seconds, and their growth from size to size against that of the land; most memory in MB")
@@ -271,13 +272,13 @@ def main(words: list[str] | None = None) -> int:
         print(
             f"\nNot planned, because the time hardly grew from {small} to {large} km: {', '.join(unknown)}. Use larger --sizes."
         )
-    print_years(small, before, longer["steps"], costs)
+    print_years(small, {len(YEARS): before, **longer}, costs)
     # Training is of one region: its length is chosen, not given by the land that is mapped.
     costs.pop("train", None)
     kept, kept_before = found[large]["storage_mb"], found[small]["storage_mb"]
     sizes_mb = {what: (mb - kept_before[what]) / (cells[large] - cells[small]) for what, mb in kept.items()}
     result = {
-        "sizes_km": sizes, "years": len(YEARS), "measured": found, "measured_twice_the_years": longer, "costs": costs, "storage_mb": sizes_mb, "not_planned": unknown, "windows": windows_of_all(),
+        "sizes_km": sizes, "years": len(YEARS), "measured": found, "measured_more_years": longer, "costs": costs, "storage_mb": sizes_mb, "not_planned": unknown, "windows": windows_of_all(),
         "counts": counts_of_all(), "plan": plan(costs, sizes_mb),
     }  # fmt: skip
     print_plan(costs, result["plan"])
