@@ -18,8 +18,8 @@ from testsuite.memory import peak_of
 SIDES = 5_000, 10_000
 YEARS = tuple(range(2017, 2024))
 LEVELS = 4
-TOLERANCE = 1.1
-"""What the large extent may take of the memory of the small one: buffers of a row grow with its length, the strips do not."""
+TOLERANCE = 1.0
+"""What the large extent may take of the memory of the small one: buffers of a row grow with its length, and strips become smaller."""
 MOST_MB = 1000
 NUMBERS = {"population": "persons", "jobs": "jobs", "floor": "floor_m2"}
 TABLE_SIDE = 538

@@ -18,7 +18,9 @@ from imperviouslib.stage.change.borders import Borders
 from imperviouslib.work.tally import StripTask, add_strip
 
 _STRIP_CELLS = 2**22
-"""Cells of all maps together that a strip may hold: 16 to 32 MiB."""
+"""Cells of all maps together that a strip and the buffers of their readers may hold: 16 to 32 MiB."""
+_BUFFERED_ROWS = 4
+"""Rows of its map that a reader keeps for itself, nearly; without them, wider maps would need more memory."""
 _BAND_ROWS = 1024
 """Rows of a band. Each band opens all maps again; their sums do not depend on the number of processes, because bands do not."""
 
@@ -121,7 +123,7 @@ def _read_strips(band: Band, units: Units) -> Iterator[StripTask]:
         for name in one.values:
             values[name] = max(values.get(name, "f4"), "f8" if one.precise else "f4")
     wanted = [*((name, "i4") for name in (*band.zone_maps, *codes)), *values.items()]
-    rows = max(1, _STRIP_CELLS // (band.grid.width * len(wanted)))
+    rows = max(1, _STRIP_CELLS // (band.grid.width * len(wanted)) - _BUFFERED_ROWS)
     on_borders = band.borders.read(band.grid) if band.borders else None
     for part, cells in grass.read_maps(wanted, band.grid, rows, masked=band.masked):
         categories = np.stack([cells[name, "i4"] for name in band.zone_maps])
