@@ -459,7 +459,7 @@ CUT_OFF = """if (window === top) {
     Storage.prototype.removeItem = (key) => { own.delete(key); };
   }
 }"""
-# Firefox and Safari are free to tell no frame of the same page.
+# A browser might tell the frames of the same page nothing.
 TELLS_NO_FRAME = """if (window === top) window.name = Number(window.name) + 1;
 else window.addEventListener = () => null;"""
 

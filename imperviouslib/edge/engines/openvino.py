@@ -195,7 +195,8 @@ def _inner_cells(value: Any, margin: int) -> Any:
 
     layers: list[Callable[[Any], Any]] = []
     convolutions = 0
-    while (node := value.get_node()) and len(value.get_target_inputs()) == 1:
+    while len(value.get_target_inputs()) == 1:
+        node = value.get_node()
         kind = node.get_type_name()
         constant = node.input_value(1) if kind in ("Add", "Convolution") else None
         if kind == "Relu":

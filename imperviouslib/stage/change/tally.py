@@ -20,7 +20,7 @@ from imperviouslib.work.tally import StripTask, add_strip
 _STRIP_CELLS = 2**22
 """Cells of all maps together that a strip and the buffers of their readers may hold: 16 to 32 MiB."""
 _BUFFERED_ROWS = 4
-"""Rows of its map that a reader keeps for itself, nearly; without them, wider maps would need more memory."""
+"""Rows, about, that the reader of a map keeps in its own buffers. They are taken off the strip, so that wide maps need no more memory than narrow ones."""
 _BAND_ROWS = 1024
 """Rows of a band. Each band opens all maps again; their sums do not depend on the number of processes, because bands do not."""
 
